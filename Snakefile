@@ -1,0 +1,50 @@
+"""Adapt a segmentation model from synthetic images to your own unlabelled camera.
+
+snakemake                   everything, up to the table of all models in results/RUN/report
+snakemake self_training     up to the last round of self-training, and its scores
+snakemake --list            all such targets
+"""
+
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.18")
+
+# Steps run as `python -m workflow_scripts.STEP`, from any working folder and without activation.
+sys.path.insert(0, workflow.basedir)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
+from cotrain.errors import InputError
+from workflow_scripts.configuration import resolve
+
+
+# Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
+if "datasets" not in config:
+
+    configfile: os.path.join(workflow.basedir, "config", "config.yaml")
+
+
+try:
+    config.update(resolve(config))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/pseudo_labels.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """Every model of the run, evaluated, and the table that compares them."""
+    default_target: True
+    input:
+        rules.report.output,

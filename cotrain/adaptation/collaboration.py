@@ -1,0 +1,67 @@
+"""What the two branches of co-training give each other: pixels and images.
+
+Published method: Gómez, Villalonga, López, Sensors 2023, 23(2), 621, Algorithms 2 and 3.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.label_spaces import IGNORE
+
+FILL_MODES = ("add", "subtract")
+COLLABORATIONS = ("exchange", "own", "both")
+
+# Whose label it is ("a" or "b") and the index of the image.
+Pick = tuple[str, int]
+
+
+def fill(
+    label_a: NDArray[np.uint8], label_b: NDArray[np.uint8], mode: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return both branches' pseudo-labels of one image, uint8 (H, W), after each filled its void pixels.
+
+    A pixel that is void (255) in one label takes the other's class. Where both hold a class and the classes
+    differ, each branch keeps its own ("add") or both become void ("subtract"). Raises ValueError for
+    another mode.
+    """
+    if mode not in FILL_MODES:
+        raise ValueError(f"unknown fill {mode!r}, expected one of {FILL_MODES}")
+    filled_a = np.where(label_a == IGNORE, label_b, label_a)
+    filled_b = np.where(label_b == IGNORE, label_a, label_b)
+    if mode == "subtract":
+        # After filling, labels differ only where both branches held a class of their own.
+        differ = filled_a != filled_b
+        filled_a[differ] = filled_b[differ] = IGNORE
+    return filled_a, filled_b
+
+
+def exchange(
+    order_a: Sequence[int] | NDArray[np.int64],
+    order_b: Sequence[int] | NDArray[np.int64],
+    number: int,
+    mode: str,
+) -> tuple[list[Pick], list[Pick]]:
+    """Return what branch a and what branch b train on, each a list of at most `number` (sender, image).
+
+    `order_a` and `order_b` are the images that each branch offers, the best first. Modes: "exchange" gives
+    each branch the other's first images with the other's labels (the published choice), "own" its own,
+    "both" int(number / 2) own ones and the rest from the other. An image that is chosen on both sides
+    comes in once, with the own label, and the other's next image takes the free place. Raises ValueError
+    for another mode.
+    """
+    if mode not in COLLABORATIONS:
+        raise ValueError(f"unknown collaboration {mode!r}, expected one of {COLLABORATIONS}")
+    offered_a: list[Pick] = [("a", int(image)) for image in order_a]
+    offered_b: list[Pick] = [("b", int(image)) for image in order_b]
+    return _picks(offered_a, offered_b, number, mode), _picks(offered_b, offered_a, number, mode)
+
+
+def _picks(own: list[Pick], other: list[Pick], number: int, mode: str) -> list[Pick]:
+    number_of_own = {"exchange": 0, "own": number, "both": number // 2}[mode]
+    picks = own[:number_of_own]
+    if mode != "own":
+        taken = {image for _, image in picks}
+        picks += [pick for pick in other if pick[1] not in taken][: number - len(picks)]
+    return picks

@@ -1,0 +1,137 @@
+"""Which pseudo-labelled images to train on, and which to send to the other branch.
+
+Published method: Gómez, Villalonga, López, Sensors 2023, 23(2), 621; Algorithm 1 ranks images for
+self-training, Algorithm 2 the images that the branches of co-training send each other. All ties are
+broken by position, so a ranking is reproducible; the published sorts are unstable.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IMAGE_RANKINGS = ("confidence", "class_count", "void_pixels")
+EXCHANGE_RANKINGS = ("threshold_difference", "receiver_threshold", "confidence_gain", *IMAGE_RANKINGS)
+
+NO_CLASS = -1
+
+
+@dataclass(frozen=True)
+class BranchEvidence:
+    """What one branch knows of its N pseudo-labelled images of the cycle.
+
+    `thresholds` uint16 (C,); `scores` float64 (N,) in [0, 1]; `counts` int64 (N, C) pixels per class after
+    the branches filled each other's gaps; `mean_confidence` float64 (N, C) in [0, 1] before that, NaN where
+    the branch itself kept no pixel of the class; `void_pixels` int64 (N,).
+    """
+
+    thresholds: NDArray[np.uint16]
+    scores: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    mean_confidence: NDArray[np.float64]
+    void_pixels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Images in the order of choice, and why each is there.
+
+    `order` int64 (M,) image indices without repetition, M ≤ N; `reason` int64 (M,) the class that pulled
+    each image in, -1 where the image as a whole was ranked.
+    """
+
+    order: NDArray[np.int64]
+    reason: NDArray[np.int64]
+
+
+def rank_images(
+    method: str,
+    scores: NDArray[np.float64],
+    class_counts: NDArray[np.int64],
+    void_pixels: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return int64 (N,): all images, the best first.
+
+    `scores` is (N,), `class_counts` (N, C) pixels per class, `void_pixels` (N,). Methods: "confidence"
+    (highest score first), "class_count" (most classes first, then highest score), "void_pixels" (fewest
+    first). Raises ValueError for another method.
+    """
+    if method == "confidence":
+        return np.argsort(-scores, kind="stable")
+    if method == "class_count":
+        return np.lexsort((-scores, -_number_of_classes(class_counts)))
+    if method == "void_pixels":
+        return np.argsort(void_pixels, kind="stable")
+    raise ValueError(f"unknown ranking {method!r}, expected one of {IMAGE_RANKINGS}")
+
+
+def rank_for_exchange(
+    method: str,
+    sender: BranchEvidence,
+    receiver: BranchEvidence,
+    min_pixels: int,
+    keep_share: float = 0.8,
+) -> Ranking:
+    """Return the sender's images in the order in which they should go to the receiver.
+
+    Image i of the sender and image i of the receiver belong together. Methods:
+
+    - "threshold_difference" (the published choice): by class demand, classes in ascending order of the
+      receiver's less the sender's threshold, so first where the sender is surest relative to the receiver;
+    - "receiver_threshold": by class demand, classes in ascending order of the receiver's threshold;
+    - "confidence_gain": by the mean over classes of max(s − r, 0) · (1 − r), with s and r the sender's and
+      the receiver's mean confidence in the class (no gain where the sender kept none of it, r = 0 where
+      the receiver did), highest first, then most classes first;
+    - those of `rank_images`, on the sender alone.
+
+    By class demand, each class in turn adds the sender's images with more than `min_pixels` pixels of it
+    whose mean confidence in it reaches bottom + `keep_share` · (top − bottom) of those images, surest first;
+    images already there are skipped, and images that no class asks for are left out. Void is no class.
+    """
+    if method == "threshold_difference":
+        demand = receiver.thresholds.astype(np.int64) - sender.thresholds
+        return _by_class_demand(demand, sender, min_pixels, keep_share)
+    if method == "receiver_threshold":
+        return _by_class_demand(receiver.thresholds.astype(np.int64), sender, min_pixels, keep_share)
+    if method == "confidence_gain":
+        order = np.lexsort((-_number_of_classes(sender.counts), -_confidence_gain(sender, receiver)))
+    elif method in IMAGE_RANKINGS:
+        order = rank_images(method, sender.scores, sender.counts, sender.void_pixels)
+    else:
+        raise ValueError(f"unknown ranking {method!r}, expected one of {EXCHANGE_RANKINGS}")
+    return Ranking(order, np.full(len(order), NO_CLASS, dtype=np.int64))
+
+
+def _number_of_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.count_nonzero(counts, axis=1)
+
+
+def _confidence_gain(sender: BranchEvidence, receiver: BranchEvidence) -> NDArray[np.float64]:
+    # Read as the receiver's gain. The published code subtracts the other way round and so sends first
+    # what the receiver knows better already.
+    sent = np.nan_to_num(sender.mean_confidence, nan=0.0)
+    known = np.nan_to_num(receiver.mean_confidence, nan=0.0)
+    return (np.maximum(sent - known, 0) * (1 - known)).mean(axis=1)
+
+
+def _by_class_demand(
+    demand: NDArray[np.int64], sender: BranchEvidence, min_pixels: int, keep_share: float
+) -> Ranking:
+    """Rank by classes in ascending order of `demand` (C,), ties by class id."""
+    reason: dict[int, int] = {}
+    for class_id in np.argsort(demand, kind="stable").tolist():
+        confidence = sender.mean_confidence[:, class_id]
+        # An image can hold the class by the receiver's filling alone. The sender then has no confidence
+        # in it, and would only send back what came from the receiver.
+        holders = np.flatnonzero((sender.counts[:, class_id] > min_pixels) & ~np.isnan(confidence))
+        if not len(holders):
+            continue
+        # Image indices are taken from the holders here; the published code used positions among the
+        # holders as image indices, and so chose images that often lack the class.
+        surest_first = holders[np.argsort(-confidence[holders], kind="stable")]
+        top, bottom = confidence[surest_first[0]], confidence[surest_first[-1]]
+        # "Reaches", not "exceeds" as published: a class that a single image holds is otherwise never sent.
+        limit = top - (1 - keep_share) * (top - bottom)
+        for image in surest_first[confidence[surest_first] >= limit].tolist():
+            reason.setdefault(image, class_id)
+    return Ranking(np.array(list(reason), dtype=np.int64), np.array(list(reason.values()), dtype=np.int64))

@@ -1,0 +1,89 @@
+"""Per-class confidence thresholds from integer histograms.
+
+The published method (Gómez, Villalonga, López, Sensors 2023, 23(2), 621) labels a subset of the target
+and chooses one threshold per class, so that a portion p of the pixels predicted as that class survives.
+The published code sorts all confidences of a class in memory. Here confidences are 16-bit levels and
+counted in histograms: these add up, so a threshold depends neither on how the images were split into
+shards nor does memory grow with the number of images, and the order statistic is exact on the levels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cotrain.data.label_spaces import IGNORE
+
+LEVELS = 65536
+HIGHEST_LEVEL = LEVELS - 1
+
+
+def quantise(confidence: ArrayLike) -> NDArray[np.uint16]:
+    """Return confidences in [0, 1], of any shape, as uint16 levels: rint(confidence · 65535).
+
+    Values beyond [0, 1], which rounding of a softmax can give, are clipped.
+    """
+    return np.rint(np.clip(confidence, 0, 1) * HIGHEST_LEVEL).astype(np.uint16)
+
+
+def confidence_histogram(
+    classes: NDArray[np.uint8],
+    levels: NDArray[np.uint16],
+    number_of_classes: int,
+    ignored: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """Return int64 (C, 65536): how many pixels of each predicted class have each confidence level.
+
+    `classes` and `levels` have one shape, usually (H, W). Pixels where `ignored` is true and pixels whose
+    class is no train id do not count; the published code counts the own vehicle here and drops it later.
+    Histograms of several images add up.
+    """
+    if ignored is not None:
+        classes = np.where(ignored, np.uint8(IGNORE), classes)
+    bins = classes.astype(np.int64)
+    bins <<= 16
+    bins |= levels
+    counted = bins.ravel()
+    if classes.size and classes.max() >= number_of_classes:
+        counted = counted[counted < number_of_classes * LEVELS]
+    counts = np.bincount(counted, minlength=number_of_classes * LEVELS)
+    return counts.reshape(number_of_classes, LEVELS)
+
+
+def portion_at(
+    step: int,
+    initial: float | Sequence[float],
+    maximum: float | Sequence[float],
+    increment: float | Sequence[float],
+) -> NDArray[np.float64]:
+    """Return the portion p of pixels that survive in a round or cycle `step`, counted from 0.
+
+    Each argument is one number or one per class; the result is float64, () or (C,). Step 0 has `initial`;
+    step k has min(initial + k · increment, maximum), which lies below `initial` where `maximum` does, as in
+    the published settings for Synscapes. Portions per class follow the same rule; the published code takes
+    initial + maximum for their limit and oversteps it by up to one increment.
+    """
+    start = np.asarray(initial, dtype=np.float64)
+    if step == 0:
+        return start
+    return np.minimum(start + step * np.asarray(increment, dtype=np.float64), maximum)
+
+
+def class_thresholds(
+    histogram: NDArray[np.int64], portion: ArrayLike, lower: float, upper: float
+) -> NDArray[np.uint16]:
+    """Return uint16 (C,): the level that a pixel of each class must exceed to become a pseudo-label.
+
+    `histogram` is int64 (C, 65536), `portion` one number in [0, 1] or one per class, `lower` and `upper`
+    are confidences in [0, 1]. With the m levels of a class sorted as x, the threshold is
+    x[min(rint(m · (1 − p)), m − 1)], rounding half to even, then clipped to [lower, upper]. An absent class
+    gets `lower`. The limit m − 1 is ours: the published code crashes where m · p < 0.5.
+    """
+    cumulative = histogram.cumsum(axis=1)
+    pixels = cumulative[:, -1]
+    place = np.rint(pixels * (1 - np.asarray(portion, dtype=np.float64))).astype(np.int64)
+    place = np.minimum(place, pixels - 1)
+    # The level at a place of the sorted list is the first one with more pixels up to and including it.
+    statistic = [np.searchsorted(row, k, side="right") for row, k in zip(cumulative, place, strict=True)]
+    low, high = quantise(lower), quantise(upper)
+    return np.where(pixels > 0, np.clip(statistic, low, high), low).astype(np.uint16)

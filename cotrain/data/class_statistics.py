@@ -1,0 +1,68 @@
+"""Class statistics: how many pixels of each class every image of a labelled set holds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cotrain.data.checks import fold, own_id_counts
+from cotrain.data.files import write_text
+from cotrain.data.images import read_label
+from cotrain.data.manifests import Item
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+
+
+def count_classes(
+    items: Sequence[Item],
+    table_lookup: npt.NDArray[np.uint8],
+    number_of_classes: int,
+    workers: int,
+    progress: Progress | None = None,
+) -> dict[str, list[int]]:
+    """Return pixels per train id of every image, in the order of `items`; void is not counted.
+
+    `table_lookup` is uint8 (256,), a label file's own id -> train id. Raises InputError for an item
+    without label and for a label file that cannot be read.
+    """
+
+    def count(item: Item) -> list[int]:
+        if item.label is None:
+            raise InputError(f"{item.image}: has no label, class statistics need one for every image")
+        return fold(own_id_counts(read_label(item.label)), table_lookup)[:number_of_classes].tolist()
+
+    counts = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for item, row in zip(items, pool.map(count, items), strict=True):
+            counts[item.id] = row
+            if progress is not None:
+                progress.advance()
+    return counts
+
+
+def write_class_statistics(
+    path: str | Path, classes: Sequence[str], counts: Mapping[str, Sequence[int]]
+) -> None:
+    """Write {"classes": [name, ...], "images": {id: [pixels of each class], ...}}, one image a line."""
+    rows = [
+        f"    {json.dumps(image, ensure_ascii=False)}: {json.dumps(row)}" for image, row in counts.items()
+    ]
+    names = json.dumps(list(classes), ensure_ascii=False)
+    images = "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
+    write_text(path, f'{{\n  "classes": {names},\n  "images": {images}\n}}\n')
+
+
+def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.NDArray[np.int64]]:
+    """Return (class names, image ids, pixels int64 (N, C)); InputError if the file is none."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        classes, ids = list(content["classes"]), list(content["images"])
+        counts = np.array(list(content["images"].values()), dtype=np.int64).reshape(len(ids), len(classes))
+    except OSError as error:
+        raise InputError(f"{path}: class statistics cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: are no class statistics ({type(error).__name__}: {error})") from error
+    return classes, ids, counts

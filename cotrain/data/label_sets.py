@@ -1,0 +1,51 @@
+"""Sets of pseudo-label files: written in parallel, described by items of a manifest."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.files import sha256_of
+from cotrain.data.images import write_label
+from cotrain.data.label_spaces import IGNORE, LabelSpace
+from cotrain.data.manifests import Item
+
+# PNG compression and hashing release Python's lock, so threads use all cores.
+THREADS = 8
+
+
+def write_pseudo_labels(
+    items: Sequence[Item],
+    label_of: Callable[[Item], tuple[NDArray[np.uint8], float]],
+    folder: Path,
+    space: LabelSpace,
+) -> list[Item]:
+    """Write the pseudo-label of each item as `folder`/ID.png and return the items that describe them.
+
+    Args:
+        items: the images, in the order that is returned.
+        label_of: gives an item's label (H, W) uint8 train ids and its score in [0, 1]; called from threads.
+        folder: where the labels go.
+        space: whose palette the files carry.
+    """
+
+    def write(item: Item) -> Item:
+        label, score = label_of(item)
+        path = folder / f"{item.id}.png"
+        write_label(path, label, space.palette)
+        counts = np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
+        return replace(
+            item,
+            label=path.absolute(),
+            label_sha256=sha256_of(path),
+            score=score,
+            kept_pixels=int(counts.sum()),
+            classes=int(np.count_nonzero(counts)),
+        )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(write, items))

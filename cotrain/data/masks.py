@@ -1,0 +1,46 @@
+"""The own vehicle's pixels, which take part in nothing: no threshold, no label, no score."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from cotrain.errors import InputError
+
+
+class EgoVehicleMask:
+    """A mask for images of any size; without a file, no pixel belongs to the own vehicle.
+
+    Args:
+        path: an image whose non-black pixels are the own vehicle, or None.
+
+    Raises:
+        InputError: the file is no image, or marks every pixel.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.mask = _read_mask(path) if path else None
+        self.of_size = lru_cache(maxsize=8)(self._of_size)
+
+    def _of_size(self, height: int, width: int) -> NDArray[np.bool_] | None:
+        """Return the mask (height, width), resized by nearest neighbour, or None."""
+        if self.mask is None:
+            return None
+        resized = cv2.resize(self.mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        return resized.astype(bool)
+
+
+def _read_mask(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            mask = (np.array(image.convert("L")) > 0).astype(np.uint8)
+    except (OSError, UnidentifiedImageError) as error:
+        raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({error})") from error
+    if mask.all():
+        raise InputError(
+            f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected some black"
+        )
+    return mask

@@ -1,0 +1,37 @@
+"""scores.tsv: why each image of a subset was taken as pseudo-labelled, or not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.files import write_text
+from cotrain.data.label_spaces import LabelSpace
+from cotrain.data.manifests import Item
+
+
+def write_score_table(
+    path: Path,
+    items: Sequence[Item],
+    scores: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    chosen: Sequence[str],
+    space: LabelSpace,
+) -> None:
+    """Write one line an image.
+
+    Args:
+        path: the table.
+        items: the N images of the subset.
+        scores: (N,) mean confidence of the kept pixels, in [0, 1].
+        counts: (N, C) kept pixels of each class.
+        chosen: (N,) why the image was taken; empty when it was not.
+        space: names the classes.
+    """
+    lines = ["\t".join(["id", "chosen", "score", "kept_share", *space.classes])]
+    for item, score, count, reason in zip(items, scores, counts, chosen, strict=True):
+        size = item.width * item.height
+        shares = [f"{value / size:.6f}" for value in count]
+        lines.append("\t".join([item.id, reason, f"{score:.6f}", f"{count.sum() / size:.6f}", *shares]))
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,180 @@
+"""Scores of a segmentation model from counts of pixels.
+
+The definitions are those of the official Cityscapes evaluator: counts are summed over all images before
+any division, pixels whose label is ignored take no part, and a labelled pixel for which the model
+predicts nothing (void) is a miss.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cotrain.data.files import write_text
+from cotrain.data.label_spaces import IGNORE
+from cotrain.errors import InputError
+
+VOID_COLUMN = "void"
+
+
+def confusion_matrix(label: np.ndarray, prediction: np.ndarray, number_of_classes: int) -> np.ndarray:
+    """Count how often each class of `label` was predicted as each class.
+
+    `label` and `prediction` are uint8 arrays of one shape that hold train ids or 255. The result is int64
+    of shape (C, C + 1): one row a labelled class, one column a predicted class, the last column for
+    labelled pixels predicted as 255. Pixels whose label is 255 are not counted. Matrices of several
+    images add up. Raises ValueError for unlike shapes, other types and ids that are no train ids.
+    """
+    if label.shape != prediction.shape:
+        raise ValueError(f"label {label.shape} and prediction {prediction.shape} differ in shape")
+    if label.dtype != np.uint8 or prediction.dtype != np.uint8:
+        raise ValueError(f"expected uint8, found label {label.dtype} and prediction {prediction.dtype}")
+    if not 1 <= number_of_classes <= IGNORE:
+        raise ValueError(f"expected 1 to {IGNORE} classes, found {number_of_classes}")
+    # Counting all pairs of bytes needs no mask over the pixels, and ids out of place show up as well.
+    pairs = label.astype(np.uint16).ravel() << 8
+    pairs |= prediction.ravel()
+    counts = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+    for name, pixels in (("label", counts.sum(axis=1)), ("prediction", counts.sum(axis=0))):
+        beyond = np.flatnonzero(pixels[number_of_classes:IGNORE])
+        if beyond.size:
+            raise ValueError(
+                f"{name} holds id {beyond[0] + number_of_classes}, beyond {number_of_classes} classes"
+            )
+    columns = [*range(number_of_classes), IGNORE]
+    return np.ascontiguousarray(counts[:number_of_classes, columns], dtype=np.int64)
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
+    return [int(p) / int(w) if w else None for p, w in zip(part, whole, strict=True)]
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known)
+
+
+def scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the scores of a confusion matrix (C, C + 1) as shares from 0 to 1.
+
+    Keys: `mean_iou`, `frequency_weighted_iou` (weighted by labelled pixels), `pixel_accuracy`,
+    `mean_class_accuracy`, and per class `iou` = tp / (tp + fp + fn) and `class_accuracy` = tp / labelled
+    pixels. A class without a pixel to divide by is None and left out of the mean. Raises InputError when
+    no pixel is labelled, ValueError when the matrix does not fit `classes`.
+    """
+    _check_shape(confusion, classes)
+    correct = np.diagonal(confusion)
+    labelled = confusion.sum(axis=1)
+    predicted = confusion[:, : len(classes)].sum(axis=0)
+    total = int(labelled.sum())
+    if total == 0:
+        raise InputError(
+            "there is nothing to score: no pixel of the labels belongs to a class. "
+            "Expected labels with classes of the label space; check `classes` and `label_space`."
+        )
+    iou = _shares(correct, labelled + predicted - correct)
+    class_accuracy = _shares(correct, labelled)
+    weighted = sum(int(n) * value for n, value in zip(labelled, iou, strict=True) if value is not None)
+    return {
+        "mean_iou": _mean(iou),
+        "frequency_weighted_iou": weighted / total,
+        "pixel_accuracy": int(correct.sum()) / total,
+        "mean_class_accuracy": _mean(class_accuracy),
+        "iou": dict(zip(classes, iou, strict=True)),
+        "class_accuracy": dict(zip(classes, class_accuracy, strict=True)),
+    }
+
+
+def _check_shape(confusion: np.ndarray, classes: Sequence[str]) -> None:
+    expected = (len(classes), len(classes) + 1)
+    if confusion.shape != expected:
+        raise ValueError(f"expected a confusion matrix of shape {expected}, found {confusion.shape}")
+
+
+def write_confusion(path: str | os.PathLike[str], confusion: np.ndarray, classes: Sequence[str]) -> None:
+    """Write a confusion matrix (C, C + 1) as TSV: rows are labels, columns predictions."""
+    _check_shape(confusion, classes)
+    lines = ["\t".join(["label \\ prediction", *classes, VOID_COLUMN])]
+    lines += [
+        "\t".join([name, *map(str, row.tolist())]) for name, row in zip(classes, confusion, strict=True)
+    ]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_confusion(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the matrix, int64 (C, C + 1), and the class names that `write_confusion` wrote.
+
+    Raises InputError that names the file and the line.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a confusion matrix: {error}") from error
+    header = lines[0].split("\t") if lines else []
+    classes = tuple(header[1:-1])
+    if not classes or header[-1] != VOID_COLUMN:
+        raise InputError(f"{path}, line 1: expected class names and a last column `{VOID_COLUMN}`")
+    if len(lines) != len(classes) + 1:
+        raise InputError(
+            f"{path}: found {len(lines) - 1} rows, expected one for each of {len(classes)} classes"
+        )
+    rows = []
+    for number, (name, line) in enumerate(zip(classes, lines[1:], strict=True), start=2):
+        found, *cells = line.split("\t")
+        if found != name:
+            raise InputError(
+                f"{path}, line {number}: found class `{found}`, expected `{name}` as in the header"
+            )
+        if len(cells) != len(classes) + 1 or not all(cell.isascii() and cell.isdigit() for cell in cells):
+            raise InputError(f"{path}, line {number}: expected {len(classes) + 1} whole numbers")
+        rows.append([int(cell) for cell in cells])
+    return np.array(rows, dtype=np.int64), classes
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """The scores of one model, as its `scores.json` holds them: shares from 0 to 1."""
+
+    model: str
+    mean_iou: float
+    frequency_weighted_iou: float
+    pixel_accuracy: float
+    mean_class_accuracy: float
+    iou: Mapping[str, float | None]
+    images: int = 0
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
+    """Return what a `scores.json` says, under the name `model`.
+
+    Raises InputError that names the file and the key that is missing or is no share from 0 to 1.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the scores of `{model}` cannot be read: {error}") from error
+
+    def part(key: str, kind: type) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
+            raise InputError(f"{path}: the scores of `{model}` lack `{key}`, or it is no {kind.__name__}")
+        return content[key]
+
+    def share(value: Any, key: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(f"{path}: `{key}` of `{model}` is {value!r}, expected a share from 0 to 1")
+        return float(value)
+
+    iou = part("iou", dict)
+    names = ("mean_iou", "frequency_weighted_iou", "pixel_accuracy", "mean_class_accuracy")
+    return ModelScores(
+        model=model,
+        **{name: share(content.get(name), name) for name in names},
+        iou={name: None if value is None else share(value, f"iou.{name}") for name, value in iou.items()},
+        images=part("images", int),
+        protocol=part("protocol", dict),
+    )

@@ -1,0 +1,61 @@
+"""Weight files: safetensors that say which network they belong to."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cotrain.data.files import written_whole
+from cotrain.errors import InputError
+from cotrain.networks.build import Network, NetworkSettings, build_network
+
+
+def save_weights(path: Path, network: Network, settings: NetworkSettings, label_space: str) -> None:
+    """Write the network's tensors, with its settings and label space in the file's header."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    header = {"network": json.dumps(settings.as_mapping(), sort_keys=True), "label_space": label_space}
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def read_header(path: Path) -> tuple[NetworkSettings, str]:
+    """Return the network settings and the label space that a weights file belongs to.
+
+    Raises:
+        InputError: the file is missing, damaged, or was not written by `save_weights`.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from error
+    if "network" not in header:
+        raise InputError(
+            f"{path}: the file does not say which network it belongs to; expected one made by train"
+        )
+    return NetworkSettings.from_mapping(json.loads(header["network"])), header["label_space"]
+
+
+def load_into(network: Network, path: Path) -> None:
+    """Load the tensors of a weights file into a network of the same shape.
+
+    Raises:
+        InputError: the tensors are those of another network or label space.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        network.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise InputError(f"{path}: holds the weights of another network: {error}") from error
+
+
+def load_network(path: Path, number_of_classes: int) -> Network:
+    """Build the network that a weights file belongs to and load its weights."""
+    settings, _ = read_header(path)
+    network = build_network(settings, number_of_classes, seed=0, pretrained=False)
+    load_into(network, path)
+    return network

@@ -1,0 +1,71 @@
+"""Progress of long work: a bar on a terminal, one line now and then in a log."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+logger = logging.getLogger("cotrain")
+
+# Often enough to see life in a log, rare enough to keep a ten-hour log readable.
+SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_REDRAWS = 0.1
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` as a person says it: "42 s", "3 min 05 s", "2 h 10 min"."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Counts `total` pieces of work, starting at `done`, and tells how long the rest will take.
+
+    Use as a context manager and call `advance` after each piece.
+    """
+
+    def __init__(self, total: int, unit: str, title: str, done: int = 0) -> None:
+        self.total, self.unit, self.title = total, unit, title
+        self.first = self.done = done
+        self.on_terminal = sys.stderr.isatty()
+        self.started = self.last_shown = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def advance(self, number: int = 1, note: str = "") -> None:
+        """Count `number` more pieces as done; `note` is shown behind the count."""
+        self.done += number
+        now = time.monotonic()
+        pause = SECONDS_BETWEEN_REDRAWS if self.on_terminal else SECONDS_BETWEEN_LINES
+        if now - self.last_shown >= pause:
+            self.last_shown = now
+            self._show(note)
+
+    def _show(self, note: str) -> None:
+        elapsed = time.monotonic() - self.started
+        speed = (self.done - self.first) / elapsed if elapsed > 0 else 0.0
+        left = f"{duration((self.total - self.done) / speed)} left" if speed > 0 else ""
+        share = self.done / self.total if self.total else 1.0
+        parts = [f"{self.done}/{self.total} {self.unit}", f"{speed:.3g}/s", left, note]
+        text = f"{self.title}: " + ", ".join(part for part in parts if part)
+        if self.on_terminal:
+            filled = round(20 * share)
+            sys.stderr.write(f"\r\033[K[{'#' * filled}{'.' * (20 - filled)}] {text}")
+            sys.stderr.flush()
+        else:
+            logger.info(text)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.on_terminal:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+        if kind is None:
+            elapsed = time.monotonic() - self.started
+            logger.info("%s: %d %s in %s", self.title, self.done - self.first, self.unit, duration(elapsed))

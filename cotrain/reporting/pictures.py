@@ -1,0 +1,380 @@
+"""Pictures for people: labels in colour, contact sheets, the confusion matrix, scores along the chain.
+
+Pictures of images are RGB uint8 arrays (H, W, 3) on a white page; matplotlib is loaded only by the
+functions that plot, because that takes longer than most steps.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from cotrain.data.files import written_whole
+from cotrain.evaluation.scores import VOID_COLUMN, ModelScores
+from cotrain.reporting.table import BASELINE, UPPER_BOUND
+
+Colour = tuple[int, int, int]
+
+PAGE: Colour = (255, 255, 255)
+INK: Colour = (34, 38, 45)
+FAINT: Colour = (120, 126, 135)
+HAIRLINE: Colour = (214, 217, 222)
+
+TEXT_SIZE = 13
+TITLE_SIZE = 22
+MARGIN = 24
+GAP = 20
+
+# Okabe and Ito's colours stay apart for colour-blind eyes and in print.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8E3B8A"
+INK_HEX, FAINT_HEX, HAIRLINE_HEX = "#22262d", "#787e87", "#e3e5e9"
+
+
+@cache
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _text_length(text: str, size: int) -> int:
+    return int(np.ceil(_font(size).getlength(text)))
+
+
+def shortened(text: str, width: int, size: int = TEXT_SIZE) -> str:
+    """Return `text`, with an ellipsis in its middle when it is wider than `width` pixels.
+
+    The middle goes, because file names differ at their ends.
+    """
+    if _text_length(text, size) <= width:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        shorter = text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]
+        if _text_length(shorter, size) <= width:
+            return shorter
+    return "…"
+
+
+def _page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    page = Image.new("RGB", (width, height), PAGE)
+    return page, ImageDraw.Draw(page)
+
+
+def colourise(label: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
+    """Return a label (H, W) uint8 in the colours of `palette`, RGB uint8; ignored pixels are black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    return table[label]
+
+
+def overlay(
+    rgb: np.ndarray, label: np.ndarray, palette: Sequence[Colour], opacity: float = 0.5
+) -> np.ndarray:
+    """Return the image (H, W, 3) uint8 with its label (H, W) in colour above it; ignored pixels are darkened.
+
+    `opacity` 0 shows the image alone, 1 the label alone. Raises ValueError when the sizes differ.
+    """
+    if rgb.shape[:2] != label.shape:
+        raise ValueError(f"image {rgb.shape[:2]} and label {label.shape} differ in size")
+    return cv2.addWeighted(rgb, 1 - opacity, colourise(label, palette), opacity, 0).astype(
+        np.uint8, copy=False
+    )
+
+
+def resized(rgb: np.ndarray, width: int) -> np.ndarray:
+    """Return the image at `width` pixels, its shape kept."""
+    height = max(1, round(rgb.shape[0] * width / rgb.shape[1]))
+    # Averaging avoids jagged edges in thumbnails; it has no meaning when pixels are added.
+    method = cv2.INTER_AREA if width < rgb.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=method), dtype=np.uint8)
+
+
+def share_bar(
+    shares: Sequence[float] | np.ndarray, palette: Sequence[Colour], width: int, height: int = 8
+) -> np.ndarray:
+    """Return a bar (height, width, 3) cut into the classes' colours by their shares of the pixels.
+
+    What is missing to 1 (ignored pixels) is black, as in `colourise`.
+    """
+    ends = np.rint(np.cumsum(shares) * width).astype(int)
+    bar = np.zeros((height, width, 3), np.uint8)
+    start = 0
+    for end, colour in zip(ends, palette, strict=True):
+        bar[:, start:end] = colour
+        start = end
+    return bar
+
+
+def stacked(parts: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
+    """Return pictures one below the other, at the left of a white page as wide as the widest."""
+    width = max(part.shape[1] for part in parts)
+    height = sum(part.shape[0] for part in parts) + gap * (len(parts) - 1)
+    page = np.full((height, width, 3), PAGE, np.uint8)
+    top = 0
+    for part in parts:
+        page[top : top + part.shape[0], : part.shape[1]] = part
+        top += part.shape[0] + gap
+    return page
+
+
+def beside(parts: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
+    """Return pictures one beside the other, at the top of a white page as high as the highest."""
+    return stacked([part.swapaxes(0, 1) for part in parts], gap).swapaxes(0, 1)
+
+
+def heading(title: str, subtitle: str, width: int) -> np.ndarray:
+    """Return a strip of `width` pixels with a title and a fainter line below."""
+    page, draw = _page(width, MARGIN + TITLE_SIZE + TEXT_SIZE + 22)
+    room = width - 2 * MARGIN
+    draw.text((MARGIN, MARGIN - 6), shortened(title, room, TITLE_SIZE), fill=INK, font=_font(TITLE_SIZE))
+    draw.text((MARGIN, MARGIN + TITLE_SIZE + 6), shortened(subtitle, room), fill=FAINT, font=_font(TEXT_SIZE))
+    return np.array(page)
+
+
+def legend(
+    classes: Sequence[str], palette: Sequence[Colour], width: int, notes: Sequence[str] | None = None
+) -> np.ndarray:
+    """Return a strip of `width` pixels with a patch of colour and the name of each class, in tidy columns.
+
+    `notes` are written behind the names, fainter, one a class. The height follows from the number of classes.
+    """
+    behind = notes if notes is not None else [""] * len(classes)
+    patch, line, note_gap = 14, 24, 6
+    room = width - 2 * MARGIN
+    longest = max(_text_length(name, TEXT_SIZE) for name in classes)
+    longest_note = max(_text_length(note, TEXT_SIZE) for note in behind)
+    entry = patch + 8 + longest + (note_gap + longest_note if longest_note else 0)
+    columns = min(len(classes), max(1, (room + GAP) // (entry + GAP)))
+    # As many lines as needed, then filled evenly: 11 classes in 6 columns become 6 + 5, not 10 + 1.
+    lines = -(-len(classes) // columns)
+    columns = -(-len(classes) // lines)
+    page, draw = _page(width, lines * line + MARGIN)
+    for number, (name, colour, note) in enumerate(zip(classes, palette, behind, strict=True)):
+        left = MARGIN + (number % columns) * (entry + GAP)
+        top = number // columns * line
+        draw.rounded_rectangle(
+            (left, top + 5, left + patch - 1, top + 4 + patch), radius=3, fill=tuple(colour), outline=HAIRLINE
+        )
+        text_left = left + patch + 8
+        middle = top + 5 + patch // 2
+        draw.text((text_left, middle), name, fill=INK, font=_font(TEXT_SIZE), anchor="lm")
+        note_left = text_left + _text_length(name, TEXT_SIZE) + note_gap
+        draw.text((note_left, middle), note, fill=FAINT, font=_font(TEXT_SIZE), anchor="lm")
+    return np.array(page)
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return a white page with rows of pictures, each with its caption below.
+
+    Pictures are RGB uint8 of any size and stand in columns as wide as their widest; they are not scaled.
+    Rows may be of unlike length.
+    """
+    number_of_columns = max(len(row) for row in rows)
+    widths = [max(row[i].shape[1] for row in rows if i < len(row)) for i in range(number_of_columns)]
+    heights = [max(picture.shape[0] for picture in row) for row in rows]
+    caption_height = TEXT_SIZE + 10
+    page, draw = _page(
+        2 * MARGIN + sum(widths) + GAP * (number_of_columns - 1),
+        sum(heights) + len(rows) * caption_height + GAP * (len(rows) - 1) + MARGIN,
+    )
+    top = 0
+    for row, names, height in zip(rows, captions, heights, strict=True):
+        left = MARGIN
+        # The lists may be shorter than `widths`, which has room for the longest row.
+        for picture, name, width in zip(row, names, widths[: len(row)], strict=True):
+            page.paste(Image.fromarray(picture), (left, top))
+            text = shortened(name, width)
+            draw.text((left, top + picture.shape[0] + 6), text, fill=FAINT, font=_font(TEXT_SIZE))
+            left += width + GAP
+        top += height + caption_height + GAP
+    return np.array(page)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    # A figure made without pyplot is freed with its last name and asks for no display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0, labelcolor=INK_HEX)
+    return figure, axes
+
+
+def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, classes: Sequence[str]) -> None:
+    """Write a picture of a confusion matrix (C, C + 1): of each labelled class, where its pixels went, in %.
+
+    Each row sums to 100. Classes without a labelled pixel stay empty; the column for void is drawn
+    when any labelled pixel was predicted as void.
+    """
+    columns = [*classes, VOID_COLUMN]
+    if not confusion[:, -1].any():
+        confusion, columns = confusion[:, :-1], columns[:-1]
+    labelled = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(100.0 * confusion, labelled, out=np.full(confusion.shape, np.nan), where=labelled > 0)
+    cell = 0.42
+    figure, axes = _figure(2.6 + cell * len(columns), 2.0 + cell * len(classes))
+    axes.set_facecolor("#f1f2f4")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="equal", interpolation="nearest")
+    for row, line in enumerate(shares):
+        for column, share in enumerate(line):
+            # Zeros would hide the few confusions that matter.
+            if share >= 0.5:
+                colour = "white" if share > 55 else INK_HEX
+                weight = "bold" if row == column else "normal"
+                axes.text(
+                    column, row, f"{share:.0f}", ha="center", va="center", color=colour, size=9, weight=weight
+                )
+    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(classes) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.set_ylabel("labelled", color=FAINT_HEX, size=11)
+    axes.set_xlabel("predicted: % of the labelled pixels of each row", color=FAINT_HEX, size=11)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def chain_positions(models: Sequence[str]) -> list[int]:
+    """Return where each model stands along the chain: 0, 1, ... in the order given.
+
+    The two branches of a cycle share a place. The upper bound is no link of the chain: it gets -1.
+    """
+    places: dict[str, int] = {}
+    positions = []
+    for model in models:
+        if model == UPPER_BOUND:
+            positions.append(-1)
+            continue
+        place = re.sub(r"^(co_training/\d+)/[ab]$", r"\1", model)
+        positions.append(places.setdefault(place, len(places)))
+    return positions
+
+
+STAGES = (
+    (r"self_training/\d+", "self-training", BLUE),
+    (r"co_training/\d+/a", "co-training, branch a", ORANGE),
+    (r"co_training/\d+/b", "co-training, branch b", GREEN),
+)
+
+
+def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) -> None:
+    """Write a picture of the mIoU of each model, in the order of the chain.
+
+    Rounds of self-training and the two branches of co-training are lines; the upper bound is a dashed line.
+    """
+    positions = chain_positions([row.model for row in rows])
+    places = max(positions) + 1
+    from matplotlib.patheffects import withStroke
+
+    # Numbers stay legible where a line runs behind them.
+    halo = [withStroke(linewidth=3, foreground="white")]
+    figure, axes = _figure(max(7.5, 3.2 + 0.5 * places), 4.8)
+    axes.grid(axis="y", color=HAIRLINE_HEX, linewidth=1)
+    axes.set_axisbelow(True)
+    values = [100 * row.mean_iou for row in rows]
+    spread = max(max(values) - min(values), 1.0)
+    axes.set_ylim(min(values) - 0.12 * spread, max(values) + 0.16 * spread)
+    axes.set_xlim(-0.7, max(places, 1) - 0.3)
+
+    def written(place: float, value: float, colour: str, below: bool = False) -> None:
+        axes.annotate(
+            f"{value:.1f}",
+            (place, value),
+            xytext=(0, -9 if below else 8),
+            textcoords="offset points",
+            ha="center",
+            va="top" if below else "bottom",
+            color=colour,
+            size=10,
+            weight="bold",
+            path_effects=halo,
+        )
+
+    points = list(zip(rows, positions, values, strict=True))
+    in_stage: set[str] = set()
+    ends: dict[int, list[tuple[float, str]]] = {}
+    for pattern, name, colour in STAGES:
+        line = [(place, value) for row, place, value in points if re.fullmatch(pattern, row.model)]
+        in_stage |= {row.model for row in rows if re.fullmatch(pattern, row.model)}
+        if line:
+            axes.plot(
+                *zip(*line, strict=True), color=colour, linewidth=2.2, marker="o", markersize=6, label=name
+            )
+            ends.setdefault(line[-1][0], []).append((line[-1][1], colour))
+    for place, stage_ends in ends.items():
+        # The numbers of two branches that end close to each other must not lie on each other.
+        for number, (value, colour) in enumerate(sorted(stage_ends, reverse=True)):
+            written(place, value, colour, below=number > 0)
+    for row, place, value in points:
+        if row.model == UPPER_BOUND:
+            axes.axhline(value, color=INK_HEX, linewidth=1.4, linestyle=(0, (5, 4)), zorder=1)
+            axes.annotate(
+                f"upper bound {value:.1f}",
+                (0.005, value),
+                # At the left, because the chain comes close to the bound at its right end.
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 5),
+                textcoords="offset points",
+                color=INK_HEX,
+                size=10,
+                path_effects=halo,
+            )
+        elif row.model not in in_stage:
+            colour = {BASELINE: FAINT_HEX, "final": PURPLE}.get(row.model, INK_HEX)
+            axes.plot([place], [value], color=colour, marker="D", markersize=8, linestyle="none")
+            written(place, value, colour)
+            if row.model == BASELINE:
+                axes.axhline(value, color=FAINT_HEX, linewidth=1, linestyle=(0, (1, 3)), zorder=1)
+
+    _name_places(axes, [(row.model, place) for row, place, _ in points if place >= 0])
+    axes.set_ylabel("mIoU (%)", color=INK_HEX, size=11)
+    axes.set_title("mIoU along the chain", loc="left", size=14, color=INK_HEX, weight="bold", pad=30)
+    if in_stage:
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.01, 1.0),
+            ncols=3,
+            frameon=False,
+            fontsize=10,
+            labelcolor=INK_HEX,
+            borderaxespad=0.3,
+        )
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _name_places(axes: Any, models: Sequence[tuple[str, int]]) -> None:
+    """Write the number of each round and cycle below the axis, and the stage below its numbers."""
+    ticks: dict[int, str] = {}
+    stages: dict[str, list[int]] = {}
+    for model, place in models:
+        found = re.fullmatch(r"(self_training|co_training)/(\d+)(?:/[ab])?", model)
+        ticks[place] = str(int(found[2])) if found else model.replace("_", " ")
+        if found:
+            stages.setdefault(found[1], []).append(place)
+    axes.set_xticks(list(ticks), list(ticks.values()), size=10)
+    titles = {"self_training": "self-training round", "co_training": "co-training cycle"}
+    for stage, taken in stages.items():
+        axes.annotate(
+            titles[stage],
+            ((min(taken) + max(taken)) / 2, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -24),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            color=FAINT_HEX,
+            size=10,
+        )
+        axes.axvspan(min(taken) - 0.47, max(taken) + 0.47, color="#f6f7f9", zorder=0, linewidth=0)

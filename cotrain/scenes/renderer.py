@@ -1,0 +1,226 @@
+"""Draws the batches of a scene with panda3d's software renderer: no GPU, no display.
+
+Two passes over the same triangles give the picture and, with flat colours instead of textures and light,
+the exact label and the share of light that haze lets through.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from panda3d.core import (
+    Camera,
+    CullFaceAttrib,
+    FrameBufferProperties,
+    Geom,
+    GeomEnums,
+    GeomNode,
+    GeomTriangles,
+    GeomVertexArrayFormat,
+    GeomVertexData,
+    GeomVertexFormat,
+    GraphicsEngine,
+    GraphicsOutput,
+    GraphicsPipe,
+    GraphicsPipeSelection,
+    InternalName,
+    NodePath,
+    PerspectiveLens,
+    SamplerState,
+    TransparencyAttrib,
+    WindowProperties,
+    loadPrcFileData,
+)
+from panda3d.core import Texture as PandaTexture
+
+from cotrain.scenes.assembly import CUT_OUT, GROUND, MARKING, SHADOW, Batch, Texture
+from cotrain.scenes.textures import Library
+
+SKY = 10
+# The label pass writes train id c as the level c * 12 + 6, far from its neighbours' levels.
+LEVELS_PER_CLASS = 12
+NEAR, FAR = 0.25, 400.0
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the camera stands and looks; degrees and metres. `field_of_view` is horizontal."""
+
+    position: tuple[float, float, float]
+    heading: float
+    pitch: float
+    roll: float
+    field_of_view: float
+
+
+class Renderer:
+    """One window of `width` × `height` pixels. A process can hold one renderer only."""
+
+    def __init__(self, width: int, height: int, library: Library) -> None:
+        loadPrcFileData(
+            "",
+            "load-display p3tinydisplay\naudio-library-name null\nframebuffer-multisample 0\n"
+            "textures-power-2 down\nmax-texture-dimension 512\nnotify-level-display error\n"
+            "notify-level-tinydisplay error\nnotify-level-gobj error\n",
+        )
+        self.width, self.height, self.library = width, height, library
+        self.engine = GraphicsEngine.getGlobalPtr()
+        pipe = GraphicsPipeSelection.getGlobalPtr().makePipe("TinyOffscreenGraphicsPipe", "p3tinydisplay")
+        wanted = FrameBufferProperties()
+        wanted.setRgbaBits(8, 8, 8, 0)
+        wanted.setDepthBits(24)
+        self.window = pipe and self.engine.makeOutput(
+            pipe, "street", 0, wanted, WindowProperties.size(width, height), GraphicsPipe.BFRefuseWindow
+        )
+        if not self.window:
+            raise RuntimeError("panda3d could not open its software renderer (display module p3tinydisplay)")
+        self.frame = PandaTexture()
+        self.window.addRenderTexture(self.frame, GraphicsOutput.RTMCopyRam)
+        self.lens = PerspectiveLens()
+        self.lens.setNearFar(NEAR, FAR)
+        self.camera = NodePath(Camera("camera", self.lens))
+        region = self.window.makeDisplayRegion()
+        region.setCamera(self.camera)
+        self.textures: dict[tuple[Texture, bool], PandaTexture] = {}
+        self.format = _vertex_format()
+
+    def draw(
+        self, batches: list[Batch], view: View, shadow: NDArray[np.uint8], haze_distance: float
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return RGB (H, W, 3), train ids (H, W) and the light that passes the haze (H, W; 255 = all), uint8.
+
+        `shadow` (h, w) is the darkness of the ground, the texture of the shadow layer. The sky stays
+        black in the picture; its train id says where it is.
+        """
+        self.lens.setFov(view.field_of_view)
+        self.lens.setAspectRatio(self.width / self.height)
+        self.camera.setPosHpr(*view.position, view.heading, view.pitch, view.roll)
+        picture = self._pass(batches, view, shadow, haze_distance, labels=False)
+        flat = self._pass(batches, view, shadow, haze_distance, labels=True)
+        level = flat[..., 0]
+        label = level // LEVELS_PER_CLASS
+        if not np.array_equal(level - label * LEVELS_PER_CLASS, np.full_like(level, LEVELS_PER_CLASS // 2)):
+            raise RuntimeError("the label pass holds colours that stand for no class")
+        return picture, label, flat[..., 1]
+
+    def _pass(
+        self, batches: list[Batch], view: View, shadow: NDArray[np.uint8], haze_distance: float, labels: bool
+    ) -> NDArray[np.uint8]:
+        root = NodePath("scene")
+        for order, batch in enumerate(batches):
+            if labels and batch.layer in (MARKING, SHADOW):
+                continue
+            self._attach(
+                root, batch, order, shadow, self._colours(batch, view, haze_distance, labels), labels
+            )
+        self.window.setClearColor((_level(SKY) / 255, 1, 0, 1) if labels else (0, 0, 0, 1))
+        self.camera.reparentTo(root)
+        self.camera.node().setScene(root)
+        self.engine.renderFrame()
+        data = np.frombuffer(memoryview(self.frame.getRamImage()), np.uint8)
+        channels = data.size // (self.height * self.width)
+        pixels = data.reshape(self.height, self.width, channels)[::-1, :, 2::-1].copy()
+        self.camera.detachNode()
+        root.removeNode()
+        return pixels
+
+    def _colours(self, batch: Batch, view: View, haze_distance: float, labels: bool) -> NDArray[np.uint8]:
+        if not labels:
+            return batch.colours
+        distance = np.linalg.norm(batch.positions - np.asarray(view.position, np.float32), axis=1)
+        colours = np.full((len(batch.positions), 4), 255, np.uint8)
+        colours[:, 0] = batch.train_ids * LEVELS_PER_CLASS + LEVELS_PER_CLASS // 2
+        colours[:, 1] = 255 * np.exp(-distance / haze_distance)
+        colours[:, 2] = 0
+        return colours
+
+    def _attach(
+        self,
+        root: Any,
+        batch: Batch,
+        order: int,
+        shadow: NDArray[np.uint8],
+        colours: NDArray[np.uint8],
+        labels: bool,
+    ) -> None:
+        node = root.attachNewNode(_geometry(batch, colours, self.format))
+        node.setBin("fixed", order)
+        if batch.layer == SHADOW:
+            node.setTexture(_panda_texture(shadow[..., None], smooth=True, mipmaps=False))
+        elif batch.texture[0] != "plain" and (batch.layer == CUT_OUT or not labels):
+            node.setTexture(self._texture(batch.texture, labels))
+        if batch.layer in (MARKING, SHADOW):
+            # Decals lie in the plane of the ground: drawn right after it, they need no depth of their own.
+            node.setDepthTest(False)
+            node.setDepthWrite(False)
+            node.setTransparency(TransparencyAttrib.MAlpha)
+        elif batch.layer == CUT_OUT:
+            node.setTransparency(TransparencyAttrib.MBinary)
+            node.setAttrib(CullFaceAttrib.make(CullFaceAttrib.MCullNone))
+        elif batch.layer == GROUND:
+            node.setTwoSided(False)
+
+    def _texture(self, texture: Texture, labels: bool) -> PandaTexture:
+        key = (texture, labels)
+        if key not in self.textures:
+            pixels = self.library.pixels(texture)
+            cut_out = pixels.shape[2] == 4
+            if labels:
+                # White with the same alpha, sampled the same way: the label's outline is the picture's.
+                pixels = pixels.copy()
+                pixels[..., :3] = 255
+            self.textures[key] = _panda_texture(pixels, smooth=not cut_out, mipmaps=not cut_out)
+        return self.textures[key]
+
+
+def _level(train_id: int) -> int:
+    return train_id * LEVELS_PER_CLASS + LEVELS_PER_CLASS // 2
+
+
+def _vertex_format() -> GeomVertexFormat:
+    places = GeomVertexArrayFormat()
+    places.addColumn(InternalName.getVertex(), 3, GeomEnums.NTFloat32, GeomEnums.CPoint)
+    places.addColumn(InternalName.getTexcoord(), 2, GeomEnums.NTFloat32, GeomEnums.CTexcoord)
+    shades = GeomVertexArrayFormat()
+    shades.addColumn(InternalName.getColor(), 4, GeomEnums.NTUint8, GeomEnums.CColor)
+    both = GeomVertexFormat()
+    both.addArray(places)
+    both.addArray(shades)
+    return GeomVertexFormat.registerFormat(both)
+
+
+def _geometry(batch: Batch, colours: NDArray[np.uint8], vertex_format: GeomVertexFormat) -> GeomNode:
+    data = GeomVertexData("street", vertex_format, GeomEnums.UHStatic)
+    data.uncleanSetNumRows(len(batch.positions))
+    places = np.concatenate([batch.positions, batch.texture_coordinates], axis=1, dtype=np.float32)
+    memoryview(data.modifyArray(0)).cast("B")[:] = places.tobytes()  # type: ignore[call-overload]
+    memoryview(data.modifyArray(1)).cast("B")[:] = colours.tobytes()  # type: ignore[call-overload]
+    triangles = GeomTriangles(GeomEnums.UHStatic)
+    triangles.setIndexType(GeomEnums.NTUint32)
+    indices = triangles.modifyVertices()
+    indices.uncleanSetNumRows(batch.triangles.size)
+    memoryview(indices).cast("B")[:] = batch.triangles.tobytes()  # type: ignore[call-overload]
+    geometry = Geom(data)
+    geometry.addPrimitive(triangles)
+    node = GeomNode("batch")
+    node.addGeom(geometry)
+    return node
+
+
+def _panda_texture(pixels: NDArray[np.uint8], smooth: bool, mipmaps: bool) -> PandaTexture:
+    """Return a texture of pixels (H, W, 1 = alpha alone, 3 = RGB or 4 = RGBA); H and W are powers of two."""
+    height, width, channels = pixels.shape
+    if channels == 1:
+        pixels = np.concatenate([np.zeros((height, width, 3), np.uint8), pixels], axis=2)
+    texture = PandaTexture()
+    layout = PandaTexture.FRgb if pixels.shape[2] == 3 else PandaTexture.FRgba
+    texture.setup2dTexture(width, height, PandaTexture.TUnsignedByte, layout)
+    order = "RGB" if pixels.shape[2] == 3 else "RGBA"
+    texture.setRamImageAs(np.ascontiguousarray(pixels[::-1]).tobytes(), order)
+    texture.setMagfilter(SamplerState.FTLinear if smooth else SamplerState.FTNearest)
+    if mipmaps:
+        texture.setMinfilter(SamplerState.FTLinearMipmapNearest)
+    else:
+        texture.setMinfilter(SamplerState.FTLinear if smooth else SamplerState.FTNearest)
+    return texture

@@ -1,0 +1,194 @@
+"""From an image and its label to a training crop.
+
+The published order is: resize the whole frame, scale it to a random size, crop, flip. Here the window of
+the original frame that becomes the crop is found first and only that window is resized, which gives the
+same crops for a fraction of the work.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.label_spaces import IGNORE
+
+Image = NDArray[np.uint8]
+
+# About the mean colour of photographs, which networks are trained to see as zero.
+PADDING_RGB = (124, 116, 104)
+# A crop dominated by one class is redrawn at most this often (Paper's framework, Detectron2).
+CROP_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A `source_augmentation` or `target_augmentation` section; its keys are explained in the configuration.
+
+    Sizes are (height, width) in pixels, shares and probabilities lie in [0, 1].
+    """
+
+    resize: tuple[int, int] | None
+    short_sides: tuple[int, ...]
+    max_long_side: int
+    crop: tuple[int, int]
+    vertical_range: tuple[float, float] | None
+    max_class_share: float
+    horizontal_flip: float
+    vertical_flip: float
+    colour_jitter: float
+    blur: float
+    cutout_holes: tuple[int, int]
+    cutout_size_px: tuple[int, int]
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Augmentation":
+        """Make settings from a section of the configuration, whose `cutout` is a section of its own."""
+        flat = {key: value for key, value in mapping.items() if key != "cutout"}
+        flat |= {f"cutout_{key}": value for key, value in mapping["cutout"].items()}
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()})
+
+
+@dataclass(frozen=True)
+class Window:
+    """A crop before it is cut: the frame is thought scaled to `scaled`, the crop begins at (top, left)."""
+
+    scaled: tuple[int, int]
+    top: int
+    left: int
+    size: tuple[int, int]
+
+
+def draw_scaled_size(
+    height: int, width: int, settings: Augmentation, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Return the (height, width) that the frame is scaled to before cropping."""
+    height, width = settings.resize or (height, width)
+    if not settings.short_sides:
+        return height, width
+    scale = float(rng.choice(settings.short_sides)) / min(height, width)
+    scale = min(scale, settings.max_long_side / max(height, width))
+    return int(height * scale + 0.5), int(width * scale + 0.5)
+
+
+def draw_window(scaled: tuple[int, int], settings: Augmentation, rng: np.random.Generator) -> Window:
+    """Return a crop window, uniform over all positions that `vertical_range` allows."""
+    height, width = min(settings.crop[0], scaled[0]), min(settings.crop[1], scaled[1])
+    first, last = 0, scaled[0] - height
+    if settings.vertical_range:
+        upper, lower = settings.vertical_range
+        first = min(int(scaled[0] * upper), last)
+        last = max(first, min(int(scaled[0] * lower) - height, last))
+    top = int(rng.integers(first, last + 1))
+    left = int(rng.integers(0, scaled[1] - width + 1))
+    return Window(scaled, top, left, (height, width))
+
+
+def cut_label(label: Image, window: Window) -> Image:
+    """Return the window of a label (H, W), resized by nearest neighbour."""
+    rows = (np.arange(window.top, window.top + window.size[0]) + 0.5) * (label.shape[0] / window.scaled[0])
+    columns = (np.arange(window.left, window.left + window.size[1]) + 0.5) * (
+        label.shape[1] / window.scaled[1]
+    )
+    return label[rows.astype(np.intp)[:, None], columns.astype(np.intp)]
+
+
+def cut_image(image: Image, window: Window) -> Image:
+    """Return the window of an image (H, W, 3), resized bilinearly, or by area where it shrinks."""
+    height, width = image.shape[:2]
+    step_y, step_x = height / window.scaled[0], width / window.scaled[1]
+    if step_y == step_x == 1:
+        return image[
+            window.top : window.top + window.size[0], window.left : window.left + window.size[1]
+        ].copy()
+    if step_y > 1 or step_x > 1:
+        top, left = int(window.top * step_y), int(window.left * step_x)
+        bottom = min(height, max(top + 1, round((window.top + window.size[0]) * step_y)))
+        right = min(width, max(left + 1, round((window.left + window.size[1]) * step_x)))
+        part = image[top:bottom, left:right]
+        return cv2.resize(part, window.size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    to_source = np.array(
+        [
+            [step_x, 0, (window.left + 0.5) * step_x - 0.5],
+            [0, step_y, (window.top + 0.5) * step_y - 0.5],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, to_source, window.size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def augment(
+    image: Image, label: Image, settings: Augmentation, rng: np.random.Generator
+) -> tuple[Image, Image]:
+    """Return one training crop, of exactly `settings.crop`, and its label.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label: (H, W) uint8 train ids.
+        settings: what to do.
+        rng: the generator of this (seed, iteration, slot).
+
+    A frame smaller than the crop is padded at the right and bottom, the label with 255: every crop of a
+    batch has one size, so that any two can be mixed (the published code crashed there).
+    """
+    scaled = draw_scaled_size(label.shape[0], label.shape[1], settings, rng)
+    for _try in range(CROP_TRIES):
+        window = draw_window(scaled, settings, rng)
+        cut = cut_label(label, window)
+        if settings.max_class_share >= 1 or _is_varied(cut, settings.max_class_share):
+            break
+    image, label = cut_image(image, window), cut
+    if rng.random() < settings.horizontal_flip:
+        image, label = image[:, ::-1], label[:, ::-1]
+    if rng.random() < settings.vertical_flip:
+        image, label = image[::-1], label[::-1]
+    if settings.colour_jitter:
+        image = jitter_colours(image, settings.colour_jitter, rng)
+    if rng.random() < settings.blur:
+        image = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(0.3, 1.5))  # type: ignore[assignment]
+    image = cut_out(image, settings, rng)
+    return _padded(image, label, settings.crop)
+
+
+def _is_varied(label: Image, max_share: float) -> bool:
+    counts = np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
+    return np.count_nonzero(counts) > 1 and counts.max() < max_share * counts.sum()
+
+
+def jitter_colours(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """Change brightness, contrast, saturation and colour balance, each by up to the share `strength`."""
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
+    balance = rng.uniform(1 - strength / 4, 1 + strength / 4, 3)
+    grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    changed = image * np.float32(saturation) + grey[..., None] * np.float32(1 - saturation)
+    changed = (changed - grey.mean()) * np.float32(contrast) + grey.mean()
+    changed *= (brightness * balance).astype(np.float32)
+    return np.clip(changed, 0, 255).astype(np.uint8)
+
+
+def cut_out(image: Image, settings: Augmentation, rng: np.random.Generator) -> Image:
+    """Return the image with black rectangles at random places; labels stay, as published."""
+    fewest, most = settings.cutout_holes
+    if most == 0:
+        return image
+    image = image.copy()
+    height, width = image.shape[:2]
+    for _ in range(int(rng.integers(fewest, most + 1))):
+        tall, wide = rng.integers(settings.cutout_size_px[0], settings.cutout_size_px[1] + 1, 2)
+        top, left = int(rng.integers(height) - tall // 2), int(rng.integers(width) - wide // 2)
+        image[max(0, top) : top + tall, max(0, left) : left + wide] = 0
+    return image
+
+
+def _padded(image: Image, label: Image, size: tuple[int, int]) -> tuple[Image, Image]:
+    if label.shape == size:
+        return image, label
+    padded_image = np.full((*size, 3), PADDING_RGB, np.uint8)
+    padded_label = np.full(size, IGNORE, np.uint8)
+    padded_image[: image.shape[0], : image.shape[1]] = image
+    padded_label[: label.shape[0], : label.shape[1]] = label
+    return padded_image, padded_label

@@ -1,0 +1,114 @@
+"""The input pipeline: which crops make the batch of an iteration.
+
+A batch is a pure function of (seed, iteration): nothing is remembered between batches, so training
+resumes at any iteration and any number of threads gives the same batches.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.adaptation.mixing import classes_on_demand, classes_plain, paste
+from cotrain.data.images import read_image, read_label
+from cotrain.data.manifests import Item
+from cotrain.randomness import generator
+from cotrain.training.augmentation import Augmentation, augment
+
+Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+class Sampler(Protocol):
+    """An endless order of images."""
+
+    def index(self, position: int) -> int:
+        """Return the image at `position`."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One set of labelled images and the way crops are taken from it; labels hold train ids."""
+
+    name: str
+    items: Sequence[Item]
+    sampler: Sampler
+    augmentation: Augmentation
+    seed: int
+
+    def crop(self, position: int) -> Crop:
+        """Return the crop at `position` of the set's endless order."""
+        item = self.items[self.sampler.index(position)]
+        assert item.label is not None
+        rng = generator(self.seed, self.name, position)
+        return augment(read_image(item.image), read_label(item.label), self.augmentation, rng)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Mixes source and target crops into batches (Paper, section 4.1).
+
+    Args:
+        source: the labelled source.
+        target: pseudo-labelled target images, or None to train on the source alone.
+        ratio: numbers of source and target crops in a batch; (batch size, 0) without a target.
+        class_mixing: "none", "plain" (half of a donor's classes at random) or "on_demand" (those that the
+            model is least sure of on the target). Donors are further source crops, one a target crop.
+        thresholds: (C,) confidence thresholds of this round, for "on_demand".
+        seed: decides every draw.
+    """
+
+    source: Samples
+    target: Samples | None
+    ratio: tuple[int, int]
+    class_mixing: str
+    thresholds: NDArray[np.uint16] | None
+    seed: int
+
+    def batch(self, iteration: int) -> Crop:
+        """Return images (B, H, W, 3) uint8 RGB and labels (B, H, W) uint8 of one iteration."""
+        of_source, of_target = self.ratio
+        if self.target is None:
+            return _stacked([self.source.crop(iteration * of_source + slot) for slot in range(of_source)])
+        target = [self.target.crop(iteration * of_target + slot) for slot in range(of_target)]
+        drawn = of_source + (of_target if self.class_mixing != "none" else 0)
+        source = [self.source.crop(iteration * drawn + slot) for slot in range(drawn)]
+        donors = source[of_source:]
+        if donors:
+            target = [
+                self._mixed(donor, crop, generator(self.seed, "class mixing", iteration, slot))
+                for slot, (donor, crop) in enumerate(zip(donors, target, strict=True))
+            ]
+        return _stacked(source[:of_source] + target)
+
+    def _mixed(self, donor: Crop, target: Crop, rng: np.random.Generator) -> Crop:
+        if self.class_mixing == "on_demand":
+            assert self.thresholds is not None
+            classes = classes_on_demand(donor[1], self.thresholds)
+        else:
+            classes = classes_plain(donor[1], rng)
+        return paste(donor[0], donor[1], target[0], target[1], classes)
+
+    def stream(self, first: int, end: int, threads: int) -> Iterator[Crop]:
+        """Yield the batches of iterations `first` to `end` − 1; `threads` prepare the coming ones meanwhile."""
+        ahead = threads + 1
+        coming: deque[Future[Crop]] = deque()
+        with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
+            try:
+                for iteration in range(first, min(first + ahead, end)):
+                    coming.append(pool.submit(self.batch, iteration))
+                for iteration in range(first, end):
+                    ready = coming.popleft().result()
+                    if iteration + ahead < end:
+                        coming.append(pool.submit(self.batch, iteration + ahead))
+                    yield ready
+            finally:
+                for future in coming:
+                    future.cancel()
+
+
+def _stacked(crops: list[Crop]) -> Crop:
+    return np.stack([image for image, _ in crops]), np.stack([label for _, label in crops])

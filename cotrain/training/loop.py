@@ -1,0 +1,179 @@
+"""The training loop, one for every model of a run."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cotrain.devices import autocast
+from cotrain.networks.build import Network
+from cotrain.progress import Progress
+from cotrain.randomness import seed_of
+from cotrain.training.batches import Batches
+from cotrain.training.losses import hard_pixel_loss
+from cotrain.training.schedule import learning_rate
+from cotrain.training.state import StopRequest, Stopped, TrainingState
+
+logger = logging.getLogger("cotrain")
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How to optimise; the keys are explained in the `training` section of the configuration."""
+
+    iterations: int
+    learning_rate: float
+    head_learning_rate_factor: float
+    momentum: float
+    weight_decay: float
+    warmup_iterations: int
+    warmup_factor: float
+    poly_power: float
+    hard_pixel_share: float
+    hard_pixels_of: str
+    save_every_iterations: int
+    log_every_iterations: int
+    precision: str
+    seed: int
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "LoopSettings":
+        """Make settings from the `training` section together with `iterations`, `precision` and `seed`."""
+        flat = {**mapping, **mapping["loss"]}
+        return cls(**{key: flat[key] for key in cls.__dataclass_fields__})
+
+
+class NonFiniteLossError(Exception):
+    """The loss became infinite or not a number; the last good state stays on disk."""
+
+
+def make_optimiser(network: Network, settings: LoopSettings) -> torch.optim.SGD:
+    """Return SGD with momentum; batch-norm parameters have no weight decay (Paper, section 4.1).
+
+    Each group carries its `factor` on the learning rate: 1 for the backbone, `head_learning_rate_factor`
+    for what is trained from scratch.
+    """
+    normalisation = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for parameter in module.parameters()
+    }
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        key = (".backbone." in name, id(parameter) in normalisation)
+        groups.setdefault(key, []).append(parameter)
+    return torch.optim.SGD(
+        [
+            {
+                "params": parameters,
+                "weight_decay": 0.0 if is_normalisation else settings.weight_decay,
+                "factor": 1.0 if is_backbone else settings.head_learning_rate_factor,
+            }
+            for (is_backbone, is_normalisation), parameters in groups.items()
+        ],
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+    )
+
+
+def train(
+    network: Network,
+    batches: Batches,
+    settings: LoopSettings,
+    state: TrainingState,
+    device: torch.device,
+    threads: int,
+    title: str,
+) -> list[dict[str, float]]:
+    """Train `network` in place and return its history, one entry every `log_every_iterations`.
+
+    Goes on from `state` when that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 the state is
+    saved and `Stopped` is raised.
+
+    Raises:
+        Stopped: a signal asked for it.
+        NonFiniteLossError: the loss is no longer a number.
+    """
+    network.to(device).train()
+    optimiser = make_optimiser(network, settings)
+    first, history, seconds_before, resumes = 0, [], 0.0, 0
+    saved = state.load()
+    if saved:
+        first, history, seconds_before = saved["iteration"], saved["history"], saved["seconds"]
+        resumes = saved["resumes"] + 1
+        network.load_state_dict(saved["network"])
+        if saved["optimiser"]:
+            optimiser.load_state_dict(saved["optimiser"])
+        logger.info("%s: resumed at iteration %d of %d", title, first, settings.iterations)
+    started = time.monotonic()
+
+    def save(iteration: int) -> None:
+        finished = iteration == settings.iterations
+        state.save(
+            {
+                "iteration": iteration,
+                "network": network.state_dict(),
+                # A finished training is only ever read again for its weights.
+                "optimiser": None if finished else optimiser.state_dict(),
+                "history": history,
+                "seconds": seconds_before + time.monotonic() - started,
+                "resumes": resumes,
+            }
+        )
+
+    def checked(loss: torch.Tensor, iteration: int) -> float:
+        value = float(loss)
+        if not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"{title}: the loss is {value} at iteration {iteration}; the state before it is kept. "
+                "A lower training.learning_rate or more training.warmup_iterations is the usual cure"
+            )
+        return value
+
+    stream: Iterator[Any] = batches.stream(first, settings.iterations, threads)
+    with StopRequest() as stop, Progress(settings.iterations, "iterations", title, done=first) as progress:
+        for iteration in range(first, settings.iterations):
+            images, labels = next(stream)
+            x = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
+            y = torch.from_numpy(labels).to(device, non_blocking=True).long()
+
+            rate = learning_rate(
+                iteration,
+                settings.iterations,
+                settings.learning_rate,
+                power=settings.poly_power,
+                warmup_iterations=settings.warmup_iterations,
+                warmup_factor=settings.warmup_factor,
+            )
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["factor"]
+
+            # Dropout is a function of the iteration too: no generator's state has to be saved.
+            torch.manual_seed(seed_of(settings.seed, "dropout", iteration))
+            with autocast(device, settings.precision):
+                logits = network(x)
+            logits = F.interpolate(logits.float(), y.shape[1:], mode="bilinear", align_corners=False)
+            loss = hard_pixel_loss(logits, y, settings.hard_pixel_share, settings.hard_pixels_of)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+
+            done = iteration + 1
+            if done % settings.log_every_iterations == 0 or done == settings.iterations:
+                history.append(
+                    {"iteration": done, "loss": checked(loss.detach(), iteration), "learning_rate": rate}
+                )
+            progress.advance(note=f"loss {history[-1]['loss']:.3f}" if history else "")
+            if stop.number or done % settings.save_every_iterations == 0 or done == settings.iterations:
+                checked(loss.detach(), iteration)
+                save(done)
+            if stop.number and done < settings.iterations:
+                raise Stopped(stop.number, done)
+    return history

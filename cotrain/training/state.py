@@ -1,0 +1,127 @@
+"""Training state that survives any death of the process.
+
+The state lives in a folder that no workflow rule declares, since a workflow manager removes what it
+declares when a job dies. What that makes dangerous, a state that belongs to other settings, is met by a
+fingerprint; two trainers on one state (an orphan and its successor) by a lock.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import pickle
+import signal
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+
+from cotrain.data.files import written_whole
+from cotrain.errors import InputError
+
+logger = logging.getLogger("cotrain")
+
+# Part of every fingerprint: raised when the same settings come to mean another training.
+STATE_FORMAT = 1
+
+
+def fingerprint(content: Any) -> str:
+    """Return a hash of everything that decides the trained weights; `content` is JSON types."""
+    text = json.dumps([STATE_FORMAT, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TrainingState:
+    """The resumable state of one training; use as a context manager.
+
+    Args:
+        folder: where the state lies: `lock`, `last.pt` and, one save older, `previous.pt`.
+        identity: the fingerprint of the training; a state with another one is discarded, with a message.
+
+    Raises:
+        InputError: another process is training here.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder, self.identity = folder, identity
+        self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+
+    def __enter__(self) -> "TrainingState":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.folder / "lock", "a+")  # noqa: SIM115 (held open while training)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise InputError(
+                f"{self.folder}: another process ({holder}) is training this model, perhaps left over from a "
+                "run that was killed; wait until it has ended, or end it, then start again"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        self._lock.flush()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def load(self) -> dict[str, Any] | None:
+        """Return what was last saved, or None to start from the beginning."""
+        for path in (self.last, self.previous):
+            if not path.exists():
+                continue
+            try:
+                content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+                logger.info("%s is damaged (%s); trying the save before it", path, error)
+                continue
+            if content["identity"] == self.identity:
+                return content
+            logger.info("%s belongs to other settings, data or weights; it is not used", path)
+        return None
+
+    def save(self, content: dict[str, Any]) -> None:
+        """Save; the save before it is kept as well, in case the disk tears this one."""
+        if self.last.exists():
+            os.replace(self.last, self.previous)
+        with written_whole(self.last) as temporary:
+            torch.save({**content, "identity": self.identity}, temporary)
+
+
+class StopRequest:
+    """Turns SIGTERM, SIGINT and SIGUSR1 into a flag, so that the loop can save before it ends.
+
+    `number` is the signal's number, or 0. Use as a context manager.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> "StopRequest":
+        self._before = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+        return self
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class Stopped(Exception):  # noqa: N818 (a request, not an error)
+    """The training was asked to stop and has saved its state; `number` is the signal's."""
+
+    def __init__(self, number: int, iteration: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name} at iteration {iteration}, state saved")
+        self.number = number

@@ -1,0 +1,233 @@
+# Where an artefact lives and what it is made from. The one place that knows.
+import json
+import shlex
+
+from cotrain.adaptation.sampling import co_training_subset_seed, self_training_subset_seed
+
+RUN = f"results/{config['run']}"
+# Declared by no rule: Snakemake removes what a killed job declares, and this is what resumes it.
+STATE = f"state/{config['run']}"
+SELF_TRAINING = config["self_training"]
+CO_TRAINING = config["co_training"]
+GPU = 0 if config["device"] == "cpu" else 1
+DEMANDS_GPU = config["device"] in ("cuda", "mps")
+THREADS = config["threads_per_training"]
+TEST = config["test"]
+
+
+wildcard_constraints:
+    dataset=r"[A-Za-z0-9_-]+",
+    labels=r"images|labelled",
+    model=r"baseline|self_training/\d\d|co_training/\d\d/[ab]|final|upper_bound",
+    step=r"self_training/\d\d|co_training/\d\d/[ab]",
+    cycle=r"\d\d",
+    round=r"\d\d",
+    image_set=r"target|accumulated|subset/self_training/\d\d|subset/co_training/\d\d/[ab]",
+    labelling=r"(self_training/\d\d|co_training/\d\d/[ab])(/relabelled)?|ensemble/[ab]",
+    shard=r"\d+",
+
+
+def rounds():
+    return [f"self_training/{number:02d}" for number in range(SELF_TRAINING["rounds"])]
+
+
+def branches():
+    return [f"co_training/{number:02d}/{branch}" for number in range(CO_TRAINING["cycles"]) for branch in "ab"]
+
+
+def all_models():
+    """The models of a run, in the order in which they come to be."""
+    upper_bound = ["upper_bound"] if config["upper_bound"] else []
+    return ["baseline", *rounds(), *branches(), "final", *upper_bound]
+
+
+def stage(model):
+    """The section of the configuration that tells how a model is trained."""
+    return "final" if model == "upper_bound" else model.split("/")[0]
+
+
+def section(name):
+    """The configuration of a model or step."""
+    return config[stage(name)]
+
+
+def number(name):
+    """The round or cycle of `self_training/03` or `co_training/03/a`."""
+    return int(name.split("/")[1])
+
+
+def before(name):
+    """The same model or step one round or cycle earlier."""
+    parts = name.split("/")
+    return "/".join([parts[0], f"{int(parts[1]) - 1:02d}", *parts[2:]])
+
+
+def branch_start(name):
+    """The self-training round that a co-training branch starts from."""
+    return f"self_training/{CO_TRAINING['round_' + name[-1]]:02d}"
+
+
+def teacher(step):
+    """The model that labels the images of a step."""
+    if number(step) > 0:
+        return before(step)
+    return "baseline" if step.startswith("self_training") else branch_start(step)
+
+
+def initial_weights(model):
+    """The weights that a model starts from; empty for a pretrained backbone."""
+    choice = section(model)["initial_weights"]
+    if model == "baseline":
+        return [] if choice == "pretrained" else choice
+    if choice == "previous":
+        choice = teacher(model)
+    elif choice == "branch_start":
+        choice = branch_start(model)
+    return weights(choice)
+
+
+def weights(model):
+    return f"{RUN}/models/{model}/weights.safetensors"
+
+
+def scores(models):
+    return [f"{RUN}/evaluation/{model}/{TEST}/scores.json" for model in models]
+
+
+def source_manifest(dataset):
+    if config["translation"]["method"] == "none":
+        return f"{RUN}/data/{dataset}/train_ids.tsv"
+    return f"{RUN}/translated/{dataset}/manifest.tsv"
+
+
+def target_dataset(step):
+    """The dataset that a step labels: branch b may have its own."""
+    is_b = step.startswith("co_training") and step.endswith("b")
+    return CO_TRAINING["target_b"] if is_b and not CO_TRAINING["same_domain"] else config["target"]
+
+
+def checks():
+    """One report a dataset and use: nothing is translated or trained before all are in order."""
+    labelled = {*config["source"], TEST, *([config["target"]] if config["upper_bound"] else [])}
+    unlabelled = {config["target"], *([] if CO_TRAINING["same_domain"] else [CO_TRAINING["target_b"]])}
+    # A run is not made anew because a check was: `ancient` asks only that it was made.
+    return [
+        ancient(f"{RUN}/data/{dataset}/{labels}.check.json")
+        for labels, datasets in (("labelled", labelled), ("images", unlabelled))
+        for dataset in sorted(datasets)
+    ] + ([ancient(f"{RUN}/data/device.json")] if DEMANDS_GPU else [])
+
+
+def training_inputs(wildcards):
+    """What a model is trained on; see the flags of `workflow_scripts.train`."""
+    model, chosen = wildcards.model, section(wildcards.model)
+    inputs = {
+        "source": [source_manifest(dataset) for dataset in config["source"]],
+        "initial_weights": initial_weights(model),
+        "settings": f"{RUN}/settings/{stage(model)}.json",
+        "checks": checks(),
+    }
+    if config["training"]["rare_class_sampling"]["enabled"]:
+        inputs["class_statistics"] = [f"{RUN}/data/{dataset}/class_statistics.json" for dataset in config["source"]]
+    if model == "final":
+        inputs["target"] = f"{RUN}/pseudo_labels/ensemble/manifest.tsv"
+    elif model == "upper_bound":
+        inputs["target"] = f"{RUN}/data/{config['target']}/train_ids.tsv"
+    elif model != "baseline":
+        inputs["target"] = f"{RUN}/pseudo_labels/{model}/accumulated.tsv"
+        if chosen["class_mixing"] == "on_demand":
+            inputs["thresholds"] = f"{RUN}/pseudo_labels/{model}/thresholds.json"
+    return inputs
+
+
+def training_settings(wildcards):
+    """All that decides the trainings of a stage but their inputs, as JSON."""
+    chosen = config[wildcards.stage]
+    settings = {key: config[key] for key in ("network", "training", "precision", "seed")}
+    settings["iterations"] = chosen["iterations"]
+    if wildcards.stage != "baseline":
+        settings |= {key: chosen[key] for key in ("batch_ratio", "class_mixing")}
+    return json.dumps(settings)
+
+
+def flags(**values):
+    """Command-line flags of those values that are there: flags(target=[]) is empty."""
+    given = {name: value for name, value in values.items() if value not in (None, [], "")}
+    return " ".join(f"--{name.replace('_', '-')} {quoted(value)}" for name, value in given.items())
+
+
+def quoted(value):
+    return shlex.join(value if isinstance(value, list) else [str(value)])
+
+
+def ego_vehicle_mask():
+    return flags(ego_vehicle_mask=config["ego_vehicle_mask"])
+
+
+def predicted(labelling):
+    """The model and the image set whose predictions a labelling is made from."""
+    if labelling.startswith("ensemble"):
+        return f"co_training/{CO_TRAINING['cycles'] - 1:02d}/{labelling[-1]}", "target"
+    if labelling.endswith("/relabelled"):
+        return labelling.removesuffix("/relabelled"), "accumulated"
+    return teacher(labelling), f"subset/{labelling}"
+
+
+def shards(labelling, suffix):
+    """The prediction files of a labelling, one a shard."""
+    model, image_set = predicted(labelling)
+    return [
+        f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}" for shard in range(config["prediction"]["shards"])
+    ]
+
+
+def subset_choice(step):
+    """How the images of a step are drawn, as flags."""
+    chosen, place = section(step), number(step)
+    if step.startswith("self_training"):
+        many, seed = chosen["images_per_round"], self_training_subset_seed(config["seed"], place)
+    else:
+        many, seed = chosen["images_per_cycle"], co_training_subset_seed(config["seed"], place)
+    return flags(number=many, seed=seed, every=chosen["every"])
+
+
+def image_set_manifest(wildcards):
+    """The images that a prediction is made of."""
+    if wildcards.image_set == "target":
+        return f"{RUN}/data/{config['target']}/images.tsv"
+    if wildcards.image_set == "accumulated":
+        return f"{RUN}/pseudo_labels/{wildcards.model}/accumulated.tsv"
+    return f"{RUN}/pseudo_labels/{wildcards.image_set.removeprefix('subset/')}/subset.tsv"
+
+
+def threshold_settings(wildcards):
+    """Portion schedule and clips of a labelling, as flags."""
+    stage_of = wildcards.labelling.split("/")[0]
+    if stage_of == "self_training":
+        portion, step = SELF_TRAINING["portion"], number(wildcards.labelling)
+    else:
+        branch = wildcards.labelling.removesuffix("/relabelled")[-1]
+        portion = CO_TRAINING[f"portion_{branch}"]
+        # The ensemble's models are those of the last cycle, and so is its portion.
+        step = number(wildcards.labelling) if stage_of == "co_training" else CO_TRAINING["cycles"] - 1
+    confidence = (SELF_TRAINING if stage_of == "self_training" else CO_TRAINING)["confidence"]
+    return flags(step=step, portion=json.dumps(portion), lower=confidence["lower"], upper=confidence["upper"])
+
+
+def is_relabelled(step):
+    """Whether the images accumulated in a step are labelled anew: early on, and only for a step to come."""
+    chosen = section(step)
+    steps, until = (
+        (chosen["rounds"], chosen["relabel_rounds"])
+        if step.startswith("self_training")
+        else (chosen["cycles"], chosen["relabel_cycles"])
+    )
+    return chosen["accumulation"] != "none" and number(step) < min(until, steps - 1)
+
+
+def accumulated_before(wildcards):
+    """The manifest that a step adds its images to; empty in the first step."""
+    if number(wildcards.step) == 0 or section(wildcards.step)["accumulation"] == "none":
+        return []
+    last = before(wildcards.step)
+    return f"{RUN}/pseudo_labels/{last}/" + ("relabelled/manifest.tsv" if is_relabelled(last) else "accumulated.tsv")

@@ -1,0 +1,106 @@
+# Train, predict, evaluate: one rule each, for every model of the run.
+
+
+localrules:
+    write_settings,
+
+
+rule write_settings:
+    """Write what decides the trainings of a stage, so that no other edit trains them anew."""
+    output:
+        RUN + "/settings/{stage}.json",
+    params:
+        settings=training_settings,
+    log:
+        RUN + "/logs/write_settings/{stage}.log",
+    shell:
+        "python -m workflow_scripts.write_settings --settings {params.settings:q} --output {output:q} --log {log:q}"
+
+
+rule train:
+    """Train a model; killed at any moment, it goes on from its last save."""
+    input:
+        unpack(training_inputs),
+    output:
+        weights=RUN + "/models/{model}/weights.safetensors",
+        record=RUN + "/models/{model}/training.json",
+        history=RUN + "/models/{model}/history.jsonl",
+    params:
+        inputs=lambda wildcards, input: flags(
+            source=list(input.source) if not isinstance(input.source, str) else [input.source],
+            target=input.get("target"),
+            thresholds=input.get("thresholds"),
+            class_statistics=(
+                [input.class_statistics]
+                if isinstance(input.get("class_statistics"), str)
+                else list(input.get("class_statistics", []))
+            ),
+            initial_weights=input.get("initial_weights"),
+        ),
+        label_space=config["label_space"],
+        device=config["device"],
+        state=lambda wildcards: f"{STATE}/{wildcards.model}",
+        folder=lambda wildcards, output: os.path.dirname(output.weights),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    log:
+        RUN + "/logs/train/{model}.log",
+    shell:
+        "python -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
+        " --settings {input.settings:q} --label-space {params.label_space} --device {params.device}"
+        " --threads {threads} --state {params.state:q} --output {params.folder:q} --log {log:q}"
+
+
+rule predict:
+    """Predict class and confidence of one shard of an image set."""
+    input:
+        weights=RUN + "/models/{model}/weights.safetensors",
+        images=image_set_manifest,
+    output:
+        predictions=temp(RUN + "/predictions/{model}/{image_set}/{shard}.h5"),
+        histogram=temp(RUN + "/predictions/{model}/{image_set}/{shard}.histogram.npy"),
+    params:
+        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
+        shards=config["prediction"]["shards"],
+        mask=ego_vehicle_mask(),
+        precision=config["precision"],
+        device=config["device"],
+        prefix=lambda wildcards, output: output.predictions.removesuffix(".h5"),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    log:
+        RUN + "/logs/predict/{model}/{image_set}/{shard}.log",
+    shell:
+        "python -m workflow_scripts.predict --weights {input.weights:q} --images {input.images:q}"
+        " --shard {wildcards.shard} --shards {params.shards} --settings {params.settings:q} {params.mask}"
+        " --precision {params.precision} --device {params.device} --threads {threads}"
+        " --output {params.prefix:q} --log {log:q}"
+
+
+rule evaluate:
+    """Score a model on the labelled test set; no other rule reads labels of the target."""
+    input:
+        weights=RUN + "/models/{model}/weights.safetensors",
+        labelled=RUN + "/data/{dataset}/train_ids.tsv",
+    output:
+        scores=RUN + "/evaluation/{model}/{dataset}/scores.json",
+        confusion=RUN + "/evaluation/{model}/{dataset}/confusion.tsv",
+        picture=RUN + "/evaluation/{model}/{dataset}/confusion.png",
+    params:
+        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
+        write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
+        precision=config["precision"],
+        device=config["device"],
+        folder=lambda wildcards, output: os.path.dirname(output.scores),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    log:
+        RUN + "/logs/evaluate/{model}/{dataset}.log",
+    shell:
+        "python -m workflow_scripts.evaluate --model {wildcards.model} --weights {input.weights:q}"
+        " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
+        " --precision {params.precision} --device {params.device} --threads {threads}"
+        " --output {params.folder:q} --log {log:q}"

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from cotrain.data.checks import check_items, fold, own_id_counts, raise_problems, ranges
+from cotrain.data.images import write_image, write_label
+from cotrain.data.label_spaces import class_table, label_space, translation_table
+from cotrain.data.manifests import Item
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+
+SPACE = label_space("camvid11")
+TABLE = class_table("camvid")
+
+
+@pytest.fixture
+def items(tmp_path):
+    """Three images of 6×4; label k holds k road pixels, 24 − k of void."""
+    made = []
+    for number in range(3):
+        image, label = tmp_path / f"i{number}.png", tmp_path / f"l{number}.png"
+        write_image(image, np.zeros((4, 6, 3), np.uint8))
+        ids = np.full(24, 11, np.uint8)
+        ids[:number] = 3
+        write_label(label, ids.reshape(4, 6), [])
+        made.append(Item(str(number), image, 6, 4, label))
+    return made
+
+
+def check(items, table=TABLE, origins=None):
+    with Progress(len(items), "images", "checking") as progress:
+        return check_items(
+            items, table, SPACE, origins or {}, workers=2, progress=progress, subject="datasets.city"
+        )
+
+
+def problems(items, table=TABLE, origins=None):
+    with pytest.raises(InputError) as caught:
+        check(items, table, origins)
+    return str(caught.value).splitlines()
+
+
+def test_report_counts_images_sizes_and_pixels(items):
+    report = check(items)
+    assert report["images"] == 3
+    assert report["sizes"] == {"6x4": 3}
+    assert report["void_pixels"] == 3 * 24 - 3
+    assert list(report["classes"]) == list(SPACE.classes)
+    assert report["classes"]["road"] == {"pixels": 3, "share": 1.0, "images": 2}
+    assert report["classes"]["car"] == {"pixels": 0, "share": 0.0, "images": 0}
+
+
+def test_without_table_no_label_is_opened(items):
+    for item in items:
+        item.label.unlink()
+    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}}
+
+
+def test_all_problems_stand_in_one_message_with_the_lines_of_the_lists(items):
+    items[0].label.unlink()
+    Image.new("L", (6, 4)).save(items[1].image)
+    write_label(items[1].label, np.zeros((6, 4), np.uint8), [])
+    content = items[2].image.read_bytes()
+    items[2].image.write_bytes(content[:45])
+    write_label(items[2].label, np.array([[3, 12, 13, 200, 255, 3]] * 4, np.uint8), [])
+    origins = {items[0].label: "l.txt:1", items[1].image: "i.txt:2", items[2].label: "l.txt:4"}
+    found = problems(items, origins=origins)
+    assert found[0] == "datasets.city: 5 problems:"
+    assert found[1] == f"  l.txt:1: {items[0].label}: cannot be read (No such file or directory)"
+    assert (
+        found[2] == f"  i.txt:2: {items[1].image}: has 1 channel (grey), expected 3 channels (RGB) of 8 bit"
+    )
+    assert found[3] == f"  {items[1].label}: is 4×6, expected 6×4 as its image {items[1].image}"
+    assert found[4].startswith(f"  {items[2].image}: cannot be decoded, perhaps it is truncated")
+    assert found[5] == (
+        f"  l.txt:4: {items[2].label}: holds the ids 12-13, 200, 255, expected class table 'camvid': 0-11"
+    )
+
+
+def test_image_that_changed_its_size_since_the_manifest_is_named(items):
+    write_image(items[0].image, np.zeros((8, 6, 3), np.uint8))
+    # The label fits the image as it is now, so it is no second problem.
+    write_label(items[0].label, np.zeros((8, 6), np.uint8), [])
+    assert problems(items) == [
+        "datasets.city: 1 problem:",
+        f"  {items[0].image}: is 6×8 now, 6×4 in the manifest",
+    ]
+
+
+def test_item_without_label_is_named(items):
+    bare = Item("0", items[0].image, 6, 4)
+    assert problems([bare]) == ["datasets.city: 1 problem:", f"  {bare.image}: the manifest gives no label"]
+
+
+def test_labels_of_void_alone_are_refused(items):
+    assert "all labels are void: no pixel of class table 'camvid'" in problems(items[:1])[1]
+
+
+def test_first_ten_problems_and_the_total_are_shown():
+    raise_problems("x", [])
+    with pytest.raises(InputError) as caught:
+        raise_problems("x", [str(number) for number in range(11)])
+    assert str(caught.value) == "x: 11 problems, the first 10:\n" + "\n".join(f"  {n}" for n in range(10))
+
+
+def test_folded_counts_equal_the_counts_of_the_translated_label():
+    label = np.random.default_rng(4).integers(0, 256, (50, 40), dtype=np.uint8)
+    lookup = translation_table(class_table("cityscapes_ids"), SPACE)
+    np.testing.assert_array_equal(fold(own_id_counts(label), lookup), own_id_counts(lookup[label]))
+    assert own_id_counts(label).sum() == 2000
+
+
+def test_ranges_are_short():
+    assert ranges([]) == ""
+    assert ranges([5]) == "5"
+    assert ranges([0, 1, 2, 5, 7, 8, 255]) == "0-2, 5, 7-8, 255"

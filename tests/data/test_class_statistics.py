@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+
+from cotrain.data.class_statistics import count_classes, read_class_statistics, write_class_statistics
+from cotrain.data.images import write_label
+from cotrain.data.manifests import Item
+from cotrain.errors import InputError
+
+LOOKUP = np.full(256, 255, np.uint8)
+LOOKUP[[7, 8, 9]] = [0, 1, 1]
+
+
+@pytest.fixture
+def items(tmp_path):
+    write_label(tmp_path / "a.png", np.array([[7, 7, 8], [9, 9, 0]], np.uint8), [])
+    write_label(tmp_path / "b.png", np.array([[0, 255], [7, 0]], np.uint8), [])
+    return [Item(name, tmp_path / "i.png", 1, 1, tmp_path / f"{name}.png") for name in "ba"]
+
+
+def test_own_ids_are_folded_and_void_is_not_counted(items):
+    counts = count_classes(items, LOOKUP, 3, workers=2)
+    assert list(counts.items()) == [("b", [1, 0, 0]), ("a", [2, 3, 0])]
+
+
+def test_item_without_label_is_refused(items, tmp_path):
+    with pytest.raises(InputError, match=r"bare\.png: has no label"):
+        count_classes([*items, Item("c", tmp_path / "bare.png", 1, 1)], LOOKUP, 3, workers=1)
+
+
+def test_file_comes_back_as_written_one_image_a_line(tmp_path):
+    path = tmp_path / "class_statistics.json"
+    write_class_statistics(path, ["road", "sky"], {'a "b"': [3, 2**40], "ä": [0, 1]})
+    assert json.loads(path.read_text()) == {
+        "classes": ["road", "sky"],
+        "images": {'a "b"': [3, 2**40], "ä": [0, 1]},
+    }
+    assert len(path.read_text().splitlines()) == 7
+    classes, ids, counts = read_class_statistics(path)
+    assert classes == ["road", "sky"]
+    assert ids == ['a "b"', "ä"]
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [[3, 2**40], [0, 1]]
+
+
+def test_empty_statistics_keep_their_shape(tmp_path):
+    write_class_statistics(tmp_path / "s.json", ["road", "sky"], {})
+    assert read_class_statistics(tmp_path / "s.json")[2].shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"classes": ["a"]}', '{"classes": ["a"], "images": {"x": [1, 2]}}']
+)
+def test_other_files_are_refused(tmp_path, text):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(InputError, match=r"s\.json: are no class statistics"):
+        read_class_statistics(tmp_path / "s.json")
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"s\.json: class statistics cannot be read"):
+        read_class_statistics(tmp_path / "s.json")

@@ -1,0 +1,174 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cotrain.data.images import write_image, write_label
+from cotrain.data.layouts import dataset_class_table, dataset_items, file_origins, unique_ids
+from cotrain.data.manifests import Item
+from cotrain.errors import InputError
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Three images with labels, their lists, and the settings of the dataset."""
+    for name in ("a b", "c.v2", "d"):
+        write_image(tmp_path / "images" / f"{name}.png", np.zeros((4, 6, 3), np.uint8))
+        write_label(tmp_path / "labels" / f"{name}.png", np.zeros((4, 6), np.uint8), [])
+    (tmp_path / "i.txt").write_text("images/a b.png\nimages/c.v2.png\nimages/d.png\n")
+    (tmp_path / "l.txt").write_text("labels/a b.png\n\nlabels/c.v2.png\nlabels/d.png\n")
+    lists = {"images": str(tmp_path / "i.txt"), "labels": str(tmp_path / "l.txt")}
+    return {"layout": "lists", "classes": "camvid", **lists}
+
+
+def test_lists_pair_line_by_line(tmp_path, pairs):
+    assert dataset_items("city", pairs, labelled=True) == [
+        Item(name, tmp_path / "images" / f"{name}.png", 6, 4, tmp_path / "labels" / f"{name}.png")
+        for name in ("a b", "c.v2", "d")
+    ]
+    assert file_origins("city", pairs, labelled=True)[tmp_path / "labels" / "d.png"] == f"{tmp_path}/l.txt:4"
+    assert file_origins("city", pairs, labelled=True)[tmp_path / "images" / "d.png"] == f"{tmp_path}/i.txt:3"
+
+
+@pytest.mark.parametrize("gone", ["label files", "label list", "setting"])
+def test_without_labelled_nothing_of_the_labels_is_touched(tmp_path, pairs, gone):
+    if gone == "label files":
+        for label in (tmp_path / "labels").iterdir():
+            label.unlink()
+    elif gone == "label list":
+        (tmp_path / "l.txt").unlink()
+    else:
+        del pairs["labels"], pairs["classes"]
+    items = dataset_items("city", pairs, labelled=False)
+    assert [item.id for item in items] == ["a b", "c.v2", "d"]
+    assert all(item.label is None for item in items)
+    assert len(file_origins("city", pairs, labelled=False)) == 3
+
+
+def test_labels_are_not_opened_when_listed(tmp_path, pairs):
+    (tmp_path / "labels" / "d.png").write_bytes(b"")
+    assert len(dataset_items("city", pairs, labelled=True)) == 3
+
+
+def test_all_missing_and_broken_files_stand_in_one_message_with_their_lines(tmp_path, pairs):
+    (tmp_path / "images" / "a b.png").unlink()
+    (tmp_path / "images" / "d.png").write_bytes(b"")
+    (tmp_path / "labels" / "c.v2.png").unlink()
+    with pytest.raises(InputError) as caught:
+        dataset_items("city", pairs, labelled=True)
+    assert str(caught.value).splitlines() == [
+        "datasets.city: 3 problems:",
+        f"  {tmp_path}/i.txt:1: {tmp_path}/images/a b.png: cannot be read (No such file or directory)",
+        f"  {tmp_path}/l.txt:3: {tmp_path}/labels/c.v2.png: does not exist",
+        f"  {tmp_path}/i.txt:3: {tmp_path}/images/d.png: is empty (0 bytes), expected an image",
+    ]
+
+
+def test_lists_of_different_length_are_refused(tmp_path, pairs):
+    (tmp_path / "l.txt").write_text("labels/a b.png\n")
+    with pytest.raises(
+        InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 labels"
+    ):
+        dataset_items("city", pairs, labelled=True)
+    assert len(dataset_items("city", pairs, labelled=False)) == 3
+
+
+def test_empty_label_list_is_refused(tmp_path, pairs):
+    (tmp_path / "l.txt").write_text("\n")
+    with pytest.raises(InputError, match=r"l\.txt: the list is empty"):
+        dataset_items("city", pairs, labelled=True)
+
+
+def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
+    (tmp_path / "i.txt").write_text(f"images/a b.png\nimages/d.png\n\n{tmp_path}/images/../images/a b.png\n")
+    with pytest.raises(
+        InputError,
+        match=r"datasets\.city\.images: 1 problem:\n.*i\.txt:4: .*a b\.png: is listed in line 1 already",
+    ):
+        dataset_items("city", pairs, labelled=False)
+
+
+@pytest.mark.parametrize("key", ["images", "labels"])
+def test_missing_setting_is_named(pairs, key):
+    del pairs[key]
+    with pytest.raises(InputError, match=rf"datasets\.city\.{key}: is missing"):
+        dataset_items("city", pairs, labelled=True)
+
+
+def test_unknown_layout_is_answered_with_the_known_ones():
+    with pytest.raises(
+        InputError, match=r"datasets\.city\.layout: found 'kitti', expected one of lists, streets"
+    ):
+        dataset_items("city", {"layout": "kitti"}, labelled=False)
+
+
+def test_root_replaces_the_folder_of_the_list(tmp_path, pairs):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "i.txt").rename(tmp_path / "elsewhere" / "i.txt")
+    pairs |= {"images": str(tmp_path / "elsewhere" / "i.txt"), "root": str(tmp_path)}
+    assert dataset_items("city", pairs, labelled=False)[0].image == tmp_path / "images" / "a b.png"
+
+
+def test_streets_are_found_in_their_folder(tmp_path, pairs):
+    items = dataset_items("game", {"layout": "streets"}, True, tmp_path)
+    assert [item.id for item in items] == ["a b", "c.v2", "d"]
+    assert items[1].label == tmp_path / "labels" / "c.v2.png"
+    assert dataset_items("game", {"layout": "streets"}, False, tmp_path)[1].label is None
+    assert dataset_class_table("game", {"layout": "streets"}).name == "cityscapes_train_ids"
+    assert file_origins("game", {"layout": "streets"}, True) == {}
+
+
+def test_streets_without_scenes_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"datasets\.game: .*images holds no image"):
+        dataset_items("game", {"layout": "streets"}, False, tmp_path)
+    with pytest.raises(InputError, match=r"datasets\.game: the layout 'streets' needs the folder"):
+        dataset_items("game", {"layout": "streets"}, False)
+
+
+def test_class_table_comes_from_the_settings(pairs):
+    assert dataset_class_table("city", pairs).name == "camvid"
+    with pytest.raises(InputError, match=r"datasets\.city\.classes: is missing"):
+        dataset_class_table("city", {"layout": "lists"})
+    with pytest.raises(
+        InputError, match=r"datasets\.city\.classes: class table 'kitti' is not known; known are"
+    ):
+        dataset_class_table("city", pairs | {"classes": "kitti"})
+
+
+@pytest.mark.parametrize(
+    ("images", "ids"),
+    [
+        (["/d/a.png", "/d/b.c.png"], ["a", "b.c"]),
+        (["/d/x/a.png", "/d/y/a.png", "/d/x/b.png"], ["x__a", "y__a", "b"]),
+        (["/1/x/a.png", "/2/x/a.png"], ["1__x__a", "2__x__a"]),
+        (["/d/a.png", "/d/a.jpg"], ["a.png", "a.jpg"]),
+        (["/d/x/a.png", "/d/y/A.png"], ["x__a", "y__A"]),
+        (["/d/x/a.png", "/d/y/a.png", "/e/x__a.png"], ["d__x__a", "y__a", "e__x__a"]),
+    ],
+)
+def test_ids_are_stems_with_as_many_folders_as_it_takes(images, ids):
+    assert unique_ids([Path(image) for image in images]) == ids
+
+
+NAMES = st.text("aAb._", min_size=1, max_size=3).filter(lambda name: set(name) != {"."})
+
+
+@given(st.sets(st.tuples(NAMES, NAMES, NAMES), max_size=12))
+def test_ids_are_unique_or_refused(paths):
+    images = [Path("/", *parts) for parts in sorted(paths)]
+    try:
+        ids = unique_ids(images)
+    except InputError:
+        # Only whole paths that look the same can be refused.
+        joined = [str(image).casefold().replace("/", "__") for image in images]
+        assert len(set(joined)) < len(joined)
+        return
+    assert len({image_id.casefold() for image_id in ids}) == len(images)
+    assert not any("/" in image_id for image_id in ids)
+
+
+def test_paths_that_differ_in_capitals_alone_are_refused():
+    with pytest.raises(InputError, match=r"/d/a\.png and /d/A\.png: rename one"):
+        unique_ids([Path("/d/a.png"), Path("/d/A.png")])

@@ -1,0 +1,56 @@
+import pytest
+
+from cotrain.data.lists import read_list
+from cotrain.errors import InputError
+
+
+def test_paths_keep_their_line_numbers_whatever_wrote_the_file(tmp_path):
+    text = (
+        "\ufeffimages/a b.png\r\n\r\n\"images/quoted.png\"\r\n  'single.png'  \r\n/abs/c.png\r\nlast.v1.png"
+    )
+    (tmp_path / "list.txt").write_bytes(text.encode())
+    assert read_list(tmp_path / "list.txt") == [
+        (1, tmp_path / "images" / "a b.png"),
+        (3, tmp_path / "images" / "quoted.png"),
+        (4, tmp_path / "single.png"),
+        (5, tmp_path.__class__("/abs/c.png")),
+        (6, tmp_path / "last.v1.png"),
+    ]
+
+
+def test_relative_paths_lie_under_the_root(tmp_path):
+    (tmp_path / "list.txt").write_text("a.png\n../b.png\n/c.png\n")
+    root = tmp_path / "data"
+    assert [str(path) for _, path in read_list(tmp_path / "list.txt", root)] == [
+        str(root / "a.png"),
+        str(tmp_path / "b.png"),
+        "/c.png",
+    ]
+
+
+def test_quotes_inside_a_name_stay(tmp_path):
+    (tmp_path / "list.txt").write_text("it's.png\n")
+    assert read_list(tmp_path / "list.txt") == [(1, tmp_path / "it's.png")]
+
+
+@pytest.mark.parametrize("text", ["", "\n\r\n  \n", "\ufeff", '""\n'])
+def test_empty_list_is_refused(tmp_path, text):
+    (tmp_path / "list.txt").write_bytes(text.encode())
+    with pytest.raises(InputError, match=r"list\.txt: the list is empty, expected one path a line"):
+        read_list(tmp_path / "list.txt")
+
+
+def test_missing_list_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"list\.txt: list cannot be read \(No such file"):
+        read_list(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"), [("utf-16", "not UTF-8"), ("utf-16-le", "zero bytes"), ("latin-1", "not UTF-8")]
+)
+def test_other_encodings_are_refused(tmp_path, encoding, found):
+    (tmp_path / "list.txt").write_bytes(
+        "straße.png\n".replace("ß", "ss" if "-le" in encoding else "ß").encode(encoding)
+    )
+    with pytest.raises(InputError, match=rf"list\.txt: .*{found}"):
+        read_list(tmp_path / "list.txt")

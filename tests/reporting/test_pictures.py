@@ -1,0 +1,207 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cotrain.evaluation.scores import ModelScores
+from cotrain.reporting.pictures import (
+    GAP,
+    MARGIN,
+    beside,
+    chain_positions,
+    colourise,
+    confusion_picture,
+    contact_sheet,
+    heading,
+    legend,
+    mean_iou_picture,
+    overlay,
+    resized,
+    share_bar,
+    shortened,
+    stacked,
+)
+
+PALETTE = ((200, 0, 0), (0, 100, 0))
+
+
+def plain(height, width, colour):
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def colours(picture):
+    return {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
+
+
+def test_colourise():
+    picture = colourise(np.array([[0, 1], [255, 0]], np.uint8), PALETTE)
+    assert picture.dtype == np.uint8
+    assert picture.tolist() == [[[200, 0, 0], [0, 100, 0]], [[0, 0, 0], [200, 0, 0]]]
+
+
+def test_overlay_mixes_by_opacity():
+    image = plain(1, 3, 100)
+    label = np.array([[0, 1, 255]], np.uint8)
+    assert overlay(image, label, PALETTE).tolist() == [[[150, 50, 50], [50, 100, 50], [50, 50, 50]]]
+    np.testing.assert_array_equal(overlay(image, label, PALETTE, 0), image)
+    np.testing.assert_array_equal(overlay(image, label, PALETTE, 1), colourise(label, PALETTE))
+    assert (image == 100).all()
+
+
+def test_overlay_refuses_unlike_sizes():
+    with pytest.raises(ValueError, match="differ in size"):
+        overlay(plain(2, 3, 0), np.zeros((3, 2), np.uint8), PALETTE)
+
+
+@pytest.mark.parametrize("width", [10, 90])
+def test_resized_keeps_the_shape(width):
+    made = resized(plain(20, 30, 7), width)
+    assert made.shape == (round(width * 2 / 3), width, 3)
+    assert made.dtype == np.uint8
+    assert (made == 7).all()
+
+
+def test_share_bar():
+    bar = share_bar([0.25, 0.5], PALETTE, width=8, height=2)
+    expected = [[200, 0, 0]] * 2 + [[0, 100, 0]] * 4 + [[0, 0, 0]] * 2
+    assert bar.tolist() == [expected] * 2
+
+
+def test_stacked_and_beside_put_parts_on_white():
+    parts = [plain(2, 3, 10), plain(1, 2, 20)]
+    below = stacked(parts, gap=1)
+    assert below.shape == (4, 3, 3)
+    assert below[:, :, 0].tolist() == [[10, 10, 10], [10, 10, 10], [255, 255, 255], [20, 20, 255]]
+    right = beside(parts)
+    assert right[:, :, 0].tolist() == [[10, 10, 10, 20, 20], [10, 10, 10, 255, 255]]
+
+
+def test_shortened_keeps_both_ends():
+    assert shortened("short", 200) == "short"
+    made = shortened("frankfurt_000001_" + 30 * "0" + "_left", 120)
+    assert made.startswith("fran")
+    assert made.endswith("left")
+    assert "…" in made
+    assert shortened("anything", 1) == "…"
+
+
+def test_legend_shows_every_colour_at_any_width():
+    classes = [f"class {number}" for number in range(19)]
+    palette = [(10 * number, 5, 9) for number in range(19)]
+    for width in (160, 400, 1300):
+        strip = legend(classes, palette, width)
+        assert strip.shape[1] == width
+        assert set(palette) <= colours(strip)
+    assert legend(classes, palette, 160).shape[0] > legend(classes, palette, 1300).shape[0]
+
+
+def test_legend_writes_notes():
+    classes, width = ["road", "sky"], 400
+    without = legend(classes, PALETTE, width)
+    noted = legend(classes, PALETTE, width, ["61.5 %", "3.0 %"])
+    assert noted.shape[1] == width
+    assert (noted < 255).any(axis=2).sum() > (without < 255).any(axis=2).sum()
+
+
+def test_heading_fills_the_width():
+    strip = heading("A title that is much too long for a strip as narrow as this one", "below", 200)
+    assert strip.shape[1:] == (200, 3)
+    assert (strip[:, -MARGIN:] == 255).all()
+
+
+def test_contact_sheet_places_pictures_in_columns():
+    first, second, third = plain(10, 40, (1, 2, 3)), plain(20, 30, (4, 5, 6)), plain(5, 60, (7, 8, 9))
+    page = contact_sheet([[first, second], [third]], [["", ""], [""]])
+    assert page.shape[1] == 2 * MARGIN + 60 + GAP + 30
+    np.testing.assert_array_equal(page[:10, MARGIN : MARGIN + 40], first)
+    left = MARGIN + 60 + GAP
+    np.testing.assert_array_equal(page[:20, left : left + 30], second)
+    # Only the three pictures are on a page without captions.
+    assert (page < 255).any(axis=2).sum() == 10 * 40 + 20 * 30 + 5 * 60
+    assert colours(page) == {(1, 2, 3), (4, 5, 6), (7, 8, 9), (255, 255, 255)}
+
+
+def test_contact_sheet_writes_captions_below():
+    picture = plain(10, 200, (1, 2, 3))
+    page = contact_sheet([[picture]], [["a caption"]])
+    written = (page < 255).any(axis=2)
+    written[:10] = False
+    assert written.any()
+    assert written[:, MARGIN + 200 :].sum() == 0
+
+
+def test_contact_sheet_wants_a_caption_for_each_picture():
+    with pytest.raises(ValueError, match="zip"):
+        contact_sheet([[plain(2, 2, 0), plain(2, 2, 0)]], [["one"]])
+
+
+def test_chain_positions():
+    models = ["baseline", "upper_bound", "self_training/00", "self_training/01"]
+    models += ["co_training/00/a", "co_training/00/b", "co_training/01/a", "co_training/01/b", "final"]
+    assert chain_positions(models) == [0, -1, 1, 2, 3, 3, 4, 4, 5]
+
+
+def scored(models):
+    return [
+        ModelScores(model, 0.3 + 0.02 * number, 0.5, 0.5, 0.5, {"road": 0.3})
+        for number, model in enumerate(models)
+    ]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        ["baseline"],
+        ["upper_bound"],
+        ["my own model", "another"],
+        ["baseline", "self_training/00", "co_training/00/a", "co_training/00/b", "final", "upper_bound"],
+    ],
+)
+def test_mean_iou_picture_of_any_part_of_the_chain(tmp_path, models):
+    path = tmp_path / "models.png"
+    mean_iou_picture(path, scored(models))
+    with Image.open(path) as picture:
+        assert picture.width >= 1000
+        assert len(np.unique(picture.convert("L"))) > 10
+
+
+def test_pictures_show_what_they_are_given(tmp_path):
+    rows = scored(["baseline", "final"])
+    mean_iou_picture(tmp_path / "a.png", rows)
+    mean_iou_picture(tmp_path / "same.png", rows)
+    mean_iou_picture(tmp_path / "b.png", rows[::-1])
+    pixels = [np.array(Image.open(tmp_path / f"{name}.png")) for name in ("a", "same", "b")]
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    assert pixels[0].shape != pixels[2].shape or (pixels[0] != pixels[2]).any()
+
+
+def test_confusion_picture_has_a_void_column_only_when_needed(tmp_path):
+    confusion = np.array([[90, 10, 0], [0, 0, 0]])
+    confusion_picture(tmp_path / "without.png", confusion, ["road", "sky"])
+    confusion[0, 2] = 5
+    confusion_picture(tmp_path / "with.png", confusion, ["road", "sky"])
+    with Image.open(tmp_path / "without.png") as without, Image.open(tmp_path / "with.png") as void:
+        assert void.width > without.width
+        assert void.height == without.height
+
+
+def test_confusion_picture_is_normalised_by_row(tmp_path):
+    pixels = []
+    for name, confusion in (
+        ("few", [[9, 1, 0], [1, 1, 0]]),
+        ("many", [[900, 100, 0], [7, 7, 0]]),
+        ("mirrored", [[1, 9, 0], [1, 1, 0]]),
+    ):
+        confusion_picture(tmp_path / f"{name}.png", np.array(confusion), ["road", "sky"])
+        pixels.append(np.array(Image.open(tmp_path / f"{name}.png")))
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    assert (pixels[0] != pixels[2]).any()
+
+
+def test_matplotlib_is_not_loaded_until_a_plot_is_drawn():
+    code = "import sys, cotrain.reporting.pictures; sys.exit(bool({'matplotlib', 'torch'} & {*sys.modules}))"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

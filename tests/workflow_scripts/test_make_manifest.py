@@ -1,0 +1,92 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cotrain.data.images import write_image
+from cotrain.data.manifests import read_manifest
+from cotrain.errors import InputError
+from workflow_scripts import make_manifest
+
+
+@pytest.fixture
+def settings(tmp_path):
+    for name in ("a", "b"):
+        write_image(tmp_path / "scenes" / "images" / f"{name}.png", np.zeros((4, 6, 3), np.uint8))
+    (tmp_path / "i.txt").write_text("scenes/images/a.png\nscenes/images/b.png\n")
+    (tmp_path / "l.txt").write_text("nowhere/a.png\nnowhere/b.png\n")
+    lists = {"images": str(tmp_path / "i.txt"), "labels": str(tmp_path / "l.txt")}
+    return {"layout": "lists", "classes": "camvid", **lists}
+
+
+def test_target_whose_label_files_do_not_exist_is_made_without_a_word(tmp_path, settings, capfd):
+    output = tmp_path / "out" / "manifest.tsv"
+    make_manifest.main(["--dataset", "camera", "--settings", json.dumps(settings), "--output", str(output)])
+    assert [(item.id, item.width, item.height, item.label) for item in read_manifest(output)] == [
+        ("a", 6, 4, None),
+        ("b", 6, 4, None),
+    ]
+    assert capfd.readouterr().err.rstrip().endswith(f"camera: 2 images -> {output}")
+
+
+def test_labelled_dataset_whose_label_files_do_not_exist_is_refused_before_anything_is_written(
+    tmp_path, settings
+):
+    output = tmp_path / "manifest.tsv"
+    arguments = [
+        "--dataset",
+        "camera",
+        "--settings",
+        json.dumps(settings),
+        "--output",
+        str(output),
+        "--labelled",
+    ]
+    with pytest.raises(
+        InputError, match=r"datasets\.camera: 2 problems:\n.*l\.txt:1: .*nowhere/a\.png: does not exist"
+    ):
+        make_manifest.main(arguments)
+    assert not output.exists()
+
+
+def test_scenes_are_stored_relative_to_the_manifest(tmp_path, settings):
+    output = tmp_path / "run" / "manifest.tsv"
+    scenes = ["--scenes", str(tmp_path / "scenes")]
+    make_manifest.main(
+        ["--dataset", "game", "--settings", '{"layout": "streets"}', "--output", str(output), *scenes]
+    )
+    assert output.read_text().splitlines()[1] == "a\t../scenes/images/a.png\t6\t4"
+
+
+def test_settings_may_be_a_yaml_file_and_errors_end_in_status_2_with_one_line(tmp_path):
+    (tmp_path / "camera.yaml").write_text("layout: lists\nimages: nowhere.txt\n")
+    step = [sys.executable, "-m", "workflow_scripts.make_manifest", "--dataset", "camera"]
+    done = subprocess.run(
+        [*step, "--settings", str(tmp_path / "camera.yaml"), "--output", str(tmp_path / "m.tsv")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: nowhere.txt: list cannot be read (No such file or directory)\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_steps_for_data_do_not_wait_for_torch():
+    steps = ["make_manifest", "check_data", "class_statistics"]
+    imports = "; ".join(f"import workflow_scripts.{step}" for step in steps)
+    code = f"import sys; {imports}; print([name for name in ('torch', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cotrain.errors import InputError
+from cotrain.evaluation.scores import scores
+from workflow_scripts.summarise import main
+
+PROTOCOL = {"test": "camera_test", "resize": None, "flip": False}
+# mIoU 50 %, 75 %, 100 % on two classes of 100 pixels each.
+CONFUSIONS = {
+    "baseline": [[100, 0, 0], [0, 0, 100]],
+    "final": [[100, 0, 0], [0, 50, 50]],
+    "upper_bound": [[100, 0, 0], [0, 100, 0]],
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    made = {}
+    for model, confusion in CONFUSIONS.items():
+        content = {"model": model, "protocol": PROTOCOL, "images": 2}
+        content |= scores(np.array(confusion), ("road", "sky"))
+        made[model] = tmp_path / f"{model}.json"
+        made[model].write_text(json.dumps(content))
+    return made
+
+
+def summarise(files, folder, models):
+    main(["--scores", *(f"{model}={files[model]}" for model in models), "--output-dir", str(folder)])
+
+
+def test_report(files, tmp_path, capsys):
+    folder = tmp_path / "a report"
+    summarise(files, folder, ["baseline", "final", "upper_bound"])
+
+    names = ["classes.tsv", "models.md", "models.png", "models.tsv", "models.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert (folder / "models.tsv").read_text().splitlines() == [
+        "model\tmIoU\tgain (points)\tgap closed\tfwIoU\tpixel accuracy\tmean class accuracy",
+        "baseline\t50.00\t\t\t50.00\t50.00\t50.00",
+        "final\t75.00\t+25.00\t50.0\t75.00\t75.00\t75.00",
+        "upper_bound\t100.00\t+50.00\t\t100.00\t100.00\t100.00",
+    ]
+    assert (folder / "classes.tsv").read_text().splitlines() == [
+        "model\troad\tsky",
+        "baseline\t100.00\t0.00",
+        "final\t100.00\t50.00",
+        "upper_bound\t100.00\t100.00",
+    ]
+    markdown = (folder / "models.md").read_text()
+    assert "| final | 75.00 | +25.00 | 50.0 |" in markdown
+    assert "| sky | 0.00 | 50.00 | 100.00 |" in markdown
+    assert "(models.png)" in markdown
+    with Image.open(folder / "models.png") as picture:
+        assert picture.format == "PNG"
+
+    printed = capsys.readouterr().out
+    text = (folder / "models.txt").read_text()
+    assert text in printed
+    assert str(folder) in printed
+    assert "2 images, 2 classes, test: camera_test, resize: none, flip: no" in text
+
+
+def test_order_of_the_arguments_is_kept(files, tmp_path):
+    summarise(files, tmp_path / "report", ["final", "baseline"])
+    lines = (tmp_path / "report" / "models.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1:]] == ["final", "baseline"]
+
+
+def test_a_path_may_hold_an_equals_sign(files, tmp_path):
+    (tmp_path / "lr=0.1").mkdir()
+    files["final"] = files["final"].rename(tmp_path / "lr=0.1" / "scores.json")
+    summarise(files, tmp_path / "report", ["final"])
+    assert "final\t75.00" in (tmp_path / "report" / "models.tsv").read_text()
+
+
+@pytest.mark.parametrize("argument", ["scores.json", "=scores.json", "final="])
+def test_broken_arguments_are_named(tmp_path, argument):
+    with pytest.raises(InputError, match=f"`{argument}`.*MODEL=PATH"):
+        main(["--scores", argument, "--output-dir", str(tmp_path)])
+
+
+def test_a_model_given_twice_is_named(files, tmp_path):
+    with pytest.raises(InputError, match=r"`final`.*twice"):
+        summarise(files, tmp_path / "report", ["final", "final"])
+
+
+def test_unlike_protocols_leave_no_report(files, tmp_path):
+    content = json.loads(files["final"].read_text())
+    content["protocol"]["resize"] = [512, 1024]
+    files["final"].write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"protocol\.resize"):
+        summarise(files, tmp_path / "report", ["baseline", "final"])
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,46 @@
+"""Merge a step's pseudo-labelled images into those of the steps before it.
+
+in:  the manifest accumulated so far (none in the first step) and the manifest of this step's selection
+out: the manifest that this step trains on; label files stay where they are
+"""
+
+import logging
+from pathlib import Path
+
+from cotrain.adaptation.accumulation import accumulate
+from cotrain.data.manifests import read_manifest, write_manifest
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.accumulate --previous 00/accumulated.tsv --selected 01/selected.tsv \\
+    --mode best_score --step 01 --output 01/accumulated.tsv"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--previous", type=Path, help="manifest accumulated so far")
+    made.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
+    made.add_argument("--mode", default="best_score", choices=("best_score", "all", "none"))
+    made.add_argument(
+        "--ranking", default="confidence", help="the ranking that decides what a better label is"
+    )
+    made.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
+    made.add_argument("--output", type=Path, required=True)
+    options = parse(made, arguments)
+
+    previous = read_manifest(options.previous) if options.previous else []
+    selected = read_manifest(options.selected)
+    merged = accumulate(previous, selected, options.mode, ranking=options.ranking, step=options.step)
+    write_manifest(options.output, merged, Path.cwd())
+    logger.info(
+        "%d accumulated and %d new images make %d; %s",
+        len(previous),
+        len(selected),
+        len(merged),
+        options.output,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

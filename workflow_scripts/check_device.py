@@ -1,0 +1,27 @@
+"""Check that the device that the configuration demands is there.
+
+out: a small JSON file with the device's name
+"""
+
+from pathlib import Path
+
+from cotrain.data.files import write_json
+from workflow_scripts.command_line import parse, parser, run
+
+EXAMPLE = "python -m workflow_scripts.check_device --device cuda --output device.json"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--device", required=True, choices=("auto", "cpu", "cuda", "mps"))
+    made.add_argument("--output", type=Path, required=True)
+    options = parse(made, arguments)
+
+    from cotrain.devices import claimed_device
+
+    with claimed_device(options.device) as device:
+        write_json(options.output, {"device": str(device)})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""Choose the target images that a round or cycle labels, at random by seed.
+
+in:  the manifest of the target's images
+out: a manifest of the chosen ones
+"""
+
+import logging
+from pathlib import Path
+
+from cotrain.adaptation.sampling import choose_subset
+from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.errors import InputError
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.choose_subset --images results/demo/data/camera/images.tsv \\
+    --number 500 --seed 103 --output subset.tsv"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--images", type=Path, required=True, help="manifest of all target images")
+    made.add_argument(
+        "--paired-with",
+        type=Path,
+        help="manifest whose image i shows the scene of image i here: the same places of both lists are chosen",
+    )
+    made.add_argument("--number", type=int, required=True, help="how many images; -1 for all")
+    made.add_argument("--every", type=int, default=1, help="choose among every k-th image only")
+    made.add_argument("--seed", type=int, required=True)
+    made.add_argument("--output", type=Path, required=True)
+    options = parse(made, arguments)
+
+    items = read_manifest(options.images)
+    ordering = read_manifest(options.paired_with) if options.paired_with else items
+    if len(ordering) != len(items):
+        raise InputError(
+            f"{options.images} lists {len(items)} images, {options.paired_with} {len(ordering)}; "
+            "with co_training.same_domain: false image i of one is paired with image i of the other"
+        )
+    places = choose_subset(
+        [str(item.image) for item in ordering], options.number, options.seed, options.every
+    )
+    write_manifest(options.output, [items[place] for place in places], Path.cwd())
+    logger.info("subset: %d of %d images; %s", len(places), len(items), options.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,146 @@
+"""Show some images of a manifest on one page: image, label in colour, legend, shares of the classes.
+
+Labels are train ids of the label space unless --classes names the class table of the dataset's own ids.
+The bar below a pair shows how the classes share its pixels; black is ignored. A manifest without labels
+shows images alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.data.images import read_image, read_label, write_image
+from cotrain.data.label_spaces import (
+    IGNORE,
+    LabelSpace,
+    class_table,
+    known_ids,
+    label_space,
+    translation_table,
+)
+from cotrain.data.manifests import Item, read_manifest
+from cotrain.errors import InputError
+from cotrain.randomness import generator
+from cotrain.reporting.pictures import (
+    beside,
+    contact_sheet,
+    heading,
+    legend,
+    overlay,
+    resized,
+    share_bar,
+    stacked,
+)
+from workflow_scripts.command_line import parse, parser, run
+
+EXAMPLE = (
+    "python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/manifest.tsv "
+    "--label-space cityscapes19 --output sheet.png"
+)
+WIDTH_OF_IMAGE = 300
+COLUMNS_WITH_LABELS = 2
+COLUMNS_WITHOUT_LABELS = 4
+SPACE_IN_PAIR = 4
+
+
+def choose(number_of_items: int, count: int, seed: int) -> list[int]:
+    """Return up to `count` places of a list, drawn by `seed`, in the order of the list."""
+    drawn = generator(seed, "contact sheet").choice(
+        number_of_items, min(count, number_of_items), replace=False
+    )
+    return sorted(drawn.tolist())
+
+
+def id_tables(space: LabelSpace, classes: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return train id (256,) uint8 and whether it is known (256,) bool, for each id of a label file."""
+    if classes is not None:
+        table = class_table(classes)
+        return translation_table(table, space), known_ids(table)
+    known = np.zeros(256, bool)
+    known[: space.number_of_classes] = known[IGNORE] = True
+    return np.where(known, np.arange(256), IGNORE).astype(np.uint8), known
+
+
+def read_train_ids(item: Item, shape: Sequence[int], train_ids: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the label of `item` as train ids (H, W) uint8; raise InputError when it does not fit."""
+    assert item.label is not None
+    raw = read_label(item.label)
+    if raw.shape != tuple(shape):
+        raise InputError(
+            f"{item.label}: the label is {raw.shape[1]} × {raw.shape[0]} pixels, "
+            f"its image {item.image} is {shape[1]} × {shape[0]}"
+        )
+    found = np.unique(raw)
+    unknown = found[~known[found]]
+    if unknown.size:
+        raise InputError(
+            f"{item.label}: found id {unknown[0]}, which the label space or --classes does not know. "
+            "Name the class table of the dataset's label files with --classes."
+        )
+    return train_ids[raw]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--manifest", type=Path, required=True, help="images and labels to choose from")
+    made.add_argument("--label-space", required=True, help="classes and colours, e.g. cityscapes19")
+    made.add_argument(
+        "--classes", help="class table of the label files; default: train ids of the label space"
+    )
+    made.add_argument("--count", type=int, default=12, help="number of images to show (default: 12)")
+    made.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
+    made.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    given = parse(made, arguments)
+
+    if given.count < 1:
+        raise InputError(f"--count: found {given.count}, expected 1 or more")
+    if given.output.suffix.lower() != ".png":
+        raise InputError(f"--output: found `{given.output}`, expected a name that ends in .png")
+    space = label_space(given.label_space)
+    train_ids, known = id_tables(space, given.classes)
+    items = read_manifest(given.manifest)
+    if not items:
+        raise InputError(f"{given.manifest}: the manifest holds no image, there is nothing to show")
+    chosen = [items[place] for place in choose(len(items), given.count, given.seed)]
+    labelled = all(item.label is not None for item in chosen)
+
+    pixels = np.zeros(space.number_of_classes, np.int64)
+    all_pixels = 0
+    pictures = []
+    for item in chosen:
+        image = read_image(item.image)
+        picture = resized(image, WIDTH_OF_IMAGE)
+        if labelled:
+            label = read_train_ids(item, image.shape[:2], train_ids, known)
+            counts = np.bincount(label.ravel(), minlength=256)[: space.number_of_classes]
+            pixels += counts
+            all_pixels += label.size
+            in_colour = resized(overlay(image, label, space.palette, 0.6), WIDTH_OF_IMAGE)
+            pair = beside([picture, in_colour], SPACE_IN_PAIR)
+            bar = share_bar(counts / label.size, space.palette, pair.shape[1])
+            picture = stacked([pair, bar], SPACE_IN_PAIR)
+        pictures.append(picture)
+
+    columns = COLUMNS_WITH_LABELS if labelled else COLUMNS_WITHOUT_LABELS
+    # The font inside Pillow has no multiplication sign.
+    captions = [f"{item.id}  ·  {item.width} x {item.height}" for item in chosen]
+    starts = range(0, len(chosen), columns)
+    sheet = contact_sheet(
+        [pictures[start : start + columns] for start in starts],
+        [captions[start : start + columns] for start in starts],
+    )
+    subtitle = f"{len(chosen)} of {len(items)} images, drawn with seed {given.seed}"
+    parts = [sheet]
+    if labelled:
+        shares = 100 * pixels / all_pixels
+        ignored = 100 - shares.sum()
+        subtitle += f"; class shares are of these images, {ignored:.1f} % is ignored"
+        notes = [f"{share:.1f} %" for share in shares]
+        parts.append(legend(space.classes, space.palette, sheet.shape[1], notes))
+    page = stacked([heading(str(given.manifest), subtitle, sheet.shape[1]), *parts])
+    write_image(given.output, page)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,61 @@
+"""Convert a dataset's label files to the run's train ids.
+
+in:  the dataset's labelled manifest, the class table of its label files
+out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv; label files that hold the run's
+     train ids already are used where they are
+"""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.data.images import read_label, write_label
+from cotrain.data.label_spaces import class_table, known_ids, label_space, translation_table
+from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.progress import Progress
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.convert_labels --manifest labelled.tsv --class-table camvid \\
+    --label-space camvid11 --output results/run/data/camvid_test"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
+    made.add_argument("--class-table", required=True, help="how its label files encode classes")
+    made.add_argument("--label-space", required=True)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    options = parse(made, arguments)
+
+    items = read_manifest(options.manifest)
+    table, space = class_table(options.class_table), label_space(options.label_space)
+    to_train_id = translation_table(table, space)
+    known = known_ids(table)
+    if np.array_equal(to_train_id[known], np.flatnonzero(known)):
+        converted = items
+        logger.info("labels hold train ids of %s already", space.name)
+    else:
+        with (
+            ThreadPoolExecutor(options.threads) as pool,
+            Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress,
+        ):
+
+            def convert(item: Item) -> Item:
+                assert item.label is not None
+                path = options.output / "labels" / f"{item.id}.png"
+                write_label(path, to_train_id[read_label(item.label)], space.palette)
+                progress.advance()
+                return replace(item, label=path.absolute())
+
+            converted = list(pool.map(convert, items))
+    write_manifest(options.output / "train_ids.tsv", converted, Path.cwd())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,63 @@
+"""Label the whole target train set with the last models of both branches together.
+
+in:  the manifest of all target images, both models' predictions of it (all shards), their thresholds
+out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv: per pixel the class of the surer model, void where it is not
+     surer than the lower of both thresholds of that class
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.adaptation.pseudo_labels import ensemble_prediction, filter_prediction, image_score
+from cotrain.data.label_sets import write_pseudo_labels
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.data.predictions import PredictionReader
+from cotrain.progress import Progress
+from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.labelling import add_mask_argument, mask_of, read_levels
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --predictions-a a/0.h5 \\
+    --predictions-b b/0.h5 --thresholds a.json b.json --label-space cityscapes19 --output ensemble"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--images", type=Path, required=True, help="manifest of all target images")
+    made.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    made.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    made.add_argument("--thresholds", type=Path, nargs=2, required=True, metavar=("A", "B"))
+    made.add_argument("--label-space", required=True)
+    add_mask_argument(made)
+    made.add_argument("--output", type=Path, required=True, help="folder of the labels")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    items = read_manifest(options.images)
+    mask = mask_of(options)
+    thresholds = np.minimum(*(read_levels(path, space) for path in options.thresholds))
+    with (
+        PredictionReader(options.predictions_a) as of_a,
+        PredictionReader(options.predictions_b) as of_b,
+        Progress(len(items), "images", "ensemble labels") as progress,
+    ):
+
+        def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
+            classes, levels = ensemble_prediction(*of_a.read(item.id), *of_b.read(item.id))
+            label = filter_prediction(classes, levels, thresholds, mask.of_size(*classes.shape))
+            progress.advance()
+            return label, image_score(label, levels)
+
+        written = write_pseudo_labels(items, label_of, options.output / "labels", space)
+    kept = [item for item in written if item.kept_pixels]
+    write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
+    logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,73 @@
+"""Self-training: turn the predictions of a round's subset into pseudo-labels and keep the best images.
+
+in:  the subset's manifest, its predictions (all shards), the round's thresholds
+out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
+     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, kept share by class, chosen)
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.adaptation.ranking import rank_images
+from cotrain.data.label_sets import write_pseudo_labels
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.data.predictions import PredictionReader
+from cotrain.data.score_tables import write_score_table
+from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.labelling import (
+    Labeller,
+    Priors,
+    add_mask_argument,
+    add_prior_arguments,
+    evidence_of,
+    mask_of,
+    read_levels,
+)
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.label_round --subset subset.tsv --predictions predictions/0.h5 \\
+    --thresholds thresholds.json --label-space cityscapes19 --ranking confidence --keep 100 --output round"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--subset", type=Path, required=True, help="manifest of the images that were predicted")
+    made.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    made.add_argument("--thresholds", type=Path, required=True)
+    made.add_argument("--label-space", required=True)
+    made.add_argument("--ranking", default="confidence", choices=("confidence", "class_count", "void_pixels"))
+    made.add_argument("--keep", type=int, required=True, help="how many images to keep")
+    add_mask_argument(made)
+    add_prior_arguments(made)
+    made.add_argument("--output", type=Path, required=True, help="folder of the round's labels")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    items = read_manifest(options.subset)
+    with PredictionReader(options.predictions) as predictions:
+        priors = Priors(options.class_priors, options.step, space)
+        levels = read_levels(options.thresholds, space)
+        labeller = Labeller(predictions, levels, mask_of(options), priors)
+        evidence = evidence_of(labeller, items, space.number_of_classes, f"label {options.output}")
+        sizes = np.array([item.width * item.height for item in items], np.int64)
+        void = sizes - evidence.counts.sum(1)
+        order = rank_images(options.ranking, evidence.scores, evidence.counts, void)
+        # An image without any label left would teach nothing and cost its place in every batch.
+        best = [int(index) for index in order if void[index] < sizes[index]][: options.keep]
+        chosen = write_pseudo_labels(
+            [items[index] for index in best], labeller.scored_label, options.output / "labels", space
+        )
+    reasons = [""] * len(items)
+    for place, index in enumerate(best, 1):
+        reasons[index] = f"{options.ranking} rank {place}"
+    write_score_table(options.output / "scores.tsv", items, evidence.scores, evidence.counts, reasons, space)
+    write_manifest(options.output / "selected.tsv", chosen, Path.cwd())
+    logger.info("%d of %d images kept; %s", len(chosen), len(items), options.output / "selected.tsv")
+
+
+if __name__ == "__main__":
+    run(main)

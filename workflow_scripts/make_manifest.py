@@ -1,0 +1,36 @@
+"""Write the manifest of a dataset: its images with ids, paths and sizes, and its labels if asked for.
+
+In:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
+     for rendered streets the folder of the scenes. Labels are touched with --labelled alone.
+Out: manifest.tsv
+"""
+
+from pathlib import Path
+
+from cotrain.data.layouts import dataset_items
+from cotrain.data.manifests import write_manifest
+from workflow_scripts.command_line import logger, parse, parser, run, settings
+
+EXAMPLE = (
+    "python -m workflow_scripts.make_manifest --dataset camvid --labelled --output manifest.tsv \\\n"
+    '    --settings \'{"layout": "lists", "images": "i.txt", "labels": "l.txt", "classes": "camvid"}\''
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
+    made.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
+    made.add_argument("--labelled", action="store_true", help="list the labels too")
+    made.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
+    made.add_argument("--output", required=True, type=Path, help="the manifest to write")
+    options = parse(made, arguments)
+    items = dataset_items(options.dataset, options.settings, options.labelled, options.scenes)
+    # Rendered scenes belong to the results and move with them; a user's own data stays where it is.
+    write_manifest(options.output, items, relative_to_root=options.scenes)
+    kind = "labelled images" if options.labelled else "images"
+    logger.info("%s: %d %s -> %s", options.dataset, len(items), kind, options.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,57 @@
+"""Label the accumulated images anew with the model just trained on them; the better label stays.
+
+in:  the accumulated manifest, the new model's predictions of it, thresholds found on them
+out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
+"""
+
+import logging
+from pathlib import Path
+
+from cotrain.adaptation.accumulation import relabel
+from cotrain.data.label_sets import write_pseudo_labels
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.data.predictions import PredictionReader
+from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.labelling import Labeller, add_mask_argument, mask_of, read_levels
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv --predictions predictions/0.h5 \\
+    --thresholds 00/relabelled/thresholds.json --label-space cityscapes19 --output 00/relabelled"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument(
+        "--accumulated", type=Path, required=True, help="manifest of the images labelled so far"
+    )
+    made.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    made.add_argument("--thresholds", type=Path, required=True)
+    made.add_argument("--label-space", required=True)
+    made.add_argument(
+        "--ranking", default="confidence", help="the ranking that decides what a better label is"
+    )
+    add_mask_argument(made)
+    made.add_argument("--output", type=Path, required=True, help="folder of the new labels")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    items = read_manifest(options.accumulated)
+    with PredictionReader(options.predictions) as predictions:
+        labeller = Labeller(predictions, read_levels(options.thresholds, space), mask_of(options))
+        anew = write_pseudo_labels(items, labeller.scored_label, options.output / "labels", space)
+    merged = relabel(items, anew, ranking=options.ranking)
+    kept = {item.label for item in merged}
+    for item in anew:
+        if item.label not in kept and item.label:
+            item.label.unlink()
+    write_manifest(options.output / "manifest.tsv", merged, Path.cwd())
+    better = sum(item in anew for item in merged)
+    logger.info(
+        "%d of %d labels replaced by better ones; %s", better, len(items), options.output / "manifest.tsv"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

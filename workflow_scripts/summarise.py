@@ -1,0 +1,99 @@
+"""Put the scores of a run's models side by side: a table on the terminal, the same in files, a picture.
+
+Models keep the order in which they are given. Gains are differences to the model called `baseline`; the
+share of the gap closed is shown when a model is called `upper_bound`. Written into --output-dir:
+models.tsv, classes.tsv, models.md, models.txt, models.png.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cotrain.data.files import write_text
+from cotrain.errors import InputError
+from cotrain.evaluation.scores import ModelScores, read_scores
+from cotrain.reporting.pictures import mean_iou_picture
+from cotrain.reporting.table import (
+    check_comparable,
+    classes_table,
+    classes_text,
+    models_table,
+    to_markdown,
+    to_text,
+    to_tsv,
+    transposed,
+)
+from workflow_scripts.command_line import parse, parser, run
+
+EXAMPLE = (
+    "python -m workflow_scripts.summarise --scores baseline=baseline.json final=final.json "
+    "--output-dir results/demo/report"
+)
+
+
+def read_all(arguments: Sequence[str]) -> list[ModelScores]:
+    """Read `MODEL=PATH` arguments, in their order."""
+    rows: dict[str, ModelScores] = {}
+    for argument in arguments:
+        model, equals, path = argument.partition("=")
+        if not (model and equals and path):
+            raise InputError(f"--scores: found `{argument}`, expected MODEL=PATH, e.g. baseline=scores.json")
+        if model in rows:
+            raise InputError(f"--scores: the model `{model}` is given twice")
+        rows[model] = read_scores(path, model)
+    models = list(rows.values())
+    check_comparable(models)
+    return models
+
+
+def circumstances(row: ModelScores) -> str:
+    """Return one line that says what the scores were measured on."""
+    facts = [f"{row.images} images", f"{len(row.iou)} classes"]
+    for key, value in row.protocol.items():
+        said = (
+            {None: "none", True: "yes", False: "no"}.get(value, value)
+            if not isinstance(value, list)
+            else value
+        )
+        facts.append(f"{key.replace('_', ' ')}: {said}")
+    return ", ".join(facts)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument(
+        "--scores", nargs="+", required=True, metavar="MODEL=PATH", help="models and their scores"
+    )
+    made.add_argument("--output-dir", type=Path, required=True, help="folder of the report")
+    given = parse(made, arguments)
+
+    rows = read_all(given.scores)
+    models, classes = models_table(rows), classes_table(rows)
+    measured_on = circumstances(rows[0])
+    text = "\n".join(
+        [
+            "Scores by model (%; gain in points)",
+            measured_on + "\n",
+            to_text(models),
+            "IoU by class (%)\n",
+            classes_text(rows),
+        ]
+    )
+    # Markdown pages scroll downwards: classes, which are many, become lines.
+    by_class = transposed(classes)
+    by_class[0][0] = "class"
+    markdown = (
+        f"# Scores by model (%)\n\nMeasured on {measured_on}.\n\n{to_markdown(models)}\n"
+        f"![mIoU by model](models.png)\n\n## IoU by class (%)\n\n{to_markdown(by_class)}"
+    )
+    folder: Path = given.output_dir
+    write_text(folder / "models.tsv", to_tsv(models))
+    write_text(folder / "classes.tsv", to_tsv(classes))
+    write_text(folder / "models.md", markdown)
+    write_text(folder / "models.txt", text)
+    mean_iou_picture(folder / "models.png", rows)
+    sys.stdout.write(f"\n{text}\nTables and picture: {folder}\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,77 @@
+"""Find one confidence threshold per class: so that the wanted portion of each class's pixels survives.
+
+in:  the confidence histograms of an image set's shards
+out: thresholds.json: per class the threshold as confidence and as level (0 to 65535), the portion asked
+     for, the number of pixels found and the share of them that is kept
+"""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.adaptation.thresholds import LEVELS, class_thresholds, portion_at
+from cotrain.data.files import write_json
+from cotrain.data.label_spaces import label_space
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.thresholds --histograms predictions/0.histogram.npy \\
+    --label-space cityscapes19 --step 3 --portion '{"initial": 0.5, "maximum": 0.7, "increment": 0.05}' \\
+    --lower 0.5 --upper 0.9 --output thresholds.json"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npy file a shard")
+    made.add_argument("--label-space", required=True)
+    made.add_argument(
+        "--step", type=int, required=True, help="round or cycle, from 0: where the schedule stands"
+    )
+    made.add_argument(
+        "--portion", type=json.loads, required=True, help="schedule of the target portion, as JSON"
+    )
+    made.add_argument("--lower", type=float, required=True, help="no threshold is lower than this confidence")
+    made.add_argument(
+        "--upper", type=float, required=True, help="no threshold is higher than this confidence"
+    )
+    made.add_argument("--output", type=Path, required=True)
+    options = parse(made, arguments)
+
+    names = label_space(options.label_space).classes
+    histogram = sum(np.load(path) for path in options.histograms)
+    portion = portion_at(
+        options.step, options.portion["initial"], options.portion["maximum"], options.portion["increment"]
+    )
+    levels = class_thresholds(histogram, portion, options.lower, options.upper)
+    found = histogram.sum(1)
+    kept = np.array([histogram[index, level + 1 :].sum() for index, level in enumerate(levels)])
+    portions = np.broadcast_to(np.asarray(portion, float), found.shape)
+    write_json(
+        options.output,
+        {
+            "confidences": {
+                name: round(int(level) / (LEVELS - 1), 6) for name, level in zip(names, levels, strict=True)
+            },
+            "levels": {name: int(level) for name, level in zip(names, levels, strict=True)},
+            "portion": {name: float(value) for name, value in zip(names, portions, strict=True)},
+            "pixels": {name: int(value) for name, value in zip(names, found, strict=True)},
+            "kept_share": {
+                name: round(int(part) / int(whole), 6) if whole else None
+                for name, part, whole in zip(names, kept, found, strict=True)
+            },
+        },
+    )
+    total = int(found.sum())
+    logger.info(
+        "thresholds: %.1f %% of %d pixels are kept; %s",
+        100 * int(kept.sum()) / max(total, 1),
+        total,
+        options.output,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
