@@ -1,12 +1,13 @@
 """Check a run's configuration, fill in its defaults and print the result as YAML.
 
-Reads config/schema.yaml, which describes every key, and the given configuration files, the later of which win.
-With --reference it prints the text of config/README.md instead.
+Reads config/schema.yaml, which describes every key, and the given configuration files, of which later ones
+win. With --reference it prints the text of config/README.md instead.
 """
 
 import copy
 import difflib
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -38,10 +39,9 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     schema = _schema()
     filled = _filled(_plain(config), schema)
     problems = _Problems(config, filled)
-    _check_names(problems, filled, ())
-    if not problems.lines:
-        for error in _validator(schema).iter_errors(filled):
-            _explain(problems, error)
+    _check_names(problems, config, ())
+    for error in _Validator(schema).iter_errors(filled):
+        _explain(problems, error)
     _complete_co_training(problems)
     for check in (_check_datasets, _check_roles, _check_training, _check_stages, _check_network):
         check(problems)
@@ -107,12 +107,14 @@ class _Problems:
     def expect_file(self, path: KeyPath, folder: bool = False) -> None:
         """Note a problem unless the value at `path` is null or names an existing file (or folder)."""
         name = self.value(*path)
-        if name is None or (Path(name).is_dir() if folder else Path(name).is_file()):
+        if name is None or (os.path.isdir(name) if folder else os.path.isfile(name)):
             return
         hint = "" if Path(name).is_absolute() else f" (looked up from {Path.cwd()})"
         if name.startswith("~"):
             hint = " (write the home folder out, '~' is not replaced)"
-        elif not folder and Path(name).is_dir():
+        elif name.lower() in ("null", "none"):
+            hint = " (write null without quotes if there is none)"
+        elif not folder and os.path.isdir(name):
             hint = " (it is a folder)"
         self.add(path, f"{'folder' if folder else 'file'} {name!r} does not exist{hint}")
 
@@ -130,7 +132,7 @@ class _Problems:
         raise InputError("\n  ".join([f"the configuration has {count}:", *lines]))
 
 
-# ---- schema --------------------------------------------------------------------------------------------------
+# ---- schema ----------------------------------------------------------------------------------------------
 
 
 def _load_yaml(text: str) -> Any:
@@ -157,10 +159,6 @@ _Validator = jsonschema.validators.extend(
         {"integer": _is_integer, "number": _is_number}
     ),
 )
-
-
-def _validator(schema: Schema) -> Any:
-    return _Validator(schema)
 
 
 def _dereferenced(schema: Schema) -> Schema:
@@ -196,20 +194,20 @@ def _keys(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
             yield from _keys(part, f"{prefix}{name}.")
 
 
-# ---- defaults ------------------------------------------------------------------------------------------------
+# ---- defaults --------------------------------------------------------------------------------------------
 
 
 def _plain(value: Any) -> Any:
-    """Return a deep copy made of ordinary dicts and lists."""
+    """Return a deep copy made of ordinary dicts, their keys as text, and lists."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return copy.deepcopy(value)
 
 
 def _filled(value: Any, schema: Schema) -> Any:
-    """Return `value` with the defaults of all missing keys; whatever does not fit the schema stays as it is."""
+    """Return `value` with the defaults of all missing keys; what does not fit the schema is left alone."""
     if not isinstance(value, dict):
         return value
     schema = _entry_schema(schema, value)
@@ -242,7 +240,7 @@ def _complete_co_training(problems: _Problems) -> None:
         problems.filled["co_training"]["portion_b"] = {**copy.deepcopy(portion_a), **own}
 
 
-# ---- messages ------------------------------------------------------------------------------------------------
+# ---- messages --------------------------------------------------------------------------------------------
 
 
 def _dotted(path: KeyPath) -> str:
@@ -306,6 +304,9 @@ def _allowed(schema: Schema) -> str:
 
 def _hint(value: Any, schema: Schema) -> str:
     """Return what to do about a value of the wrong kind, empty when there is nothing to add."""
+    takes_one_item = schema.get("type") == "array" and schema.get("minItems", 0) <= 1
+    if takes_one_item and isinstance(value, str | int | float):
+        return f" (write [{value}])"
     parts = [schema, *schema.get("anyOf", ())]
     kinds = {kind for part in parts for kind in _as_list(part.get("type"))}
     if isinstance(value, str) and kinds & {"integer", "number"}:
@@ -341,10 +342,14 @@ def _as_list(value: Any) -> list[Any]:
 
 def _check_names(problems: _Problems, value: Any, path: KeyPath) -> None:
     """Note keys that YAML did not read as text, such as 12 or no."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         for name, item in value.items():
             if not isinstance(name, str):
-                problems.add(path, f"the key {_shown(name)} is not text: write it in quotes or rename it")
+                problems.add(
+                    path,
+                    f"the key {_shown(name)} is not text: write it in quotes or rename it",
+                    bad_value=False,
+                )
             _check_names(problems, item, (*path, name))
 
 
@@ -366,8 +371,6 @@ def _explain(problems: _Problems, error: Any) -> None:
         for part in error.context:
             if part.relative_path:
                 _explain(problems, part)
-    elif isinstance(found, str | int | float) and "array" in _as_list(schema.get("type")):
-        problems.add(path, f"expected {_allowed(schema)}, found {_shown(found)} (write [{found}])")
     else:
         problems.add(path, f"expected {_allowed(schema)}, found {_shown(found)}{_hint(found, schema)}")
 
@@ -379,7 +382,11 @@ def _unknown_key(name: str, schema: Schema, path: KeyPath) -> str:
     return "unknown key" + _did_you_mean(name, schema["properties"], hint if elsewhere else known)
 
 
-# ---- checks across keys --------------------------------------------------------------------------------------
+# ---- checks across keys ----------------------------------------------------------------------------------
+
+
+def _section(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check_known(problems: _Problems, path: KeyPath, known: Any, kind: str) -> bool:
@@ -396,7 +403,7 @@ def _check_datasets(problems: _Problems) -> None:
     from cotrain.data.label_spaces import class_table_names
 
     scenes: dict[tuple[str, int], str] = {}
-    for name, entry in (_at(problems.filled, ("datasets",)) or {}).items():
+    for name, entry in _section(problems.filled.get("datasets")).items():
         path = ("datasets", name)
         if not isinstance(entry, dict):
             continue
@@ -420,9 +427,9 @@ def _check_datasets(problems: _Problems) -> None:
 
 def _check_roles(problems: _Problems) -> None:
     """Check that source, target and test are datasets fit for their part."""
-    datasets = _at(problems.filled, ("datasets",))
-    if not isinstance(datasets, dict):
+    if problems.filled.get("datasets") is None or ("datasets",) in problems.bad_values:
         return
+    datasets = _section(problems.filled["datasets"])
     sources = _at(problems.filled, ("source",))
     source_paths: list[KeyPath] = (
         [("source", index) for index in range(len(sources))] if isinstance(sources, list) else []
@@ -536,7 +543,7 @@ def _check_classes(problems: _Problems) -> None:
         import numpy as np
 
         try:
-            shape = np.load(priors, mmap_mode="r").shape
+            shape = np.lib.format.open_memmap(priors, mode="r").shape
         except (OSError, ValueError) as error:
             problems.add(path, f"{priors!r} is not a readable .npy file: {error}")
             return
@@ -572,7 +579,7 @@ def _check_weights(
         problems.add(path, f"expected {expected}, found {value!r}{_did_you_mean(value, words)}")
 
 
-# ---- reference -----------------------------------------------------------------------------------------------
+# ---- reference -------------------------------------------------------------------------------------------
 
 
 def reference() -> str:

@@ -57,8 +57,8 @@ def class_probabilities(pixel_counts: NDArray[np.int64], temperature: float) -> 
     present = pixel_counts > 0
     if not present.any():
         raise InputError("rare-class sampling: the source labels hold no pixel of any class")
-    exponents = (1 - pixel_counts / pixel_counts.sum()) / temperature
-    weights = np.where(present, np.exp(exponents - exponents[present].max(), where=present), 0.0)
+    exponents = np.where(present, (1 - pixel_counts / pixel_counts.sum()) / temperature, -np.inf)
+    weights = np.exp(exponents - exponents.max())
     return weights / weights.sum()
 
 

@@ -1,0 +1,42 @@
+# make demo   environment, rendered streets, the whole chain, and a table of all models
+# make test   environment and all tests
+# make lint   formatters, linters and the type checker
+PYTHON ?= python3
+ENVIRONMENT := .venv
+BIN := $(ENVIRONMENT)/bin
+
+.PHONY: demo test lint format environment clean-state
+
+demo: $(BIN)/.ready
+	$(BIN)/snakemake
+
+test: $(BIN)/.ready-development
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.ready-development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: $(BIN)/.ready-development
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile rules
+
+environment: $(BIN)/.ready
+
+# Gives back the disk of finished trainings; unfinished ones would start from the beginning.
+clean-state:
+	rm -rf state
+
+$(BIN)/.ready: envs/requirements.txt
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, found {sys.version.split()[0]}: make PYTHON=python3.12 ..."'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(ENVIRONMENT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	touch $@
+
+$(BIN)/.ready-development: $(BIN)/.ready envs/requirements-development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-development.txt
+	touch $@

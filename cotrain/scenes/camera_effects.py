@@ -1,0 +1,99 @@
+"""What happens between the street and the file: sky, haze, exposure, colour cast, lens, sensor, JPEG.
+
+All functions work on float32 RGB (H, W, 3) in 0..1, display-referred.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.scenes.drawing import Random, noise, varied
+from cotrain.scenes.looks import CameraRanges, Look
+
+Picture = NDArray[np.float32]
+
+
+def sky_picture(rng: Random, kind: str, height: int, width: int) -> tuple[Picture, NDArray[np.float32]]:
+    """Return a sky of `kind` "clear", "cloudy" or "white" and the colour (3,) of its horizon."""
+    horizon = np.asarray(varied(rng, (0.88, 0.90, 0.92), 0.05), np.float32)
+    if kind == "clear":
+        zenith = varied(rng, (0.36, 0.56, 0.84), 0.08)
+    elif kind == "cloudy":
+        zenith = varied(rng, (0.56, 0.63, 0.72), 0.12)
+    else:
+        zenith = varied(rng, (0.94, 0.95, 0.97), 0.05)
+    share = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** float(rng.uniform(0.8, 1.6))
+    share = np.clip(share * 1.7, 0, 1)
+    picture = np.asarray(zenith, np.float32) * (1 - share) + horizon * share
+    picture = np.repeat(picture, width, axis=1)
+    amount = {"clear": 0.35, "cloudy": 1.0, "white": 0.25}[kind] * float(rng.uniform(0.3, 1.0))
+    cloud = np.zeros((height, width), np.float32)
+    for cell, weight in ((48, 0.6), (24, 0.3), (10, 0.15)):
+        # Perspective flattens clouds: they are wider than tall.
+        field = noise(rng, 128, 128, (cell,))
+        cloud += weight * cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
+    cover = np.clip(cloud * 5 + float(rng.uniform(-0.6, 0.4)), 0, 1)[..., None] * amount
+    tone = np.asarray(varied(rng, (0.94, 0.94, 0.95), 0.05), np.float32)
+    shade = 1 - 0.22 * np.clip(cloud * 3, 0, 1)[..., None] * (kind == "cloudy")
+    return (picture * (1 - cover) + tone * shade * cover).astype(np.float32), horizon
+
+
+def compose(
+    picture: NDArray[np.uint8],
+    sky_mask: NDArray[np.bool_],
+    transmitted: NDArray[np.uint8],
+    sky: Picture,
+    horizon: NDArray[np.float32],
+    size: tuple[int, int],
+) -> Picture:
+    """Put the sky behind the street, shrink to `size` (width, height) by area, and lay the haze over it."""
+    full = picture.copy()
+    behind = cv2.resize((np.clip(sky, 0, 1) * 255).astype(np.uint8), (full.shape[1], full.shape[0]))
+    cv2.copyTo(behind, sky_mask.astype(np.uint8), full)
+    small = cv2.resize(full, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    clear = cv2.resize(transmitted, size, interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
+    return np.asarray(small * clear + horizon * (1 - clear), np.float32)
+
+
+def photographed(rng: Random, picture: Picture, ranges: CameraRanges) -> Picture:
+    """Return what a cheap camera behind a windscreen makes of `picture`."""
+    height, width = picture.shape[:2]
+    dark = rng.random() < ranges.dark_share
+    exposure = float(rng.uniform(*ranges.exposure)) * (float(rng.uniform(0.35, 0.6)) if dark else 1.0)
+    contrast = float(rng.uniform(*ranges.contrast))
+    saturation = float(rng.uniform(*ranges.saturation))
+    cast = 1 + rng.uniform(-ranges.cast, ranges.cast, 3).astype(np.float32)
+    if dark:
+        cast *= np.array([0.93, 1.0, 1.06], np.float32)
+    # Contrast bends about a middle grey; highlights run into white.
+    made = np.power(np.clip(picture, 0, 1), contrast) * np.float32(0.5 ** (1 - contrast) * exposure)
+    grey = made @ np.array([0.299, 0.587, 0.114], np.float32)
+    made = (grey[..., None] + (made - grey[..., None]) * np.float32(saturation)) * cast
+    # Light scattered in lens and windscreen veils the dark parts around bright ones.
+    glare = float(rng.uniform(*ranges.glare))
+    small = cv2.resize(made, (max(2, width // 8), max(2, height // 8)), interpolation=cv2.INTER_AREA)
+    veil = cv2.resize(cv2.GaussianBlur(small, (0, 0), small.shape[1] / 16), (width, height))
+    made = made * (1 - glare) + veil * glare
+    blur = float(rng.uniform(*ranges.blur_px)) * width / 480
+    made = cv2.GaussianBlur(made, (0, 0), blur)
+    across, along = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+    made *= (1 - float(rng.uniform(*ranges.vignette)) * 0.5 * (across**2 + along**2))[..., None].astype(np.float32)
+    strength = float(rng.uniform(*ranges.noise)) * (1.4 if dark else 1.0)
+    grain = rng.standard_normal((height, width, 3), dtype=np.float32)
+    grain = grain * 0.5 + rng.standard_normal((height, width, 1), dtype=np.float32) * 0.7
+    # Shot noise grows with light, but shows most in the shadows of a stretched picture.
+    return np.asarray(made + grain * strength * (0.6 + 0.4 * np.sqrt(np.clip(made, 0, 1))), np.float32)
+
+
+def encoded(rng: Random, picture: Picture, look: Look) -> bytes:
+    """Return the finished picture as the bytes of a JPEG file."""
+    quality = 95
+    if look.camera is not None:
+        picture = photographed(rng, picture, look.camera)
+        low, high = look.camera.jpeg_quality
+        quality = int(rng.integers(low, high + 1))
+    pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise RuntimeError("OpenCV could not encode a JPEG")
+    return data.tobytes()

@@ -1,0 +1,158 @@
+"""Renders a data set of streets into a folder, in several processes."""
+
+import json
+import multiprocessing
+import re
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.files import write_json, written_whole
+from cotrain.data.images import write_label
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from cotrain.scenes.looks import look_named
+
+# To be raised by whoever changes what is drawn: pictures of an older recipe are then made anew.
+RECIPE = 1
+OVERSAMPLING = 2
+SMALLEST, LARGEST = 64, 2048
+
+_painter: Any = None
+
+
+class Painter:
+    """Draws scenes of one look, seed and size. One to a process: the renderer cannot be opened twice."""
+
+    def __init__(self, look_name: str, seed: int, width: int, height: int) -> None:
+        from cotrain.scenes.renderer import Renderer
+        from cotrain.scenes.textures import Library
+
+        cv2.setNumThreads(1)
+        self.look, self.seed, self.size = look_named(look_name), seed, (width, height)
+        self.renderer = Renderer(width * OVERSAMPLING, height * OVERSAMPLING, Library(self.look, seed))
+
+    def draw(self, index: int) -> tuple[bytes, NDArray[np.uint8]]:
+        """Return scene `index`: the bytes of its JPEG file and its train ids, uint8 (H, W)."""
+        from cotrain.scenes import camera_effects
+        from cotrain.scenes.renderer import SKY
+        from cotrain.scenes.street import make_scene
+
+        width, height = self.size
+        scene = make_scene(self.look, self.seed, index)
+        picture, label, transmitted = self.renderer.draw(
+            scene.batches, scene.view, scene.shadow, scene.haze_distance
+        )
+        sky, horizon = camera_effects.sky_picture(scene.rng, scene.sky, height, width)
+        composed = camera_effects.compose(picture, label == SKY, transmitted, sky, horizon, self.size)
+        return camera_effects.encoded(scene.rng, composed, self.look), majority(label)
+
+
+def majority(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (H, W) from (2H, 2W): the most frequent id of each 2 × 2 block, on a tie the top left one."""
+    a, b, c, d = label[::2, ::2], label[::2, 1::2], label[1::2, ::2], label[1::2, 1::2]
+    chosen = np.where((c == d) & (a != b), c, a)
+    return np.where((b == c) | (b == d), np.where((a == c) | (a == d), a, b), chosen).astype(np.uint8)
+
+
+def _open(look_name: str, seed: int, width: int, height: int) -> None:
+    global _painter
+    _painter = Painter(look_name, seed, width, height)
+
+
+def _render(index: int, image: Path, label: Path) -> int:
+    data, ids = _painter.draw(index)
+    write_label(label, ids, label_space("cityscapes19").palette)
+    with written_whole(image) as temporary:
+        temporary.write_bytes(data)
+    return index
+
+
+def render_scenes(
+    output_folder: str | Path,
+    look: str,
+    images: int,
+    width: int,
+    height: int,
+    seed: int,
+    processes: int,
+    progress: Progress | None = None,
+) -> list[tuple[Path, Path]]:
+    """Render scenes 0 to `images` - 1 of (`look`, `seed`) and return (image, label) of each.
+
+    The files are OUTPUT/images/00000.jpg and OUTPUT/labels/00000.png (train ids of cityscapes19 with a
+    palette). Pairs that are there already, of the same settings, are kept; files of other settings are
+    replaced. Each pair is a pure function of (look, seed, index, width, height). Raises InputError for
+    settings out of range, RuntimeError when a rendering process dies.
+    """
+    suffix = look_named(look).suffix
+    _check(images, width, height, processes)
+    folder = Path(output_folder)
+    pairs = [(folder / "images" / f"{i:05d}{suffix}", folder / "labels" / f"{i:05d}.png") for i in range(images)]
+    settings = {"look": look, "width": width, "height": height, "seed": seed, "recipe": RECIPE}
+    _clear(folder, settings, pairs)
+    write_json(folder / "settings.json", settings)
+    missing = [i for i, pair in enumerate(pairs) if not all(file.is_file() for file in pair)]
+    with ExitStack() as stack:
+        if progress is None:
+            progress = stack.enter_context(
+                Progress(images, "images", f"rendering {look} streets", done=images - len(missing))
+            )
+        if missing:
+            _render_all(missing, pairs, (look, seed, width, height), min(processes, len(missing)), progress)
+    return pairs
+
+
+def _render_all(
+    missing: list[int],
+    pairs: list[tuple[Path, Path]],
+    settings: tuple[str, int, int, int],
+    processes: int,
+    progress: Progress,
+) -> None:
+    # Forked children would share panda3d's state; spawned ones start clean.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_open, initargs=settings) as pool:
+        futures = [pool.submit(_render, index, *pairs[index]) for index in missing]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                progress.advance()
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a rendering process died before its scene was done; run again to continue, and see "
+                "whether memory ran out or panda3d's software renderer (p3tinydisplay) cannot start"
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _check(images: int, width: int, height: int, processes: int) -> None:
+    if images < 1:
+        raise InputError(f"images: found {images}, expected 1 or more")
+    if processes < 1:
+        raise InputError(f"processes: found {processes}, expected 1 or more")
+    for name, value in (("width", width), ("height", height)):
+        if not SMALLEST <= value <= LARGEST:
+            raise InputError(f"{name}: found {value}, expected {SMALLEST} to {LARGEST} pixels")
+
+
+def _clear(folder: Path, settings: dict[str, Any], pairs: list[tuple[Path, Path]]) -> None:
+    """Remove scenes of other settings, and those beyond the wanted number."""
+    try:
+        same = json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings
+    except (OSError, ValueError):
+        same = False
+    wanted = {file for pair in pairs for file in pair} if same else set()
+    for part in ("images", "labels"):
+        for file in sorted((folder / part).glob("*")):
+            if re.fullmatch(r"\d{5}\.(jpg|png)", file.name) and file not in wanted:
+                file.unlink()

@@ -1,0 +1,144 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cotrain.adaptation.pseudo_labels import filter_prediction
+from cotrain.adaptation.thresholds import (
+    LEVELS,
+    class_thresholds,
+    confidence_histogram,
+    portion_at,
+    quantise,
+)
+
+
+def histogram_of(*levels_per_class):
+    histogram = np.zeros((len(levels_per_class), LEVELS), dtype=np.int64)
+    for class_id, levels in enumerate(levels_per_class):
+        np.add.at(histogram[class_id], levels, 1)
+    return histogram
+
+
+def test_quantise():
+    # 0.5 · 65535 = 32767.5 and goes to the even neighbour.
+    levels = quantise(np.array([[0.0, 1.0, 0.5], [0.2, 1 / 65535, 0.4 / 65535]], dtype=np.float32))
+    np.testing.assert_array_equal(levels, [[0, 65535, 32768], [13107, 1, 0]])
+    assert levels.dtype == np.uint16
+
+
+def test_quantise_does_not_wrap_around():
+    np.testing.assert_array_equal(quantise([1.0001, -0.0001]), [65535, 0])
+
+
+def test_histogram_counts_each_class_and_level():
+    classes = np.array([[0, 1, 1], [1, 0, 255]], dtype=np.uint8)
+    levels = np.array([[7, 65535, 0], [65535, 7, 9]], dtype=np.uint16)
+    histogram = confidence_histogram(classes, levels, 3)
+    assert histogram.shape == (3, 65536)
+    assert histogram.dtype == np.int64
+    assert (histogram[0, 7], histogram[1, 0], histogram[1, 65535]) == (2, 1, 2)
+    assert histogram.sum() == 5
+
+
+def test_ignored_pixels_do_not_count():
+    classes = np.array([[0, 1, 1]], dtype=np.uint8)
+    levels = np.array([[5, 6, 7]], dtype=np.uint16)
+    histogram = confidence_histogram(classes, levels, 2, ignored=np.array([[True, False, True]]))
+    assert histogram[1, 6] == histogram.sum() == 1
+    assert classes[0, 0] == 0
+
+
+def test_threshold_of_ten_pixels():
+    # rint(10 · (1 - 0.3)) = 7: the eighth of the sorted levels.
+    levels = np.random.default_rng(1).permutation(np.arange(1000, 11000, 1000))
+    np.testing.assert_array_equal(class_thresholds(histogram_of(levels), 0.3, 0, 1), [8000])
+
+
+@pytest.mark.parametrize(("number", "place"), [(5, 2), (7, 4)])
+def test_half_goes_to_even(number, place):
+    # 5 · 0.5 = 2.5 goes to 2, 7 · 0.5 = 3.5 to 4.
+    levels = np.arange(number) * 10
+    np.testing.assert_array_equal(class_thresholds(histogram_of(levels), 0.5, 0, 1), [place * 10])
+
+
+def test_equal_levels():
+    # Sorted 5 5 5 9: places 0 to 2 hold 5, place 3 holds 9.
+    histogram = histogram_of([5, 9, 5, 5])
+    assert [class_thresholds(histogram, p, 0, 1)[0] for p in (1.0, 0.5, 0.25)] == [5, 5, 9]
+
+
+def test_lone_pixel():
+    # rint(1 · 0.7) = 1 lies behind the only place; the published code crashes.
+    np.testing.assert_array_equal(class_thresholds(histogram_of([40000]), 0.3, 0, 1), [40000])
+
+
+def test_absent_class_gets_the_lower_limit():
+    thresholds = class_thresholds(histogram_of([], [60000], []), 0.5, 0.5, 1)
+    np.testing.assert_array_equal(thresholds, [32768, 60000, 32768])
+    assert thresholds.dtype == np.uint16
+
+
+def test_limits():
+    # 0.4 · 65535 = 26214, 0.8 · 65535 = 52428.
+    thresholds = class_thresholds(histogram_of([100], [65535], [30000]), 1.0, 0.4, 0.8)
+    np.testing.assert_array_equal(thresholds, [26214, 52428, 30000])
+
+
+def test_one_portion_a_class():
+    levels = np.arange(10)
+    thresholds = class_thresholds(histogram_of(levels, levels, levels), [1.0, 0.5, 0.1], 0, 1)
+    np.testing.assert_array_equal(thresholds, [0, 5, 9])
+
+
+def test_portion_grows_to_its_maximum():
+    portions = [portion_at(step, 0.5, 0.7, 0.05) for step in range(7)]
+    np.testing.assert_allclose(portions, [0.5, 0.55, 0.6, 0.65, 0.7, 0.7, 0.7])
+
+
+def test_portion_with_a_maximum_below_its_start():
+    assert [portion_at(step, 0.3, 0.2, 0.05) for step in range(3)] == [0.3, 0.2, 0.2]
+
+
+def test_portion_of_each_class():
+    np.testing.assert_allclose(portion_at(2, [0.2, 0.5], [0.4, 0.55], 0.05), [0.3, 0.55])
+    np.testing.assert_allclose(portion_at(1, 0.2, [0.4, 0.21], [0.1, 0.1]), [0.3, 0.21])
+
+
+predictions = st.integers(0, 2**32 - 1).flatmap(
+    lambda seed: st.tuples(st.just(seed), st.integers(1, 12), st.integers(1, 12), st.sampled_from([9, 65536]))
+)
+
+
+def draw(seed, height, width, highest):
+    rng = np.random.default_rng(seed)
+    classes = rng.choice(np.array([0, 1, 2, 255], dtype=np.uint8), (height, width))
+    return classes, rng.integers(0, highest, (height, width)).astype(np.uint16)
+
+
+@settings(max_examples=40, deadline=None)
+@given(predictions, st.lists(st.integers(0, 12), max_size=4))
+def test_any_split_adds_up_to_the_same_histogram(case, cuts):
+    classes, levels = draw(*case)
+    borders = [0, *sorted(cuts), 12]
+    parts = [slice(a, b) for a, b in pairwise(borders)]
+    total = sum(confidence_histogram(classes[part], levels[part], 3) for part in parts)
+    np.testing.assert_array_equal(total, confidence_histogram(classes, levels, 3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(predictions, st.floats(0, 1))
+def test_threshold_is_the_order_statistic_and_filter_keeps_what_exceeds_it(case, portion):
+    classes, levels = draw(*case)
+    thresholds = class_thresholds(confidence_histogram(classes, levels, 3), portion, 0, 1)
+    label = filter_prediction(classes, levels, thresholds)
+    for class_id in range(3):
+        ordered = np.sort(levels[classes == class_id])
+        if len(ordered):
+            place = min(round(len(ordered) * (1 - portion)), len(ordered) - 1)
+            assert thresholds[class_id] == ordered[place]
+        kept = (classes == class_id) & (levels > thresholds[class_id])
+        np.testing.assert_array_equal(label == class_id, kept)
+    assert set(np.unique(label)) <= {0, 1, 2, 255}

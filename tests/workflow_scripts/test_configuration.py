@@ -1,0 +1,635 @@
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+
+from cotrain.errors import InputError
+from workflow_scripts import configuration
+
+ROOT = Path(configuration.__file__).parent.parent
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict[str, Any]:
+    """The least that can be written: rendered source, target from a list, labelled test lists."""
+    for name in ("target.txt", "test.txt", "test_labels.txt"):
+        (tmp_path / name).write_text("a.png\n")
+    test_lists = {"images": str(tmp_path / "test.txt"), "labels": str(tmp_path / "test_labels.txt")}
+    return {
+        "run": "demo",
+        "datasets": {
+            "game": {"layout": "streets", "look": "game"},
+            "camera": {"layout": "lists", "images": str(tmp_path / "target.txt")},
+            "camera_test": {"layout": "lists", "classes": "camvid", **test_lists},
+        },
+        "source": ["game"],
+        "target": "camera",
+        "test": "camera_test",
+    }
+
+
+def changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of `config` with `changes`, a map of dotted keys to values."""
+    result = copy.deepcopy(config)
+    for key, value in changes.items():
+        section = result
+        *path, last = key.split(".")
+        for name in path:
+            section = section.setdefault(name, {})
+        section[last] = value
+    return result
+
+
+def problems(config: dict[str, Any], changes: dict[str, Any] | None = None) -> list[str]:
+    """Return the lines of the message that names what is wrong, without the first."""
+    with pytest.raises(InputError) as caught:
+        configuration.resolve(changed(config, changes or {}))
+    first, *lines = str(caught.value).split("\n  ")
+    assert first.startswith("the configuration has ")
+    return lines
+
+
+def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None:
+    given = copy.deepcopy(config)
+    resolved = configuration.resolve(config)
+
+    assert config == given
+    assert resolved["datasets"]["game"] == {
+        "layout": "streets",
+        "look": "game",
+        "images": 240,
+        "width": 480,
+        "height": 270,
+        "seed": 1,
+    }
+    assert resolved["datasets"]["camera"] == {
+        **config["datasets"]["camera"],
+        "labels": None,
+        "root": None,
+        "classes": None,
+    }
+    assert resolved["seed"] == 100
+    assert resolved["training"]["loss"] == {"hard_pixel_share": 0.2, "hard_pixels_of": "labelled"}
+    for side in ("source_augmentation", "target_augmentation"):
+        assert resolved["training"][side]["crop"] == [512, 1024]
+        assert resolved["training"][side]["cutout"] == {"holes": [0, 0], "size_px": [100, 200]}
+    assert resolved["self_training"]["confidence"] == {"lower": 0.5, "upper": 0.9}
+    assert resolved["co_training"]["confidence"] == {"lower": 0.5, "upper": 0.95}
+    assert resolved["self_training"]["batch_ratio"] == [2, 2]
+    assert resolved["co_training"]["batch_ratio"] == [1, 3]
+    assert resolved["final"]["class_mixing"] == "none"
+    assert resolved["evaluation"] == {"write_outputs": False}
+
+
+def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, Any]) -> None:
+    changes = {
+        "co_training.confidence.lower": 0.6,
+        "training.target_augmentation.cutout.holes": [1, 3],
+    }
+    resolved = configuration.resolve(changed(config, {**changes, "evaluation": None, "network": {}}))
+    assert resolved["co_training"]["confidence"] == {"lower": 0.6, "upper": 0.95}
+    assert resolved["training"]["target_augmentation"]["cutout"] == {"holes": [1, 3], "size_px": [100, 200]}
+    assert resolved["training"]["source_augmentation"]["cutout"]["holes"] == [0, 0]
+    assert resolved["evaluation"] == {"write_outputs": False}
+    assert resolved["network"]["aspp_dilations"] == [6, 12, 18]
+
+
+def test_results_share_nothing(config: dict[str, Any]) -> None:
+    first = configuration.resolve(config)
+    first["self_training"]["batch_ratio"][0] = 77
+    first["co_training"]["portion_b"]["initial"] = 77
+    first["datasets"]["game"]["seed"] = 77
+    second = configuration.resolve(config)
+    assert "77" not in yaml.safe_dump(second)
+    assert second["co_training"]["portion_a"]["initial"] == 0.5
+
+
+def test_resolving_twice_changes_nothing(config: dict[str, Any]) -> None:
+    resolved = configuration.resolve(config)
+    assert configuration.resolve(resolved) == resolved
+
+
+def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> None:
+    resolved = configuration.resolve(config)["co_training"]
+    assert resolved["round_b"] == 9
+    assert (
+        resolved["portion_b"] == resolved["portion_a"] == {"initial": 0.5, "maximum": 0.7, "increment": 0.05}
+    )
+
+    changes = {"self_training.rounds": 3, "co_training.portion_a.maximum": 0.6}
+    changes |= {"co_training.round_b": -1, "co_training.portion_b": {"initial": 0.3}}
+    resolved = configuration.resolve(changed(config, changes))["co_training"]
+    assert resolved["round_b"] == 2
+    assert resolved["portion_b"] == {"initial": 0.3, "maximum": 0.6, "increment": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"self_training.round": 3}, "self_training.round: unknown key (did you mean 'rounds'?)"),
+        ({"lable_space": "x"}, "lable_space: unknown key (did you mean 'label_space'?)"),
+        (
+            {"batch_size": 3},
+            "batch_size: unknown key (it belongs to training or prediction)",
+        ),
+        (
+            {"evaluation.zzz": 3},
+            "evaluation.zzz: unknown key (known here: write_outputs)",
+        ),
+        ({"datasets.game.hight": 3}, "datasets.game.hight: unknown key (did you mean 'height'?)"),
+        (
+            {"training.target_augmentation.cutout.hole": 3},
+            "training.target_augmentation.cutout.hole: unknown key (did you mean 'holes'?)",
+        ),
+        ({"training.batch_size": "four"}, "training.batch_size: expected an integer >= 2, found 'four'"),
+        ({"training.batch_size": 4.0}, "training.batch_size: expected an integer >= 2, found 4.0"),
+        ({"training.batch_size": True}, "training.batch_size: expected an integer >= 2, found true"),
+        ({"training.momentum": float("nan")}, "training.momentum: expected a number >= 0 and < 1, found nan"),
+        ({"training.momentum": 1}, "training.momentum: expected a number >= 0 and < 1, found 1"),
+        ({"seed": -1}, "seed: expected an integer >= 0, found -1"),
+        (
+            {"datasets.game.width": 5000},
+            "datasets.game.width: expected an integer from 64 to 4096, found 5000",
+        ),
+        (
+            {"training.learning_rate": "2e-3"},
+            "training.learning_rate: expected a number > 0, found '2e-3' "
+            "(YAML takes 2e-3 for text: write 0.002)",
+        ),
+        ({"device": "cude"}, "device: expected auto, cpu, cuda or mps, found 'cude' (did you mean 'cuda'?)"),
+        (
+            {"co_training.fill": None},
+            "co_training.fill: expected add, subtract or none, found null (write none)",
+        ),
+        (
+            {"upper_bound": "false"},
+            "upper_bound: expected true or false, found 'false' (write false without quotes)",
+        ),
+        ({"training": 4}, "training: expected a section of keys, found 4"),
+        (
+            {"network.aspp_dilations": []},
+            "network.aspp_dilations: expected a list of integers >= 1, found []",
+        ),
+        (
+            {"self_training.batch_ratio": [4]},
+            "self_training.batch_ratio: expected [source, target], two integers >= 1, found [4]",
+        ),
+        (
+            {"self_training.batch_ratio": [1, "3"]},
+            "self_training.batch_ratio[1]: expected an integer >= 1, found '3' "
+            "(write 3 without quotes; Snakemake's --config passes the values inside a section as text, "
+            "so give them in a file with --configfile)",
+        ),
+        (
+            {"self_training.images_per_round": 0},
+            "self_training.images_per_round: expected an integer >= 1, or -1 for all, found 0",
+        ),
+        (
+            {"self_training.portion.initial": 1.5},
+            "self_training.portion.initial: expected a number > 0 and <= 1, "
+            "or a list of one such number a class, found 1.5",
+        ),
+        (
+            {"co_training.portion_b": {"initial": [0.5, 1.5]}},
+            "co_training.portion_b.initial[1]: expected a number > 0 and <= 1, found 1.5",
+        ),
+        (
+            {"co_training.portion_b": 0.5},
+            "co_training.portion_b: expected a section like portion_a, or null, found 0.5",
+        ),
+        (
+            {"source": "game"},
+            "source: expected a list of dataset names, each named once, found 'game' (write [game])",
+        ),
+        (
+            {"source": ["game", "game"]},
+            "source: expected a list of dataset names, each named once, found ['game', 'game']",
+        ),
+        (
+            {"ego_vehicle_mask": "null"},
+            "ego_vehicle_mask: file 'null' does not exist (write null without quotes if there is none)",
+        ),
+        (
+            {"run": "a/b"},
+            "run: expected a name of letters, digits, '_', '-' and '.' that does not begin with '.'",
+        ),
+        (
+            {"datasets.camera.layout": "list"},
+            "datasets.camera.layout: expected streets or lists, found 'list' ",
+        ),
+        (
+            {"datasets.Big": {"layout": "streets", "look": "game", "seed": 9}},
+            "datasets.Big: expected a dataset name",
+        ),
+        ({"prediction": {12: 3}}, "prediction: the key 12 is not text: write it in quotes or rename it"),
+    ],
+)
+def test_a_wrong_key_or_value_is_explained(
+    config: dict[str, Any], changes: dict[str, Any], line: str
+) -> None:
+    assert problems(config, changes)[0].startswith(line)
+
+
+@pytest.mark.parametrize("key", ["run", "datasets", "source", "target", "test"])
+def test_missing_required_key(config: dict[str, Any], key: str) -> None:
+    del config[key]
+    lines = problems(config)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{key}: missing, expected ")
+
+
+@pytest.mark.parametrize(("name", "key"), [("game", "look"), ("game", "layout"), ("camera", "images")])
+def test_missing_key_of_a_dataset(config: dict[str, Any], name: str, key: str) -> None:
+    del config["datasets"][name][key]
+    assert [line.split(", expected")[0] for line in problems(config)] == [f"datasets.{name}.{key}: missing"]
+
+
+@pytest.mark.parametrize("empty", [{}, {"datasets": None}])
+def test_an_empty_configuration_names_everything_missing(empty: dict[str, Any]) -> None:
+    keys = [line.split(":")[0] for line in problems(empty)]
+    assert keys == ["run", "datasets", "source", "target", "test"]
+
+
+def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[str, Any]) -> None:
+    lines = problems(config, {"datasets": {}})
+    assert lines[0] == "source[0]: 'game' is not a dataset; known are none"
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"target": "camra"}, "target: 'camra' is not a dataset (did you mean 'camera'?)"),
+        ({"source": ["game", "x"]}, "source[1]: 'x' is not a dataset; known are game, camera, camera_test"),
+        ({"test": "x"}, "test: 'x' is not a dataset; known are game, camera, camera_test"),
+        ({"target": "game"}, "target: 'game' is also a source: expected another dataset"),
+        (
+            {"source": ["camera"], "target": "game"},
+            "source[0]: 'camera' has no labels: expected a value for ",
+        ),
+        ({"test": "camera"}, "test: 'camera' has no labels: expected a value for datasets.camera.labels"),
+        (
+            {"upper_bound": True},
+            "target: 'camera' has no labels, which upper_bound needs: expected a value for",
+        ),
+        (
+            {"datasets.camera_test.classes": None},
+            "datasets.camera_test.classes: missing, the label files need it",
+        ),
+        (
+            {"datasets.camera_test.classes": "camvit"},
+            "datasets.camera_test.classes: 'camvit' is not a class table",
+        ),
+        ({"label_space": "cityscapes"}, "label_space: 'cityscapes' is not a label space (did you mean"),
+        (
+            {"datasets.more": {"layout": "streets", "look": "game", "images": 3}},
+            "datasets.more.seed: 1 (the default) gives the same scenes as datasets.game: expected another",
+        ),
+        (
+            {"co_training.round_b": 12},
+            "co_training.round_b: 12 is not a round that self_training makes (rounds: 10, so 0 to 9)",
+        ),
+        (
+            {"co_training.round_a": 3, "self_training.rounds": 3},
+            "co_training.round_a: 3 is not a round that self_training makes (rounds: 3, so 0 to 2)",
+        ),
+        (
+            {"co_training.round_a": 9},
+            "co_training.round_b: 9 is also round_a: the branches need two different rounds",
+        ),
+        (
+            {"self_training.rounds": 1},
+            "co_training.round_b: 0 is also round_a: the branches need two different rounds, "
+            "and self_training.rounds must be at least 2",
+        ),
+        (
+            {"final.batch_ratio": [2, 3]},
+            "final.batch_ratio: [2, 3] adds up to 5, expected training.batch_size, which is 4 (the default)",
+        ),
+        (
+            {"self_training.images_per_round": 50},
+            "self_training.keep: 100 (the default) is more than images_per_round, which is 50",
+        ),
+        (
+            {"co_training.keep": 501},
+            "co_training.keep: 501 is more than images_per_cycle, which is 500 (the default)",
+        ),
+        (
+            {"self_training.confidence.lower": 0.92},
+            "self_training.confidence: lower, 0.92, is above upper, 0.9 (the default)",
+        ),
+        (
+            {"co_training.confidence.upper": 0.4},
+            "co_training.confidence: lower, 0.5 (the default), is above upper, 0.4",
+        ),
+        (
+            {"self_training.portion.initial": [0.5] * 18},
+            "self_training.portion.initial: found 18 values, expected 19, one for each class of cityscapes19",
+        ),
+        (
+            {"label_space": "camvid11", "co_training.portion_b": {"increment": [0.0] * 19}},
+            "co_training.portion_b.increment: found 19 values, expected 11, one for each class of camvid11",
+        ),
+        (
+            {"co_training.same_domain": False},
+            "co_training.target_b: missing, expected a dataset name because",
+        ),
+        (
+            {"co_training.target_b": "camera_test"},
+            "co_training.target_b: found 'camera_test', expected null because co_training.same_domain",
+        ),
+        (
+            {"co_training.same_domain": False, "co_training.target_b": "camera"},
+            "co_training.target_b: 'camera' is the target itself: set co_training.same_domain to true",
+        ),
+        (
+            {"co_training.same_domain": False, "co_training.target_b": "x"},
+            "co_training.target_b: 'x' is not a dataset;",
+        ),
+        (
+            {"training.source_augmentation.vertical_range": [0.5, 0.5]},
+            "training.source_augmentation.vertical_range: expected the first to be the smaller, ",
+        ),
+        (
+            {"training.target_augmentation.cutout.size_px": [9, 8]},
+            "training.target_augmentation.cutout.size_px: expected the first to be the smaller, found [9, 8]",
+        ),
+        (
+            {"final.initial_weights": "self_training/9"},
+            "final.initial_weights: 'self_training/9' is not a model of this run (did you mean "
+            "'self_training/09'?); expected baseline, self_training/00 to self_training/09 or "
+            "co_training/00/a to co_training/04/b",
+        ),
+        (
+            {"final.initial_weights": "co_training/05/a"},
+            "final.initial_weights: 'co_training/05/a' is not a model of this run",
+        ),
+        (
+            {"network.backbone": "resnet101s"},
+            "network.backbone_weights: 'package' (the default) has weights of tf_efficientnet_lite0",
+        ),
+        (
+            {"network.backbone_weights": "packge"},
+            "network.backbone_weights: expected package, timm, none or the path of a .safetensors or .pth "
+            "file, found 'packge' (did you mean 'package'?)",
+        ),
+        (
+            {"baseline.initial_weights": "/none/w.pth"},
+            "baseline.initial_weights: expected pretrained or the path of a .safetensors file",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[str, Any], line: str) -> None:
+    lines = problems(config, changes)
+    assert len(lines) == 1
+    assert lines[0].startswith(line)
+
+
+def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) -> None:
+    keys = [line.split(":")[0] for line in problems(config, {"training.batch_size": 8})]
+    assert keys == ["self_training.batch_ratio", "co_training.batch_ratio", "final.batch_ratio"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"self_training.images_per_round": -1, "self_training.keep": 9000},
+        {"co_training.same_domain": False, "co_training.target_b": "camera_test"},
+        {"upper_bound": True, "target": "camera_test"},
+        {"self_training.portion": {"initial": [0.5] * 19, "maximum": 0.2}},
+        {"final.initial_weights": "co_training/04/b"},
+        {"network.backbone": "resnet101s", "network.backbone_weights": "none"},
+        {"datasets.more": {"layout": "streets", "look": "camera"}},
+        {"training.source_augmentation.cutout.holes": [2, 2]},
+    ],
+)
+def test_values_that_are_allowed(config: dict[str, Any], changes: dict[str, Any]) -> None:
+    configuration.resolve(changed(config, changes))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("datasets.camera.images", "nowhere.txt"),
+        ("datasets.camera_test.labels", "nowhere.txt"),
+        ("ego_vehicle_mask", "nowhere.png"),
+        ("self_training.class_priors", "nowhere.npy"),
+        ("network.backbone_weights", "nowhere.pth"),
+        ("baseline.initial_weights", "nowhere.safetensors"),
+    ],
+)
+def test_missing_files(config: dict[str, Any], tmp_path: Path, key: str, name: str) -> None:
+    assert problems(config, {key: name}) == [
+        f"{key}: file {name!r} does not exist (looked up from {Path.cwd()})"
+    ]
+    absolute = str(tmp_path / name)
+    assert problems(config, {key: absolute}) == [f"{key}: file {absolute!r} does not exist"]
+    home = f"~/{name}"
+    assert problems(config, {key: home}) == [
+        f"{key}: file {home!r} does not exist (write the home folder out, '~' is not replaced)"
+    ]
+
+
+def test_folder_in_place_of_a_file_and_file_in_place_of_a_folder(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    folder, file = str(tmp_path), config["datasets"]["camera"]["images"]
+    assert problems(config, {"ego_vehicle_mask": folder}) == [
+        f"ego_vehicle_mask: file {folder!r} does not exist (it is a folder)"
+    ]
+    assert problems(config, {"datasets.camera.root": file}) == [
+        f"datasets.camera.root: folder {file!r} does not exist"
+    ]
+    configuration.resolve(changed(config, {"datasets.camera.root": folder, "ego_vehicle_mask": file}))
+
+
+def test_shape_of_class_priors(config: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "priors.npy"
+    np.save(path, np.zeros((19, 4, 8), np.float32))
+    configuration.resolve(changed(config, {"self_training.class_priors": str(path)}))
+    (line,) = problems(config, {"self_training.class_priors": str(path), "label_space": "camvid11"})
+    assert "has the shape (19, 4, 8), expected (classes, height, width) with 11 classes" in line
+    path.write_text("no array")
+    (line,) = problems(config, {"self_training.class_priors": str(path)})
+    assert "is not a readable .npy file" in line
+
+
+def test_many_mistakes_make_one_message_in_the_order_of_the_schema(config: dict[str, Any]) -> None:
+    changes = {
+        "final.batch_ratio": [9, 9],
+        "co_training.round_b": 12,
+        "self_training.round": 3,
+        "training.learning_rate": 0,
+        "test": "camera_tset",
+    }
+    assert [line.split(":")[0] for line in problems(config, changes)] == [
+        "test",
+        "training.learning_rate",
+        "self_training.round",
+        "co_training.round_b",
+        "final.batch_ratio",
+    ]
+
+
+def test_a_wrong_value_causes_no_second_problem(config: dict[str, Any]) -> None:
+    for changes in (
+        {"training.batch_size": "four"},
+        {"self_training.rounds": 0},
+        {"self_training.batch_ratio": None},
+        {"co_training": 3},
+        {"datasets.camera": "streets"},
+        {"label_space": "x", "self_training.portion.initial": [0.5]},
+        {"co_training.confidence": {"lower": 2, "upper": 0.1}},
+    ):
+        assert len(problems(config, changes)) == 1
+
+
+def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
+    """Whatever is written where, the answer is a list of problems and never a traceback."""
+    resolved = configuration.resolve(config)
+    accepted, refused = 0, list[str]()
+
+    def visit(section: dict[str, Any], prefix: str) -> None:
+        nonlocal accepted
+        for name, value in section.items():
+            for wrong in (None, True, -7, 2.5, "text", [], ["a"], [[1], None], {"a": 1}, {}, {3: 4}):
+                try:
+                    configuration.resolve(changed(config, {f"{prefix}{name}": wrong}))
+                    accepted += 1
+                except InputError as error:
+                    refused.append(str(error))
+            if isinstance(value, dict):
+                visit(value, f"{prefix}{name}.")
+
+    del resolved["training"]  # Its many plain keys take seconds and differ in nothing from the others.
+    visit(resolved, "")
+    assert accepted > 20
+    assert len(refused) > 500
+    assert all(message.startswith("the configuration has ") for message in refused)
+
+
+def test_schema_is_valid_and_complete() -> None:
+    schema = yaml.safe_load(configuration.SCHEMA_FILE.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    def visit(part: Any, place: str) -> None:
+        if isinstance(part, list):
+            for index, item in enumerate(part):
+                visit(item, f"{place}[{index}]")
+        elif isinstance(part, dict):
+            # The entries of `datasets` get theirs by layout, in $defs.
+            if "properties" in part and "if" not in place and "allOf" not in part:
+                assert part.get("additionalProperties") is False, place
+                for name, item in part["properties"].items():
+                    assert item.get("description", "").endswith("."), f"{place}.{name} is not described"
+            for name, item in part.items():
+                if name != "default":
+                    visit(item, f"{place}.{name}")
+
+    visit(schema, "schema")
+
+
+def test_every_default_is_allowed() -> None:
+    for key, part in configuration._keys(configuration._schema()):
+        own_default = "default" in part or "properties" in part
+        # What is left out of portion_b comes from portion_a.
+        inherited = key.startswith("co_training.portion_b.")
+        assert own_default or inherited or key in configuration._schema()["required"], key
+        if "default" in part:
+            part = {**part, "$defs": configuration._schema()["$defs"]}
+            assert jsonschema.Draft202012Validator(part).is_valid(part["default"]), key
+
+
+def test_reference_is_up_to_date() -> None:
+    text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    hint = "run: python -m workflow_scripts.configuration --reference > config/README.md"
+    assert text == configuration.reference(), hint
+
+
+def test_reference_has_every_key(config: dict[str, Any]) -> None:
+    text = configuration.reference()
+
+    def visit(section: dict[str, Any], prefix: str) -> None:
+        for name, value in section.items():
+            if f"{prefix}{name}" == "target_augmentation":
+                value = None
+            assert f"| `{prefix}{name}` |" in text
+            if isinstance(value, dict):
+                visit(value, f"{prefix}{name}.")
+
+    for name, value in configuration.resolve(config).items():
+        if name == "datasets":
+            for entry in value.values():
+                visit(entry, "")
+        elif isinstance(value, dict):
+            assert f"## {name}\n" in text
+            visit(value, "")
+        else:
+            visit({name: value}, "")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
+
+
+def test_example_of_the_reference_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", configuration.reference(), re.DOTALL)
+    for name in re.findall(r"\S+\.txt", block):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert configuration.resolve(yaml.safe_load(block))["run"] == "my_camera"
+
+
+def test_merging_replaces_values_and_joins_sections() -> None:
+    base = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+    later = {"a": {"y": [3]}, "c": {"z": 0}}
+    assert configuration.merged(base, later) == {"a": {"x": 1, "y": [3]}, "b": 1, "c": {"z": 0}}
+    assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    with pytest.raises(InputError, match=r"config\.yaml: cannot be read"):
+        configuration.read(path)
+    path.write_text("run: demo\nseed: [1,\n")
+    with pytest.raises(InputError, match=r"config\.yaml, line 3: not valid YAML"):
+        configuration.read(path)
+    path.write_text("- run\n")
+    with pytest.raises(InputError, match="expected keys and values"):
+        configuration.read(path)
+    path.write_text("")
+    assert configuration.read(path) == {}
+
+
+def test_command_prints_the_resolved_configuration(
+    config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(yaml.safe_dump(config))
+    second.write_text("run: other\nself_training: {rounds: 4}\n")
+    configuration.main(["--config", str(first), str(second)])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed == configuration.resolve({**config, "run": "other", "self_training": {"rounds": 4}})
+    assert printed["co_training"]["round_b"] == 3
+
+
+def test_command_prints_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    configuration.main(["--reference"])
+    assert capsys.readouterr().out == configuration.reference()
+
+
+def test_command_ends_with_one_message_and_status_2(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("run: demo\n")
+    command = [sys.executable, "-m", "workflow_scripts.configuration", "--config", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "datasets: missing" in done.stderr
+    assert "Traceback" not in done.stderr
