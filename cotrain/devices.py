@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -36,9 +37,10 @@ def claimed_device(wanted: str, lock_folder: Path | None = None) -> Iterator[tor
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
     if wanted == "cuda" and not torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
         raise InputError(
             "device: 'cuda' was demanded, but PyTorch finds no usable NVIDIA GPU on this machine "
-            f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}); "
+            f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={visible}); "
             "set device: auto or cpu to compute without one"
         )
     if wanted == "mps" and not torch.backends.mps.is_available():
@@ -62,20 +64,24 @@ def _device_names() -> list[str]:
 def _first_free(names: list[str], folder: Path) -> Iterator[int]:
     """Lock the first free name and yield its position; when all are taken, share the first."""
     held: IO[str] | None = None
-    for position, name in enumerate(names):
-        file = open(folder / f"cotrain-gpu-{name.strip()}.lock", "a")  # noqa: SIM115 (closing it frees the device)
+    position = 0
+    for candidate, name in enumerate(names):
+        path = folder / f"cotrain-gpu-{re.sub(r'[^A-Za-z0-9]+', '-', name.strip())}.lock"
+        if not path.exists():
+            path.touch()
+        # For reading: the file may be another user's. Closing it frees the device.
+        file = open(path)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             continue
-        held = file
+        held, position = file, candidate
         break
     else:
         # More jobs than GPUs were granted (`gpu` in the profile exceeds this machine): sharing is slow
         # but right, waiting could be for ever.
         logger.info("all %d GPUs are taken by other jobs; sharing the first", len(names))
-        position = 0
     try:
         yield position
     finally:

@@ -51,7 +51,8 @@ class Progress:
         speed = (self.done - self.first) / elapsed if elapsed > 0 else 0.0
         left = f"{duration((self.total - self.done) / speed)} left" if speed > 0 else ""
         share = self.done / self.total if self.total else 1.0
-        parts = [f"{self.done}/{self.total} {self.unit}", f"{speed:.3g}/s", left, note]
+        rate = f"{speed:.0f}/s" if speed >= 100 else f"{speed:.3g}/s"
+        parts = [f"{self.done}/{self.total} {self.unit}", rate, left, note]
         text = f"{self.title}: " + ", ".join(part for part in parts if part)
         if self.on_terminal:
             filled = round(20 * share)

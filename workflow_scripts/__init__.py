@@ -1,1 +1,1 @@
-"""The steps of the workflow: arguments in, files out. Each runs by hand as `python -m workflow_scripts.STEP`."""
+"""The steps of the workflow: arguments in, files out. By hand: `python -m workflow_scripts.STEP`."""

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--paired-with",
         type=Path,
-        help="manifest whose image i shows the scene of image i here: the same places of both lists are chosen",
+        help="manifest whose image i shows the scene of image i here: the same places of both are chosen",
     )
     made.add_argument("--number", type=int, required=True, help="how many images; -1 for all")
     made.add_argument("--every", type=int, default=1, help="choose among every k-th image only")

@@ -33,7 +33,9 @@ def settings(text: str) -> dict[str, Any]:
     """
     try:
         content = (
-            json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(Path(text).read_text())
+            json.loads(text)
+            if text.lstrip().startswith("{")
+            else yaml.safe_load(Path(text).read_text(encoding="utf-8"))
         )
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise argparse.ArgumentTypeError(f"neither JSON text nor a readable YAML file: {error}") from error
@@ -49,7 +51,9 @@ def parse(made: argparse.ArgumentParser, arguments: list[str] | None) -> argpars
     if parsed.log:
         parsed.log.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(parsed.log, mode="a", encoding="utf-8"))
-    logger.handlers.clear()
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import class_table, known_ids, label_space, translation_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import parse, parser, run
 
@@ -37,23 +39,26 @@ def main(arguments: list[str] | None = None) -> None:
     table, space = class_table(options.class_table), label_space(options.label_space)
     to_train_id = translation_table(table, space)
     known = known_ids(table)
-    if np.array_equal(to_train_id[known], np.flatnonzero(known)):
-        converted = items
-        logger.info("labels hold train ids of %s already", space.name)
-    else:
-        with (
-            ThreadPoolExecutor(options.threads) as pool,
-            Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress,
-        ):
+    are_train_ids = np.array_equal(to_train_id[known], np.flatnonzero(known))
+    with (
+        ThreadPoolExecutor(options.threads) as pool,
+        Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress,
+    ):
 
-            def convert(item: Item) -> Item:
-                assert item.label is not None
+        def convert(item: Item) -> Item:
+            if item.label is None:
+                raise InputError(f"{options.manifest}: image {item.id!r} has no label to convert")
+            path = item.label
+            if not are_train_ids:
                 path = options.output / "labels" / f"{item.id}.png"
                 write_label(path, to_train_id[read_label(item.label)], space.palette)
-                progress.advance()
-                return replace(item, label=path.absolute())
+            progress.advance()
+            # With the hash, whoever trains on the manifest notices when a label changes.
+            return replace(item, label=path.absolute(), label_sha256=sha256_of(path))
 
-            converted = list(pool.map(convert, items))
+        converted = list(pool.map(convert, items))
+    if are_train_ids:
+        logger.info("labels hold train ids of %s already", space.name)
     write_manifest(options.output / "train_ids.tsv", converted, Path.cwd())
 
 

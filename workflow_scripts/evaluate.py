@@ -21,7 +21,8 @@ from workflow_scripts.command_line import parse, parser, run, settings
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.evaluate --model final --weights results/demo/models/final/weights.safetensors \\
+EXAMPLE = """python -m workflow_scripts.evaluate --model final \\
+    --weights results/demo/models/final/weights.safetensors \\
     --labelled results/demo/data/camera_test/train_ids.tsv --output evaluation"""
 
 

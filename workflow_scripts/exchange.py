@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.collaboration import exchange, fill
-from cotrain.adaptation.ranking import BranchEvidence, Ranking, rank_for_exchange
+from cotrain.adaptation.ranking import EXCHANGE_RANKINGS, BranchEvidence, Ranking, rank_for_exchange
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
@@ -33,7 +33,8 @@ from workflow_scripts.labelling import (
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.exchange --subset-a a.tsv --predictions-a a/0.h5 --thresholds-a a.json \\
+EXAMPLE = """python -m workflow_scripts.exchange \\
+    --subset-a a.tsv --predictions-a a/0.h5 --thresholds-a a.json \\
     --subset-b b.tsv --predictions-b b/0.h5 --thresholds-b b.json --label-space cityscapes19 \\
     --fill add --min-pixels 5000 --ranking threshold_difference --collaboration exchange --keep 100 \\
     --output cycle"""
@@ -64,7 +65,8 @@ class FilledLabels:
         if labels[0].shape != labels[1].shape:
             raise InputError(
                 f"{self.branches[0].items[index].image} is {labels[0].shape[::-1]}, "
-                f"{self.branches[1].items[index].image} {labels[1].shape[::-1]}: paired images must have one size"
+                f"{self.branches[1].items[index].image} {labels[1].shape[::-1]}: "
+                "paired images must have one size"
             )
         return fill(labels[0], labels[1], self.mode)["ab".index(sender)]
 
@@ -84,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--min-pixels", type=int, default=5000, help="an image shows a class with more pixels than this"
     )
-    made.add_argument("--ranking", default="threshold_difference")
+    made.add_argument("--ranking", default="threshold_difference", choices=EXCHANGE_RANKINGS)
     made.add_argument("--collaboration", default="exchange", choices=("exchange", "own", "both"))
     made.add_argument("--keep", type=int, required=True, help="how many images each branch gets")
     add_mask_argument(made)
@@ -101,6 +103,11 @@ def main(arguments: list[str] | None = None) -> None:
                 ("b", options.subset_b, of_b, options.thresholds_b),
             )
         )
+        if len(a.items) != len(b.items):
+            raise InputError(
+                f"{options.subset_a} lists {len(a.items)} images, {options.subset_b} {len(b.items)}; "
+                "expected equally many: image i of one belongs to image i of the other"
+            )
         filled = FilledLabels(a, b, options.fill)
         known_a, known_b = (after_filling(branch, filled, space) for branch in (a, b))
         ranking_a = rank_for_exchange(options.ranking, known_a, known_b, options.min_pixels)

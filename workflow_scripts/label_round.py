@@ -2,7 +2,8 @@
 
 in:  the subset's manifest, its predictions (all shards), the round's thresholds
 out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
-     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, kept share by class, chosen)
+     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, kept share by class,
+     chosen)
 """
 
 import logging

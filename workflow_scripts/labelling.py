@@ -55,7 +55,14 @@ class Priors:
 
     def __init__(self, path: Path | None, step: int, space: LabelSpace) -> None:
         self.threshold = prior_threshold_at(step)
-        self.maps = np.load(path, mmap_mode="r") if path and self.threshold > 0 else None
+        self.maps: NDArray[np.float32] | None = None
+        if path and self.threshold > 0:
+            try:
+                self.maps = np.load(path).astype(np.float32)
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"self_training.class_priors: {path} is no array of numbers: {error}"
+                ) from error
         if self.maps is not None and (self.maps.ndim != 3 or len(self.maps) < space.number_of_classes):
             raise InputError(
                 f"self_training.class_priors: {path} holds an array of shape {self.maps.shape}, expected "
@@ -71,7 +78,7 @@ class Priors:
                 f"self_training.class_priors: the maps are {self.maps.shape[1:]} (height, width), "
                 f"an image is {classes.shape}; expected one size"
             )
-        return prior_factor(np.asarray(self.maps, np.float32), self.threshold, classes)
+        return prior_factor(self.maps, self.threshold, classes)
 
 
 @dataclass

@@ -17,7 +17,8 @@ from workflow_scripts.labelling import Labeller, add_mask_argument, mask_of, rea
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv --predictions predictions/0.h5 \\
+EXAMPLE = """python -m workflow_scripts.relabel \\
+    --accumulated 00/accumulated.tsv --predictions predictions/0.h5 \\
     --thresholds 00/relabelled/thresholds.json --label-space cityscapes19 --output 00/relabelled"""
 
 
@@ -42,12 +43,12 @@ def main(arguments: list[str] | None = None) -> None:
         labeller = Labeller(predictions, read_levels(options.thresholds, space), mask_of(options))
         anew = write_pseudo_labels(items, labeller.scored_label, options.output / "labels", space)
     merged = relabel(items, anew, ranking=options.ranking)
-    kept = {item.label for item in merged}
-    for item in anew:
-        if item.label not in kept and item.label:
-            item.label.unlink()
+    new, kept = {item.label for item in anew}, {item.label for item in merged}
+    for label in new - kept:
+        if label:
+            label.unlink()
     write_manifest(options.output / "manifest.tsv", merged, Path.cwd())
-    better = sum(item in anew for item in merged)
+    better = len(new & kept)
     logger.info(
         "%d of %d labels replaced by better ones; %s", better, len(items), options.output / "manifest.tsv"
     )

@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     levels = class_thresholds(histogram, portion, options.lower, options.upper)
     found = histogram.sum(1)
-    kept = np.array([histogram[index, level + 1 :].sum() for index, level in enumerate(levels)])
+    # As int: the successor of level 65535 is not 0.
+    kept = np.array([histogram[index, int(level) + 1 :].sum() for index, level in enumerate(levels)])
     portions = np.broadcast_to(np.asarray(portion, float), found.shape)
     write_json(
         options.output,

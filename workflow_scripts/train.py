@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError(f"{options.source[0]}: lists no image to train on")
     if target is not None and not target:
         raise InputError(
-            f"{options.target}: no target image has a pseudo-label left; thresholds.json beside it shows which "
-            "classes were found and how sure the model was"
+            f"{options.target}: no target image has a pseudo-label left; thresholds.json beside it shows "
+            "which classes were found and how sure the model was"
         )
     train_model(options, source, target)
 
@@ -87,7 +87,9 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
                 f"{network_settings.backbone} for {space.name}"
             )
     parents = {str(path): sha256_of(path) for path in _inputs(options)}
-    identity = fingerprint([chosen, space.name, options.model, sorted(parents.values())])
+    # In order, not sorted: which manifest is which, and the order of sources, decide the training too.
+    images = _bytes_of_images([*source, *(target or [])])
+    identity = fingerprint([chosen, space.name, options.model, list(parents.values()), images])
     torch.set_num_threads(options.threads)
     batches = make_batches(options, source, target)
     try:
@@ -116,7 +118,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
                 "resumes": last["resumes"],
                 "device": torch.cuda.get_device_name(device)
                 if device.type == "cuda"
-                else platform.processor(),
+                else platform.processor() or platform.machine(),
                 "peak_memory_mib": _peak_memory_mib(device.type),
                 "versions": {"python": platform.python_version(), "torch": torch.__version__},
                 "code": code_hash(),
@@ -139,6 +141,7 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
     from cotrain.adaptation.sampling import RareClassSampler, ShuffledSampler
     from cotrain.training.augmentation import Augmentation
     from cotrain.training.batches import Batches, Samples
+    from workflow_scripts.labelling import read_levels
 
     chosen, space = options.settings, label_space(options.label_space)
     rare = chosen["training"]["rare_class_sampling"]
@@ -146,27 +149,32 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
     seed = seed_of(chosen["seed"], options.model)
     sampler: ShuffledSampler | RareClassSampler
     if rare["enabled"]:
-        counts_by_id: dict[str, list[int]] = {}
-        for path in options.class_statistics:
-            counts_by_id |= json.loads(path.read_text(encoding="utf-8"))["images"]
-        counts = np.array([counts_by_id[item.id] for item in source], np.int64)
+        counts = np.array(_class_counts(options), np.int64)
         sampler = RareClassSampler(counts, rare["min_pixels"], rare["temperature"], seed)
     else:
         sampler = ShuffledSampler(len(source), seed)
     thresholds = None
     if options.thresholds:
-        levels = json.loads(options.thresholds.read_text(encoding="utf-8"))["levels"]
-        thresholds = np.array([levels[name] for name in space.classes], np.uint16)
+        thresholds = read_levels(options.thresholds, space)
+    elif target and chosen["class_mixing"] == "on_demand":
+        raise InputError(
+            f"{options.model}: class_mixing: on_demand needs --thresholds, the thresholds of the target's "
+            "pseudo-labels; without any, class_mixing is plain or none"
+        )
     training = chosen["training"]
     return Batches(
         source=Samples(
-            "source", source, sampler, Augmentation.from_mapping(training["source_augmentation"]), seed
+            "source",
+            source,
+            sampler,
+            Augmentation.from_mapping(training["source_augmentation"], training["crop"]),
+            seed,
         ),
         target=Samples(
             "target",
             target,
             ShuffledSampler(len(target), seed, stream="target"),
-            Augmentation.from_mapping(training["target_augmentation"]),
+            Augmentation.from_mapping(training["target_augmentation"], training["crop"]),
             seed,
         )
         if target
@@ -188,8 +196,42 @@ def code_hash() -> str:
     return digest.hexdigest()
 
 
+def _class_counts(options: Namespace) -> list[list[int]]:
+    """Return the pixels of each class of all source images, in the order of the manifests.
+
+    Each manifest has its own file of statistics, since two datasets may share ids.
+    """
+    if len(options.class_statistics) != len(options.source):
+        raise InputError(
+            f"--class-statistics: found {len(options.class_statistics)} files, expected one for each of the "
+            f"{len(options.source)} source manifests: rare-class sampling needs to know what the images hold"
+        )
+    counts: list[list[int]] = []
+    for manifest, path in zip(options.source, options.class_statistics, strict=True):
+        of_images = json.loads(path.read_text(encoding="utf-8"))["images"]
+        for item in read_manifest(manifest):
+            if item.id not in of_images:
+                raise InputError(f"{path}: holds no statistics of image {item.id!r} of {manifest}")
+            counts.append(of_images[item.id])
+    return counts
+
+
+def _bytes_of_images(items: list[Item]) -> list[int]:
+    """Return the size of every image file.
+
+    A manifest names image files without a hash, and images made anew under the same names are to train anew.
+    """
+    try:
+        return [item.image.stat().st_size for item in items]
+    except OSError as error:
+        raise InputError(f"{error.filename}: image cannot be read ({error.strerror})") from error
+
+
 def _inputs(options: Namespace) -> list[Path]:
     optional = [options.target, options.thresholds, options.initial_weights, *options.class_statistics]
+    weights = options.settings["network"]["backbone_weights"]
+    if not options.initial_weights and weights not in ("timm", "package", "none"):
+        optional.append(Path(weights))
     return [*options.source, *(path for path in optional if path)]
 
 

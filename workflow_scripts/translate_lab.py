@@ -76,13 +76,13 @@ def main(argv: list[str] | None = None) -> None:
             name = source[row].id if parsed.per_image == 1 else f"{source[row].id}@{number}"
             path = folder / f"{name}.png"
             write_image(path, translate(rgb, *statistics[index]))
-            items.append(replace(source[row], id=name, image=path))
+            items.append(replace(source[row], id=name, image=path, bytes=path.stat().st_size))
         return items
 
     with _in_parallel(translated, range(len(source)), parsed.workers) as made:
         rows = list(_shown(made, len(source), "colour translation"))
     items = [item for row_items in rows for item in row_items]
-    write_manifest(parsed.output, items, relative_to_root=parsed.output.parent)
+    write_manifest(parsed.output, items, Path.cwd())
 
 
 def _images(manifest: Path) -> list[Item]:

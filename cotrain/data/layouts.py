@@ -48,7 +48,7 @@ def dataset_items(
     raise_problems(f"datasets.{name}", [problem for _, problems in headers for problem in problems])
     ids = unique_ids([entry.image for entry in entries])
     return [
-        Item(id=image_id, image=entry.image, width=width, height=height, label=entry.label)
+        Item(image_id, entry.image, width, height, entry.label, bytes=entry.image.stat().st_size)
         for image_id, entry, ((width, height), _) in zip(ids, entries, headers, strict=True)
     ]
 

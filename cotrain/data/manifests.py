@@ -10,9 +10,16 @@ from cotrain.data.files import sha256_of, write_text
 from cotrain.errors import InputError
 
 REQUIRED_COLUMNS = ("id", "image", "width", "height")
-OPTIONAL_COLUMNS = ("label", "label_sha256", "score", "kept_pixels", "classes")
+OPTIONAL_COLUMNS = ("bytes", "label", "label_sha256", "score", "kept_pixels", "classes")
 PATH_COLUMNS = ("image", "label")
-NUMBER_COLUMNS = {"width": int, "height": int, "score": float, "kept_pixels": int, "classes": int}
+NUMBER_COLUMNS = {
+    "width": int,
+    "height": int,
+    "bytes": int,
+    "score": float,
+    "kept_pixels": int,
+    "classes": int,
+}
 THREADS = 8
 
 
@@ -20,7 +27,9 @@ THREADS = 8
 class Item:
     """One image of a set.
 
-    `id` names whatever is made from it; `width` and `height` are pixels of the upright image;
+    `id` names whatever is made from it; `width` and `height` are pixels of the upright image; `bytes` is
+    the size of its file: images made anew under their old names make another manifest, so that whatever
+    depends on it is made anew too;
     `label` is a label file and `label_sha256` its hash; pseudo-labels also carry their `score` in
     [0, 1], the number of `kept_pixels` and the number of `classes` in them.
     """
@@ -34,6 +43,7 @@ class Item:
     score: float | None = None
     kept_pixels: int | None = None
     classes: int | None = None
+    bytes: int | None = None
 
 
 def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Path | None = None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from cotrain.errors import InputError
 
@@ -36,8 +36,9 @@ class EgoVehicleMask:
 def _read_mask(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
-            mask = (np.array(image.convert("L")) > 0).astype(np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
+            # Not by grey value: that of a dark blue is rounded to black.
+            mask: NDArray[np.uint8] = np.any(np.array(image.convert("RGB")), axis=2).astype(np.uint8)
+    except (OSError, ValueError) as error:
         raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({error})") from error
     if mask.all():
         raise InputError(

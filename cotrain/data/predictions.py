@@ -15,7 +15,8 @@ class PredictionWriter:
     """Writes the predictions of one shard into an open HDF5 file, image by image."""
 
     def __init__(self, path: Path) -> None:
-        self.file = h5py.File(path, "w")
+        # Locks of HDF5's own fail on many network disks, and no other process knows this file's name yet.
+        self.file = h5py.File(path, "w", locking=False)
 
     def __enter__(self) -> "PredictionWriter":
         return self
@@ -37,12 +38,12 @@ class PredictionReader:
     """Reads the predictions of one image set from all its shards.
 
     Raises:
-        InputError: on `read`, when no shard holds the image.
+        InputError: a shard is missing or damaged; on `read`, when no shard holds the image.
     """
 
     def __init__(self, shards: Iterable[Path]) -> None:
         self.paths = list(shards)
-        self.files = [h5py.File(path, "r") for path in self.paths]
+        self.files = [_opened(path) for path in self.paths]
         self.holder = {image_id: file for file in self.files for image_id in file}
 
     def __enter__(self) -> "PredictionReader":
@@ -63,3 +64,12 @@ class PredictionReader:
             )
         group = self.holder[image_id][image_id]
         return group["classes"][()], group["levels"][()]
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read as predictions, expected what predict wrote: {error}"
+        ) from error

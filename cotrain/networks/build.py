@@ -1,5 +1,6 @@
 """From settings to a network: the boxes that the configuration can name."""
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cotrain.errors import InputError
@@ -54,6 +57,8 @@ class Network(nn.Module):
     def __init__(self, box: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.box = box
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -72,7 +77,7 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     Raises:
         InputError: the backbone or its weights are not to be had, or it gives no feature maps.
     """
-    from timm import create_model, is_model
+    from timm import is_model
 
     if not is_model(settings.backbone):
         raise InputError(
@@ -81,19 +86,11 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
         )
     torch.manual_seed(seed_of(seed, "initial weights"))
     from_timm = pretrained and settings.backbone_weights == "timm"
-    try:
-        backbone = create_model(
-            settings.backbone,
-            features_only=True,
-            output_stride=settings.output_stride,
-            out_indices=(1, -1),
-            pretrained=from_timm,
-        )
-    except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
-        raise InputError(
-            f"network.backbone: {settings.backbone!r} gives no feature maps at "
-            f"network.output_stride {settings.output_stride}: {error}"
-        ) from error
+    backbone = _feature_extractor(settings, from_timm, low_level=1)
+    if backbone.feature_info.reduction()[0] > 4:
+        # Transformers and their like have no features at stride 2: their first are those at stride 4.
+        torch.manual_seed(seed_of(seed, "initial weights"))
+        backbone = _feature_extractor(settings, from_timm, low_level=0)
     if pretrained and settings.backbone_weights not in ("timm", "none"):
         _load_backbone(backbone, settings)
     configuration = backbone.pretrained_cfg
@@ -114,40 +111,58 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     return Network(box.to(memory_format=torch.channels_last), mean, std)
 
 
+def _feature_extractor(settings: NetworkSettings, from_timm: bool, low_level: int) -> Any:
+    """Return timm's backbone; it gives its feature maps number `low_level` and the last."""
+    from timm import create_model
+
+    try:
+        return create_model(
+            settings.backbone,
+            features_only=True,
+            output_stride=settings.output_stride,
+            out_indices=(low_level, -1),
+            pretrained=from_timm,
+        )
+    except OSError as error:
+        raise InputError(
+            f"network.backbone_weights: timm cannot load its weights of {settings.backbone!r}: {error}"
+        ) from error
+    except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
+        raise InputError(
+            f"network.backbone: {settings.backbone!r} gives no feature maps at "
+            f"network.output_stride {settings.output_stride}: {error}"
+        ) from error
+
+
 def _load_backbone(backbone: nn.Module, settings: NetworkSettings) -> None:
     """Load the backbone's weights from an installed package or a file."""
     if settings.backbone_weights == "package":
-        given = list(_packaged_weights(settings.backbone).values())
+        given = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
     else:
-        path = Path(settings.backbone_weights)
-        if not path.is_file():
-            raise InputError(f"network.backbone_weights: there is no file {path}")
-        given = list(_read_tensors(path).values())
-    from timm import create_model
-
-    # Stored weights are of the whole classifier, in timm's order of tensors; the feature extractor has
-    # the same names with another nesting, so they pass through the classifier.
-    classifier = create_model(settings.backbone)
-    names = list(classifier.state_dict())
-    if len(given) != len(names):
-        names = [name for name in names if not name.endswith("num_batches_tracked")]
-    shapes = classifier.state_dict()
-    if len(given) != len(names) or any(
-        t.shape != shapes[n].shape
-        for n, t in zip(names, given, strict=True)
-        if not n.startswith("classifier")
-    ):
+        given = _read_tensors(Path(settings.backbone_weights))
+    # The classifier's tensors, which a stored model has besides, are of no use here.
+    own = {name: t for name, t in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
+    missing = [name for name, tensor in own.items() if name not in given or given[name].shape != tensor.shape]
+    if missing:
         raise InputError(
             f"network.backbone_weights: the tensors of {settings.backbone_weights!r} are not those of "
-            f"{settings.backbone!r} ({len(given)} tensors found, {len(names)} expected, or other shapes)"
+            f"{settings.backbone!r}: {len(missing)} of {len(own)} are missing or have another shape, "
+            f"the first is {missing[0]!r}"
         )
-    tensors = dict(zip(names, given, strict=True))
-    own = backbone.state_dict()
-    own.update({name: tensors[name] for name in own if name in tensors})
-    missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
-    if missing:
-        raise InputError(f"network.backbone_weights: no tensor for {missing[0]} of {settings.backbone!r}")
-    backbone.load_state_dict(own)
+    backbone.load_state_dict({name: given[name] for name in own}, strict=False)
+
+
+def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """Return a package's tensors under the names of timm's model, whose tensors stand in the same order."""
+    from timm import create_model
+
+    names = [name for name in create_model(backbone).state_dict() if not name.endswith("num_batches_tracked")]
+    if len(names) != len(packaged):
+        raise InputError(
+            f"network.backbone_weights: the package's weights of {backbone!r} have {len(packaged)} tensors, "
+            f"timm's model has {len(names)}; another version of timm may fit"
+        )
+    return dict(zip(names, packaged.values(), strict=True))
 
 
 def _packaged_weights(backbone: str) -> dict[str, Tensor]:
@@ -169,9 +184,15 @@ def _packaged_weights(backbone: str) -> dict[str, Tensor]:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a .safetensors file or a PyTorch file of tensors alone; code in a pickle is refused."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    if not path.is_file():
+        raise InputError(f"network.backbone_weights: there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            tensors: Any = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        raise InputError(f"network.backbone_weights: {path} cannot be read as weights: {error}") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise InputError(f"network.backbone_weights: {path} is not a plain dictionary of tensors")
     return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}

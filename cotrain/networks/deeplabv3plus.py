@@ -1,4 +1,4 @@
-"""DeepLabV3+ over any timm backbone that gives feature maps (Chen et al. 2018; Paper, section 4.1).
+"""DeepLabV3+ over any timm backbone with feature maps (Chen et al. 2018; Gómez, Villalonga, López 2023).
 
 Differences from the common re-implementations, all as in the published method: plain 3×3 convolutions
 (not depthwise), an image-pooling branch without batch norm (so one image per device trains), 48 low-level

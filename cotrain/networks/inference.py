@@ -16,6 +16,7 @@ from cotrain.adaptation.thresholds import LEVELS
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item
 from cotrain.devices import autocast
+from cotrain.errors import InputError
 from cotrain.networks.build import Network
 
 # Enough to keep a GPU fed with decoded frames; on a CPU they merely wait.
@@ -84,17 +85,27 @@ def predict(
         while coming:
             batch, futures = coming.pop(0)
             coming += [decoded(following) for following in islice(waiting, 1)]
-            images = np.stack([future.result() for future in futures])
+            images = np.stack([_of_listed_size(f.result(), i) for f, i in zip(futures, batch, strict=True)])
             classes, levels = _predict_batch(network, images, settings, device)
             for index, item in enumerate(batch):
                 yield Prediction(item, images[index], classes[index], levels[index])
+
+
+def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if (width, height) != (item.width, item.height):
+        raise InputError(
+            f"{item.image}: is {width} × {height} pixels, its manifest says {item.width} × {item.height}; "
+            "was the image replaced after the manifest was made?"
+        )
+    return image
 
 
 @torch.inference_mode()
 def _predict_batch(
     network: Network, images: NDArray[np.uint8], settings: InferenceSettings, device: torch.device
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Predict images (B, H, W, 3) uint8; return classes uint8 and confidence levels uint16, both (B, H, W)."""
+    """Return classes uint8 and confidence levels uint16, both (B, H, W), of images (B, H, W, 3) uint8."""
     height, width = images.shape[1:3]
     x: Tensor = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
     if settings.resize:

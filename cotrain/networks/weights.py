@@ -32,7 +32,7 @@ def read_header(path: Path) -> tuple[NetworkSettings, str]:
             header = file.metadata() or {}
     except SafetensorError as error:
         raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from error
-    if "network" not in header:
+    if not {"network", "label_space"} <= header.keys():
         raise InputError(
             f"{path}: the file does not say which network it belongs to; expected one made by train"
         )

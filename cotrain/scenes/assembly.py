@@ -1,7 +1,7 @@
 """Collects the meshes of one scene by texture, lights them and bends the street."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ PLAIN: Texture = ("plain", 0)
 # Layers are drawn in this order. Ground decals (markings, shadows) carry no label of their own: the
 # label pass leaves them out, and the ground beneath them gives the class.
 GROUND, MARKING, SHADOW, SOLID, CUT_OUT = range(5)
-CUT_OUT_KINDS = frozenset({"leaves", "branches", "spokes", "ivy"})
+CUT_OUT_KINDS = frozenset({"leaves", "branches", "spokes"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ class Batch:
 
 @dataclass
 class Assembly:
-    """The growing scene. `curve` and `slope` bend it: x += curve * y², z += slope * y² ahead of the camera."""
+    """The growing scene.
+
+    `curve` and `slope` bend it ahead of the camera: x += curve * y², z += slope * y².
+    """
 
     curve: float = 0.0
     slope: float = 0.0
@@ -79,10 +82,6 @@ class Assembly:
         """Put several (mesh, train id, texture) into the scene as one object."""
         for mesh, train_id, texture in meshes:
             self.add(mesh, train_id, texture, at, heading)
-
-    def height(self, y: float) -> float:
-        """Return how much the slope lifts the ground at `y`."""
-        return self.slope * max(y, 0.0) ** 2
 
     def batches(self, light: Light) -> list[Batch]:
         """Return everything, lit and bent, in the order in which it has to be drawn."""
@@ -128,8 +127,3 @@ def _received(light: Light, layer: int, positions: Floats, normals: Floats) -> F
         # Little skylight reaches the foot of things.
         received = received * (0.78 + 0.22 * np.clip(positions[:, 2:] / 1.6, 0, 1))
     return received.astype(np.float32)
-
-
-def lit_by(light: Light, exposure: float) -> Light:
-    """Return `light` made `exposure` times as strong."""
-    return replace(light, sun=light.sun * exposure, sky=light.sky * exposure, ground=light.ground * exposure)

@@ -53,7 +53,9 @@ def row_style(rng: Random, look: Look, residential: bool) -> RowStyle:
     )
 
 
-def building(rng: Random, look: Look, style: RowStyle, width: float, depth: float) -> tuple[list[Part], float]:
+def building(
+    rng: Random, look: Look, style: RowStyle, width: float, depth: float
+) -> tuple[list[Part], float]:
     """Return a house and its height. Its front lies on x = 0, faces -x and runs from y = 0 to `width`."""
     facade = style.facade if style.terrace else int(rng.integers(FACADES))
     storeys = style.storeys if style.terrace else max(2, style.storeys + int(rng.integers(-1, 2)))
@@ -78,7 +80,9 @@ def building(rng: Random, look: Look, style: RowStyle, width: float, depth: floa
         corners = [(0, y, 0), (depth, y, 0), (depth, y, top), (0, y, top)]
         if y > 0:
             corners = [corners[i] for i in (1, 0, 3, 2)]
-        scale = (max(1, round(depth / style.bay)) / BAYS, storeys / STOREYS) if windows else (depth / 4, top / 4)
+        scale = (
+            (max(1, round(depth / style.bay)) / BAYS, storeys / STOREYS) if windows else (depth / 4, top / 4)
+        )
         parts.append((quad(corners, tone, scale), BUILDING, upper if windows else plain))
     back = [(depth, 0, 0), (depth, width, 0), (depth, width, top), (depth, 0, top)]
     parts.append((quad(back, tone, (bays / BAYS, storeys / STOREYS)), BUILDING, upper))
@@ -100,43 +104,80 @@ def _roof(
     roof = ("roof", int(rng.integers(10)))
     if kind == "flat":
         rim = float(rng.uniform(0.3, 1.0))
-        parts.append((box((depth, width, 0.05), (depth / 2, width / 2, top), (0.35, 0.35, 0.36)), BUILDING, PLAIN))
+        parts.append(
+            (box((depth, width, 0.05), (depth / 2, width / 2, top), (0.35, 0.35, 0.36)), BUILDING, PLAIN)
+        )
         for y, length, across in ((0.12, 0.24, depth), (width - 0.12, 0.24, depth)):
             parts.append((box((across, length, rim), (depth / 2, y, top + rim / 2), tone), BUILDING, plain))
-        parts.append((box((0.3, width, rim), (0.10, width / 2, top + rim / 2), tone, (width / 4, rim / 4)), BUILDING, plain))
+        parts.append(
+            (
+                box((0.3, width, rim), (0.10, width / 2, top + rim / 2), tone, (width / 4, rim / 4)),
+                BUILDING,
+                plain,
+            )
+        )
         if rng.random() < 0.4:
             hut = box((3, 3, 2.2), (depth * 0.6, width / 2, top + 1.1), (0.55, 0.55, 0.56))
             parts.append((hut, BUILDING, PLAIN))
         return rim
     span = depth if kind == "along" else width
-    rise = span / 2 * float(rng.uniform(0.55, 1.0)) if kind == "front" else span / 2 * float(rng.uniform(0.5, 0.85))
+    rise = (
+        span / 2 * float(rng.uniform(0.55, 1.0))
+        if kind == "front"
+        else span / 2 * float(rng.uniform(0.5, 0.85))
+    )
     over, peak = 0.3, top + rise
     if kind == "along":
         drop = rise * over / (depth / 2)
         slopes = [
-            [(-over, width, top - drop), (-over, 0, top - drop), (depth / 2, 0, peak), (depth / 2, width, peak)],
-            [(depth + over, 0, top - drop), (depth + over, width, top - drop), (depth / 2, width, peak), (depth / 2, 0, peak)],
+            [
+                (-over, width, top - drop),
+                (-over, 0, top - drop),
+                (depth / 2, 0, peak),
+                (depth / 2, width, peak),
+            ],
+            [
+                (depth + over, 0, top - drop),
+                (depth + over, width, top - drop),
+                (depth / 2, width, peak),
+                (depth / 2, 0, peak),
+            ],
         ]
-        gables = [[(0, 0, top), (depth, 0, top), (depth / 2, 0, peak)], [(depth, width, top), (0, width, top), (depth / 2, width, peak)]]
+        gables: list[list[tuple[float, float, float]]] = [
+            [(0, 0, top), (depth, 0, top), (depth / 2, 0, peak)],
+            [(depth, width, top), (0, width, top), (depth / 2, width, peak)],
+        ]
         scale = (width / 4, depth / 8)
     else:
         drop = rise * over / (width / 2)
         slopes = [
-            [(-over, -over, top - drop), (depth, -over, top - drop), (depth, width / 2, peak), (-over, width / 2, peak)],
-            [(depth, width + over, top - drop), (-over, width + over, top - drop), (-over, width / 2, peak), (depth, width / 2, peak)],
+            [
+                (-over, -over, top - drop),
+                (depth, -over, top - drop),
+                (depth, width / 2, peak),
+                (-over, width / 2, peak),
+            ],
+            [
+                (depth, width + over, top - drop),
+                (-over, width + over, top - drop),
+                (-over, width / 2, peak),
+                (depth, width / 2, peak),
+            ],
         ]
         gables = [[(0, width, top), (0, 0, top), (0, width / 2, peak)]]
         scale = (depth / 4, width / 8)
     parts += [(quad(corners, texture_scale=scale), BUILDING, roof) for corners in slopes]
-    for gable in gables:
-        corners = [gable[0], gable[1], gable[2], gable[2]]
-        parts.append((quad(corners, tone, (2, 1)), BUILDING, plain))
+    for left, right, tip in gables:
+        parts.append((quad([left, right, tip, tip], tone, (2, 1)), BUILDING, plain))
     if rng.random() < 0.75:
         for y in (0.3, width - 0.3) if rng.random() < 0.5 else (width - 0.3,):
             x = depth / 2 if kind == "along" else depth * 0.3
             z = peak if kind == "along" else top + rise * 0.4
             stack = box((0.6, 1.1, 1.9), (x, y, z + 0.35), (0.85, 0.8, 0.78), (0.3, 0.5))
-            pots = [tube((x, y + o, z + 1.3), (x, y + o, z + 1.75), 0.12, 0.1, 6, (0.55, 0.34, 0.25)) for o in (-0.3, 0.3)]
+            pots = [
+                tube((x, y + o, z + 1.3), (x, y + o, z + 1.75), 0.12, 0.1, 6, (0.55, 0.34, 0.25))
+                for o in (-0.3, 0.3)
+            ]
             parts += [(stack, BUILDING, plain), (joined(pots), BUILDING, PLAIN)]
     if kind == "along" and rng.random() < 0.25:
         for y in np.arange(1.8, width - 1.4, 3.6):
@@ -180,8 +221,15 @@ def _trimmings(
     if style.bay_windows and not shop:
         for y in np.arange(style.bay / 2, width - 1.0, style.bay * 2):
             high = top - 0.3 if rng.random() < 0.5 else ground_height
-            body = box((0.7, style.bay * 0.72, high), (-0.35, y + 0.2, high / 2), tone, (0.5, max(1, round(high / style.storey)) / STOREYS))
+            body = box(
+                (0.7, style.bay * 0.72, high),
+                (-0.35, y + 0.2, high / 2),
+                tone,
+                (0.5, max(1, round(high / style.storey)) / STOREYS),
+            )
             parts.append((body, BUILDING, ("upper", facade)))
             plain.append(box((0.8, style.bay * 0.78, 0.25), (-0.36, y + 0.2, high), pale))
     if plain:
-        parts.append((joined([recoloured(mesh, np.clip(mesh.colours, 0, 1)) for mesh in plain]), BUILDING, PLAIN))
+        parts.append(
+            (joined([recoloured(mesh, np.clip(mesh.colours, 0, 1)) for mesh in plain]), BUILDING, PLAIN)
+        )

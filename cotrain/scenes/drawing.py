@@ -32,19 +32,19 @@ def varied(rng: Random, colour: Sequence[float], amount: float) -> Rgb:
 
 
 def noise(rng: Random, height: int, width: int, cells: Sequence[int]) -> NDArray[np.float32]:
-    """Return tileable noise (H, W) with mean 0 and about ±0.5, as the average of one octave per cell size (px)."""
-    total = np.zeros((height, width), np.float32)
+    """Return tileable noise (H, W) of mean 0, about ±0.5: the mean of one octave for each of `cells` px."""
+    total: NDArray[np.float32] = np.zeros((height, width), np.float32)
     for cell in cells:
         rows, columns = max(2, height // cell), max(2, width // cell)
-        octave = rng.random((rows, columns), dtype=np.float32)
+        grid = rng.random((rows, columns), dtype=np.float32)
         if cell > 1:
-            octave = cv2.resize(
-                np.pad(octave, 2, mode="wrap"), None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC
-            )
-            octave = octave[2 * cell : 2 * cell + height, 2 * cell : 2 * cell + width]
-            octave = cv2.resize(octave, (width, height)) if octave.shape != (height, width) else octave
-        total += octave - 0.5
-    return total / len(cells)
+            # Two cells of the other side around the grid make the seams fit.
+            wrapped = np.pad(grid, 2, mode="wrap")
+            large = cv2.resize(wrapped, None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
+            large = large[2 * cell : (2 + rows) * cell, 2 * cell : (2 + columns) * cell]
+            grid = np.asarray(cv2.resize(large, (width, height)), np.float32)
+        total += grid - np.float32(0.5)
+    return np.asarray(total / len(cells), np.float32)
 
 
 def shaded(
@@ -59,15 +59,20 @@ def to_pixels(picture: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.clip(picture * 255, 0, 255).astype(np.uint8)
 
 
+def letters(
+    picture: NDArray[np.floating], text: str, place: tuple[int, int], scale: float, ink: Rgb, thickness: int
+) -> None:
+    """Draw `text` in `ink`; `place` is the left end (x, y) of its base line."""
+    # OpenCV 5 writes on 8-bit pictures alone.
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    cv2.putText(mask, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
+    share = mask[..., None] / 255
+    picture[:] = picture * (1 - share) + np.asarray(ink) * share
+
+
 def writing(
     rng: Random, picture: NDArray[np.float64], corner: tuple[int, int], width: int, height: int, ink: Rgb
 ) -> None:
     """Draw a line of letters in `ink` with its top left at `corner` (x, y)."""
-    letters = "".join(
-        chr(65 + int(code)) for code in rng.integers(0, 26, max(2, round(width / height / 0.9)))
-    )
-    scale = height / 22
-    place = (corner[0], corner[1] + height)
-    cv2.putText(
-        picture, letters, place, cv2.FONT_HERSHEY_DUPLEX, scale, ink, max(1, round(height / 9)), cv2.LINE_AA
-    )
+    text = "".join(chr(65 + int(code)) for code in rng.integers(0, 26, max(2, round(width / height / 0.9))))
+    letters(picture, text, (corner[0], corner[1] + height), height / 22, ink, max(1, round(height / 9)))

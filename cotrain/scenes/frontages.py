@@ -24,12 +24,10 @@ def line_street(rng: Random, look: Look, plan: Plan, scene: Assembly, shadow: Sh
         front = plan.half_width + 0.15 + measures.verge + measures.sidewalk
         for low, high in plan.stretches(side, 2.2):
             style = row_style(rng, look, measures.frontage == "yard")
+            _houses(rng, look, scene, shadow, side, front + measures.setback, low, high, style)
             if measures.frontage == "park":
                 _park(rng, look, scene, shadow, side, front, low, high)
-                _houses(rng, look, scene, shadow, side, front + measures.setback, low, high, style)
-            else:
-                _houses(rng, look, scene, shadow, side, front + measures.setback, low, high, style)
-            if measures.frontage == "yard":
+            elif measures.frontage == "yard":
                 _yards(rng, look, scene, side, front, measures.setback, low, high)
             elif measures.frontage == "flush" and rng.random() < 0.12:
                 _boundary(rng, look, scene, side, front - 0.1, max(low, 4.0), min(high, 60.0), 1)
@@ -105,7 +103,9 @@ def _boundary(
 def _yards(
     rng: Random, look: Look, scene: Assembly, side: int, front: float, setback: float, low: float, high: float
 ) -> None:
-    _boundary(rng, look, scene, side, front + 0.2, max(low, -3.0), min(high, DETAIL_END), int(rng.integers(1, 5)))
+    _boundary(
+        rng, look, scene, side, front + 0.2, max(low, -3.0), min(high, DETAIL_END), int(rng.integers(1, 5))
+    )
     for y in np.arange(max(low, 0.0) + 2, min(high, 70.0) - 2, 5.0):
         if rng.random() < 0.35 and setback > 2:
             put(scene, furniture.bush(rng), (side * (front + setback * 0.5), float(y), KERB))
@@ -115,10 +115,26 @@ def _yards(
 
 
 def _park(
-    rng: Random, look: Look, scene: Assembly, shadow: ShadowMap, side: int, front: float, low: float, high: float
+    rng: Random,
+    look: Look,
+    scene: Assembly,
+    shadow: ShadowMap,
+    side: int,
+    front: float,
+    low: float,
+    high: float,
 ) -> None:
     if rng.random() < 0.8:
-        _boundary(rng, look, scene, side, front + 0.2, max(low, -4.0), min(high, DETAIL_END), int(rng.integers(1, 4)))
+        _boundary(
+            rng,
+            look,
+            scene,
+            side,
+            front + 0.2,
+            max(low, -4.0),
+            min(high, DETAIL_END),
+            int(rng.integers(1, 4)),
+        )
     y = max(low, 0.0) + 2
     while y < min(high, 130.0) - 2:
         x, height = side * (front + float(rng.uniform(1.5, 14))), float(rng.uniform(4, 12))
@@ -135,7 +151,9 @@ def _furnish(
     """Set lamps, signs, trees and bollards along the kerb."""
     measures = plan.sides[side]
     kerb = plan.half_width
-    tree_share = look.trees * float(rng.uniform(0, 1.4)) if measures.sidewalk > 1.9 or measures.verge else 0.05
+    tree_share = (
+        look.trees * float(rng.uniform(0, 1.4)) if measures.sidewalk > 1.9 or measures.verge else 0.05
+    )
     sign_share = float(rng.uniform(0.15, 0.45))
     lamp_height = float(rng.uniform(4.5, 9.0))
     lamp_step, next_lamp = float(rng.uniform(18, 32)), float(rng.uniform(2, 18))
@@ -201,7 +219,7 @@ def _close_views(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
 def _signals(rng: Random, plan: Plan, scene: Assembly, metal: Colour) -> None:
     """Put traffic lights at the first side street, or at a crossing for pedestrians."""
     stops = [c.y - c.half - 1.0 for c in plan.crossings[:1]] if plan.signals else []
-    if not stops and rng.random() < 0.25:
+    if not stops and rng.random() < 0.3:
         stops = [float(rng.uniform(9, 32))]
     for stop in stops:
         lit = int(rng.choice(3, p=[0.45, 0.1, 0.45]))
@@ -209,10 +227,19 @@ def _signals(rng: Random, plan: Plan, scene: Assembly, metal: Colour) -> None:
             x = side * (plan.half_width + float(rng.uniform(0.3, 0.6)))
             reach = 3.0 if side == plan.own_side and rng.random() < 0.15 else 0.0
             heading = 0.0 if side > 0 or not reach else 180.0
-            put(scene, furniture.traffic_light(rng, metal, lit, reach if heading == 0 else 0.0), (x, stop, KERB))
+            put(
+                scene,
+                furniture.traffic_light(rng, metal, lit, reach if heading == 0 else 0.0),
+                (x, stop, KERB),
+            )
             if rng.random() < 0.7 and plan.crossings:
                 beyond = plan.crossings[0].y + plan.crossings[0].half + 1.2
-                put(scene, furniture.traffic_light(rng, metal, lit), (x, beyond, KERB), float(rng.normal(0, 8)))
+                put(
+                    scene,
+                    furniture.traffic_light(rng, metal, lit),
+                    (x, beyond, KERB),
+                    float(rng.normal(0, 8)),
+                )
             if rng.random() < 0.4:
                 away = furniture.traffic_light(rng, metal, int(rng.integers(3)))
                 put(scene, away, (x + side * 0.3, stop + 0.6, KERB), float(rng.choice([90.0, 180.0, 270.0])))

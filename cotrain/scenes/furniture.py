@@ -1,11 +1,24 @@
 """What stands along a street: lamps, signs, traffic lights, bollards, fences, walls, hedges, trees."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cotrain.scenes.assembly import PLAIN, Assembly, Texture
 from cotrain.scenes.drawing import Random, pick, varied
 from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import Colour, Mesh, box, ellipsoid, joined, placed, polygon, quad, repeated, scaled, tube
+from cotrain.scenes.meshes import (
+    Colour,
+    Mesh,
+    box,
+    ellipsoid,
+    joined,
+    placed,
+    polygon,
+    quad,
+    repeated,
+    tube,
+)
 from cotrain.scenes.textures import SIGN_FACES, sign_outline, sign_shape
 
 WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION = 3, 4, 5, 6, 7, 8
@@ -23,14 +36,14 @@ def lamp_post(rng: Random, height: float, metal: Colour) -> list[Part]:
     kind = rng.integers(3)
     if kind == 0:
         reach = float(rng.uniform(0.8, 2.2))
-        bend, end = top + (-reach * 0.4, 0, 0.35), top + (-reach, 0, 0.42)
+        bend, end = np.add(top, (-reach * 0.4, 0, 0.35)), np.add(top, (-reach, 0, 0.42))
         parts += [tube(top, bend, 0.04, sides=6, colour=metal), tube(bend, end, 0.035, sides=6, colour=metal)]
-        parts.append(box((0.75, 0.24, 0.12), end + (-0.3, 0, -0.03), (0.72, 0.73, 0.72)))
+        parts.append(box((0.75, 0.24, 0.12), np.add(end, (-0.3, 0, -0.03)), (0.72, 0.73, 0.72)))
     elif kind == 1:
-        parts.append(box((0.9, 0.26, 0.1), top + (-0.3, 0, 0.03), (0.35, 0.36, 0.38)))
+        parts.append(box((0.9, 0.26, 0.1), np.add(top, (-0.3, 0, 0.03)), (0.35, 0.36, 0.38)))
     else:
-        parts.append(ellipsoid(top + (0, 0, 0.15), (0.19, 0.19, 0.24), (0.78, 0.78, 0.72)))
-        parts.append(ellipsoid(top + (0, 0, 0.38), (0.21, 0.21, 0.06), metal))
+        parts.append(ellipsoid(np.add(top, (0, 0, 0.15)), (0.19, 0.19, 0.24), (0.78, 0.78, 0.72)))
+        parts.append(ellipsoid(np.add(top, (0, 0, 0.38)), (0.21, 0.21, 0.06), metal))
     return [(joined(parts), POLE, PLAIN)]
 
 
@@ -43,13 +56,15 @@ def sign_post(rng: Random, metal: Colour) -> list[Part]:
         number = int(rng.integers(SIGN_FACES))
         shape = sign_shape(number)
         size = float(rng.uniform(0.55, 0.9))
-        width, height = {"wide": (size * 2.4, size * 1.3), "tall": (size, size * 1.6)}.get(shape, (size, size))
+        width, height = {"wide": (size * 2.4, size * 1.3), "tall": (size, size * 1.6)}.get(
+            shape, (size, size)
+        )
         outline = np.asarray(sign_outline(shape), np.float64)
         corners = np.column_stack(
             [(outline[:, 0] - 0.5) * width, np.full(len(outline), -0.075), top + outline[:, 1] * height]
         )
         parts.append((polygon(corners, (0, -1, 0), uv=outline), TRAFFIC_SIGN, ("sign", number)))
-        behind = corners + (0, 0.03, 0)
+        behind = np.add(corners, (0, 0.03, 0))
         parts.append((polygon(behind, (0, 1, 0), (0.42, 0.43, 0.44)), TRAFFIC_SIGN, PLAIN))
         top += height + 0.06
     parts.append((tube((0, 0, 0), (0, 0, top), 0.045, sides=7, colour=metal), POLE, PLAIN))
@@ -71,7 +86,7 @@ def _lamps(rng: Random, lit: int, at: tuple[float, float, float]) -> Mesh:
         angles = np.arange(10) * (2 * np.pi / 10)
         rim = np.column_stack([np.cos(angles), np.zeros(10), np.sin(angles)]) * 0.105
         shade = tuple(min(c * strength, 3.0) for c in colour)
-        parts.append(polygon(rim + (x, y - 0.115, lamp_z), (0, -1, 0), shade))
+        parts.append(polygon(np.add(rim, (x, y - 0.115, lamp_z)), (0, -1, 0), shade))
         parts.append(box((0.25, 0.16, 0.025), (x, y - 0.17, lamp_z + 0.115), dark))
     return joined(parts)
 
@@ -93,7 +108,10 @@ def traffic_light(rng: Random, metal: Colour, lit: int, reach: float = 0.0) -> l
 def bollards(rng: Random, length: float, metal: Colour) -> list[Part]:
     """Return a row of bollards along +y."""
     one = joined(
-        [tube((0, 0, 0), (0, 0, 0.95), 0.075, 0.065, colour=metal), ellipsoid((0, 0, 0.97), (0.08, 0.08, 0.07), metal)]
+        [
+            tube((0, 0, 0), (0, 0, 0.95), 0.075, 0.065, colour=metal),
+            ellipsoid((0, 0, 0.97), (0.08, 0.08, 0.07), metal),
+        ]
     )
     steps = np.arange(0, length, float(rng.uniform(1.5, 2.5)))
     return [(repeated(one, np.column_stack([steps * 0, steps, steps * 0])), POLE, PLAIN)]
@@ -125,7 +143,9 @@ def fence(rng: Random, look: Look, length: float) -> list[Part]:
 def wall(rng: Random, length: float) -> list[Part]:
     """Return `length` metres of free-standing wall along +y, with its coping."""
     height = float(rng.choice([rng.uniform(0.6, 1.1), rng.uniform(1.2, 2.6)]))
-    body = box((0.25, length, height), (0, length / 2, height / 2), texture_scale=(length / 2.5, height / 2.5))
+    body = box(
+        (0.25, length, height), (0, length / 2, height / 2), texture_scale=(length / 2.5, height / 2.5)
+    )
     tone = float(rng.uniform(0.4, 0.75))
     coping = box((0.34, length, 0.08), (0, length / 2, height + 0.04), (tone, tone * 0.98, tone * 0.94))
     return [(body, WALL, ("stone", int(rng.integers(8)))), (coping, WALL, PLAIN)]
@@ -138,7 +158,10 @@ def hedge(rng: Random, length: float) -> list[Part]:
     texture = ("leaves", 1 + 2 * int(rng.integers(3)))
     clump = ellipsoid((0, 0, height * 0.5), (width / 2, 0.95, height * 0.56), rows=5, columns=9)
     core = box((width * 0.75, length, height * 0.92), (0, length / 2, height * 0.46), (0.10, 0.14, 0.06))
-    tops = repeated(_shaded(clump, height), np.column_stack([rng.normal(0, 0.06, len(steps)), steps, rng.normal(0, 0.05, len(steps))]))
+    tops = repeated(
+        _shaded(clump, height),
+        np.column_stack([rng.normal(0, 0.06, len(steps)), steps, rng.normal(0, 0.05, len(steps))]),
+    )
     return [(core, VEGETATION, PLAIN), (tops, VEGETATION, texture)]
 
 
@@ -157,7 +180,9 @@ def _shaded(mesh: Mesh, height: float, dark: float = 0.5) -> Mesh:
 def bush(rng: Random) -> list[Part]:
     """Return a round shrub."""
     radius = float(rng.uniform(0.4, 1.1))
-    shape = ellipsoid((0, 0, radius * 0.8), (radius, radius, radius * float(rng.uniform(0.8, 1.3))), rows=6, columns=9)
+    shape = ellipsoid(
+        (0, 0, radius * 0.8), (radius, radius, radius * float(rng.uniform(0.8, 1.3))), rows=6, columns=9
+    )
     return [(_shaded(shape, radius * 1.6), VEGETATION, ("leaves", int(rng.integers(6))))]
 
 
@@ -175,17 +200,29 @@ def leafy_tree(rng: Random, look: Look, height: float) -> list[Part]:
         angle = k * 2.4 + float(rng.uniform(0, 0.8))
         out = spread * float(rng.uniform(0.15, 1.0))
         level = fork + (height - fork) * float(rng.uniform(0.22, 0.85))
-        centre = top + (np.cos(angle) * out, np.sin(angle) * out, level - fork)
+        centre = np.add(top, (np.cos(angle) * out, np.sin(angle) * out, level - fork))
         size = height * rng.uniform(0.13, 0.21)
         clump = ellipsoid((0, 0, 0), (size, size, size * rng.uniform(0.7, 0.95)), rows=5, columns=8)
         bumps = 1 + rng.normal(0, 0.10, (len(clump.positions), 1)).astype(np.float32)
-        clump = Mesh(clump.positions * bumps, clump.normals, clump.texture_coordinates + rng.random(2).astype(np.float32), clump.colours, clump.triangles)
+        clump = Mesh(
+            clump.positions * bumps,
+            clump.normals,
+            clump.texture_coordinates + rng.random(2).astype(np.float32),
+            clump.colours,
+            clump.triangles,
+        )
         clumps.append(placed(clump, centre))
         if k < 4:
             wood.append(tube(top - (0, 0, 0.3), centre, radius * 0.45, radius * 0.15, sides=5, colour=bark))
     crown = joined(clumps)
     depth = np.clip((crown.positions[:, 2:] - fork) / (height - fork), 0, 1)
-    crown = Mesh(crown.positions, crown.normals, crown.texture_coordinates, crown.colours * (0.55 + 0.55 * depth), crown.triangles)
+    crown = Mesh(
+        crown.positions,
+        crown.normals,
+        crown.texture_coordinates,
+        crown.colours * (0.55 + 0.55 * depth),
+        crown.triangles,
+    )
     return [(joined(wood), VEGETATION, PLAIN), (crown, VEGETATION, texture)]
 
 
@@ -210,8 +247,10 @@ def conifer(rng: Random, look: Look, height: float) -> list[Part]:
     width = height * float(rng.uniform(0.16, 0.26))
     for k in range(5):
         low = height * (0.10 + 0.17 * k)
-        skirt = tube((0, 0, low), (0, 0, low + height * 0.32), width * (1 - 0.19 * k), 0.03, sides=9, colour=(0.8, 0.85, 0.8))
-        layers.append(scaled(skirt, (1, 1, 1)))
+        top = low + height * 0.32
+        skirt = tube((0, 0, low), (0, 0, top), width * (1 - 0.19 * k), 0.03, sides=9, colour=(0.8, 0.85, 0.8))
+        # Needles are finer than leaves.
+        layers.append(replace(skirt, texture_coordinates=skirt.texture_coordinates * np.float32(2)))
     parts.append((_shaded(joined(layers), height, 0.6), VEGETATION, ("leaves", 1 + 2 * int(rng.integers(3)))))
     return parts
 

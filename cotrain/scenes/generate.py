@@ -21,7 +21,7 @@ from cotrain.progress import Progress
 from cotrain.scenes.looks import look_named
 
 # To be raised by whoever changes what is drawn: pictures of an older recipe are then made anew.
-RECIPE = 1
+RECIPE = 2
 OVERSAMPLING = 2
 SMALLEST, LARGEST = 64, 2048
 
@@ -51,6 +51,7 @@ class Painter:
             scene.batches, scene.view, scene.shadow, scene.haze_distance
         )
         sky, horizon = camera_effects.sky_picture(scene.rng, scene.sky, height, width)
+        sky *= np.float32(scene.rng.uniform(*self.look.sky_gain))
         composed = camera_effects.compose(picture, label == SKY, transmitted, sky, horizon, self.size)
         return camera_effects.encoded(scene.rng, composed, self.look), majority(label)
 
@@ -95,7 +96,9 @@ def render_scenes(
     suffix = look_named(look).suffix
     _check(images, width, height, processes)
     folder = Path(output_folder)
-    pairs = [(folder / "images" / f"{i:05d}{suffix}", folder / "labels" / f"{i:05d}.png") for i in range(images)]
+    pairs = [
+        (folder / "images" / f"{i:05d}{suffix}", folder / "labels" / f"{i:05d}.png") for i in range(images)
+    ]
     settings = {"look": look, "width": width, "height": height, "seed": seed, "recipe": RECIPE}
     _clear(folder, settings, pairs)
     write_json(folder / "settings.json", settings)

@@ -1,6 +1,7 @@
 """The ground of a street: carriageway, side streets, sidewalks, verges, gardens and road markings."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -79,9 +80,10 @@ def draw_plan(rng: Random, look: Look) -> Plan:
         frontage = chosen(rng, look.frontages)
         sidewalk = float(rng.uniform(*look.sidewalk_width))
         verge = float(rng.uniform(0.8, 3.0)) if rng.random() < 0.25 else 0.0
-        setback = {"flush": float(rng.choice([0.0, rng.uniform(0.0, 0.8)])), "yard": float(rng.uniform(1.5, 7.0))}.get(
-            frontage, float(rng.uniform(8, 40))
-        )
+        setback = {
+            "flush": float(rng.choice([0.0, rng.uniform(0.0, 0.8)])),
+            "yard": float(rng.uniform(1.5, 7.0)),
+        }.get(frontage, float(rng.uniform(8, 40)))
         may_park = half_width > (4.0 if side == 1 else 4.6)
         parked = float(rng.uniform(*look.parked)) if may_park and rng.random() < 0.75 else 0.0
         sides[side] = Side(sidewalk, verge, frontage, setback, parked)
@@ -93,7 +95,7 @@ def draw_plan(rng: Random, look: Look) -> Plan:
         leaving = ((-1,), (1,), (-1, 1))[int(rng.integers(3))]
         crossings.append(Crossing(float(rng.uniform(62, 110)), float(rng.uniform(3, 6)), leaving))
     own_side = -1 if rng.random() < look.drives_on_left else 1
-    return Plan(half_width, sides, tuple(crossings), own_side, rng.random() < 0.45, int(rng.integers(10)))
+    return Plan(half_width, sides, tuple(crossings), own_side, rng.random() < 0.6, int(rng.integers(10)))
 
 
 def _steps(low: float, high: float) -> np.ndarray:
@@ -106,11 +108,21 @@ def lay_ground(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
     """Put carriageways, sidewalks and what lies beyond them into the scene, with their markings."""
     level = float(rng.uniform(*look.asphalt))
     tint = rng.uniform(-look.asphalt_tint, look.asphalt_tint, 3)
-    tar = tuple(float(v) for v in np.clip(level + tint, 0.05, 1.0))
+    red, green, blue = (float(v) for v in np.clip(level + tint, 0.05, 1.0))
+    tar: Colour = (red, green, blue)
     asphalt = ("asphalt", plan.asphalt)
     w = plan.half_width
 
-    def lay(x_range: tuple[float, float], low: float, high: float, z: float, train_id: int, texture: tuple[str, int], colour: Colour, scale: float = 4.0) -> None:
+    def lay(
+        x_range: tuple[float, float],
+        low: float,
+        high: float,
+        z: float,
+        train_id: int,
+        texture: tuple[str, int],
+        colour: Colour,
+        scale: float = 4.0,
+    ) -> None:
         columns = max(2, int(abs(x_range[1] - x_range[0]) / 8) + 2)
         mesh = ground(x_range, _steps(low, high), z, scale, colour, columns)
         scene.add(mesh, train_id, texture, layer=GROUND)
@@ -120,7 +132,16 @@ def lay_ground(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
     for crossing in plan.crossings:
         for side in crossing.sides:
             x_range = (w - 0.05, EDGE) if side > 0 else (-EDGE, -w + 0.05)
-            lay(x_range, crossing.y - crossing.half, crossing.y + crossing.half, -0.01, ROAD, asphalt, tar, 8.0)
+            lay(
+                x_range,
+                crossing.y - crossing.half,
+                crossing.y + crossing.half,
+                -0.01,
+                ROAD,
+                asphalt,
+                tar,
+                8.0,
+            )
     stone = varied(rng, pick(rng, look.paving), 0.06)
     other_stone = varied(rng, pick(rng, look.paving), 0.06)
     kerb: Colour = varied(rng, (0.62, 0.61, 0.59), 0.1)
@@ -142,9 +163,25 @@ def lay_ground(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
             if side in crossing.sides:
                 for edge, away in ((crossing.y - crossing.half, -1), (crossing.y + crossing.half, 1)):
                     span = sorted((edge, edge + away * 2.2))
-                    lay(_across(side, w + 0.15, EDGE), span[0], span[1], KERB + 0.03, SIDEWALK, pave, here, 2.4)
-                    face = [(side * w, edge, -0.02), (side * EDGE, edge, -0.02), (side * EDGE, edge, KERB + 0.03), (side * w, edge, KERB + 0.03)]
-                    scene.add(quad(face if side * away < 0 else [face[i] for i in (1, 0, 3, 2)], kerb), SIDEWALK)
+                    lay(
+                        _across(side, w + 0.15, EDGE),
+                        span[0],
+                        span[1],
+                        KERB + 0.03,
+                        SIDEWALK,
+                        pave,
+                        here,
+                        2.4,
+                    )
+                    face = [
+                        (side * w, edge, -0.02),
+                        (side * EDGE, edge, -0.02),
+                        (side * EDGE, edge, KERB + 0.03),
+                        (side * w, edge, KERB + 0.03),
+                    ]
+                    scene.add(
+                        quad(face if side * away < 0 else [face[i] for i in (1, 0, 3, 2)], kerb), SIDEWALK
+                    )
     _mark(rng, look, plan, scene)
 
 
@@ -157,7 +194,7 @@ def _edge(scene: Assembly, x: float, low: float, high: float, side: int, colour:
     top = ground(_across(side, abs(x), abs(x) + 0.15), _steps(low, high), KERB, colour=colour)
     scene.add(top, SIDEWALK, layer=GROUND)
     ys = _steps(low, high)
-    for a, b in zip(ys[:-1], ys[1:], strict=True):
+    for a, b in pairwise(ys):
         start, end = (a, b) if side < 0 else (b, a)
         corners = [(x, start, -0.02), (x, end, -0.02), (x, end, KERB), (x, start, KERB)]
         dark = tuple(c * 0.8 for c in colour)
@@ -176,7 +213,9 @@ def _mark(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
     def paint(mesh: Mesh, strength: float = 1.0) -> None:
         scene.add(mesh, ROAD, layer=MARKING, opacity=wear * strength)
 
-    def dashes(x: float, length: float, gap: float, width: float, colour: Colour, low: float, high: float) -> None:
+    def dashes(
+        x: float, length: float, gap: float, width: float, colour: Colour, low: float, high: float
+    ) -> None:
         steps = np.arange(low, high, length + gap)
         one = ground((x - width / 2, x + width / 2), [0, length / 2, length], 0.0, colour=colour)
         paint(repeated(one, np.column_stack([steps * 0, steps, steps * 0])))
@@ -186,7 +225,9 @@ def _mark(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
         length, gap = ((2.0, 4.0), (4.0, 2.0), (3.0, 6.0), (1.0, 5.0), (40.0, 0.0))[int(rng.integers(5))]
         colour = varied(rng, pick(rng, look.marking), 0.04)
         for offset in (-0.12, 0.12) if gap == 0 and rng.random() < 0.5 else (0.0,):
-            dashes(offset, min(length, 4.0), gap if gap else 0.0, float(rng.uniform(0.1, 0.16)), colour, -6, 120)
+            dashes(
+                offset, min(length, 4.0), gap if gap else 0.0, float(rng.uniform(0.1, 0.16)), colour, -6, 120
+            )
     if plan.parking and rng.random() < 0.4:
         for side in (-1, 1):
             if plan.sides[side].parked:

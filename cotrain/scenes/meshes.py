@@ -4,6 +4,7 @@ Units are metres, x points right, y forward along the street and z up. Colours a
 of (-s, -s, -s) stands for "the paint of this object, darkened by s" and is filled in by `repainted`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -41,15 +42,27 @@ def _made(
     positions: ArrayLike, normals: ArrayLike, uv: ArrayLike | None, colour: ArrayLike, triangles: ArrayLike
 ) -> Mesh:
     points = np.asarray(positions, np.float32)
-    directions = np.asarray(normals, np.float32)
-    faces = np.asarray(triangles, np.int32)
-    a, b, c = (points[faces[:, corner]] for corner in range(3))
-    inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), directions[faces].sum(axis=1)) < 0
-    if inward.any():
-        faces = np.where(inward[:, None], faces[:, ::-1], faces)
-    coordinates = np.zeros((len(points), 2)) if uv is None else uv
-    colours = np.broadcast_to(np.asarray(colour, np.float32), points.shape)
-    return Mesh(points, directions, np.asarray(coordinates, np.float32), np.ascontiguousarray(colours), faces)
+    coordinates = np.zeros((len(points), 2), np.float32) if uv is None else np.asarray(uv, np.float32)
+    colours = np.empty_like(points)
+    colours[:] = colour
+    return Mesh(
+        points, np.asarray(normals, np.float32), coordinates, colours, np.asarray(triangles, np.int32)
+    )
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Return the cross products of vectors (..., 3): `numpy.cross` without its overhead."""
+    made = np.empty(np.broadcast_shapes(a.shape, b.shape), np.float32)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        made[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
+    return made
+
+
+def _outward(points: Floats, normals: Floats, triangles: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return `triangles` with those turned round that do not face along the normals of their corners."""
+    a, b, c = (points[triangles[:, corner]] for corner in range(3))
+    inward = (_cross(b - a, c - a) * normals[triangles].sum(axis=1)).sum(axis=1) < 0
+    return np.where(inward[:, None], triangles[:, ::-1], triangles).astype(np.int32)
 
 
 def joined(meshes: Sequence[Mesh]) -> Mesh:
@@ -67,15 +80,17 @@ def joined(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def rotation(heading: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Floats:
-    """Return the (3, 3) matrix that turns row vectors: about y by roll, x by pitch, then z by heading, in degrees.
+    """Return the (3, 3) matrix that turns row vectors by roll about y, pitch about x, then heading about z.
 
-    A heading of 90 turns forward (+y) to the left (-x).
+    All in degrees; a heading of 90 turns forward (+y) to the left (-x).
     """
-    h, p, r = np.radians([heading, pitch, roll])
-    about_z = [[np.cos(h), np.sin(h), 0], [-np.sin(h), np.cos(h), 0], [0, 0, 1]]
-    about_x = [[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]]
-    about_y = [[np.cos(r), 0, -np.sin(r)], [0, 1, 0], [np.sin(r), 0, np.cos(r)]]
-    return (np.array(about_y) @ np.array(about_x) @ np.array(about_z)).astype(np.float32)
+    h, p, r = math.radians(heading), math.radians(pitch), math.radians(roll)
+    about_z = np.array([[math.cos(h), math.sin(h), 0], [-math.sin(h), math.cos(h), 0], [0, 0, 1]], np.float32)
+    if pitch == 0.0 and roll == 0.0:
+        return about_z
+    about_x = [[1, 0, 0], [0, math.cos(p), math.sin(p)], [0, -math.sin(p), math.cos(p)]]
+    about_y = [[math.cos(r), 0, -math.sin(r)], [0, 1, 0], [math.sin(r), 0, math.cos(r)]]
+    return (np.array(about_y) @ np.array(about_x) @ about_z).astype(np.float32)
 
 
 def placed(
@@ -84,9 +99,11 @@ def placed(
     """Return `mesh` turned (degrees, see `rotation`) and then moved by `at`."""
     offset = np.asarray(at, np.float32)
     if heading == 0.0 and pitch == 0.0 and roll == 0.0:
-        return replace(mesh, positions=mesh.positions + offset)
-    matrix = rotation(heading, pitch, roll)
-    return replace(mesh, positions=mesh.positions @ matrix + offset, normals=mesh.normals @ matrix)
+        moved, normals = mesh.positions + offset, mesh.normals
+    else:
+        matrix = rotation(heading, pitch, roll)
+        moved, normals = mesh.positions @ matrix + offset, mesh.normals @ matrix
+    return Mesh(moved, normals, mesh.texture_coordinates, mesh.colours, mesh.triangles)
 
 
 def scaled(mesh: Mesh, factors: float | Sequence[float]) -> Mesh:
@@ -127,7 +144,10 @@ def repainted(mesh: Mesh, colour: ArrayLike) -> Mesh:
 
 @cache
 def _unit_box() -> tuple[Floats, Floats, Floats, NDArray[np.int32]]:
-    points, normals, uv, triangles = [], [], [], []
+    points: list[list[float]] = []
+    normals: list[list[float]] = []
+    uv: list[list[float]] = []
+    triangles: list[list[int]] = []
     for axis in range(3):
         across, up = [other for other in range(3) if other != axis]
         for sign in (-1.0, 1.0):
@@ -139,12 +159,9 @@ def _unit_box() -> tuple[Floats, Floats, Floats, NDArray[np.int32]]:
                 normals.append([sign * float(i == axis) for i in range(3)])
                 uv.append([first + 0.5, second + 0.5])
             triangles += [[start, start + 1, start + 2], [start, start + 2, start + 3]]
-    return (
-        np.array(points, np.float32),
-        np.array(normals, np.float32),
-        np.array(uv, np.float32),
-        np.array(triangles, np.int32),
-    )
+    corners, directions = np.array(points, np.float32), np.array(normals, np.float32)
+    faces = _outward(corners, directions, np.array(triangles, np.int32))
+    return corners, directions, np.array(uv, np.float32), faces
 
 
 def box(
@@ -173,6 +190,12 @@ def _band(columns: int, rows: int) -> NDArray[np.int32]:
     return np.concatenate([first, corner + np.array([0, columns + 1, columns])]).astype(np.int32)
 
 
+@cache
+def _tube_uv(sides: int) -> Floats:
+    turn, height = np.meshgrid(np.linspace(0, 1, sides + 1), [0.0, 1.0])
+    return np.column_stack([turn.ravel(), height.ravel()]).astype(np.float32)
+
+
 def tube(
     start: ArrayLike,
     end: ArrayLike,
@@ -184,18 +207,24 @@ def tube(
 ) -> Mesh:
     """Return a straight tube from `start` to `end`, tapering to `end_radius`; `caps` closes both ends."""
     base, top = np.asarray(start, np.float32), np.asarray(end, np.float32)
-    axis = (top - base) / max(float(np.linalg.norm(top - base)), 1e-9)
-    helper = np.array([1, 0, 0] if abs(axis[2]) > 0.9 else [0, 0, 1], np.float32)
-    across = np.cross(axis, helper)
-    across = across / np.linalg.norm(across)
-    other = np.cross(axis, across)
+    x, y, z = (top - base).tolist()
+    length = max(math.sqrt(x * x + y * y + z * z), 1e-9)
+    x, y, z = x / length, y / length, z / length
+    # Two directions at right angles to the axis and to each other, counter-clockwise around it.
+    if abs(z) > 0.9:
+        width = math.hypot(y, z)
+        across = np.array([0, z / width, -y / width], np.float32)
+    else:
+        width = math.hypot(x, y)
+        across = np.array([y / width, -x / width, 0], np.float32)
+    ax, ay, az = across.tolist()
+    other = np.array([y * az - z * ay, z * ax - x * az, x * ay - y * ax], np.float32)
+    axis = np.array([x, y, z], np.float32)
     circle = _circle(sides)
     outward = circle[:, :1] * across + circle[:, 1:] * other
     top_radius = radius if end_radius is None else end_radius
     points = np.concatenate([base + outward * radius, top + outward * top_radius])
-    turn = np.linspace(0, 1, sides + 1)
-    uv = np.concatenate([np.stack([turn, turn * 0], 1), np.stack([turn, turn * 0 + 1], 1)])
-    made = _made(points, np.concatenate([outward, outward]), uv, colour, _band(sides + 1, 2))
+    made = _made(points, np.concatenate([outward, outward]), _tube_uv(sides), colour, _band(sides + 1, 2))
     if not caps:
         return made
     ends = [
@@ -210,17 +239,29 @@ def polygon(
 ) -> Mesh:
     """Return a flat convex polygon (N, 3) that faces along `normal`."""
     points = np.asarray(corners, np.float32)
-    fan = [[0, i, i + 1] for i in range(1, len(points) - 1)]
-    return _made(points, np.tile(np.asarray(normal, np.float32), (len(points), 1)), uv, colour, fan)
+    direction = np.asarray(normal, np.float32)
+    fan = _fan(len(points))
+    if float(_cross(points[1] - points[0], points[2] - points[0]) @ direction) < 0:
+        fan = fan[:, ::-1]
+    normals = np.empty_like(points)
+    normals[:] = direction
+    return _made(points, normals, uv, colour, fan)
+
+
+@cache
+def _fan(corners: int) -> NDArray[np.int32]:
+    return np.array([[0, i, i + 1] for i in range(1, corners - 1)], np.int32)
 
 
 def quad(corners: ArrayLike, colour: ArrayLike = WHITE, texture_scale: tuple[float, float] = (1, 1)) -> Mesh:
     """Return a four-cornered face: bottom left, bottom right, top right, top left, seen from its front."""
     points = np.asarray(corners, np.float32)
-    normal = np.cross(points[1] - points[0], points[3] - points[0])
-    normal = normal / max(float(np.linalg.norm(normal)), 1e-9)
+    normal = _cross(points[1] - points[0], points[3] - points[0])
+    normals = np.empty_like(points)
+    normals[:] = normal / max(math.sqrt(float(normal @ normal)), 1e-9)
     across, up = texture_scale
-    return polygon(points, normal, colour, [[0, 0], [across, 0], [across, up], [0, up]])
+    uv = np.array([(0, 0), (across, 0), (across, up), (0, up)], np.float32)
+    return _made(points, normals, uv, colour, _fan(4))
 
 
 @cache
@@ -242,7 +283,7 @@ def ellipsoid(
     points, uv, triangles = _unit_sphere(rows, columns)
     radius = np.asarray(radii, np.float32)
     normals = points / radius
-    normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = normals / np.sqrt((normals * normals).sum(axis=1, keepdims=True))
     return _made(points * radius + np.asarray(centre, np.float32), normals, uv, colour, triangles)
 
 
@@ -255,16 +296,16 @@ def loft(rings: ArrayLike, colour: ArrayLike = WHITE, ring_colours: ArrayLike | 
     number, around = points.shape[:2]
     following = np.roll(points, -1, axis=1)
     corners = np.stack([points[:-1], following[:-1], following[1:], points[1:]], axis=2).reshape(-1, 4, 3)
-    normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    normals = _cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = normals / np.maximum(length, 1e-9)
     # A ring may run either way round; the skin has to face away from the middle of its own pair of rings.
     middle = (points[:-1].mean(axis=1) + points[1:].mean(axis=1)) / 2
     outward = corners.mean(axis=1) - np.repeat(middle, around, axis=0)
-    if np.einsum("ij,ij,ik->", normals, outward, length) < 0:
-        normals = -normals
     start = np.arange(len(corners), dtype=np.int32)[:, None] * 4
-    triangles = np.concatenate([start + [0, 1, 2], start + [0, 2, 3]])
+    triangles = np.concatenate([start + np.array([0, 1, 2]), start + np.array([0, 2, 3])])
+    if (normals * outward * length).sum() < 0:
+        normals, triangles = -normals, triangles[:, ::-1]
     face_colours: ArrayLike = colour
     if ring_colours is not None:
         face_colours = np.repeat(np.asarray(ring_colours, np.float32)[: number - 1].reshape(-1, 3), 4, axis=0)

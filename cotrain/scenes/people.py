@@ -1,5 +1,7 @@
 """Pedestrians, cyclists and motorcyclists in varied clothes and poses."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cotrain.scenes.drawing import Random, pick, varied
@@ -30,7 +32,9 @@ def _limb(points: list[Floats], radii: list[float], colour: Colour) -> list[Mesh
     return pieces
 
 
-def _bent(start: Floats, lengths: tuple[float, float], angles: tuple[float, float], side: float) -> list[Floats]:
+def _bent(
+    start: Floats, lengths: tuple[float, float], angles: tuple[float, float], side: float
+) -> list[Floats]:
     """Return three joints of a limb that hangs down; angles in degrees swing it forward."""
     joints = [start]
     for length, angle in zip(lengths, angles, strict=True):
@@ -66,11 +70,15 @@ def _head(neck: Floats, skin: Colour, hair: Colour, rng: Random, helmet: Colour 
         ellipsoid(centre, (0.082, 0.10, 0.125), skin, rows=6, columns=8),
     ]
     if helmet:
-        parts.append(ellipsoid(centre + _point(0, -0.005, 0.045), (0.115, 0.14, 0.11), helmet, rows=5, columns=8))
+        parts.append(
+            ellipsoid(centre + _point(0, -0.005, 0.045), (0.105, 0.13, 0.10), helmet, rows=5, columns=8)
+        )
         return parts
     parts.append(ellipsoid(centre + _point(0, -0.028, 0.028), (0.092, 0.098, 0.115), hair, rows=5, columns=8))
     if rng.random() < 0.3:
-        parts.append(ellipsoid(centre + _point(0, -0.06, -0.07), (0.085, 0.055, 0.14), hair, rows=5, columns=8))
+        parts.append(
+            ellipsoid(centre + _point(0, -0.06, -0.07), (0.085, 0.055, 0.14), hair, rows=5, columns=8)
+        )
     elif rng.random() < 0.2:
         cap = varied(rng, (0.3, 0.3, 0.35), 0.25)
         parts.append(ellipsoid(centre + _point(0, 0, 0.07), (0.1, 0.115, 0.075), cap, rows=5, columns=8))
@@ -91,7 +99,13 @@ def pedestrian(rng: Random, look: Look) -> Mesh:
     skirt = rng.random() < 0.12
     if skirt:
         parts.append(
-            loft([_section(hip - _point(0, 0, 0.45), 0.25, 0.2), _section(hip + _point(0, 0, 0.05), 0.15, 0.12)], trousers)
+            loft(
+                [
+                    _section(hip - _point(0, 0, 0.45), 0.25, 0.2),
+                    _section(hip + _point(0, 0, 0.05), 0.15, 0.12),
+                ],
+                trousers,
+            )
         )
     for side in (-1.0, 1.0):
         swing = side * stride
@@ -128,7 +142,7 @@ def _rider(
     seat: Floats,
     chest: Floats,
     hands: Floats,
-    feet: list[Floats],
+    feet: Sequence[Floats],
     helmet: Colour | None,
 ) -> Mesh:
     coat = varied(rng, pick(rng, look.clothes), 0.08)
@@ -138,17 +152,24 @@ def _rider(
     skin, hair = varied(rng, pick(rng, SKIN), 0.04), pick(rng, HAIR)
     parts = [_trunk(seat, chest, coat, 1.0, 0.05)]
     for side, foot in zip((-1.0, 1.0), feet, strict=True):
-        hip = seat + _point(side * 0.09, 0.02, -0.02)
-        parts += _limb([hip, _knee(hip, foot, 0.43), foot], [0.088, 0.066, 0.05], trousers)
+        hip = np.asarray(seat + _point(side * 0.09, 0.02, -0.02), np.float32)
+        joints: list[Floats] = [hip, _knee(hip, foot, 0.43), foot]
+        parts += _limb(joints, [0.088, 0.066, 0.05], trousers)
         parts.append(box((0.09, 0.25, 0.08), foot + _point(0, 0.05, -0.02), (0.12, 0.11, 0.1)))
         shoulder = chest + _point(side * 0.19, 0, -0.04)
         hand = hands * _point(side, 1, 1)
-        elbow = (shoulder + hand) / 2 + _point(side * 0.07, -0.04, -0.07)
+        elbow = np.asarray((shoulder + hand) / 2 + _point(side * 0.07, -0.04, -0.07), np.float32)
         parts += _limb([shoulder, elbow, hand], [0.06, 0.05, 0.04], coat)
         parts.append(ellipsoid(hand, (0.045, 0.05, 0.045), skin, rows=4, columns=6))
     parts += _head(chest + _point(0, 0.04, 0.06), skin, hair, rng, helmet)
     if rng.random() < 0.2:
-        parts.append(box((0.28, 0.15, 0.4), (seat + chest) / 2 + _point(0, -0.17, 0.1), varied(rng, (0.3, 0.3, 0.3), 0.2)))
+        parts.append(
+            box(
+                (0.28, 0.15, 0.4),
+                (seat + chest) / 2 + _point(0, -0.17, 0.1),
+                varied(rng, (0.3, 0.3, 0.3), 0.2),
+            )
+        )
     return joined(parts)
 
 
@@ -163,20 +184,22 @@ def _knee(hip: Floats, foot: Floats, length: float) -> Floats:
 
 
 def cyclist(rng: Random, look: Look) -> Mesh:
-    """Return the rider of `vehicles.bicycle`."""
+    """Return the rider of `two_wheelers.bicycle`."""
     turn = float(rng.uniform(0, 2 * np.pi))
-    feet = [
+    feet: list[Floats] = [
         _point(side * 0.11, -0.05 + 0.16 * np.sin(turn + phase), 0.30 + 0.16 * np.cos(turn + phase))
         for side, phase in ((-1, 0.0), (1, np.pi))
     ]
     helmet = varied(rng, (0.6, 0.5, 0.5), 0.4) if rng.random() < 0.5 else None
     lean = float(rng.uniform(0.12, 0.34))
     seat = _point(0, -0.22, 0.98)
-    return _rider(rng, look, seat, seat + _point(0, lean, 0.50), _point(0.25, 0.36, 1.04), feet, helmet)
+    return _rider(
+        rng, look, seat, np.add(seat, _point(0, lean, 0.50)), _point(0.25, 0.36, 1.04), feet, helmet
+    )
 
 
 def motorcyclist(rng: Random, look: Look) -> Mesh:
-    """Return the rider of `vehicles.motorcycle`, always with a helmet."""
+    """Return the rider of `two_wheelers.motorcycle`, always with a helmet."""
     feet = [_point(side * 0.22, -0.25, 0.36) for side in (-1, 1)]
     seat = _point(0, -0.42, 0.98)
     helmet = varied(rng, (0.45, 0.4, 0.4), 0.4)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cotrain.randomness import generator
 from cotrain.scenes import facades
 from cotrain.scenes.assembly import Texture
-from cotrain.scenes.drawing import Random, Rgb, noise, pick, shaded, to_pixels, varied, writing
+from cotrain.scenes.drawing import Random, Rgb, letters, noise, pick, shaded, to_pixels, varied, writing
 from cotrain.scenes.looks import Look
 
 SIGN_FACES = 24
@@ -122,12 +122,6 @@ def _leaves(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
     return np.dstack([to_pixels(picture), alpha.astype(np.uint8)])
 
 
-def _ivy(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    pixels = _leaves(rng, look, 1)
-    pixels[:100, :, 3] = 255
-    return pixels
-
-
 def _branches(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
     """The crown of a leafless tree, drawn twig by twig; the trunk enters at the bottom centre."""
     size = 256
@@ -192,7 +186,7 @@ def _sign(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
     if shape == "disc" and variant in (0, 9, 11):
         face[:] = RED
         cv2.circle(face, (32, 32), 24, WHITE, -1)
-        cv2.putText(face, str(pick(rng, ("20", "30", "40", "50"))), (17, 40), 0, 0.75, BLACK, 3, cv2.LINE_AA)
+        letters(face, pick(rng, ("20", "30", "40", "50")), (17, 40), 0.75, BLACK, 3)
     elif shape == "disc" and variant == 2:
         face[:] = RED
         cv2.rectangle(face, (12, 26), (52, 37), WHITE, -1)
@@ -207,14 +201,14 @@ def _sign(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
             cv2.line(face, (32, 32), (32, 50), BLACK, 5)
     elif shape == "octagon":
         face[:] = RED
-        cv2.putText(face, "STOP", (7, 39), 0, 0.62, WHITE, 2, cv2.LINE_AA)
+        letters(face, "STOP", (7, 39), 0.62, WHITE, 2)
     else:
         colour = varied(rng, pick(rng, (BLUE, GREEN, WHITE, YELLOW, (0.4, 0.25, 0.12))), 0.05)
         ink = BLACK if sum(colour) > 1.7 else WHITE
         face[:] = colour
         cv2.rectangle(face, (2, 2), (61, 61), ink, 2)
         if shape == "square":
-            cv2.putText(face, "P", (16, 50), 0, 1.6, ink, 5, cv2.LINE_AA)
+            letters(face, "P", (16, 50), 1.6, ink, 5)
         else:
             for row in range(10, 52, 14):
                 writing(rng, face, (8, row), 48, 9, ink)
@@ -257,7 +251,6 @@ MAKERS: dict[str, Callable[[Random, Look, int], NDArray[np.uint8]]] = {
     "stone": _stone,
     "boards": _boards,
     "leaves": _leaves,
-    "ivy": _ivy,
     "branches": _branches,
     "spokes": _spokes,
     "sign": _sign,

@@ -5,7 +5,7 @@ the original frame that becomes the crop is found first and only that window is 
 same crops for a fraction of the work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]
 
 # About the mean colour of photographs, which networks are trained to see as zero.
 PADDING_RGB = (124, 116, 104)
-# A crop dominated by one class is redrawn at most this often (Paper's framework, Detectron2).
+# A crop dominated by one class is redrawn at most this often (as in Detectron2).
 CROP_TRIES = 10
 
 
@@ -44,11 +44,15 @@ class Augmentation:
     cutout_size_px: tuple[int, int]
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Augmentation":
+    def from_mapping(cls, mapping: Mapping[str, Any], crop: Sequence[int]) -> "Augmentation":
         """Make settings from a section of the configuration, whose `cutout` is a section of its own."""
-        flat = {key: value for key, value in mapping.items() if key != "cutout"}
+        flat: dict[str, Any] = {key: value for key, value in mapping.items() if key != "cutout"}
         flat |= {f"cutout_{key}": value for key, value in mapping["cutout"].items()}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()})
+        flat["crop"] = list(crop)
+        tuples: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()
+        }
+        return cls(**tuples)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def augment(
 
 def _is_varied(label: Image, max_share: float) -> bool:
     counts = np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
-    return np.count_nonzero(counts) > 1 and counts.max() < max_share * counts.sum()
+    return bool(np.count_nonzero(counts) > 1 and counts.max() < max_share * counts.sum())
 
 
 def jitter_colours(image: Image, strength: float, rng: np.random.Generator) -> Image:
@@ -167,7 +171,7 @@ def jitter_colours(image: Image, strength: float, rng: np.random.Generator) -> I
     changed = image * np.float32(saturation) + grey[..., None] * np.float32(1 - saturation)
     changed = (changed - grey.mean()) * np.float32(contrast) + grey.mean()
     changed *= (brightness * balance).astype(np.float32)
-    return np.clip(changed, 0, 255).astype(np.uint8)
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
 
 def cut_out(image: Image, settings: Augmentation, rng: np.random.Generator) -> Image:

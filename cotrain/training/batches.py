@@ -5,7 +5,7 @@ resumes at any iteration and any number of threads gives the same batches.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,7 +49,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Batches:
-    """Mixes source and target crops into batches (Paper, section 4.1).
+    """Mixes source and target crops into batches (as published).
 
     Args:
         source: the labelled source.
@@ -92,8 +92,8 @@ class Batches:
             classes = classes_plain(donor[1], rng)
         return paste(donor[0], donor[1], target[0], target[1], classes)
 
-    def stream(self, first: int, end: int, threads: int) -> Iterator[Crop]:
-        """Yield the batches of iterations `first` to `end` − 1; `threads` prepare the coming ones meanwhile."""
+    def stream(self, first: int, end: int, threads: int) -> Generator[Crop, None, None]:
+        """Yield the batches of iterations `first` to `end` − 1; `threads` prepare the coming ones."""
         ahead = threads + 1
         coming: deque[Future[Crop]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:

@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,11 @@ from cotrain.randomness import seed_of
 from cotrain.training.batches import Batches
 from cotrain.training.losses import hard_pixel_loss
 from cotrain.training.schedule import learning_rate
-from cotrain.training.state import StopRequest, Stopped, TrainingState
+from cotrain.training.state import Stopped, StopRequest, TrainingState
 
 logger = logging.getLogger("cotrain")
+
+CURE = "A lower training.learning_rate or more training.warmup_iterations is the usual cure"
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ class LoopSettings:
 
 
 class NonFiniteLossError(Exception):
-    """The loss became infinite or not a number; the last good state stays on disk."""
+    """The loss or a weight became infinite or not a number; the last good state stays on disk."""
 
 
 def make_optimiser(network: Network, settings: LoopSettings) -> torch.optim.SGD:
-    """Return SGD with momentum; batch-norm parameters have no weight decay (Paper, section 4.1).
+    """Return SGD with momentum; batch-norm parameters have no weight decay (as published).
 
     Each group carries its `factor` on the learning rate: 1 for the backbone, `head_learning_rate_factor`
     for what is trained from scratch.
@@ -99,7 +102,7 @@ def train(
 
     Raises:
         Stopped: a signal asked for it.
-        NonFiniteLossError: the loss is no longer a number.
+        NonFiniteLossError: the loss or a weight is no longer a number.
     """
     network.to(device).train()
     optimiser = make_optimiser(network, settings)
@@ -132,13 +135,24 @@ def train(
         value = float(loss)
         if not math.isfinite(value):
             raise NonFiniteLossError(
-                f"{title}: the loss is {value} at iteration {iteration}; the state before it is kept. "
-                "A lower training.learning_rate or more training.warmup_iterations is the usual cure"
+                f"{title}: the loss is {value} at iteration {iteration}; the state before it is kept. {CURE}"
             )
         return value
 
-    stream: Iterator[Any] = batches.stream(first, settings.iterations, threads)
-    with StopRequest() as stop, Progress(settings.iterations, "iterations", title, done=first) as progress:
+    def check_weights(iteration: int) -> None:
+        # The loss is that of before the step: a step that broke the weights shows in it one iteration later.
+        for name, tensor in network.state_dict().items():
+            if not tensor.isfinite().all():
+                raise NonFiniteLossError(
+                    f"{title}: {name} is no longer finite after iteration {iteration}; "
+                    f"the state before it is kept. {CURE}"
+                )
+
+    with (
+        closing(batches.stream(first, settings.iterations, threads)) as stream,
+        StopRequest() as stop,
+        Progress(settings.iterations, "iterations", title, done=first) as progress,
+    ):
         for iteration in range(first, settings.iterations):
             images, labels = next(stream)
             x = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
@@ -173,6 +187,7 @@ def train(
             progress.advance(note=f"loss {history[-1]['loss']:.3f}" if history else "")
             if stop.number or done % settings.save_every_iterations == 0 or done == settings.iterations:
                 checked(loss.detach(), iteration)
+                check_weights(iteration)
                 save(done)
             if stop.number and done < settings.iterations:
                 raise Stopped(stop.number, done)

@@ -8,7 +8,7 @@ from cotrain.data.label_spaces import IGNORE
 
 
 def hard_pixel_loss(logits: Tensor, labels: Tensor, share: float, share_of: str = "labelled") -> Tensor:
-    """Return the mean cross-entropy of the hardest pixels over the whole batch (Paper, section 4.1).
+    """Return the mean cross-entropy of the hardest pixels over the whole batch (as published).
 
     Args:
         logits: (B, C, H, W) float.

@@ -13,7 +13,7 @@ def learning_rate(
     """Return the learning rate of `iteration` (0-based) of `iterations`.
 
     Polynomial decay, base · (1 − i/T)^power, times a linear warm-up from `warmup_factor` to 1: the
-    warm-up multiplies the decay, it does not precede it (Paper, section 4.1, as in Detectron2).
+    warm-up multiplies the decay, it does not precede it (as in Detectron2 and the published settings).
     """
     decay = (1 - iteration / iterations) ** power
     if iteration >= warmup_iterations:

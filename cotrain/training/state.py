@@ -50,7 +50,7 @@ class TrainingState:
 
     def __enter__(self) -> "TrainingState":
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.folder / "lock", "a+")  # noqa: SIM115 (held open while training)
+        self._lock = open(self.folder / "lock", "a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -77,11 +77,11 @@ class TrainingState:
             if not path.exists():
                 continue
             try:
-                content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                content: Any = torch.load(path, map_location="cpu", weights_only=True)
             except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
                 logger.info("%s is damaged (%s); trying the save before it", path, error)
                 continue
-            if content["identity"] == self.identity:
+            if isinstance(content, dict) and content.get("identity") == self.identity:
                 return content
             logger.info("%s belongs to other settings, data or weights; it is not used", path)
         return None

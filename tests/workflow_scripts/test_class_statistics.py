@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -10,32 +8,29 @@ from cotrain.errors import InputError
 from workflow_scripts import class_statistics
 
 
-def arguments(folder, settings):
+def arguments(folder):
     files = ["--manifest", str(folder / "manifest.tsv"), "--output", str(folder / "class_statistics.json")]
-    return [*files, "--settings", json.dumps(settings), "--label-space", "camvid11"]
+    return [*files, "--label-space", "camvid11"]
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """The manifest of a dataset `city` with one CARLA label: 1 lane line, 2 road, 3 vegetation, 2 none."""
-    folder = tmp_path / "city"
-    write_label(folder / "a.png", np.array([[6, 7, 7, 9], [9, 9, 0, 0]], np.uint8), [])
-    write_manifest(folder / "manifest.tsv", [Item("a", folder / "i.png", 4, 2, folder / "a.png")])
-    return folder
+    """A manifest with one label of train ids: 3 sky, 2 road, 1 bicyclist, 2 void."""
+    write_label(tmp_path / "a.png", np.array([[0, 0, 0, 3], [3, 10, 255, 255]], np.uint8), [])
+    write_manifest(tmp_path / "manifest.tsv", [Item("a", tmp_path / "i.png", 4, 2, tmp_path / "a.png")])
+    return tmp_path
 
 
-def test_pixels_are_counted_by_class_of_the_label_space(folder):
-    class_statistics.main(arguments(folder, {"layout": "lists", "classes": "carla13"}))
+def test_pixels_are_counted_by_train_id(folder):
+    class_statistics.main(arguments(folder))
     classes, ids, counts = read_class_statistics(folder / "class_statistics.json")
     assert ids == ["a"]
-    assert dict(zip(classes, counts[0].tolist(), strict=True)) == {
-        **dict.fromkeys(classes, 0),
-        "road": 3,
-        "tree": 3,
-    }
+    expected = {**dict.fromkeys(classes, 0), "sky": 3, "road": 2, "bicyclist": 1}
+    assert dict(zip(classes, counts[0].tolist(), strict=True)) == expected
 
 
-def test_missing_class_table_is_named_by_the_folder_of_the_manifest(folder):
-    with pytest.raises(InputError, match=r"datasets\.city\.classes: is missing"):
-        class_statistics.main(arguments(folder, {"layout": "lists"}))
+def test_manifest_without_labels_is_refused(folder):
+    write_manifest(folder / "manifest.tsv", [Item("a", folder / "i.png", 4, 2)])
+    with pytest.raises(InputError, match="has no label"):
+        class_statistics.main(arguments(folder))
     assert not (folder / "class_statistics.json").exists()

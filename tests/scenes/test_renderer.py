@@ -1,0 +1,95 @@
+"""The renderer can be opened once to a process, so one test module holds one renderer."""
+
+import numpy as np
+import pytest
+
+from cotrain.scenes.assembly import GROUND, MARKING, Assembly, Light
+from cotrain.scenes.looks import GAME
+from cotrain.scenes.meshes import box, ground, placed, quad
+from cotrain.scenes.renderer import SKY, Renderer, View
+from cotrain.scenes.textures import Library
+
+WIDTH, HEIGHT = 160, 120
+SHADOW = np.zeros((512, 256), np.uint8)
+DAYLIGHT = Light((0, 0, 1), np.zeros(3, np.float32), np.ones(3, np.float32), np.ones(3, np.float32))
+# Level, at 1 m, 90 degrees wide: the horizon lies in the middle row.
+VIEW = View((0.0, 0.0, 1.0), 0.0, 0.0, 0.0, 90.0)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(WIDTH, HEIGHT, Library(GAME, 1))
+
+
+def drawn(renderer: Renderer, scene: Assembly, haze: float = 1e6):
+    return renderer.draw(scene.batches(DAYLIGHT), VIEW, SHADOW, haze)
+
+
+def test_ground_below_the_horizon_and_sky_above(renderer):
+    scene = Assembly()
+    scene.add(ground((-500, 500), np.linspace(0.3, 399, 40), 0.0, colour=(0.5, 0.25, 1.0)), 0, layer=GROUND)
+    picture, label, passed = drawn(renderer, scene)
+    assert (label[: HEIGHT // 2 - 2] == SKY).all()
+    assert (label[HEIGHT // 2 + 2 : HEIGHT - 1] == 0).all()
+    assert np.abs(picture[HEIGHT - 5, 80].astype(int) - (127, 63, 255)).max() <= 2
+    assert (picture[0] == 0).all()
+    assert (passed >= 253).all()
+
+
+def test_box_covers_the_pixels_that_perspective_says(renderer):
+    scene = Assembly()
+    # Its near side lies 10 m ahead, from x = -2 to 2 and z = 0 to 3: at 80 px focal length 16 px left and
+    # right of the middle, 16 px above and 8 px below it.
+    scene.add(box((4, 1, 3), (0, 10.5, 1.5)), 13)
+    _, label, _ = drawn(renderer, scene)
+    wanted = np.full((HEIGHT, WIDTH), SKY)
+    wanted[60 - 16 : 60 + 8, 80 - 16 : 80 + 16] = 13
+    assert (label != wanted).sum() <= 2 * (32 + 24)
+    assert label[60 - 15, 80 - 15] == label[60 + 6, 80 + 14] == 13
+    assert label[60 - 18, 80] == label[60, 80 - 18] == SKY
+
+
+def test_near_things_hide_far_ones_and_headings_turn_left(renderer):
+    scene = Assembly()
+    scene.add(box((1, 1, 1), (0, 8, 1)), 11)
+    scene.add(box((1, 1, 1), (0, 4, 1)), 12)
+    scene.add(placed(box((1, 1, 1), (0, 6, 0)), (0, 0, 1), heading=30), 18)
+    _, label, _ = drawn(renderer, scene)
+    assert 11 not in label
+    assert label[60, 80] == 12
+    columns = np.nonzero(label == 18)[1]
+    assert columns.size
+    assert columns.max() < 80
+
+
+@pytest.mark.parametrize("texture", [("leaves", 0), ("branches", 0), ("spokes", 0)])
+def test_cut_out_label_is_the_outline_in_the_picture(renderer, texture):
+    scene = Assembly()
+    white = renderer.library.pixels(texture).copy()
+    white[..., :3] = 255
+    renderer.library.made[texture] = white
+    scene.add(quad([(-2, 5, -1), (2, 5, -1), (2, 5, 3), (-2, 5, 3)]), 8, texture)
+    picture, label, _ = drawn(renderer, scene)
+    assert 200 < (label == 8).sum() < 60 * 60
+    assert np.array_equal(label == 8, picture.sum(axis=2) > 0)
+
+
+def test_markings_change_the_picture_alone(renderer):
+    scene = Assembly()
+    scene.add(ground((-50, 50), np.linspace(0.3, 100, 20), 0.0, colour=(0.2, 0.2, 0.2)), 0, layer=GROUND)
+    plain_picture, plain_label, _ = drawn(renderer, scene)
+    scene.add(ground((-1, 1), [2, 6], 0.0), 7, layer=MARKING)
+    picture, label, _ = drawn(renderer, scene)
+    assert np.array_equal(label, plain_label)
+    assert picture.max() > 240 > plain_picture.max()
+
+
+def test_haze_lets_less_light_through_from_farther_away(renderer):
+    scene = Assembly()
+    scene.add(box((4, 1, 3), (-3, 10.5, 1.5)), 13)
+    scene.add(box((40, 1, 20), (25, 100.5, 1.5)), 2)
+    _, label, passed = drawn(renderer, scene, haze=50.0)
+    near, far = passed[label == 13].mean() / 255, passed[label == 2].mean() / 255
+    assert near == pytest.approx(np.exp(-10.6 / 50), abs=0.02)
+    assert far == pytest.approx(np.exp(-103 / 50), abs=0.02)
+    assert (passed[label == SKY] == 255).all()

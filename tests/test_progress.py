@@ -1,0 +1,89 @@
+import io
+import logging
+import sys
+
+import pytest
+
+from cotrain import progress
+from cotrain.progress import Progress, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (42.4, "42 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 00 min"),
+        (7859, "2 h 10 min"),
+    ],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a clock that stands still until it is set."""
+    now = {"time": 100.0}
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now["time"])
+    return now
+
+
+def test_a_log_gets_a_line_now_and_then(clock, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(100, "images", "predict") as shown:
+        for _ in range(40):
+            clock["time"] += 1
+            shown.advance(note="loss 0.5")
+    # 1 image a second, a line every 15 of them, and the sum at the end.
+    assert caplog.messages == [
+        "predict: 15/100 images, 1/s, 1 min 25 s left, loss 0.5",
+        "predict: 30/100 images, 1/s, 1 min 10 s left, loss 0.5",
+        "predict: 40 images in 40 s",
+    ]
+
+
+def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(1000, "iterations", "train", done=800) as shown:
+        clock["time"] += 20
+        shown.advance(100)
+    assert caplog.messages == [
+        "train: 900/1000 iterations, 5/s, 20 s left",
+        "train: 100 iterations in 20 s",
+    ]
+
+
+def test_high_speeds_are_plain_numbers(clock, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(10**6, "images", "x") as shown:
+        clock["time"] += 20
+        shown.advance(30_000)
+    assert "1500/s" in caplog.messages[0]
+
+
+def test_a_terminal_gets_a_bar_that_goes_away(clock, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress(4, "images", "predict") as shown:
+        clock["time"] += 1
+        shown.advance()
+        clock["time"] += 0.01
+        shown.advance()
+    written = terminal.getvalue()
+    assert "[#####...............] predict: 1/4 images" in written
+    assert "2/4" not in written
+    assert written.endswith("\r\033[K")
+
+
+def test_no_work_and_failed_work(clock, caplog):
+    with caplog.at_level(logging.INFO, "cotrain"):
+        with Progress(0, "images", "nothing"):
+            pass
+        with pytest.raises(KeyError), Progress(3, "images", "failing"):
+            raise KeyError
+    assert caplog.messages == ["nothing: 0 images in 0 s"]

@@ -1,0 +1,151 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cotrain.adaptation.sampling import ShuffledSampler
+from cotrain.adaptation.thresholds import quantise
+from cotrain.data.images import read_image, read_label
+from cotrain.training.augmentation import Augmentation
+from cotrain.training.batches import Batches, Samples
+
+SEED = 5
+
+
+@pytest.fixture
+def make_batches(make_items, training_mapping):
+    """Return a function that makes batches of 5 source images (green is 10 · id) and 4 target images."""
+    augmentation = Augmentation.from_mapping(training_mapping["training"]["source_augmentation"], [32, 32])
+
+    def make(ratio=(2, 1), class_mixing="none", thresholds=None, seed=SEED, with_target=True):
+        sets = {}
+        for name, number in (("source", 5), ("target", 4)):
+            items = make_items(name, number, seed=number)
+            sampler = ShuffledSampler(number, seed, stream=name)
+            sets[name] = Samples(name, items, sampler, augmentation, seed)
+        target = sets["target"] if with_target else None
+        return Batches(sets["source"], target, ratio, class_mixing, thresholds, seed)
+
+    return make
+
+
+def equal(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_shapes_and_ratio(make_batches):
+    batches = make_batches((2, 1))
+    images, labels = batches.batch(3)
+    assert (images.shape, images.dtype) == ((3, 32, 32, 3), np.uint8)
+    assert (labels.shape, labels.dtype) == ((3, 32, 32), np.uint8)
+    parts = [batches.source.crop(6), batches.source.crop(7), batches.target.crop(3)]
+    for index, part in enumerate(parts):
+        assert equal((images[index], labels[index]), part)
+
+
+def test_every_crop_comes_from_the_set_that_it_should(make_batches):
+    batches = make_batches((1, 1))
+    for iteration in range(8):
+        _, labels = batches.batch(iteration)
+        for label, samples in zip(labels, (batches.source, batches.target), strict=True):
+            item = samples.items[samples.sampler.index(iteration)]
+            assert set(np.unique(label)) <= set(np.unique(read_label(item.label)))
+
+
+def test_source_only(make_batches):
+    batches = make_batches((4, 0), with_target=False)
+    images, _ = batches.batch(2)
+    assert len(images) == 4
+    for slot in range(4):
+        np.testing.assert_array_equal(images[slot], batches.source.crop(8 + slot)[0])
+
+
+def test_every_image_of_a_set_is_seen_once_a_pass(make_batches):
+    batches = make_batches((1, 3))
+    seen = [batches.target.sampler.index(position) for position in range(4)]
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("class_mixing", ["none", "plain", "on_demand"])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("first", [0, 4])
+def test_pure_function_of_the_iteration(make_batches, class_mixing, threads, first):
+    thresholds = quantise(np.linspace(0.9, 0.5, 11))
+    expected = make_batches(class_mixing=class_mixing, thresholds=thresholds)
+    streamed = list(make_batches(class_mixing=class_mixing, thresholds=thresholds).stream(first, 7, threads))
+    assert len(streamed) == 7 - first
+    # In another order, so that nothing can be carried from one batch to the next.
+    for iteration in reversed(range(first, 7)):
+        assert equal(streamed[iteration - first], expected.batch(iteration))
+
+
+def test_seed_and_iteration_matter(make_batches):
+    batches = make_batches()
+    assert not equal(batches.batch(0), batches.batch(1))
+    assert not equal(batches.batch(0), make_batches(seed=6).batch(0))
+
+
+def test_donors_are_further_source_crops(make_batches):
+    thresholds = quantise(np.linspace(0.9, 0.5, 11))
+    batches = make_batches((1, 2), "on_demand", thresholds)
+    iteration = 2
+    images, labels = batches.batch(iteration)
+    for slot in range(2):
+        # Three source crops an iteration: one to train on and two donors.
+        donor_image, donor_label = batches.source.crop(iteration * 3 + 1 + slot)
+        target_image, target_label = batches.target.crop(iteration * 2 + slot)
+        present = np.unique(donor_label)
+        # Thresholds fall with the train id: the last half of the present classes is pasted.
+        pasted = np.isin(donor_label, present[(len(present) + 1) // 2 :])
+        assert 0 < pasted.sum() < pasted.size
+        np.testing.assert_array_equal(labels[1 + slot], np.where(pasted, donor_label, target_label))
+        expected = np.where(pasted[..., None], donor_image, target_image)
+        np.testing.assert_array_equal(images[1 + slot], expected)
+    assert equal((images[0], labels[0]), batches.source.crop(iteration * 3))
+
+
+def test_plain_mixing_pastes_the_larger_half(make_batches):
+    batches = make_batches((1, 1), "plain")
+    for iteration in range(4):
+        _, labels = batches.batch(iteration)
+        donor = batches.source.crop(iteration * 2 + 1)[1]
+        target = batches.target.crop(iteration)[1]
+        wholly = [c for c in np.unique(donor) if (labels[1][donor == c] == c).all()]
+        differing = [c for c in np.unique(donor) if (target[donor == c] != c).any()]
+        assert len(set(wholly) & set(differing)) <= (len(np.unique(donor)) + 1) // 2
+        assert len(wholly) >= (len(np.unique(donor)) + 1) // 2
+
+
+def test_an_unreadable_image_is_reported(make_batches, tmp_path):
+    batches = make_batches()
+    broken = [replace(item, image=tmp_path / "gone.png") for item in batches.source.items]
+    batches = replace(batches, source=replace(batches.source, items=broken))
+    with pytest.raises(Exception, match=r"gone\.png"):
+        next(batches.stream(0, 3, 2))
+
+
+def test_a_closed_stream_stops_preparing(make_batches, monkeypatch):
+    prepared = []
+    original = Batches.batch
+
+    def counted(self, iteration):
+        prepared.append(iteration)
+        return original(self, iteration)
+
+    monkeypatch.setattr(Batches, "batch", counted)
+    stream = make_batches().stream(0, 100, 2)
+    next(stream)
+    stream.close()
+    assert max(prepared) <= 4
+
+
+def test_crop_reads_what_the_manifest_names(make_batches):
+    batches = make_batches()
+    samples = replace(
+        batches.source,
+        augmentation=replace(batches.source.augmentation, crop=(40, 48), horizontal_flip=0.0),
+    )
+    item = samples.items[samples.sampler.index(11)]
+    image, label = samples.crop(11)
+    np.testing.assert_array_equal(image, read_image(item.image))
+    np.testing.assert_array_equal(label, read_label(item.label))

@@ -1,0 +1,206 @@
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cotrain.networks.build import Network, NetworkSettings, build_network
+from cotrain.training.loop import LoopSettings, NonFiniteLossError, make_optimiser, train
+from cotrain.training.schedule import learning_rate
+from cotrain.training.state import Stopped, TrainingState
+
+CLASSES = 3
+
+
+class Box(nn.Module):
+    """A box with all that a training carries along: weights, batch norm, dropout. `hook` sees each pass."""
+
+    def __init__(self, hook=None):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(4, CLASSES, 1))
+        self.hook, self.passes = hook, 0
+
+    def forward(self, x):
+        self.passes += 1
+        logits = self.head(self.backbone(x))
+        return self.hook(self, logits) if self.hook else logits
+
+
+class RandomBatches:
+    """Batches as a pure function of the iteration."""
+
+    def batch(self, iteration):
+        rng = np.random.default_rng(iteration)
+        labels = rng.integers(0, CLASSES, (2, 8, 8)).astype(np.uint8)
+        return (labels[..., None] * 80 + rng.integers(0, 60, (2, 8, 8, 3))).astype(np.uint8), labels
+
+    def stream(self, first, end, threads):
+        yield from (self.batch(iteration) for iteration in range(first, end))
+
+
+@pytest.fixture
+def settings(training_mapping):
+    made = LoopSettings.from_mapping({**training_mapping["training"], **training_mapping})
+    return replace(made, iterations=9, save_every_iterations=4)
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.set_num_threads(1)
+
+    def go(settings, folder="state", hook=None, identity="mine"):
+        torch.manual_seed(1)
+        network = Network(Box(hook), (127.0,) * 3, (60.0,) * 3)
+        # Whatever draws before a training must not matter to it.
+        torch.manual_seed(np.random.default_rng().integers(2**31))
+        with TrainingState(tmp_path / folder, identity) as state:
+            history = train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
+            return network, history, state.load()
+
+    return go
+
+
+def at_pass(number, action):
+    def hook(box, logits):
+        return action(logits) if box.passes == number else logits
+
+    return hook
+
+
+def assert_same_training(one, other):
+    for name, tensor in one[0].state_dict().items():
+        assert torch.equal(tensor, other[0].state_dict()[name]), name
+    assert one[1] == other[1]
+
+
+def test_it_learns(run, settings):
+    _, history, last = run(replace(settings, iterations=60, learning_rate=0.1))
+    assert np.mean([entry["loss"] for entry in history[-10:]]) < 0.7 * history[0]["loss"]
+    assert (last["iteration"], last["optimiser"], last["resumes"]) == (60, None, 0)
+
+
+def test_history(run, settings):
+    _, history, _ = run(replace(settings, log_every_iterations=4))
+    assert [entry["iteration"] for entry in history] == [4, 8, 9]
+    expected = [
+        learning_rate(i - 1, 9, 0.01, power=0.9, warmup_iterations=2, warmup_factor=0.001) for i in (4, 8, 9)
+    ]
+    assert [entry["learning_rate"] for entry in history] == expected
+
+
+def test_training_again_gives_the_same_weights(run, settings):
+    assert_same_training(run(settings, "one"), run(settings, "two"))
+    other = run(replace(settings, seed=8), "three")
+    assert other[1] != run(settings, "one")[1]
+
+
+@pytest.mark.parametrize("iteration", [5, 8, 9])
+def test_resumed_after_a_crash_as_if_uninterrupted(run, settings, iteration):
+    def crash(logits):
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(settings, hook=at_pass(iteration, crash))
+    network, history, last = run(settings)
+    # Saved at 4 and 8: only what came after is computed again.
+    saved = (iteration - 1) // 4 * 4
+    assert network.box.passes == 9 - saved
+    assert last["resumes"] == 1
+    assert_same_training((network, history), run(settings, "uninterrupted"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_resumed_after_a_signal_as_if_uninterrupted(run, settings, number):
+    def send(logits):
+        os.kill(os.getpid(), number)
+        return logits
+
+    with pytest.raises(Stopped) as stopped:
+        run(settings, hook=at_pass(6, send))
+    assert stopped.value.number == number
+    network, history, _ = run(settings)
+    assert network.box.passes == 3
+    assert_same_training((network, history), run(settings, "uninterrupted"))
+
+
+def test_stopped_in_the_last_iteration_it_is_finished(run, settings):
+    def send(logits):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return logits
+
+    _, history, last = run(settings, hook=at_pass(9, send))
+    assert (history[-1]["iteration"], last["iteration"]) == (9, 9)
+
+
+def test_a_finished_training_is_not_repeated(run, settings):
+    first = run(settings)
+    again = run(settings)
+    assert again[0].box.passes == 0
+    assert_same_training(first, again)
+
+
+def test_another_identity_starts_anew(run, settings):
+    run(settings)
+    assert run(settings, identity="other")[0].box.passes == 9
+
+
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_non_finite_loss_keeps_the_last_good_state(run, settings, log_every, tmp_path):
+    chosen = replace(settings, log_every_iterations=log_every)
+    with pytest.raises(NonFiniteLossError, match=r"the loss is nan .*learning_rate"):
+        run(chosen, hook=at_pass(6, lambda logits: logits * float("nan")))
+    with TrainingState(tmp_path / "state", "mine") as state:
+        last = state.load()
+    assert last["iteration"] == 4
+    assert all(tensor.isfinite().all() for tensor in last["network"].values())
+
+
+def test_a_step_that_breaks_the_weights_is_not_saved(run, settings, tmp_path):
+    # The loss of iteration 8 is finite, its gradient is not: only the weights tell before the save.
+    def with_bad_gradient(logits):
+        logits.register_hook(lambda gradient: gradient * float("inf"))
+        return logits
+
+    with pytest.raises(NonFiniteLossError, match="no longer finite after iteration 7"):
+        run(settings, hook=at_pass(8, with_bad_gradient))
+    with TrainingState(tmp_path / "state", "mine") as state:
+        assert state.load()["iteration"] == 4
+
+
+def test_optimiser_groups(settings, network_mapping):
+    network = build_network(NetworkSettings.from_mapping(network_mapping), CLASSES, 1, pretrained=False)
+    chosen = replace(settings, weight_decay=0.25, head_learning_rate_factor=10.0)
+    optimiser = make_optimiser(network, chosen)
+    group_of = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    normalised = {
+        f"{name}.{part}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for part in ("weight", "bias")
+    }
+    names = [name for name, _ in network.named_parameters()]
+    assert len(normalised & set(names)) > 10
+    for name, parameter in network.named_parameters():
+        group = group_of[id(parameter)]
+        assert group["weight_decay"] == (0.0 if name in normalised else 0.25), name
+        assert group["factor"] == (1.0 if name.startswith("box.backbone.") else 10.0), name
+        assert (group["momentum"], group["nesterov"]) == (0.9, False)
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(names)
+
+
+def test_the_head_moves_by_its_factor(run, settings):
+    chosen = replace(
+        settings, iterations=1, warmup_iterations=0, momentum=0.0, weight_decay=0.0, learning_rate=0.01
+    )
+    torch.manual_seed(1)
+    start = Network(Box(), (127.0,) * 3, (60.0,) * 3).state_dict()
+    plain = run(chosen, "plain")[0].state_dict()
+    faster = run(replace(chosen, head_learning_rate_factor=5.0), "faster")[0].state_dict()
+    for name, factor in (("box.head.1.weight", 5), ("box.backbone.0.weight", 1)):
+        moved, moved_faster = plain[name] - start[name], faster[name] - start[name]
+        assert moved.abs().max() > 0
+        torch.testing.assert_close(moved_faster, factor * moved, rtol=1e-3, atol=1e-7)

@@ -1,0 +1,77 @@
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cotrain.adaptation.thresholds import quantise
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import Item, write_manifest
+from cotrain.data.predictions import PredictionWriter
+
+SPACE = label_space("camvid11")
+
+
+@pytest.fixture(autouse=True)
+def _no_handlers_left_behind() -> Iterator[None]:
+    """Remove what a step's `parse` set up: its handlers write into this test's captured stream."""
+    yield
+    logging.getLogger("cotrain").handlers.clear()
+
+
+@pytest.fixture
+def predicted_set(tmp_path: Path) -> Callable[..., list[Item]]:
+    """Return a function that writes NAME.tsv and NAME.h5 of hand-made predictions.
+
+    A prediction is a list of (class, confidence) runs: each fills one row of ten pixels.
+    """
+
+    def make(name: str, predictions: dict[str, list[tuple[int, float]]]) -> list[Item]:
+        items = [Item(i, tmp_path / f"{i}.png", 10, len(rows)) for i, rows in predictions.items()]
+        write_manifest(tmp_path / f"{name}.tsv", items)
+        with PredictionWriter(tmp_path / f"{name}.h5") as writer:
+            for image_id, rows in predictions.items():
+                classes = np.repeat(np.array([[c] for c, _ in rows], np.uint8), 10, 1)
+                levels = np.repeat(quantise([[confidence] for _, confidence in rows]), 10, 1)
+                writer.write(image_id, classes, levels)
+        return items
+
+    return make
+
+
+@pytest.fixture
+def write_thresholds(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a thresholds.json of camvid11; classes not named get 0.5."""
+
+    def make(name: str, of_class: dict[int, float] | None = None) -> Path:
+        chosen = of_class or {}
+        levels = {n: int(quantise(chosen.get(i, 0.5))) for i, n in enumerate(SPACE.classes)}
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"levels": levels}))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def model(
+    tmp_path: Path, make_items: Callable[..., list[Item]], network_mapping: dict[str, Any]
+) -> tuple[list[Item], list[str]]:
+    """Write weights of camvid11 and a manifest of five images; return the items and the flags."""
+    import torch
+
+    from cotrain.networks.build import NetworkSettings, build_network
+    from cotrain.networks.weights import save_weights
+
+    torch.set_num_threads(1)
+    settings = NetworkSettings.from_mapping(network_mapping)
+    network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
+    torch.nn.init.normal_(network.box.classifier.weight, std=3.0)
+    save_weights(tmp_path / "weights.safetensors", network, settings, "camvid11")
+    items = make_items("x", 5)
+    write_manifest(tmp_path / "images.tsv", items)
+    flags = ["--weights", str(tmp_path / "weights.safetensors"), "--device", "cpu"]
+    return items, [*flags, "--settings", '{"batch_size": 1, "resize": null}']

@@ -1,0 +1,106 @@
+import argparse
+import logging
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import workflow_scripts
+from cotrain.errors import InputError
+from workflow_scripts.command_line import parse, parser, run, settings
+
+MODULES = [f"workflow_scripts.{module.name}" for module in pkgutil.iter_modules(workflow_scripts.__path__)]
+STEPS = [name for name in MODULES if hasattr(import_module(name), "main")]
+
+NO_TORCH = """
+import contextlib, io, sys
+from importlib import import_module
+for name in sys.argv[1:]:
+    module = import_module(name)
+    if hasattr(module, "main"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+            module.main(["--help"])
+    assert "torch" not in sys.modules, name + " imports torch"
+print("none")
+"""
+
+WITHOUT_TORCH = [
+    "cotrain.data",
+    "cotrain.adaptation",
+    "cotrain.evaluation",
+    "cotrain.reporting",
+    "cotrain.scenes",
+]
+
+
+def test_the_steps_are_found():
+    assert len(STEPS) >= 18
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_help_explains_and_shows_an_example(name, capsys):
+    module = import_module(name)
+    with pytest.raises(SystemExit) as ended:
+        module.main(["--help"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert module.__doc__.splitlines()[0] in shown
+    assert f"python -m {name} " in shown[shown.index("example:") :]
+
+
+def test_no_step_imports_torch_before_it_computes():
+    libraries = ["cotrain.progress"]
+    for package in WITHOUT_TORCH:
+        found = pkgutil.iter_modules(import_module(package).__path__)
+        libraries += [f"{package}.{module.name}" for module in found]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH, *libraries, *MODULES], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "none\n", done.stderr
+
+
+def test_settings_are_json_text_or_a_yaml_file(tmp_path):
+    (tmp_path / "s.yaml").write_text("a: 1\nb: [größer, 3]\n", encoding="utf-8")
+    assert settings('{"a": 1}') == {"a": 1}
+    assert settings(str(tmp_path / "s.yaml")) == {"a": 1, "b": ["größer", 3]}
+
+
+@pytest.mark.parametrize("text", ['{"a": ', "gone.yaml"])
+def test_other_settings_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="neither JSON text nor"):
+        settings(text)
+
+
+def test_settings_must_be_a_mapping(tmp_path):
+    (tmp_path / "s.yaml").write_text("- 1\n")
+    with pytest.raises(argparse.ArgumentTypeError, match="found list"):
+        settings(str(tmp_path / "s.yaml"))
+
+
+def test_messages_go_to_the_log_too(tmp_path, capsys):
+    parse(parser("Does.", "do"), ["--log", str(tmp_path / "logs" / "a.log")])
+    logging.getLogger("cotrain").info("hello")
+    assert "hello" in (tmp_path / "logs" / "a.log").read_text()
+    assert "hello" in capsys.readouterr().err
+    # The next step of the same process has handlers of its own.
+    parse(parser("Does.", "do"), [])
+    logging.getLogger("cotrain").info("again")
+    assert "again" not in (tmp_path / "logs" / "a.log").read_text()
+    assert capsys.readouterr().err.count("again") == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(InputError("a.txt: is empty"), 2), (ValueError("oops"), 1)])
+def test_how_a_step_fails(error, status, capsys):
+    parse(parser("Does.", "do"), [])
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    shown = capsys.readouterr().err
+    assert ended.value.code == status
+    assert str(error) in shown
+    assert ("Traceback" in shown) == (status == 1)

@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cotrain.data.files import sha256_of
+from cotrain.data.images import read_label, write_label
+from cotrain.data.label_spaces import class_table, label_space, translation_table
+from cotrain.data.manifests import Item, read_manifest, verify_labels, write_manifest
+from cotrain.errors import InputError
+from workflow_scripts import convert_labels
+
+
+@pytest.fixture
+def run(tmp_path):
+    items = []
+    for number in range(3):
+        path = tmp_path / "own" / f"{number}.png"
+        write_label(path, np.array([[number, 7, 8, 11]], np.uint8), [])
+        items.append(Item(f"i{number}", tmp_path / f"{number}.jpg", 4, 1, path, sha256_of(path)))
+
+    def go(table, space, change=lambda items: items):
+        write_manifest(tmp_path / "labelled.tsv", change(items))
+        arguments = ["--manifest", str(tmp_path / "labelled.tsv"), "--class-table", table]
+        convert_labels.main([*arguments, "--label-space", space, "--output", str(tmp_path / "out")])
+        converted = read_manifest(tmp_path / "out" / "train_ids.tsv")
+        verify_labels(converted, "train_ids.tsv")
+        return items, converted
+
+    return go
+
+
+def test_ids_become_train_ids(run, tmp_path):
+    own, converted = run("cityscapes_ids", "cityscapes19")
+    table = translation_table(class_table("cityscapes_ids"), label_space("cityscapes19"))
+    assert (table[7], table[8], table[0]) == (0, 1, 255)
+    for before, after in zip(own, converted, strict=True):
+        assert after.label == tmp_path / "out" / "labels" / f"{before.id}.png"
+        np.testing.assert_array_equal(read_label(after.label), table[read_label(before.label)])
+        assert after == replace(before, label=after.label, label_sha256=sha256_of(after.label))
+
+
+def test_train_ids_are_used_where_they_are(run, tmp_path):
+    own, converted = run("cityscapes_train_ids", "cityscapes19")
+    assert converted == own
+    assert not (tmp_path / "out" / "labels").exists()
+
+
+def test_hashes_are_added(run):
+    # The hash is what tells a training that a label was made anew under its old name.
+    own, converted = run(
+        "cityscapes_train_ids", "cityscapes19", lambda items: [replace(i, label_sha256=None) for i in items]
+    )
+    assert converted == own
+
+
+def test_an_image_without_label_is_reported(run):
+    with pytest.raises(InputError, match=r"labelled\.tsv: image 'i0' has no label"):
+        run(
+            "camvid", "camvid11", lambda items: [replace(items[0], label=None, label_sha256=None), *items[1:]]
+        )

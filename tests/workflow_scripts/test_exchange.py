@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+
+from cotrain.data.images import read_label
+from cotrain.data.manifests import read_manifest
+from cotrain.errors import InputError
+from workflow_scripts import exchange
+
+# Two branches, three images of four rows, thresholds 0.5.
+# a is surest of class 1 in image "one", of class 2 nowhere; b knows class 2 in "two".
+OF_A = {
+    "one": [(0, 0.9), (1, 0.9), (0, 0.4), (0, 0.4)],
+    "two": [(0, 0.8), (0, 0.8), (0, 0.2), (0, 0.2)],
+    "three": [(0, 0.2), (0, 0.2), (0, 0.2), (1, 0.6)],
+}
+OF_B = {
+    "one": [(2, 0.6), (0, 0.2), (0, 0.7), (0, 0.3)],
+    "two": [(0, 0.9), (0, 0.2), (2, 0.9), (2, 0.9)],
+    "three": [(0, 0.3), (0, 0.3), (0, 0.3), (0, 0.3)],
+}
+
+
+@pytest.fixture
+def run(tmp_path, predicted_set, write_thresholds):
+    predicted_set("a", OF_A)
+    predicted_set("b", OF_B)
+
+    def go(*more, thresholds_a=None, thresholds_b=None):
+        arguments = ["--label-space", "camvid11", "--min-pixels", "9", "--output", str(tmp_path / "cycle")]
+        for name, chosen in (("a", thresholds_a), ("b", thresholds_b)):
+            arguments += [f"--subset-{name}", str(tmp_path / f"{name}.tsv")]
+            arguments += [f"--predictions-{name}", str(tmp_path / f"{name}.h5")]
+            arguments += [f"--thresholds-{name}", str(write_thresholds(f"thresholds_{name}", chosen))]
+        exchange.main([*arguments, *more])
+        return [read_manifest(tmp_path / "cycle" / name / "selected.tsv") for name in "ab"]
+
+    return go
+
+
+def ids(items):
+    return [item.id for item in items]
+
+
+def rows_of(item):
+    return [set(row.tolist()) for row in read_label(item.label)]
+
+
+def chosen_column(tmp_path, name):
+    lines = (tmp_path / "cycle" / name / "scores.tsv").read_text().splitlines()[1:]
+    return [line.split("\t")[1] for line in lines]
+
+
+def test_each_branch_gets_the_other_ones_best(run, tmp_path):
+    for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "1")
+    # b's scores: 0.65, 0.9, 0; a's: 0.9, 0.8, 0.6.
+    assert (ids(for_a), ids(for_b)) == (["two"], ["one"])
+    assert rows_of(for_a[0]) == [{0}, {255}, {2}, {2}]
+    assert rows_of(for_b[0]) == [{0}, {1}, {255}, {255}]
+    # The score is the sender's.
+    assert for_a[0].score == pytest.approx(0.9, abs=1e-4)
+    assert for_b[0].score == pytest.approx(0.9, abs=1e-4)
+    assert chosen_column(tmp_path, "a") == ["to b for confidence: rank 1", "", ""]
+    assert chosen_column(tmp_path, "b") == ["", "to a for confidence: rank 1", ""]
+
+
+def test_an_image_without_labels_is_not_sent(run):
+    for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "3")
+    assert (ids(for_a), ids(for_b)) == (["two", "one"], ["one", "two", "three"])
+
+
+def test_own_keeps_what_is_own(run):
+    for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "1", "--collaboration", "own")
+    assert (ids(for_a), ids(for_b)) == (["one"], ["two"])
+    assert rows_of(for_a[0]) == [{0}, {1}, {255}, {255}]
+
+
+def test_both_takes_an_image_once_with_the_own_label(run):
+    for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "2", "--collaboration", "both")
+    # a: its own best is "one", then b's best. b: its own "two", then a's best.
+    assert (ids(for_a), ids(for_b)) == (["one", "two"], ["two", "one"])
+    assert rows_of(for_a[0]) == [{0}, {1}, {255}, {255}]
+    assert rows_of(for_a[1]) == [{0}, {255}, {2}, {2}]
+
+
+def test_adding_fills_gaps_of_the_sender(run):
+    for_a, for_b = run("--fill", "add", "--ranking", "confidence", "--keep", "1")
+    assert rows_of(for_a[0]) == [{0}, {0}, {2}, {2}]
+    # "one": a has rows 0 and 1, b fills row 2; in row 0 each keeps its own.
+    assert rows_of(for_b[0]) == [{0}, {1}, {0}, {255}]
+    assert for_b[0].score == pytest.approx(0.9, abs=1e-4)
+
+
+def test_subtracting_drops_what_differs(run):
+    _, for_b = run("--fill", "subtract", "--ranking", "confidence", "--keep", "1")
+    assert rows_of(for_b[0]) == [{255}, {1}, {0}, {255}]
+
+
+def test_class_demand_sends_what_the_receiver_lacks(run, tmp_path):
+    for_a, for_b = run(
+        "--fill", "none", "--keep", "1", thresholds_a={1: 0.55, 2: 0.9}, thresholds_b={1: 0.9, 2: 0.55}
+    )
+    # Receiver − sender, for b's images: class 1 first (0.55 − 0.9), of which b has none, then by id class 0,
+    # surest in "two"; class 2 is the last.
+    names = exchange.label_space("camvid11").classes
+    assert ids(for_a) == ["two"]
+    assert chosen_column(tmp_path, "b")[1] == f"to a for threshold_difference: {names[0]}"
+    # For a's images class 2 comes first, of which a has none, then class 0, surest in "one".
+    assert ids(for_b) == ["one"]
+    assert chosen_column(tmp_path, "a")[0] == f"to b for threshold_difference: {names[0]}"
+
+
+def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_path):
+    for_a, for_b = run(
+        "--fill",
+        "none",
+        "--keep",
+        "2",
+        "--ranking",
+        "receiver_threshold",
+        thresholds_a={0: 0.6},
+        thresholds_b={0: 0.6},
+    )
+    # Class 1 comes before class 0: a sends "one" (0.9 of class 1), not "three" (0.6, too far below), and
+    # then for class 0 "one" again and nothing of "two" (0.8 < 0.9 − 0.2 · 0.1).
+    assert ids(for_b) == ["one"]
+    names = exchange.label_space("camvid11").classes
+    assert chosen_column(tmp_path, "a") == [f"to b for receiver_threshold: {names[1]}", "", ""]
+    # b sends for class 2 "two" (0.9), not "one" (0.6), and for class 0 "two" again.
+    assert ids(for_a) == ["two"]
+    assert chosen_column(tmp_path, "b") == ["", f"to a for receiver_threshold: {names[2]}", ""]
+
+
+def test_the_label_table_counts_after_filling(run, tmp_path):
+    run("--fill", "add", "--ranking", "confidence", "--keep", "1")
+    lines = (tmp_path / "cycle" / "b" / "scores.tsv").read_text().splitlines()
+    header, third = lines[0].split("\t"), lines[3].split("\t")
+    row = dict(zip(header, third, strict=True))
+    # Image "three" of b is void; a's row of class 1 fills a quarter of it.
+    assert (row["id"], row["kept_share"]) == ("three", "0.250000")
+    assert row[header[4 + 1]] == "0.250000"
+
+
+def test_lists_of_different_length_are_refused(run, predicted_set):
+    predicted_set("b", {name: OF_B[name] for name in ("one", "two")})
+    with pytest.raises(InputError, match=r"a\.tsv lists 3 images, .*b\.tsv 2"):
+        run("--keep", "1")
+
+
+def test_paired_images_of_other_sizes_are_refused(run, predicted_set):
+    predicted_set("b", OF_B | {"three": [(0, 0.9)]})
+    with pytest.raises(InputError, match=r"three\.png is \(10, 4\), .*three\.png \(10, 1\)"):
+        run("--keep", "1", "--fill", "add")
+
+
+def test_unknown_rankings_are_refused_at_once(run):
+    with pytest.raises(SystemExit):
+        run("--keep", "1", "--ranking", "best")
+
+
+def test_branches_with_images_of_their_own(run, predicted_set):
+    # Branch b sees the same scenes through other images: it trains on its own with a's labels.
+    predicted_set("b", {f"night {name}": rows for name, rows in OF_B.items()})
+    for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "1")
+    assert (ids(for_a), ids(for_b)) == (["two"], ["night one"])
+    assert rows_of(for_b[0]) == [{0}, {1}, {255}, {255}]
+    assert np.all(read_label(for_a[0].label)[0] == 0)

@@ -1,0 +1,61 @@
+import json
+
+import numpy as np
+import pytest
+
+from cotrain.adaptation.thresholds import LEVELS
+from workflow_scripts import thresholds
+
+CLASSES = 11
+
+
+def run(tmp_path, histograms, portion, lower="0.5", upper="0.9", step="0"):
+    paths = []
+    for number, histogram in enumerate(histograms):
+        paths.append(str(tmp_path / f"{number}.npy"))
+        np.save(paths[-1], histogram)
+    flags = ["--label-space", "camvid11", "--step", step, "--portion", json.dumps(portion)]
+    flags += ["--lower", lower, "--upper", upper, "--output", str(tmp_path / "t.json")]
+    thresholds.main(["--histograms", *paths, *flags])
+    return json.loads((tmp_path / "t.json").read_text())
+
+
+def histogram(**levels_of_class):
+    made = np.zeros((CLASSES, LEVELS), np.int64)
+    for name, levels in levels_of_class.items():
+        np.add.at(made[int(name[1:])], levels, 1)
+    return made
+
+
+FIXED = {"initial": 0.5, "maximum": 0.5, "increment": 0.0}
+
+
+def test_by_hand(tmp_path):
+    # Class 0: of 4 pixels the half survives: x[rint(4 · 0.5)] = x[2] = 50000, which one pixel exceeds.
+    result = run(tmp_path, [histogram(c0=[40000, 45000, 50000, 55000], c2=[65000] * 3)], FIXED)
+    names = list(result["levels"])
+    assert result["levels"][names[0]] == 50000
+    assert result["confidences"][names[0]] == pytest.approx(50000 / 65535, abs=1e-6)
+    assert (result["pixels"][names[0]], result["kept_share"][names[0]]) == (4, 0.25)
+    # Absent: the lower clip and no share; very sure: the upper clip, which all exceed.
+    assert (result["confidences"][names[1]], result["kept_share"][names[1]]) == (0.500008, None)
+    assert (result["confidences"][names[2]], result["kept_share"][names[2]]) == (0.900008, 1.0)
+    assert set(result["portion"].values()) == {0.5}
+
+
+def test_shards_add_up(tmp_path):
+    whole = run(tmp_path, [histogram(c0=[40000, 45000, 50000, 55000, 56000])], FIXED)
+    parts = run(tmp_path, [histogram(c0=[40000, 55000]), histogram(c0=[45000, 56000, 50000])], FIXED)
+    assert whole == parts
+
+
+def test_schedule(tmp_path):
+    schedule = {"initial": 0.5, "maximum": 0.6, "increment": 0.05}
+    found = [run(tmp_path, [histogram(c0=[40000])], schedule, step=str(s)) for s in (0, 1, 5)]
+    assert [result["portion"]["road"] for result in found] == [0.5, 0.55, 0.6]
+
+
+def test_saturated_confidences_exceed_no_threshold(tmp_path):
+    result = run(tmp_path, [histogram(c0=[65535] * 4)], FIXED, upper="1.0")
+    name = next(iter(result["levels"]))
+    assert (result["levels"][name], result["kept_share"][name]) == (65535, 0.0)

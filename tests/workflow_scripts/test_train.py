@@ -1,0 +1,197 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cotrain.data.images import read_image, write_image
+from cotrain.data.manifests import write_manifest
+from cotrain.errors import InputError
+from cotrain.networks.weights import read_header
+from workflow_scripts import train
+
+
+@pytest.fixture
+def arguments(tmp_path, make_items, training_mapping):
+    """Return a function that makes the command line of a training on three source and two target images."""
+    torch.set_num_threads(1)
+    for name, number in (("source", 3), ("target", 2)):
+        write_manifest(tmp_path / f"{name}.tsv", make_items(name, number, seed=number))
+
+    def make(name, *more, target=False, **changes):
+        chosen = {**training_mapping, **changes}
+        if target:
+            chosen = {"batch_ratio": [1, 1], "class_mixing": "plain", **chosen}
+            more = (*more, "--target", str(tmp_path / "target.tsv"))
+        flags = ["--model", "baseline", "--source", str(tmp_path / "source.tsv"), "--label-space", "camvid11"]
+        flags += ["--settings", json.dumps(chosen), "--device", "cpu", "--threads", "1"]
+        return [*flags, "--state", str(tmp_path / "state" / name), "--output", str(tmp_path / name), *more]
+
+    return make
+
+
+def weights(folder):
+    return load_file(folder / "weights.safetensors")
+
+
+def same(one, other):
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def record(folder):
+    return json.loads((folder / "training.json").read_text())
+
+
+def test_what_a_training_leaves(arguments, tmp_path):
+    train.main(arguments("model", target=True, iterations=3))
+    settings, space = read_header(tmp_path / "model" / "weights.safetensors")
+    assert (settings.backbone, space) == ("test_efficientnet", "camvid11")
+    history = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text().splitlines()]
+    assert [entry["iteration"] for entry in history] == [1, 2, 3]
+    made = record(tmp_path / "model")
+    assert made["images"] == {"source": 3, "target": 2}
+    assert set(made["parents"]) == {str(tmp_path / "source.tsv"), str(tmp_path / "target.tsv")}
+    assert (made["settings"]["iterations"], made["label_space"], made["resumes"]) == (3, "camvid11", 0)
+    assert made["device"]
+    assert made["peak_memory_mib"] > 10
+
+
+def test_first_loss_is_that_of_guessing(arguments, tmp_path):
+    train.main(arguments("model", iterations=1))
+    first = json.loads((tmp_path / "model" / "history.jsonl").read_text().splitlines()[0])
+    assert first["loss"] == pytest.approx(2.398, abs=0.05)
+
+
+def test_starting_from_the_weights_of_another_model(arguments, tmp_path, training_mapping):
+    train.main(arguments("first"))
+    initial = ["--initial-weights", str(tmp_path / "first" / "weights.safetensors")]
+    frozen = {**training_mapping["training"], "learning_rate": 1e-30, "weight_decay": 0.0}
+    train.main(arguments("second", *initial, training=frozen))
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    trained = [name for name in first if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(first[name], second[name]) for name in trained)
+    other = {**training_mapping["network"], "backbone": "test_resnet"}
+    with pytest.raises(InputError, match=r"weights of test_efficientnet for camvid11, expected test_resnet"):
+        train.main(arguments("third", *initial, network=other))
+
+
+def test_terminated_it_saves_and_goes_on(arguments, tmp_path, training_mapping):
+    # Long enough that the signal comes before the end, and not so long that the test is.
+    chosen = {"iterations": 80, "training": {**training_mapping["training"], "save_every_iterations": 10}}
+    command = arguments("model", **chosen)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workflow_scripts.train", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "state" / "model" / "last.pt").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate()
+    assert process.returncode == 143
+    assert "stopped by SIGTERM at iteration" in messages
+    assert not (tmp_path / "model").exists()
+
+    train.main(command)
+    train.main(arguments("uninterrupted", **chosen))
+    assert record(tmp_path / "model")["resumes"] == 1
+    assert same(weights(tmp_path / "model"), weights(tmp_path / "uninterrupted"))
+    history = [(tmp_path / name / "history.jsonl").read_text() for name in ("model", "uninterrupted")]
+    assert history[0] == history[1]
+
+
+def test_images_made_anew_are_trained_on_anew(arguments, tmp_path):
+    train.main(arguments("model"))
+    before = weights(tmp_path / "model")
+    train.main(arguments("model"))
+    assert same(before, weights(tmp_path / "model"))
+    # Under the same name, so that the manifest stays the same to the byte.
+    for path in (tmp_path / "source" / "images").iterdir():
+        write_image(path, 255 - read_image(path) // 2)
+    train.main(arguments("model"))
+    assert not same(before, weights(tmp_path / "model"))
+
+
+def test_the_order_of_sources_is_part_of_what_is_trained(arguments, tmp_path):
+    other = str(tmp_path / "target.tsv")
+    train.main([*arguments("model"), "--source", str(tmp_path / "source.tsv"), other])
+    before = weights(tmp_path / "model")
+    train.main([*arguments("model"), "--source", other, str(tmp_path / "source.tsv")])
+    assert not same(before, weights(tmp_path / "model"))
+
+
+class TestRareClasses:
+    @pytest.fixture
+    def rare(self, training_mapping):
+        enabled = {"enabled": True, "temperature": 0.01, "min_pixels": 1}
+        return {**training_mapping["training"], "rare_class_sampling": enabled}
+
+    def statistics(self, path, counts):
+        images = {image_id: [0] * 11 for image_id in counts}
+        for image_id, of_class in counts.items():
+            for train_id, pixels in of_class.items():
+                images[image_id][train_id] = pixels
+        path.write_text(json.dumps({"classes": [], "images": images}))
+        return str(path)
+
+    def test_each_source_has_statistics_of_its_own(self, arguments, rare, tmp_path, make_items):
+        # Both sets call their images i0, i1, ...; the rare class 5 is in image 1 of the second set alone.
+        sets = []
+        for name in ("first", "second"):
+            items = [
+                item.__class__(f"i{n}", item.image, item.width, item.height, item.label)
+                for n, item in enumerate(make_items(name, 2))
+            ]
+            write_manifest(tmp_path / f"{name}.tsv", items)
+            sets += items
+        common = {0: 10**6}
+        of_first = self.statistics(tmp_path / "1.json", {"i0": common, "i1": common})
+        of_second = self.statistics(tmp_path / "2.json", {"i0": common, "i1": {0: 10**6, 5: 100}})
+        sources = ["--source", str(tmp_path / "first.tsv"), str(tmp_path / "second.tsv")]
+        flags = [*arguments("model", training=rare), *sources, "--class-statistics", of_first, of_second]
+        seen = []
+        original = train.train_model
+        try:
+            train.train_model = lambda options, source, target: seen.append(
+                train.make_batches(options, source, target)
+            )
+            train.main(flags)
+        finally:
+            train.train_model = original
+        sampler = seen[0].source.sampler
+        drawn = [sampler.index(position) for position in range(200)]
+        # At this temperature hardly anything but the rare class is drawn.
+        assert drawn.count(3) > 190
+
+    def test_missing_statistics_are_reported(self, arguments, rare, tmp_path):
+        with pytest.raises(
+            InputError, match=r"--class-statistics: found 0 files, expected one for each of the 1"
+        ):
+            train.main(arguments("model", training=rare))
+        path = self.statistics(tmp_path / "1.json", {"source_0": {0: 1}})
+        with pytest.raises(InputError, match=r"1\.json: holds no statistics of image 'source_1'"):
+            train.main(arguments("model", "--class-statistics", path, training=rare))
+
+
+def test_mistakes_are_explained(arguments, tmp_path):
+    with pytest.raises(InputError, match="class_mixing: on_demand needs --thresholds"):
+        train.main(arguments("model", target=True, class_mixing="on_demand"))
+    write_manifest(tmp_path / "none.tsv", [])
+    with pytest.raises(InputError, match="no target image has a pseudo-label left"):
+        train.main(arguments("model", "--target", str(tmp_path / "none.tsv")))
+    with pytest.raises(InputError, match="lists no image to train on"):
+        train.main([*arguments("model"), "--source", str(tmp_path / "none.tsv")])
+    (tmp_path / "source" / "images" / "1.png").unlink()
+    with pytest.raises(InputError, match=r"1\.png: image cannot be read"):
+        train.main(arguments("model"))
+
+
+def test_on_demand_mixing_reads_the_thresholds(arguments, tmp_path, write_thresholds):
+    path = str(write_thresholds("thresholds", {3: 0.7}))
+    train.main(arguments("model", "--thresholds", path, target=True, class_mixing="on_demand"))
+    assert path in record(tmp_path / "model")["parents"]
