@@ -15,14 +15,13 @@ min_version("9.18")
 
 # Steps run as `python -m workflow_scripts.STEP`, from any working folder and without activation.
 sys.path.insert(0, workflow.basedir)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([workflow.basedir, os.environ.get("PYTHONPATH", "")]),
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
 )
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 from cotrain.errors import InputError
 from workflow_scripts.configuration import resolve
-
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:
@@ -41,6 +40,10 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/pseudo_labels.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    hold_run()
 
 
 rule all:

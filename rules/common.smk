@@ -1,8 +1,13 @@
 # Where an artefact lives and what it is made from. The one place that knows.
+import fcntl
 import json
 import shlex
+from pathlib import PurePosixPath
 
-from cotrain.adaptation.sampling import co_training_subset_seed, self_training_subset_seed
+from cotrain.adaptation.sampling import (
+    co_training_subset_seed,
+    self_training_subset_seed,
+)
 
 RUN = f"results/{config['run']}"
 # Declared by no rule: Snakemake removes what a killed job declares, and this is what resumes it.
@@ -13,6 +18,22 @@ GPU = 0 if config["device"] == "cpu" else 1
 DEMANDS_GPU = config["device"] in ("cuda", "mps")
 THREADS = config["threads_per_training"]
 TEST = config["test"]
+
+
+def hold_run():
+    """Let no second workflow work on this run, until this process ends in whatever way.
+
+    Snakemake's own lock outlives a `kill -9` and would stop the next call; the profile turns it off.
+    """
+    global run_lock
+    os.makedirs(STATE, exist_ok=True)
+    run_lock = open(f"{STATE}/workflow.lock", "w")
+    try:
+        fcntl.flock(run_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(
+            f"another snakemake is at work on run {config['run']} ({STATE}/workflow.lock)"
+        ) from None
 
 
 wildcard_constraints:
@@ -32,7 +53,11 @@ def rounds():
 
 
 def branches():
-    return [f"co_training/{number:02d}/{branch}" for number in range(CO_TRAINING["cycles"]) for branch in "ab"]
+    return [
+        f"co_training/{number:02d}/{branch}"
+        for number in range(CO_TRAINING["cycles"])
+        for branch in "ab"
+    ]
 
 
 def all_models():
@@ -58,13 +83,13 @@ def number(name):
 
 def before(name):
     """The same model or step one round or cycle earlier."""
-    parts = name.split("/")
-    return "/".join([parts[0], f"{int(parts[1]) - 1:02d}", *parts[2:]])
+    stage_of, number_of, *branch = PurePosixPath(name).parts
+    return str(PurePosixPath(stage_of, f"{int(number_of) - 1:02d}", *branch))
 
 
 def branch_start(name):
     """The self-training round that a co-training branch starts from."""
-    return f"self_training/{CO_TRAINING['round_' + name[-1]]:02d}"
+    return f"self_training/{CO_TRAINING[f'round_{name[-1]}']:02d}"
 
 
 def teacher(step):
@@ -94,6 +119,26 @@ def scores(models):
     return [f"{RUN}/evaluation/{model}/{TEST}/scores.json" for model in models]
 
 
+def scenes_of(wildcards):
+    is_rendered = config["datasets"][wildcards.dataset]["layout"] == "streets"
+    return f"{RUN}/data/{wildcards.dataset}/scenes/scenes.tsv" if is_rendered else []
+
+
+def list_files(wildcards):
+    """The list files that a dataset is read from; its label list only where labels are wanted."""
+    dataset = config["datasets"][wildcards.dataset]
+    keys = ("images", "labels") if wildcards.labels == "labelled" else ("images",)
+    return [dataset[key] for key in keys] if dataset["layout"] == "lists" else []
+
+
+def dataset_settings(wildcards):
+    return json.dumps(config["datasets"][wildcards.dataset])
+
+
+def labelled_flag(wildcards):
+    return "--labelled" if wildcards.labels == "labelled" else ""
+
+
 def source_manifest(dataset):
     if config["translation"]["method"] == "none":
         return f"{RUN}/data/{dataset}/train_ids.tsv"
@@ -103,19 +148,33 @@ def source_manifest(dataset):
 def target_dataset(step):
     """The dataset that a step labels: branch b may have its own."""
     is_b = step.startswith("co_training") and step.endswith("b")
-    return CO_TRAINING["target_b"] if is_b and not CO_TRAINING["same_domain"] else config["target"]
+    return (
+        CO_TRAINING["target_b"]
+        if is_b and not CO_TRAINING["same_domain"]
+        else config["target"]
+    )
 
 
 def checks():
     """One report a dataset and use: nothing is translated or trained before all are in order."""
-    labelled = {*config["source"], TEST, *([config["target"]] if config["upper_bound"] else [])}
-    unlabelled = {config["target"], *([] if CO_TRAINING["same_domain"] else [CO_TRAINING["target_b"]])}
+    labelled = {
+        *config["source"],
+        TEST,
+        *([config["target"]] if config["upper_bound"] else []),
+    }
+    unlabelled = {
+        config["target"],
+        *([] if CO_TRAINING["same_domain"] else [CO_TRAINING["target_b"]]),
+    }
     # A run is not made anew because a check was: `ancient` asks only that it was made.
-    return [
+    reports = [
         ancient(f"{RUN}/data/{dataset}/{labels}.check.json")
         for labels, datasets in (("labelled", labelled), ("images", unlabelled))
         for dataset in sorted(datasets)
-    ] + ([ancient(f"{RUN}/data/device.json")] if DEMANDS_GPU else [])
+    ]
+    if DEMANDS_GPU:
+        reports.append(ancient(f"{RUN}/data/device.json"))
+    return reports
 
 
 def training_inputs(wildcards):
@@ -128,7 +187,10 @@ def training_inputs(wildcards):
         "checks": checks(),
     }
     if config["training"]["rare_class_sampling"]["enabled"]:
-        inputs["class_statistics"] = [f"{RUN}/data/{dataset}/class_statistics.json" for dataset in config["source"]]
+        inputs["class_statistics"] = [
+            f"{RUN}/data/{dataset}/class_statistics.json"
+            for dataset in config["source"]
+        ]
     if model == "final":
         inputs["target"] = f"{RUN}/pseudo_labels/ensemble/manifest.tsv"
     elif model == "upper_bound":
@@ -143,7 +205,9 @@ def training_inputs(wildcards):
 def training_settings(wildcards):
     """All that decides the trainings of a stage but their inputs, as JSON."""
     chosen = config[wildcards.stage]
-    settings = {key: config[key] for key in ("network", "training", "precision", "seed")}
+    settings = {
+        key: config[key] for key in ("network", "training", "precision", "seed")
+    }
     settings["iterations"] = chosen["iterations"]
     if wildcards.stage != "baseline":
         settings |= {key: chosen[key] for key in ("batch_ratio", "class_mixing")}
@@ -152,8 +216,12 @@ def training_settings(wildcards):
 
 def flags(**values):
     """Command-line flags of those values that are there: flags(target=[]) is empty."""
-    given = {name: value for name, value in values.items() if value not in (None, [], "")}
-    return " ".join(f"--{name.replace('_', '-')} {quoted(value)}" for name, value in given.items())
+    given = {
+        name: value for name, value in values.items() if value not in (None, [], "")
+    }
+    return " ".join(
+        f"--{name.replace('_', '-')} {quoted(value)}" for name, value in given.items()
+    )
 
 
 def quoted(value):
@@ -164,12 +232,22 @@ def ego_vehicle_mask():
     return flags(ego_vehicle_mask=config["ego_vehicle_mask"])
 
 
+def is_anew(labelling):
+    """Whether `self_training/03/relabelled`: accumulated images labelled anew by the model just trained."""
+    return PurePosixPath(labelling).name == "relabelled"
+
+
+def labelled_step(labelling):
+    """The step of a labelling: `self_training/03` of `self_training/03/relabelled`."""
+    return str(PurePosixPath(labelling).parent) if is_anew(labelling) else labelling
+
+
 def predicted(labelling):
     """The model and the image set whose predictions a labelling is made from."""
     if labelling.startswith("ensemble"):
         return f"co_training/{CO_TRAINING['cycles'] - 1:02d}/{labelling[-1]}", "target"
-    if labelling.endswith("/relabelled"):
-        return labelling.removesuffix("/relabelled"), "accumulated"
+    if is_anew(labelling):
+        return labelled_step(labelling), "accumulated"
     return teacher(labelling), f"subset/{labelling}"
 
 
@@ -177,7 +255,8 @@ def shards(labelling, suffix):
     """The prediction files of a labelling, one a shard."""
     model, image_set = predicted(labelling)
     return [
-        f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}" for shard in range(config["prediction"]["shards"])
+        f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}"
+        for shard in range(config["prediction"]["shards"])
     ]
 
 
@@ -185,9 +264,13 @@ def subset_choice(step):
     """How the images of a step are drawn, as flags."""
     chosen, place = section(step), number(step)
     if step.startswith("self_training"):
-        many, seed = chosen["images_per_round"], self_training_subset_seed(config["seed"], place)
+        many, seed = chosen["images_per_round"], self_training_subset_seed(
+            config["seed"], place
+        )
     else:
-        many, seed = chosen["images_per_cycle"], co_training_subset_seed(config["seed"], place)
+        many, seed = chosen["images_per_cycle"], co_training_subset_seed(
+            config["seed"], place
+        )
     return flags(number=many, seed=seed, every=chosen["every"])
 
 
@@ -197,7 +280,9 @@ def image_set_manifest(wildcards):
         return f"{RUN}/data/{config['target']}/images.tsv"
     if wildcards.image_set == "accumulated":
         return f"{RUN}/pseudo_labels/{wildcards.model}/accumulated.tsv"
-    return f"{RUN}/pseudo_labels/{wildcards.image_set.removeprefix('subset/')}/subset.tsv"
+    return (
+        f"{RUN}/pseudo_labels/{wildcards.image_set.removeprefix('subset/')}/subset.tsv"
+    )
 
 
 def threshold_settings(wildcards):
@@ -206,12 +291,23 @@ def threshold_settings(wildcards):
     if stage_of == "self_training":
         portion, step = SELF_TRAINING["portion"], number(wildcards.labelling)
     else:
-        branch = wildcards.labelling.removesuffix("/relabelled")[-1]
+        branch = labelled_step(wildcards.labelling)[-1]
         portion = CO_TRAINING[f"portion_{branch}"]
         # The ensemble's models are those of the last cycle, and so is its portion.
-        step = number(wildcards.labelling) if stage_of == "co_training" else CO_TRAINING["cycles"] - 1
-    confidence = (SELF_TRAINING if stage_of == "self_training" else CO_TRAINING)["confidence"]
-    return flags(step=step, portion=json.dumps(portion), lower=confidence["lower"], upper=confidence["upper"])
+        step = (
+            number(wildcards.labelling)
+            if stage_of == "co_training"
+            else CO_TRAINING["cycles"] - 1
+        )
+    confidence = (SELF_TRAINING if stage_of == "self_training" else CO_TRAINING)[
+        "confidence"
+    ]
+    return flags(
+        step=step,
+        portion=json.dumps(portion),
+        lower=confidence["lower"],
+        upper=confidence["upper"],
+    )
 
 
 def is_relabelled(step):
@@ -230,4 +326,5 @@ def accumulated_before(wildcards):
     if number(wildcards.step) == 0 or section(wildcards.step)["accumulation"] == "none":
         return []
     last = before(wildcards.step)
-    return f"{RUN}/pseudo_labels/{last}/" + ("relabelled/manifest.tsv" if is_relabelled(last) else "accumulated.tsv")
+    manifest = "relabelled/manifest.tsv" if is_relabelled(last) else "accumulated.tsv"
+    return f"{RUN}/pseudo_labels/{last}/{manifest}"

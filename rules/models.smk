@@ -8,11 +8,13 @@ localrules:
 rule write_settings:
     """Write what decides the trainings of a stage, so that no other edit trains them anew."""
     output:
-        RUN + "/settings/{stage}.json",
+        f"{RUN}/settings/{{stage}}.json",
+    log:
+        f"{RUN}/logs/write_settings/{{stage}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         settings=training_settings,
-    log:
-        RUN + "/logs/write_settings/{stage}.log",
     shell:
         "python -m workflow_scripts.write_settings --settings {params.settings:q} --output {output:q} --log {log:q}"
 
@@ -22,12 +24,23 @@ rule train:
     input:
         unpack(training_inputs),
     output:
-        weights=RUN + "/models/{model}/weights.safetensors",
-        record=RUN + "/models/{model}/training.json",
-        history=RUN + "/models/{model}/history.jsonl",
+        weights=f"{RUN}/models/{{model}}/weights.safetensors",
+        record=f"{RUN}/models/{{model}}/training.json",
+        history=f"{RUN}/models/{{model}}/history.jsonl",
+    log:
+        f"{RUN}/logs/train/{{model}}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
     params:
         inputs=lambda wildcards, input: flags(
-            source=list(input.source) if not isinstance(input.source, str) else [input.source],
+            source=(
+                list(input.source)
+                if not isinstance(input.source, str)
+                else [input.source]
+            ),
             target=input.get("target"),
             thresholds=input.get("thresholds"),
             class_statistics=(
@@ -41,11 +54,6 @@ rule train:
         device=config["device"],
         state=lambda wildcards: f"{STATE}/{wildcards.model}",
         folder=lambda wildcards, output: os.path.dirname(output.weights),
-    threads: THREADS
-    resources:
-        gpu=GPU,
-    log:
-        RUN + "/logs/train/{model}.log",
     shell:
         "python -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
         " --settings {input.settings:q} --label-space {params.label_space} --device {params.device}"
@@ -55,23 +63,29 @@ rule train:
 rule predict:
     """Predict class and confidence of one shard of an image set."""
     input:
-        weights=RUN + "/models/{model}/weights.safetensors",
+        weights=f"{RUN}/models/{{model}}/weights.safetensors",
         images=image_set_manifest,
     output:
-        predictions=temp(RUN + "/predictions/{model}/{image_set}/{shard}.h5"),
-        histogram=temp(RUN + "/predictions/{model}/{image_set}/{shard}.histogram.npy"),
+        predictions=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.h5"),
+        histogram=temp(
+            f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npy"
+        ),
+    log:
+        f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
     params:
-        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
+        settings=json.dumps(
+            {key: config["prediction"][key] for key in ("batch_size", "resize")}
+        ),
         shards=config["prediction"]["shards"],
         mask=ego_vehicle_mask(),
         precision=config["precision"],
         device=config["device"],
         prefix=lambda wildcards, output: output.predictions.removesuffix(".h5"),
-    threads: THREADS
-    resources:
-        gpu=GPU,
-    log:
-        RUN + "/logs/predict/{model}/{image_set}/{shard}.log",
     shell:
         "python -m workflow_scripts.predict --weights {input.weights:q} --images {input.images:q}"
         " --shard {wildcards.shard} --shards {params.shards} --settings {params.settings:q} {params.mask}"
@@ -82,23 +96,27 @@ rule predict:
 rule evaluate:
     """Score a model on the labelled test set; no other rule reads labels of the target."""
     input:
-        weights=RUN + "/models/{model}/weights.safetensors",
-        labelled=RUN + "/data/{dataset}/train_ids.tsv",
+        weights=f"{RUN}/models/{{model}}/weights.safetensors",
+        labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
     output:
-        scores=RUN + "/evaluation/{model}/{dataset}/scores.json",
-        confusion=RUN + "/evaluation/{model}/{dataset}/confusion.tsv",
-        picture=RUN + "/evaluation/{model}/{dataset}/confusion.png",
+        scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
+        confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",
+        picture=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.png",
+    log:
+        f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
     params:
-        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
+        settings=json.dumps(
+            {key: config["prediction"][key] for key in ("batch_size", "resize")}
+        ),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
         precision=config["precision"],
         device=config["device"],
         folder=lambda wildcards, output: os.path.dirname(output.scores),
-    threads: THREADS
-    resources:
-        gpu=GPU,
-    log:
-        RUN + "/logs/evaluate/{model}/{dataset}.log",
     shell:
         "python -m workflow_scripts.evaluate --model {wildcards.model} --weights {input.weights:q}"
         " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"

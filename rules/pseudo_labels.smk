@@ -17,12 +17,14 @@ rule choose_subset:
             else []
         ),
     output:
-        RUN + "/pseudo_labels/{step}/subset.tsv",
+        f"{RUN}/pseudo_labels/{{step}}/subset.tsv",
+    log:
+        f"{RUN}/logs/choose_subset/{{step}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         choice=lambda wildcards: subset_choice(wildcards.step),
         pairs=lambda wildcards, input: flags(paired_with=input.pairs),
-    log:
-        RUN + "/logs/choose_subset/{step}.log",
     shell:
         "python -m workflow_scripts.choose_subset --images {input.images:q} {params.pairs} {params.choice}"
         " --output {output:q} --log {log:q}"
@@ -33,12 +35,14 @@ rule thresholds:
     input:
         lambda wildcards: shards(wildcards.labelling, ".histogram.npy"),
     output:
-        RUN + "/pseudo_labels/{labelling}/thresholds.json",
+        f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
+    log:
+        f"{RUN}/logs/thresholds/{{labelling}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         label_space=config["label_space"],
         settings=threshold_settings,
-    log:
-        RUN + "/logs/thresholds/{labelling}.log",
     shell:
         "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
         " {params.settings} --output {output:q} --log {log:q}"
@@ -47,13 +51,17 @@ rule thresholds:
 rule label_round:
     """Self-training: label a round's subset and keep the images that the model is surest of."""
     input:
-        subset=RUN + "/pseudo_labels/self_training/{round}/subset.tsv",
+        subset=f"{RUN}/pseudo_labels/self_training/{{round}}/subset.tsv",
         predictions=lambda wildcards: shards(f"self_training/{wildcards.round}", ".h5"),
-        thresholds=RUN + "/pseudo_labels/self_training/{round}/thresholds.json",
+        thresholds=f"{RUN}/pseudo_labels/self_training/{{round}}/thresholds.json",
     output:
-        manifest=RUN + "/pseudo_labels/self_training/{round}/selected.tsv",
-        scores=RUN + "/pseudo_labels/self_training/{round}/scores.tsv",
-        labels=directory(RUN + "/pseudo_labels/self_training/{round}/labels"),
+        manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
+        scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",
+        labels=directory(f"{RUN}/pseudo_labels/self_training/{{round}}/labels"),
+    log:
+        f"{RUN}/logs/label_round/{{round}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         label_space=config["label_space"],
         ranking=SELF_TRAINING["ranking"],
@@ -63,8 +71,6 @@ rule label_round:
             class_priors=SELF_TRAINING["class_priors"], step=int(wildcards.round)
         ),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
-    log:
-        RUN + "/logs/label_round/{round}.log",
     shell:
         "python -m workflow_scripts.label_round --subset {input.subset:q} --predictions {input.predictions:q}"
         " --thresholds {input.thresholds:q} --label-space {params.label_space} --ranking {params.ranking}"
@@ -74,19 +80,33 @@ rule label_round:
 rule exchange:
     """Co-training: label a cycle's images with both models; each branch sends the other its best."""
     input:
-        subset_a=RUN + "/pseudo_labels/co_training/{cycle}/a/subset.tsv",
-        subset_b=RUN + "/pseudo_labels/co_training/{cycle}/b/subset.tsv",
-        predictions_a=lambda wildcards: shards(f"co_training/{wildcards.cycle}/a", ".h5"),
-        predictions_b=lambda wildcards: shards(f"co_training/{wildcards.cycle}/b", ".h5"),
-        thresholds_a=RUN + "/pseudo_labels/co_training/{cycle}/a/thresholds.json",
-        thresholds_b=RUN + "/pseudo_labels/co_training/{cycle}/b/thresholds.json",
+        subset_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/subset.tsv",
+        subset_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/subset.tsv",
+        predictions_a=lambda wildcards: shards(
+            f"co_training/{wildcards.cycle}/a", ".h5"
+        ),
+        predictions_b=lambda wildcards: shards(
+            f"co_training/{wildcards.cycle}/b", ".h5"
+        ),
+        thresholds_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/thresholds.json",
+        thresholds_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/thresholds.json",
     output:
-        manifests=expand(RUN + "/pseudo_labels/co_training/{{cycle}}/{branch}/selected.tsv", branch=["a", "b"]),
-        scores=expand(RUN + "/pseudo_labels/co_training/{{cycle}}/{branch}/scores.tsv", branch=["a", "b"]),
+        manifests=expand(
+            f"{RUN}/pseudo_labels/co_training/{{{{cycle}}}}/{{branch}}/selected.tsv",
+            branch=["a", "b"],
+        ),
+        scores=expand(
+            f"{RUN}/pseudo_labels/co_training/{{{{cycle}}}}/{{branch}}/scores.tsv",
+            branch=["a", "b"],
+        ),
         labels=[
-            directory(RUN + "/pseudo_labels/co_training/{cycle}/a/labels"),
-            directory(RUN + "/pseudo_labels/co_training/{cycle}/b/labels"),
+            directory(f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/labels"),
+            directory(f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/labels"),
         ],
+    log:
+        f"{RUN}/logs/exchange/{{cycle}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         label_space=config["label_space"],
         # In the first cycle both models are fresh from self-training; they fill each other from the second on.
@@ -98,9 +118,9 @@ rule exchange:
             keep=CO_TRAINING["keep"],
         ),
         mask=ego_vehicle_mask(),
-        folder=RUN + "/pseudo_labels/co_training/{cycle}",
-    log:
-        RUN + "/logs/exchange/{cycle}.log",
+        folder=lambda wildcards, output: os.path.dirname(
+            os.path.dirname(output.manifests[0])
+        ),
     shell:
         "python -m workflow_scripts.exchange --subset-a {input.subset_a:q} --subset-b {input.subset_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
@@ -112,9 +132,13 @@ rule accumulate:
     """Merge a step's images into those of the steps before it: this is what its model trains on."""
     input:
         previous=accumulated_before,
-        selected=RUN + "/pseudo_labels/{step}/selected.tsv",
+        selected=f"{RUN}/pseudo_labels/{{step}}/selected.tsv",
     output:
-        RUN + "/pseudo_labels/{step}/accumulated.tsv",
+        f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
+    log:
+        f"{RUN}/logs/accumulate/{{step}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         previous=lambda wildcards, input: flags(previous=input.previous),
         choice=lambda wildcards: flags(
@@ -122,8 +146,6 @@ rule accumulate:
             ranking=section(wildcards.step)["ranking"],
             step=f"{number(wildcards.step):02d}",
         ),
-    log:
-        RUN + "/logs/accumulate/{step}.log",
     shell:
         "python -m workflow_scripts.accumulate {params.previous} --selected {input.selected:q} {params.choice}"
         " --output {output:q} --log {log:q}"
@@ -132,19 +154,21 @@ rule accumulate:
 rule relabel:
     """Label the accumulated images anew with the model just trained; better labels replace old ones."""
     input:
-        accumulated=RUN + "/pseudo_labels/{step}/accumulated.tsv",
+        accumulated=f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),
-        thresholds=RUN + "/pseudo_labels/{step}/relabelled/thresholds.json",
+        thresholds=f"{RUN}/pseudo_labels/{{step}}/relabelled/thresholds.json",
     output:
-        manifest=RUN + "/pseudo_labels/{step}/relabelled/manifest.tsv",
-        labels=directory(RUN + "/pseudo_labels/{step}/relabelled/labels"),
+        manifest=f"{RUN}/pseudo_labels/{{step}}/relabelled/manifest.tsv",
+        labels=directory(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels"),
+    log:
+        f"{RUN}/logs/relabel/{{step}}.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         label_space=config["label_space"],
         ranking=lambda wildcards: section(wildcards.step)["ranking"],
         mask=ego_vehicle_mask(),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
-    log:
-        RUN + "/logs/relabel/{step}.log",
     shell:
         "python -m workflow_scripts.relabel --accumulated {input.accumulated:q}"
         " --predictions {input.predictions:q} --thresholds {input.thresholds:q}"
@@ -158,16 +182,21 @@ rule ensemble_labels:
         images=f"{RUN}/data/{config['target']}/images.tsv",
         predictions_a=shards("ensemble/a", ".h5"),
         predictions_b=shards("ensemble/b", ".h5"),
-        thresholds=expand(RUN + "/pseudo_labels/ensemble/{branch}/thresholds.json", branch=["a", "b"]),
+        thresholds=expand(
+            f"{RUN}/pseudo_labels/ensemble/{{branch}}/thresholds.json",
+            branch=["a", "b"],
+        ),
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
         labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
+    log:
+        f"{RUN}/logs/ensemble_labels.log",
+    conda:
+        "../envs/environment.yaml"
     params:
         label_space=config["label_space"],
         mask=ego_vehicle_mask(),
-        folder=f"{RUN}/pseudo_labels/ensemble",
-    log:
-        f"{RUN}/logs/ensemble_labels.log",
+        folder=lambda wildcards, output: os.path.dirname(output.manifest),
     shell:
         "python -m workflow_scripts.ensemble_labels --images {input.images:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"

@@ -17,11 +17,16 @@ rule report:
     output:
         multiext(f"{RUN}/report/models", ".tsv", ".md", ".txt", ".png"),
         f"{RUN}/report/classes.tsv",
-    params:
-        scores=[f"{model}={path}" for model, path in zip(all_models(), scores(all_models()))],
-        folder=f"{RUN}/report",
     log:
         f"{RUN}/logs/report.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        scores=[
+            f"{model}={path}"
+            for model, path in zip(all_models(), scores(all_models()))
+        ],
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.summarise --scores {params.scores:q} --output-dir {params.folder:q} --log {log:q}"
 

@@ -13,6 +13,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from cotrain.data.files import written_whole
 from cotrain.errors import InputError
 
+# Images are worked on in threads of our own, one an image; OpenCV's would only compete with them.
+cv2.setNumThreads(0)
+
 Result = TypeVar("Result")
 
 MODE_NAMES = {

@@ -12,8 +12,9 @@ import yaml
 
 from cotrain.errors import InputError
 from workflow_scripts import configuration
+from workflow_scripts.config_schema import SCHEMA_FILE, keys, whole_schema
 
-ROOT = Path(configuration.__file__).parent.parent
+ROOT = SCHEMA_FILE.parent.parent
 
 
 @pytest.fixture
@@ -77,8 +78,9 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
     }
     assert resolved["seed"] == 100
     assert resolved["training"]["loss"] == {"hard_pixel_share": 0.2, "hard_pixels_of": "labelled"}
+    assert resolved["training"]["crop"] == [512, 1024]
     for side in ("source_augmentation", "target_augmentation"):
-        assert resolved["training"][side]["crop"] == [512, 1024]
+        assert "crop" not in resolved["training"][side]
         assert resolved["training"][side]["cutout"] == {"holes": [0, 0], "size_px": [100, 200]}
     assert resolved["self_training"]["confidence"] == {"lower": 0.5, "upper": 0.9}
     assert resolved["co_training"]["confidence"] == {"lower": 0.5, "upper": 0.95}
@@ -147,6 +149,30 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
         (
             {"training.target_augmentation.cutout.hole": 3},
             "training.target_augmentation.cutout.hole: unknown key (did you mean 'holes'?)",
+        ),
+        (
+            {"training.source_augmentation.crop": [64, 96]},
+            "training.source_augmentation.crop: unknown key (it belongs to training)",
+        ),
+        (
+            {"training.target_augmentation.crop": [64, 96]},
+            "training.target_augmentation.crop: unknown key (it belongs to training)",
+        ),
+        (
+            {"training.crop": [64, 31]},
+            "training.crop[1]: expected an integer >= 32, found 31",
+        ),
+        (
+            {"training.crop": 64},
+            "training.crop: expected [height, width], two integers >= 32, found 64",
+        ),
+        (
+            {"final.class_mixing": "on_demand"},
+            "final.class_mixing: expected plain or none, found 'on_demand'",
+        ),
+        (
+            {"final.class_mixing": None},
+            "final.class_mixing: expected plain or none, found null (write none)",
         ),
         ({"training.batch_size": "four"}, "training.batch_size: expected an integer >= 2, found 'four'"),
         ({"training.batch_size": 4.0}, "training.batch_size: expected an integer >= 2, found 4.0"),
@@ -405,6 +431,9 @@ def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) 
         {"upper_bound": True, "target": "camera_test"},
         {"self_training.portion": {"initial": [0.5] * 19, "maximum": 0.2}},
         {"final.initial_weights": "co_training/04/b"},
+        {"final.class_mixing": "plain"},
+        {"final.class_mixing": "none"},
+        {"training.crop": [32, 96]},
         {"network.backbone": "resnet101s", "network.backbone_weights": "none"},
         {"datasets.more": {"layout": "streets", "look": "camera"}},
         {"training.source_augmentation.cutout.holes": [2, 2]},
@@ -516,7 +545,7 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
 
 
 def test_schema_is_valid_and_complete() -> None:
-    schema = yaml.safe_load(configuration.SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
 
     def visit(part: Any, place: str) -> None:
@@ -537,13 +566,13 @@ def test_schema_is_valid_and_complete() -> None:
 
 
 def test_every_default_is_allowed() -> None:
-    for key, part in configuration._keys(configuration._schema()):
+    for key, part in keys(whole_schema()):
         own_default = "default" in part or "properties" in part
         # What is left out of portion_b comes from portion_a.
         inherited = key.startswith("co_training.portion_b.")
-        assert own_default or inherited or key in configuration._schema()["required"], key
+        assert own_default or inherited or key in whole_schema()["required"], key
         if "default" in part:
-            part = {**part, "$defs": configuration._schema()["$defs"]}
+            part = {**part, "$defs": whole_schema()["$defs"]}
             assert jsonschema.Draft202012Validator(part).is_valid(part["default"]), key
 
 

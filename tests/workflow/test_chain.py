@@ -1,0 +1,78 @@
+import csv
+import json
+
+from cotrain.data.images import read_label
+from cotrain.data.manifests import read_manifest, verify_labels
+
+MODELS = ["baseline", "self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b", "final"]
+
+
+def test_all_models_are_trained_and_scored(finished_run):
+    for model in MODELS:
+        folder = finished_run.folder / "results" / "tiny"
+        assert (folder / "models" / model / "weights.safetensors").stat().st_size > 0
+        scores = json.loads((folder / "evaluation" / model / "camera_test" / "scores.json").read_text())
+        assert scores["model"] == model
+        assert scores["images"] == 4
+        assert 0 <= scores["mean_iou"] <= 1
+
+
+def test_table_is_shown_at_the_end_and_kept(finished_run):
+    output = (finished_run.folder / "output.txt").read_text()
+    table = (finished_run.folder / "results" / "tiny" / "report" / "models.txt").read_text()
+    assert table.strip() in output
+    with open(finished_run.folder / "results" / "tiny" / "report" / "models.tsv", encoding="utf-8") as file:
+        assert [row["model"] for row in csv.DictReader(file, delimiter="\t")] == MODELS
+
+
+def test_each_training_names_its_parents(finished_run):
+    models = finished_run.folder / "results" / "tiny" / "models"
+
+    def parents(model):
+        return set(json.loads((models / model / "training.json").read_text())["parents"])
+
+    results = "results/tiny"
+    assert f"{results}/models/baseline/weights.safetensors" in parents("self_training/01")
+    assert f"{results}/pseudo_labels/self_training/01/accumulated.tsv" in parents("self_training/01")
+    assert f"{results}/models/self_training/00/weights.safetensors" in parents("co_training/00/a")
+    assert f"{results}/models/self_training/01/weights.safetensors" in parents("co_training/00/b")
+    assert f"{results}/models/baseline/weights.safetensors" in parents("final")
+    assert f"{results}/pseudo_labels/ensemble/manifest.tsv" in parents("final")
+    assert parents("baseline") == {f"{results}/translated/synthetic/manifest.tsv"}
+
+
+def test_pseudo_labels_are_train_ids_of_target_images(finished_run):
+    labels = finished_run.folder / "results" / "tiny" / "pseudo_labels"
+    for name in (
+        "self_training/01/accumulated.tsv",
+        "co_training/00/a/selected.tsv",
+        "ensemble/manifest.tsv",
+    ):
+        items = read_manifest(labels / name)
+        verify_labels(items, labels / name)
+        assert items
+        for item in items:
+            assert item.image.parent.name == "camera"
+            assert item.label is not None
+            assert set(read_label(item.label).ravel().tolist()) <= {*range(19), 255}
+
+
+def test_predictions_are_given_back(finished_run):
+    assert not list((finished_run.folder / "results" / "tiny" / "predictions").rglob("*.h5"))
+
+
+def test_finished_run_has_nothing_to_do(finished_run):
+    again = finished_run.snakemake("--dry-run")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+
+
+def test_number_of_shards_does_not_change_the_models(finished_run, run):
+    """Histograms add up: one shard or two, the thresholds and so all later bytes are the same."""
+    configuration = run.configuration()
+    configuration["prediction"]["shards"] = 1
+    run.configure(configuration)
+    done = run.snakemake("results/tiny/models/self_training/00/weights.safetensors")
+    assert done.returncode == 0, done.stdout[-4000:]
+    name = "models/self_training/00/weights.safetensors"
+    assert run.bytes_of(name) == finished_run.bytes_of(name)

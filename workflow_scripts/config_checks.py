@@ -1,0 +1,209 @@
+"""What the schema cannot express: contradictions between keys, unknown names, files that do not exist."""
+
+from typing import Any
+
+from workflow_scripts.config_problems import KeyPath, Problems, did_you_mean, in_words, value_at
+from workflow_scripts.config_schema import AUGMENTATIONS, listed
+
+# Backbones whose ImageNet weights are an installable package.
+PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
+
+
+def check_across_keys(problems: Problems) -> None:
+    """Run all checks; what is wrong is added to `problems`, values already known to be wrong are skipped."""
+    for check in (_check_datasets, _check_roles, _check_training, _check_stages, _check_network):
+        check(problems)
+
+
+def _check_datasets(problems: Problems) -> None:
+    """Check the files, class tables and scenes of the datasets."""
+    from cotrain.data.label_spaces import class_table_names
+
+    scenes: dict[tuple[str, int], str] = {}
+    for name, entry in _section(problems.filled.get("datasets")).items():
+        path = ("datasets", name)
+        if not isinstance(entry, dict):
+            continue
+        if entry.get("layout") == "lists":
+            problems.expect_file((*path, "images"))
+            problems.expect_file((*path, "labels"))
+            problems.expect_file((*path, "root"), folder=True)
+            _check_known(problems, (*path, "classes"), class_table_names(), "class table")
+            if entry.get("labels") is not None and entry.get("classes") is None:
+                known = listed(class_table_names())
+                problems.add((*path, "classes"), f"missing, the label files need it: expected {known}")
+        elif entry.get("layout") == "streets":
+            look, seed = problems.value(*path, "look"), problems.value(*path, "seed")
+            if look is None or seed is None:
+                continue
+            other = scenes.setdefault((look, seed), name)
+            if other != name:
+                text = f"{problems.shown(*path, 'seed')} gives the same scenes as datasets.{other}"
+                problems.add((*path, "seed"), f"{text}: expected another seed", bad_value=False)
+
+
+def _check_roles(problems: Problems) -> None:
+    """Check that source, target and test are datasets fit for their part."""
+    if problems.filled.get("datasets") is None or ("datasets",) in problems.bad_values:
+        return
+    datasets = _section(problems.filled["datasets"])
+    sources = value_at(problems.filled, ("source",))
+    source_paths: list[KeyPath] = (
+        [("source", index) for index in range(len(sources))] if isinstance(sources, list) else []
+    )
+    second_view: KeyPath = ("co_training", "target_b")
+    for path in (*source_paths, ("target",), ("test",), second_view):
+        _check_known(problems, path, datasets, "dataset")
+
+    needs_labels = [*source_paths, ("test",)]
+    if problems.value("upper_bound"):
+        needs_labels.append(("target",))
+    for path in needs_labels:
+        name = problems.value(*path)
+        entry = datasets.get(name)
+        if isinstance(entry, dict) and entry.get("layout") == "lists" and entry.get("labels") is None:
+            reason = ", which upper_bound needs" if path == ("target",) else ""
+            text = f"{name!r} has no labels{reason}: expected a value for datasets.{name}.labels"
+            problems.add(path, text, bad_value=False)
+
+    target, target_b = problems.value("target"), problems.value(*second_view)
+    if target is not None and target in (problems.value(*path) for path in source_paths):
+        problems.add(("target",), f"{target!r} is also a source: expected another dataset")
+    same_domain = problems.value("co_training", "same_domain")
+    if same_domain is False and value_at(problems.filled, second_view) is None:
+        problems.add(second_view, "missing, expected a dataset name because co_training.same_domain is false")
+    elif same_domain and target_b is not None:
+        text = f"found {target_b!r}, expected null because co_training.same_domain is true"
+        problems.add(second_view, text)
+    elif target_b is not None and target_b == target:
+        problems.add(second_view, f"{target_b!r} is the target itself: set co_training.same_domain to true")
+
+
+def _check_training(problems: Problems) -> None:
+    """Check pairs of bounds and the mask."""
+    bounds: list[tuple[KeyPath, bool]] = []
+    for name in AUGMENTATIONS:
+        bounds += [(("training", name, "vertical_range"), True)]
+        bounds += [(("training", name, "cutout", key), False) for key in ("holes", "size_px")]
+    for path, must_differ in bounds:
+        pair = problems.value(*path)
+        if pair is not None and (pair[0] > pair[1] or (must_differ and pair[0] == pair[1])):
+            problems.add(path, f"expected the first to be the smaller, found {in_words(pair)}")
+    problems.expect_file(("ego_vehicle_mask",))
+
+
+def _check_stages(problems: Problems) -> None:
+    """Check what self-training, co-training and the final training need of each other and of the rest."""
+    batch_size = problems.value("training", "batch_size")
+    for stage in ("self_training", "co_training", "final"):
+        ratio = problems.value(stage, "batch_ratio")
+        if ratio is not None and batch_size is not None and sum(ratio) != batch_size:
+            text = f"{problems.shown(stage, 'batch_ratio')} adds up to {sum(ratio)}"
+            size = problems.shown("training", "batch_size")
+            problems.add((stage, "batch_ratio"), f"{text}, expected training.batch_size, which is {size}")
+    for stage, images in (("self_training", "images_per_round"), ("co_training", "images_per_cycle")):
+        keep, drawn = problems.value(stage, "keep"), problems.value(stage, images)
+        if keep is not None and drawn is not None and keep > drawn != -1:
+            drawn_text = f"{images}, which is {problems.shown(stage, images)}"
+            problems.add((stage, "keep"), f"{problems.shown(stage, 'keep')} is more than {drawn_text}")
+        lower, upper = (problems.value(stage, "confidence", key) for key in ("lower", "upper"))
+        if lower is not None and upper is not None and lower > upper:
+            shown = [problems.shown(stage, "confidence", key) for key in ("lower", "upper")]
+            problems.add((stage, "confidence"), f"lower, {shown[0]}, is above upper, {shown[1]}")
+    _check_rounds(problems)
+    _check_classes(problems)
+
+
+def _check_rounds(problems: Problems) -> None:
+    """Check that the rounds and models that others start from are made by this run."""
+    rounds, cycles = problems.value("self_training", "rounds"), problems.value("co_training", "cycles")
+    if rounds is None:
+        return
+    starts = {branch: problems.value("co_training", f"round_{branch}") for branch in "ab"}
+    for branch, start in starts.items():
+        if start is not None and start >= rounds:
+            text = f"{start} is not a round that self_training makes (rounds: {rounds}, so 0 to {rounds - 1})"
+            problems.add(("co_training", f"round_{branch}"), text)
+    if starts["a"] is not None and starts["a"] == starts["b"]:
+        more = ", and self_training.rounds must be at least 2" if rounds == 1 else ""
+        text = f"{starts['b']} is also round_a: the branches need two different rounds{more}"
+        problems.add(("co_training", "round_b"), text)
+    if cycles is not None:
+        models = ["baseline", *(f"self_training/{number:02d}" for number in range(rounds))]
+        models += [f"co_training/{number:02d}/{branch}" for number in range(cycles) for branch in "ab"]
+        initial = problems.value("final", "initial_weights")
+        if initial is not None and initial not in models:
+            text = f"{initial!r} is not a model of this run{did_you_mean(initial, models)}; expected "
+            text += f"baseline, self_training/00 to {models[rounds]} or co_training/00/a to {models[-1]}"
+            problems.add(("final", "initial_weights"), text)
+
+
+def _check_classes(problems: Problems) -> None:
+    """Check the label space and every value that has one entry a class."""
+    from cotrain.data.label_spaces import label_space, label_space_names
+
+    if not _check_known(problems, ("label_space",), label_space_names(), "label space"):
+        return
+    name = problems.value("label_space")
+    number = label_space(name).number_of_classes
+    expected = f"expected {number}, one for each class of {name}"
+    for section in (("self_training", "portion"), ("co_training", "portion_a"), ("co_training", "portion_b")):
+        for key in ("initial", "maximum", "increment"):
+            value = problems.value(*section, key)
+            # What portion_b takes from portion_a is reported once, there.
+            if isinstance(value, list) and len(value) != number and value_at(problems.given, (*section, key)):
+                problems.add((*section, key), f"found {len(value)} values, {expected}")
+    path = ("self_training", "class_priors")
+    problems.expect_file(path)
+    priors = problems.value(*path)
+    if priors is not None:
+        import numpy as np
+
+        try:
+            shape = np.lib.format.open_memmap(priors, mode="r").shape
+        except (OSError, ValueError) as error:
+            problems.add(path, f"{priors!r} is not a readable .npy file: {error}")
+            return
+        if len(shape) != 3 or shape[0] != number:
+            text = f"{priors!r} has the shape {shape}, expected (classes, height, width)"
+            problems.add(path, f"{text} with {number} classes of {name}")
+
+
+def _check_network(problems: Problems) -> None:
+    """Check where the first weights come from."""
+    backbone, weights = (problems.value("network", key) for key in ("backbone", "backbone_weights"))
+    _check_weights(
+        problems, ("network", "backbone_weights"), ("package", "timm", "none"), (".safetensors", ".pth")
+    )
+    _check_weights(problems, ("baseline", "initial_weights"), ("pretrained",), (".safetensors",))
+    if weights == "package" and backbone is not None and backbone not in PACKAGED_BACKBONES:
+        shown = problems.shown("network", "backbone_weights")
+        text = f"{shown} has weights of {listed(PACKAGED_BACKBONES)} only, not of {backbone!r}"
+        problems.add(("network", "backbone_weights"), f"{text}: expected timm, none or a path")
+
+
+def _check_weights(
+    problems: Problems, path: KeyPath, words: tuple[str, ...], suffixes: tuple[str, ...]
+) -> None:
+    """Check that the value at `path` is one of the words or an existing file with one of the suffixes."""
+    value = problems.value(*path)
+    if value is None or value in words:
+        return
+    if value.endswith(suffixes):
+        problems.expect_file(path)
+    else:
+        expected = listed([*words, f"the path of a {listed(suffixes)} file"])
+        problems.add(path, f"expected {expected}, found {value!r}{did_you_mean(value, words)}")
+
+
+def _check_known(problems: Problems, path: KeyPath, known: Any, kind: str) -> bool:
+    """Return whether the value at `path` is among `known`; note a problem when it is not."""
+    value = problems.value(*path)
+    if value is not None and value not in known:
+        hint = did_you_mean(value, known)
+        problems.add(path, f"{value!r} is not a {kind}{hint}; known are {', '.join(known) or 'none'}")
+    return value in known
+
+
+def _section(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,187 @@
+"""What is wrong with a configuration, in words: key, what was found, what is expected, what was meant."""
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cotrain.errors import InputError
+from workflow_scripts.config_schema import Schema, allowed, keys, listed, whole_schema
+
+KeyPath = tuple[str | int, ...]
+
+
+class Problems:
+    """What is wrong with a configuration, and which of its values can be trusted for further checks."""
+
+    def __init__(self, given: Mapping[str, Any], filled: dict[str, Any]) -> None:
+        self.given = given
+        self.filled = filled
+        self.lines: dict[tuple[str, str], None] = {}
+        self.bad_values: list[KeyPath] = []
+
+    def add(self, path: KeyPath, text: str, bad_value: bool = True) -> None:
+        """Note a problem; later checks leave its value alone unless `bad_value` is false."""
+        self.lines[_dotted(path), text] = None
+        if bad_value:
+            self.bad_values.append(path)
+
+    def value(self, *path: str | int) -> Any:
+        """Return the value at `path`, None when it or anything around or within it is wrong or missing."""
+        for bad in self.bad_values:
+            shared = min(len(bad), len(path))
+            if bad[:shared] == path[:shared]:
+                return None
+        return value_at(self.filled, path)
+
+    def shown(self, *path: str | int) -> str:
+        """Return the value at `path` in words, marked when the user did not write it."""
+        mark = " (the default)" if value_at(self.given, path) is None else ""
+        return in_words(value_at(self.filled, path)) + mark
+
+    def expect_file(self, path: KeyPath, folder: bool = False) -> None:
+        """Note a problem unless the value at `path` is null or names an existing file (or folder)."""
+        name = self.value(*path)
+        if name is None or (os.path.isdir(name) if folder else os.path.isfile(name)):
+            return
+        hint = "" if Path(name).is_absolute() else f" (looked up from {Path.cwd()})"
+        if name.startswith("~"):
+            hint = " (write the home folder out, '~' is not replaced)"
+        elif name.lower() in ("null", "none"):
+            hint = " (write null without quotes if there is none)"
+        elif not folder and os.path.isdir(name):
+            hint = " (it is a folder)"
+        self.add(path, f"{'folder' if folder else 'file'} {name!r} does not exist{hint}")
+
+    def raise_if_any(self) -> None:
+        """Raise InputError with all problems, one a line, in the order of the schema."""
+        if not self.lines:
+            return
+        sections = list(whole_schema()["properties"])
+
+        def position(line: tuple[str, str]) -> int:
+            section = re.split(r"[.\[]", line[0])[0]
+            return sections.index(section) if section in sections else -1
+
+        count = f"{len(self.lines)} problems" if len(self.lines) > 1 else "one problem"
+        lines = [f"{path}: {text}" for path, text in sorted(self.lines, key=position)]
+        raise InputError("\n  ".join([f"the configuration has {count}:", *lines]))
+
+
+def _dotted(path: KeyPath) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def value_at(value: Any, path: KeyPath) -> Any:
+    """Return what lies at `path` within `value`, None when there is nothing."""
+    for part in path:
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value
+
+
+def in_words(value: Any) -> str:
+    """Return a value as it would stand in YAML, text in quotes, long ones cut."""
+    if value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, dict):
+        text = f"a section with the keys {', '.join(map(str, value))}" if value else "an empty section"
+    elif isinstance(value, list):
+        text = f"[{', '.join(map(in_words, value))}]"
+    else:
+        text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def did_you_mean(word: Any, known: Any, otherwise: str = "") -> str:
+    """Return a question that names the known word closest to `word`; `otherwise` when none is close."""
+    close = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else otherwise
+
+
+def check_names(problems: Problems, value: Any, path: KeyPath) -> None:
+    """Note keys that YAML did not read as text, such as 12 or no."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                problems.add(
+                    path,
+                    f"the key {in_words(name)} is not text: write it in quotes or rename it",
+                    bad_value=False,
+                )
+            check_names(problems, item, (*path, name))
+
+
+def explain(problems: Problems, error: Any) -> None:
+    """Turn an error of the validator into problems in our words."""
+    path, found, schema = tuple(error.absolute_path), error.instance, error.schema
+    if error.validator == "required":
+        for name in error.validator_value:
+            if name not in found:
+                part = schema.get("properties", {}).get(name, {})
+                problems.add((*path, name), f"missing, expected {allowed(part)}")
+    elif error.validator == "additionalProperties":
+        for name in found:
+            if name not in schema["properties"]:
+                problems.add((*path, name), _unknown_key(name, schema, path), bad_value=False)
+    elif "propertyNames" in error.absolute_schema_path:
+        problems.add((*path, found), f"expected {schema['title']}", bad_value=False)
+    elif error.validator == "anyOf" and any(part.relative_path for part in error.context):
+        for part in error.context:
+            if part.relative_path:
+                explain(problems, part)
+    else:
+        problems.add(path, f"expected {allowed(schema)}, found {in_words(found)}{_hint(found, schema)}")
+
+
+def _unknown_key(name: str, schema: Schema, path: KeyPath) -> str:
+    elsewhere = [key for key, _ in keys(whole_schema()) if key.rpartition(".")[2] == name]
+    hint = f" (it belongs to {listed(key.rpartition('.')[0] or 'the top level' for key in elsewhere)})"
+    known = f" (known here: {', '.join(schema['properties'])})"
+    return "unknown key" + did_you_mean(name, schema["properties"], hint if elsewhere else known)
+
+
+def _hint(value: Any, schema: Schema) -> str:
+    """Return what to do about a value of the wrong kind, empty when there is nothing to add."""
+    takes_one_item = schema.get("type") == "array" and schema.get("minItems", 0) <= 1
+    if takes_one_item and isinstance(value, str | int | float):
+        return f" (write [{value}])"
+    parts = [schema, *schema.get("anyOf", ())]
+    kinds = {kind for part in parts for kind in _as_list(part.get("type"))}
+    if isinstance(value, str) and kinds & {"integer", "number"}:
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        if not math.isfinite(number):
+            return ""
+        written = int(number) if number.is_integer() else number
+        if value.strip() == value and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
+            return f" (YAML takes {value} for text: write {written})"
+        return (
+            f" (write {written} without quotes; Snakemake's --config passes the values inside a section "
+            "as text, so give them in a file with --configfile)"
+        )
+    if isinstance(value, str) and value.lower() in ("null", "none", "~") and "null" in kinds:
+        return " (write null without quotes)"
+    if isinstance(value, str) and value.lower() in ("true", "false") and "boolean" in kinds:
+        return f" (write {value.lower()} without quotes)"
+    if value is None and "none" in schema.get("enum", ()):
+        return " (write none)"
+    if isinstance(value, str):
+        return did_you_mean(value, map(str, schema.get("enum", ())))
+    if isinstance(value, bool | int | float) and "string" in kinds:
+        return " (write text that looks like a number or a yes or no in quotes)"
+    return ""
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
