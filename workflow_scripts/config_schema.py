@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def load_yaml(text: str) -> Any:
-    """Return the content of a YAML text, through the fast parser where there is one; yaml.YAMLError if bad."""
+    """Return the content of a YAML text, by the fast parser where there is one; raises yaml.YAMLError."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
