@@ -115,8 +115,9 @@ class Run:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(configuration))
 
     def command(self, *arguments: str) -> list[str]:
-        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(PROJECT / "Snakefile")]
-        return [*command, "--cores", "2", "--configfile", "tiny.yaml"]
+        # --configfile takes all words up to the next flag, so a flag of one word stands behind it.
+        options = ["--configfile", "tiny.yaml", "--cores", "2", "--snakefile", str(PROJECT / "Snakefile")]
+        return [sys.executable, "-m", "snakemake", *options, *arguments]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake to its end; standard output and error come together in `stdout`."""

@@ -3,6 +3,13 @@
 import re
 
 
+def dry_run(run, target):
+    """Return what a dry run says of each job on the way to `target`."""
+    done = run.snakemake("--dry-run", "--quiet", "host", "--", target)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
 def planned_jobs(run, *arguments):
     """Return {rule: number of jobs} of a dry run."""
     done = run.snakemake(*arguments, "--dry-run", "--quiet", "rules")
@@ -43,25 +50,22 @@ def test_second_target_is_drawn_for_branch_b_alone(run):
     # The test images stand for a second view, paired with the first ones by their place in the list.
     configuration["co_training"] |= {"same_domain": False, "target_b": "camera_test"}
     run.configure(configuration)
-    done = run.snakemake("--dry-run", "results/tiny/pseudo_labels/co_training/00/b/selected.tsv")
-    assert done.returncode == 0, done.stdout[-3000:]
+    output = dry_run(run, "results/tiny/pseudo_labels/co_training/00/b/selected.tsv")
     images = "results/tiny/data/{}/images.tsv"
-    jobs = re.findall(r"rule choose_subset:\n +input: (.*)\n +output: .*co_training/00/(\w)/", done.stdout)
+    jobs = re.findall(r"rule choose_subset:\n +input: (.*)\n +output: .*co_training/00/(\w)/", output)
     inputs = {branch: files for files, branch in jobs}
     assert inputs["a"] == images.format("camera")
     assert inputs["b"] == f"{images.format('camera_test')}, {images.format('camera')}"
 
 
 def test_branches_start_from_their_rounds(run):
-    done = run.snakemake("--dry-run", "results/tiny/models/co_training/00/b/weights.safetensors")
-    [inputs] = re.findall(r"rule train:\n +input: (.*)\n +output: .*co_training/00/b/", done.stdout)
+    output = dry_run(run, "results/tiny/models/co_training/00/b/weights.safetensors")
+    [inputs] = re.findall(r"rule train:\n +input: (.*)\n +output: .*co_training/00/b/", output)
     assert "results/tiny/models/self_training/01/weights.safetensors" in inputs
     assert "results/tiny/models/self_training/00/weights.safetensors" not in inputs
 
 
 def test_no_gpu_is_asked_for_on_a_cpu(run):
-    done = run.snakemake("--dry-run", "baseline")
-    assert "gpu=1" not in done.stdout
+    assert "gpu=1" not in dry_run(run, "baseline")
     run.configure(run.configuration() | {"device": "auto"})
-    done = run.snakemake("--dry-run", "baseline")
-    assert "gpu=1" in done.stdout
+    assert "gpu=1" in dry_run(run, "baseline")
