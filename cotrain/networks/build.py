@@ -23,6 +23,11 @@ PACKAGED_WEIGHTS = {
 }
 
 
+# As published, in backbone and head alike. Some of timm's backbones come with 0.01: after a few hundred
+# iterations their statistics would still be half those of ImageNet.
+BATCH_NORM_MOMENTUM = 0.1
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
     """The `network` section of the configuration; its keys are explained there."""
@@ -106,6 +111,9 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
         decoder_channels=settings.decoder_channels,
         dropout=settings.dropout,
     )
+    for module in box.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = BATCH_NORM_MOMENTUM
     mean = tuple(255 * value for value in configuration["mean"])
     std = tuple(255 * value for value in configuration["std"])
     return Network(box.to(memory_format=torch.channels_last), mean, std)

@@ -10,13 +10,16 @@ from cotrain.data.files import written_whole
 from cotrain.errors import InputError
 from cotrain.networks.build import Network, NetworkSettings, build_network
 
+HEADER_KEY = "cotrain"
+
 
 def save_weights(path: Path, network: Network, settings: NetworkSettings, label_space: str) -> None:
     """Write the network's tensors, with its settings and label space in the file's header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    header = {"network": json.dumps(settings.as_mapping(), sort_keys=True), "label_space": label_space}
+    belongs_to = {"network": settings.as_mapping(), "label_space": label_space}
     with written_whole(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        # One key: safetensors writes several in an order of chance, and equal weights must be equal bytes.
+        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(belongs_to, sort_keys=True)})
 
 
 def read_header(path: Path) -> tuple[NetworkSettings, str]:
@@ -32,11 +35,12 @@ def read_header(path: Path) -> tuple[NetworkSettings, str]:
             header = file.metadata() or {}
     except SafetensorError as error:
         raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from error
-    if not {"network", "label_space"} <= header.keys():
+    if HEADER_KEY not in header:
         raise InputError(
             f"{path}: the file does not say which network it belongs to; expected one made by train"
         )
-    return NetworkSettings.from_mapping(json.loads(header["network"])), header["label_space"]
+    belongs_to = json.loads(header[HEADER_KEY])
+    return NetworkSettings.from_mapping(belongs_to["network"]), belongs_to["label_space"]
 
 
 def load_into(network: Network, path: Path) -> None:
