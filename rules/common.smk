@@ -54,9 +54,7 @@ def rounds():
 
 def branches():
     return [
-        f"co_training/{number:02d}/{branch}"
-        for number in range(CO_TRAINING["cycles"])
-        for branch in "ab"
+        f"co_training/{number:02d}/{branch}" for number in range(CO_TRAINING["cycles"]) for branch in "ab"
     ]
 
 
@@ -111,6 +109,13 @@ def initial_weights(model):
     return weights(choice)
 
 
+def backbone_weights(model):
+    """The file that the configuration names for the backbone, if it is one and the model starts from it."""
+    choice = config["network"]["backbone_weights"]
+    is_file = choice not in ("package", "timm", "none")
+    return choice if is_file and not initial_weights(model) else []
+
+
 def weights(model):
     return f"{RUN}/models/{model}/weights.safetensors"
 
@@ -128,11 +133,14 @@ def list_files(wildcards):
     """The list files that a dataset is read from; its label list only where labels are wanted."""
     dataset = config["datasets"][wildcards.dataset]
     keys = ("images", "labels") if wildcards.labels == "labelled" else ("images",)
-    return [dataset[key] for key in keys] if dataset["layout"] == "lists" else []
+    return [dataset[key] for key in keys if dataset.get(key)] if dataset["layout"] == "lists" else []
 
 
 def dataset_settings(wildcards):
-    return json.dumps(config["datasets"][wildcards.dataset])
+    """A dataset's settings; without those of its labels where only its images are wanted."""
+    settings = config["datasets"][wildcards.dataset]
+    of_labels = ("labels", "classes") if wildcards.labels == "images" else ()
+    return json.dumps({key: value for key, value in settings.items() if key not in of_labels})
 
 
 def labelled_flag(wildcards):
@@ -148,33 +156,28 @@ def source_manifest(dataset):
 def target_dataset(step):
     """The dataset that a step labels: branch b may have its own."""
     is_b = step.startswith("co_training") and step.endswith("b")
-    return (
-        CO_TRAINING["target_b"]
-        if is_b and not CO_TRAINING["same_domain"]
-        else config["target"]
-    )
+    return CO_TRAINING["target_b"] if is_b and not CO_TRAINING["same_domain"] else config["target"]
 
 
-def checks():
-    """One report a dataset and use: nothing is translated or trained before all are in order."""
+def check_reports():
+    """One report a dataset and use, and one of the device when a GPU is demanded."""
     labelled = {
         *config["source"],
         TEST,
         *([config["target"]] if config["upper_bound"] else []),
     }
-    unlabelled = {
-        config["target"],
-        *([] if CO_TRAINING["same_domain"] else [CO_TRAINING["target_b"]]),
-    }
-    # A run is not made anew because a check was: `ancient` asks only that it was made.
+    unlabelled = {target_dataset("self_training"), target_dataset("co_training/b")}
     reports = [
-        ancient(f"{RUN}/data/{dataset}/{labels}.check.json")
+        f"{RUN}/data/{dataset}/{labels}.check.json"
         for labels, datasets in (("labelled", labelled), ("images", unlabelled))
         for dataset in sorted(datasets)
     ]
-    if DEMANDS_GPU:
-        reports.append(ancient(f"{RUN}/data/device.json"))
-    return reports
+    return [*reports, *([f"{RUN}/data/device.json"] if DEMANDS_GPU else [])]
+
+
+# Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
+# report (of the upper bound's labels, say) must not make what is finished anew.
+CHECKED = ancient(f"{RUN}/data/checked.json")
 
 
 def training_inputs(wildcards):
@@ -183,13 +186,13 @@ def training_inputs(wildcards):
     inputs = {
         "source": [source_manifest(dataset) for dataset in config["source"]],
         "initial_weights": initial_weights(model),
+        "backbone_weights": backbone_weights(model),
         "settings": f"{RUN}/settings/{stage(model)}.json",
-        "checks": checks(),
+        "checked": CHECKED,
     }
     if config["training"]["rare_class_sampling"]["enabled"]:
         inputs["class_statistics"] = [
-            f"{RUN}/data/{dataset}/class_statistics.json"
-            for dataset in config["source"]
+            f"{RUN}/data/{dataset}/class_statistics.json" for dataset in config["source"]
         ]
     if model == "final":
         inputs["target"] = f"{RUN}/pseudo_labels/ensemble/manifest.tsv"
@@ -205,8 +208,10 @@ def training_inputs(wildcards):
 def training_settings(wildcards):
     """All that decides the trainings of a stage but their inputs, as JSON."""
     chosen = config[wildcards.stage]
-    settings = {
-        key: config[key] for key in ("network", "training", "precision", "seed")
+    settings = {key: config[key] for key in ("network", "precision", "seed")}
+    # How often a training saves and logs does not change what it learns: rule train has these.
+    settings["training"] = {
+        key: value for key, value in config["training"].items() if not key.endswith("_every_iterations")
     }
     settings["iterations"] = chosen["iterations"]
     if wildcards.stage != "baseline":
@@ -216,20 +221,16 @@ def training_settings(wildcards):
 
 def flags(**values):
     """Command-line flags of those values that are there: flags(target=[]) is empty."""
-    given = {
-        name: value for name, value in values.items() if value not in (None, [], "")
-    }
-    return " ".join(
-        f"--{name.replace('_', '-')} {quoted(value)}" for name, value in given.items()
-    )
+    given = {name: value for name, value in values.items() if value not in (None, [], "")}
+    return " ".join(f"--{name.replace('_', '-')} {quoted(value)}" for name, value in given.items())
 
 
 def quoted(value):
-    return shlex.join(value if isinstance(value, list) else [str(value)])
+    return shlex.join([str(value)] if isinstance(value, str | int | float) else [*map(str, value)])
 
 
 def ego_vehicle_mask():
-    return flags(ego_vehicle_mask=config["ego_vehicle_mask"])
+    return config["ego_vehicle_mask"] or []
 
 
 def is_anew(labelling):
@@ -264,25 +265,19 @@ def subset_choice(step):
     """How the images of a step are drawn, as flags."""
     chosen, place = section(step), number(step)
     if step.startswith("self_training"):
-        many, seed = chosen["images_per_round"], self_training_subset_seed(
-            config["seed"], place
-        )
+        many, seed = chosen["images_per_round"], self_training_subset_seed(config["seed"], place)
     else:
-        many, seed = chosen["images_per_cycle"], co_training_subset_seed(
-            config["seed"], place
-        )
+        many, seed = chosen["images_per_cycle"], co_training_subset_seed(config["seed"], place)
     return flags(number=many, seed=seed, every=chosen["every"])
 
 
 def image_set_manifest(wildcards):
     """The images that a prediction is made of."""
     if wildcards.image_set == "target":
-        return f"{RUN}/data/{config['target']}/images.tsv"
+        return f"{RUN}/data/{target_dataset(wildcards.model)}/images.tsv"
     if wildcards.image_set == "accumulated":
         return f"{RUN}/pseudo_labels/{wildcards.model}/accumulated.tsv"
-    return (
-        f"{RUN}/pseudo_labels/{wildcards.image_set.removeprefix('subset/')}/subset.tsv"
-    )
+    return f"{RUN}/pseudo_labels/{wildcards.image_set.removeprefix('subset/')}/subset.tsv"
 
 
 def threshold_settings(wildcards):
@@ -294,14 +289,8 @@ def threshold_settings(wildcards):
         branch = labelled_step(wildcards.labelling)[-1]
         portion = CO_TRAINING[f"portion_{branch}"]
         # The ensemble's models are those of the last cycle, and so is its portion.
-        step = (
-            number(wildcards.labelling)
-            if stage_of == "co_training"
-            else CO_TRAINING["cycles"] - 1
-        )
-    confidence = (SELF_TRAINING if stage_of == "self_training" else CO_TRAINING)[
-        "confidence"
-    ]
+        step = number(wildcards.labelling) if stage_of == "co_training" else CO_TRAINING["cycles"] - 1
+    confidence = (SELF_TRAINING if stage_of == "self_training" else CO_TRAINING)["confidence"]
     return flags(
         step=step,
         portion=json.dumps(portion),

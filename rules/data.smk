@@ -1,6 +1,10 @@
 # Demo scenes, manifests, checks, label conversion, class statistics, colour translation.
 
 
+localrules:
+    collect_checks,
+
+
 rule render_scenes:
     """Render the streets of the embedded default; interrupted, it goes on with the next image."""
     output:
@@ -37,9 +41,7 @@ rule make_manifest:
     params:
         settings=dataset_settings,
         labelled=labelled_flag,
-        scenes=lambda wildcards, input: (
-            flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""
-        ),
+        scenes=lambda wildcards, input: (flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""),
     shell:
         "python -m workflow_scripts.make_manifest --dataset {wildcards.dataset} --settings {params.settings:q}"
         " {params.labelled} {params.scenes} --output {output:q} --log {log:q}"
@@ -82,6 +84,37 @@ rule check_device:
         "python -m workflow_scripts.check_device --device {params.device} --output {output:q} --log {log:q}"
 
 
+rule collect_checks:
+    """All data is in order: what translation and training wait for."""
+    input:
+        reports=check_reports(),
+        target=f"{RUN}/data/{config['target']}/images.tsv",
+        target_b=([] if CO_TRAINING["same_domain"] else f"{RUN}/data/{CO_TRAINING['target_b']}/images.tsv"),
+        class_priors=SELF_TRAINING["class_priors"] or [],
+        ego_vehicle_mask=ego_vehicle_mask(),
+    output:
+        f"{RUN}/data/checked.json",
+    log:
+        f"{RUN}/logs/collect_checks.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        inputs=lambda wildcards, input: flags(
+            **{
+                name: input.get(name)
+                for name in (
+                    "reports",
+                    "target",
+                    "target_b",
+                    "class_priors",
+                    "ego_vehicle_mask",
+                )
+            }
+        ),
+    shell:
+        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log {log:q}"
+
+
 rule convert_labels:
     """Convert a dataset's label files to the train ids of this run."""
     input:
@@ -95,9 +128,7 @@ rule convert_labels:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        table=lambda wildcards: config["datasets"][wildcards.dataset].get(
-            "classes", "cityscapes_train_ids"
-        ),
+        table=lambda wildcards: config["datasets"][wildcards.dataset].get("classes", "cityscapes_train_ids"),
         label_space=config["label_space"],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
@@ -110,7 +141,7 @@ rule translate:
     input:
         source=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         target=f"{RUN}/data/{config['target']}/images.tsv",
-        checks=checks(),
+        checked=CHECKED,
     output:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
     log:

@@ -34,21 +34,21 @@ rule train:
     threads: THREADS
     resources:
         gpu=GPU,
+        # Resources, since a change of these is no reason to train anew.
+        save_every=config["training"]["save_every_iterations"],
+        log_every=config["training"]["log_every_iterations"],
     params:
         inputs=lambda wildcards, input: flags(
-            source=(
-                list(input.source)
-                if not isinstance(input.source, str)
-                else [input.source]
-            ),
-            target=input.get("target"),
-            thresholds=input.get("thresholds"),
-            class_statistics=(
-                [input.class_statistics]
-                if isinstance(input.get("class_statistics"), str)
-                else list(input.get("class_statistics", []))
-            ),
-            initial_weights=input.get("initial_weights"),
+            **{
+                name: input.get(name)
+                for name in (
+                    "source",
+                    "target",
+                    "thresholds",
+                    "class_statistics",
+                    "initial_weights",
+                )
+            }
         ),
         label_space=config["label_space"],
         device=config["device"],
@@ -57,7 +57,8 @@ rule train:
     shell:
         "python -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
         " --settings {input.settings:q} --label-space {params.label_space} --device {params.device}"
-        " --threads {threads} --state {params.state:q} --output {params.folder:q} --log {log:q}"
+        " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
+        " --state {params.state:q} --output {params.folder:q} --log {log:q}"
 
 
 rule predict:
@@ -65,11 +66,10 @@ rule predict:
     input:
         weights=f"{RUN}/models/{{model}}/weights.safetensors",
         images=image_set_manifest,
+        mask=ego_vehicle_mask(),
     output:
         predictions=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.h5"),
-        histogram=temp(
-            f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npy"
-        ),
+        histogram=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npy"),
     log:
         f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.log",
     conda:
@@ -78,11 +78,9 @@ rule predict:
     resources:
         gpu=GPU,
     params:
-        settings=json.dumps(
-            {key: config["prediction"][key] for key in ("batch_size", "resize")}
-        ),
+        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
         shards=config["prediction"]["shards"],
-        mask=ego_vehicle_mask(),
+        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
         precision=config["precision"],
         device=config["device"],
         prefix=lambda wildcards, output: output.predictions.removesuffix(".h5"),
@@ -94,7 +92,7 @@ rule predict:
 
 
 rule evaluate:
-    """Score a model on the labelled test set; no other rule reads labels of the target."""
+    """Score a model on the labelled test set."""
     input:
         weights=f"{RUN}/models/{{model}}/weights.safetensors",
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
@@ -110,9 +108,7 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        settings=json.dumps(
-            {key: config["prediction"][key] for key in ("batch_size", "resize")}
-        ),
+        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
         precision=config["precision"],
         device=config["device"],

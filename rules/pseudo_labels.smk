@@ -54,6 +54,8 @@ rule label_round:
         subset=f"{RUN}/pseudo_labels/self_training/{{round}}/subset.tsv",
         predictions=lambda wildcards: shards(f"self_training/{wildcards.round}", ".h5"),
         thresholds=f"{RUN}/pseudo_labels/self_training/{{round}}/thresholds.json",
+        mask=ego_vehicle_mask(),
+        priors=SELF_TRAINING["class_priors"] or [],
     output:
         manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
         scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",
@@ -66,10 +68,8 @@ rule label_round:
         label_space=config["label_space"],
         ranking=SELF_TRAINING["ranking"],
         keep=SELF_TRAINING["keep"],
-        mask=ego_vehicle_mask(),
-        priors=lambda wildcards: flags(
-            class_priors=SELF_TRAINING["class_priors"], step=int(wildcards.round)
-        ),
+        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
+        priors=lambda wildcards, input: flags(class_priors=input.priors, step=int(wildcards.round)),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
     shell:
         "python -m workflow_scripts.label_round --subset {input.subset:q} --predictions {input.predictions:q}"
@@ -82,14 +82,11 @@ rule exchange:
     input:
         subset_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/subset.tsv",
         subset_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/subset.tsv",
-        predictions_a=lambda wildcards: shards(
-            f"co_training/{wildcards.cycle}/a", ".h5"
-        ),
-        predictions_b=lambda wildcards: shards(
-            f"co_training/{wildcards.cycle}/b", ".h5"
-        ),
+        predictions_a=lambda wildcards: shards(f"co_training/{wildcards.cycle}/a", ".h5"),
+        predictions_b=lambda wildcards: shards(f"co_training/{wildcards.cycle}/b", ".h5"),
         thresholds_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/thresholds.json",
         thresholds_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/thresholds.json",
+        mask=ego_vehicle_mask(),
     output:
         manifests=expand(
             f"{RUN}/pseudo_labels/co_training/{{{{cycle}}}}/{{branch}}/selected.tsv",
@@ -117,10 +114,8 @@ rule exchange:
             collaboration=CO_TRAINING["collaboration"],
             keep=CO_TRAINING["keep"],
         ),
-        mask=ego_vehicle_mask(),
-        folder=lambda wildcards, output: os.path.dirname(
-            os.path.dirname(output.manifests[0])
-        ),
+        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
+        folder=lambda wildcards, output: os.path.dirname(os.path.dirname(output.manifests[0])),
     shell:
         "python -m workflow_scripts.exchange --subset-a {input.subset_a:q} --subset-b {input.subset_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
@@ -157,6 +152,7 @@ rule relabel:
         accumulated=f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),
         thresholds=f"{RUN}/pseudo_labels/{{step}}/relabelled/thresholds.json",
+        mask=ego_vehicle_mask(),
     output:
         manifest=f"{RUN}/pseudo_labels/{{step}}/relabelled/manifest.tsv",
         labels=directory(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels"),
@@ -167,7 +163,7 @@ rule relabel:
     params:
         label_space=config["label_space"],
         ranking=lambda wildcards: section(wildcards.step)["ranking"],
-        mask=ego_vehicle_mask(),
+        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
     shell:
         "python -m workflow_scripts.relabel --accumulated {input.accumulated:q}"
@@ -186,6 +182,8 @@ rule ensemble_labels:
             f"{RUN}/pseudo_labels/ensemble/{{branch}}/thresholds.json",
             branch=["a", "b"],
         ),
+        images_b=f"{RUN}/data/{target_dataset('co_training/b')}/images.tsv",
+        mask=ego_vehicle_mask(),
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
         labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
@@ -195,10 +193,10 @@ rule ensemble_labels:
         "../envs/environment.yaml"
     params:
         label_space=config["label_space"],
-        mask=ego_vehicle_mask(),
+        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
     shell:
-        "python -m workflow_scripts.ensemble_labels --images {input.images:q}"
+        "python -m workflow_scripts.ensemble_labels --images {input.images:q} --images-b {input.images_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
         " --thresholds {input.thresholds:q} --label-space {params.label_space} {params.mask}"
         " --output {params.folder:q} --log {log:q}"

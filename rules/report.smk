@@ -22,10 +22,7 @@ rule report:
     conda:
         "../envs/environment.yaml"
     params:
-        scores=[
-            f"{model}={path}"
-            for model, path in zip(all_models(), scores(all_models()))
-        ],
+        scores=[f"{model}={path}" for model, path in zip(all_models(), scores(all_models()))],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.summarise --scores {params.scores:q} --output-dir {params.folder:q} --log {log:q}"

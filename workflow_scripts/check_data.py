@@ -12,6 +12,7 @@ from cotrain.data.files import write_json
 from cotrain.data.label_spaces import label_space
 from cotrain.data.layouts import dataset_class_table, file_origins
 from cotrain.data.manifests import read_manifest
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import logger, parse, parser, run, settings
 
@@ -37,7 +38,12 @@ def main(arguments: list[str] | None = None) -> None:
     origins = file_origins(options.dataset, options.settings, options.labelled)
     subject = f"datasets.{options.dataset}"
     with Progress(len(items), "images", f"checking {options.dataset}") as progress:
-        report = check_items(items, table, space, origins, options.workers, progress, subject)
+        try:
+            report = check_items(items, table, space, origins, options.workers, progress, subject)
+        except InputError:
+            # Mending the data can change sizes that the manifest holds: it is to be made anew then.
+            options.manifest.unlink()
+            raise
     write_json(options.output, report)
     absent = [name for name, found in report.get("classes", {}).items() if not found["pixels"]]
     if absent:

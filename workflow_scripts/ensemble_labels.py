@@ -22,13 +22,20 @@ from workflow_scripts.labelling import add_mask_argument, mask_of, read_levels
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --predictions-a a/0.h5 \\
-    --predictions-b b/0.h5 --thresholds a.json b.json --label-space cityscapes19 --output ensemble"""
+EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --images-b images.tsv \\
+    --predictions-a a/0.h5 --predictions-b b/0.h5 --thresholds a.json b.json \\
+    --label-space cityscapes19 --output ensemble"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--images", type=Path, required=True, help="manifest of all target images")
+    made.add_argument(
+        "--images-b",
+        type=Path,
+        required=True,
+        help="manifest of what b predicted: image i shows the scene of image i",
+    )
     made.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     made.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     made.add_argument("--thresholds", type=Path, nargs=2, required=True, metavar=("A", "B"))
@@ -39,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     space = label_space(options.label_space)
     items = read_manifest(options.images)
+    pair_of = {item.id: pair.id for item, pair in zip(items, read_manifest(options.images_b), strict=True)}
     mask = mask_of(options)
     thresholds = np.minimum(*(read_levels(path, space) for path in options.thresholds))
     with (
@@ -48,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     ):
 
         def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
-            classes, levels = ensemble_prediction(*of_a.read(item.id), *of_b.read(item.id))
+            classes, levels = ensemble_prediction(*of_a.read(item.id), *of_b.read(pair_of[item.id]))
             label = filter_prediction(classes, levels, thresholds, mask.of_size(*classes.shape))
             progress.advance()
             return label, image_score(label, levels)

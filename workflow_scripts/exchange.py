@@ -167,7 +167,13 @@ def write_selection(
 
     def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
         sender, index = sender_of[item.id]
-        return filled.label(sender, index), float(branches[sender].evidence.scores[index])
+        label = filled.label(sender, index)
+        if label.shape != (item.height, item.width):
+            raise InputError(
+                f"{branches[sender].items[index].image} and {item.image} are a pair but differ in size; "
+                "labels pass between them pixel by pixel"
+            )
+        return label, float(branches[sender].evidence.scores[index])
 
     items = [receiver.items[index] for _, index in chosen]
     written = [

@@ -63,7 +63,7 @@ class Priors:
                 raise InputError(
                     f"self_training.class_priors: {path} is no array of numbers: {error}"
                 ) from error
-        if self.maps is not None and (self.maps.ndim != 3 or len(self.maps) < space.number_of_classes):
+        if self.maps is not None and (self.maps.ndim != 3 or len(self.maps) != space.number_of_classes):
             raise InputError(
                 f"self_training.class_priors: {path} holds an array of shape {self.maps.shape}, expected "
                 f"({space.number_of_classes}, height, width)"

@@ -51,6 +51,10 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--label-space", required=True)
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    made.add_argument("--save-every", type=int, default=500, help="iterations between two saves of the state")
+    made.add_argument(
+        "--log-every", type=int, default=20, help="iterations between two entries of the history"
+    )
     made.add_argument("--state", type=Path, required=True, help="folder of the resumable state")
     made.add_argument("--output", type=Path, required=True, help="folder of the model")
     options = parse(made, arguments)
@@ -102,7 +106,14 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             )
             if options.initial_weights:
                 load_into(network, options.initial_weights)
-            loop = LoopSettings.from_mapping({**chosen["training"], **chosen})
+            loop = LoopSettings.from_mapping(
+                {
+                    **chosen["training"],
+                    **chosen,
+                    "save_every_iterations": options.save_every,
+                    "log_every_iterations": options.log_every,
+                }
+            )
             # A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
             loaders = options.threads if device.type != "cpu" else max(1, options.threads // 2)
             history = train(network, batches, loop, state, device, loaders, options.model)

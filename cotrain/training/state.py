@@ -61,6 +61,9 @@ class TrainingState:
                 f"{self.folder}: another process ({holder}) is training this model, perhaps left over from a "
                 "run that was killed; wait until it has ended, or end it, then start again"
             ) from None
+        # What a killed process left half written, under the lock, so nobody is writing it now.
+        for partial in self.folder.glob(".*.partial*"):
+            partial.unlink()
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         self._lock.flush()

@@ -71,3 +71,11 @@ def test_weights_of_another_network_are_refused(saved, settings):
     ):
         with pytest.raises(InputError, match="holds the weights of another network"):
             load_into(network, path)
+
+
+def test_equal_weights_are_equal_bytes(tmp_path, network_mapping):
+    settings = NetworkSettings.from_mapping(network_mapping)
+    network = build_network(settings, 11, seed=0, pretrained=False)
+    for name in range(8):
+        save_weights(tmp_path / f"{name}.safetensors", network, settings, "camvid11")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

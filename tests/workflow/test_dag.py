@@ -69,3 +69,27 @@ def test_no_gpu_is_asked_for_on_a_cpu(run):
     assert "gpu=1" not in dry_run(run, "baseline")
     run.configure(run.configuration() | {"device": "auto"})
     assert "gpu=1" in dry_run(run, "baseline")
+
+
+def test_upper_bound_asked_for_afterwards_trains_nothing_else(finished_run, run):
+    """What is finished stays: only the upper bound, the checks of its labels and the report are added."""
+    import shutil
+
+    shutil.rmtree(run.folder)
+    shutil.copytree(finished_run.folder, run.folder)
+    (run.folder / "some data" / "camera" / "labels").mkdir(exist_ok=True)
+    run.configure(run.configuration() | {"upper_bound": True})
+    jobs = planned_jobs(run)
+    assert jobs["train"] == jobs["evaluate"] == 1
+    assert "translate" not in jobs
+    assert "predict" not in jobs
+
+
+def test_saving_more_often_trains_nothing_anew(finished_run):
+    configuration = finished_run.configuration()
+    try:
+        changed = configuration["training"] | {"save_every_iterations": 7, "log_every_iterations": 3}
+        finished_run.configure(configuration | {"training": changed})
+        assert "Nothing to be done" in finished_run.snakemake("--dry-run").stdout
+    finally:
+        finished_run.configure(configuration)

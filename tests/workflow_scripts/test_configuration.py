@@ -182,7 +182,7 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
         ({"seed": -1}, "seed: expected an integer >= 0, found -1"),
         (
             {"datasets.game.width": 5000},
-            "datasets.game.width: expected an integer from 64 to 4096, found 5000",
+            "datasets.game.width: expected an integer from 64 to 2048, found 5000",
         ),
         (
             {"training.learning_rate": "2e-3"},

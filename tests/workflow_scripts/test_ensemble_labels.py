@@ -15,6 +15,8 @@ def test_the_surer_model_wins_under_the_lower_threshold(tmp_path, predicted_set,
             *(
                 "--images",
                 str(tmp_path / "a.tsv"),
+                "--images-b",
+                str(tmp_path / "b.tsv"),
                 "--thresholds",
                 str(a),
                 str(b),

@@ -28,7 +28,7 @@ def arguments(tmp_path, make_items, training_mapping):
             chosen = {"batch_ratio": [1, 1], "class_mixing": "plain", **chosen}
             more = (*more, "--target", str(tmp_path / "target.tsv"))
         flags = ["--model", "baseline", "--source", str(tmp_path / "source.tsv"), "--label-space", "camvid11"]
-        flags += ["--settings", json.dumps(chosen), "--device", "cpu", "--threads", "1"]
+        flags += ["--settings", json.dumps(chosen), "--device", "cpu", "--threads", "1", "--log-every", "1"]
         return [*flags, "--state", str(tmp_path / "state" / name), "--output", str(tmp_path / name), *more]
 
     return make
@@ -79,10 +79,10 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, trainin
         train.main(arguments("third", *initial, network=other))
 
 
-def test_terminated_it_saves_and_goes_on(arguments, tmp_path, training_mapping):
+def test_terminated_it_saves_and_goes_on(arguments, tmp_path):
     # Long enough that the signal comes before the end, and not so long that the test is.
-    chosen = {"iterations": 80, "training": {**training_mapping["training"], "save_every_iterations": 10}}
-    command = arguments("model", **chosen)
+    chosen = {"iterations": 80}
+    command = [*arguments("model", **chosen), "--save-every", "10"]
     process = subprocess.Popen(
         [sys.executable, "-m", "workflow_scripts.train", *command],
         stderr=subprocess.PIPE,

@@ -1,0 +1,50 @@
+import json
+
+import numpy as np
+import pytest
+
+from cotrain.data.manifests import Item, write_manifest
+from cotrain.errors import InputError
+from workflow_scripts import collect_checks
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """Return the arguments of a run whose target has two images of 8×4 pixels."""
+    write_manifest(tmp_path / "a.tsv", [Item(name, tmp_path / f"{name}.png", 8, 4) for name in "pq"])
+    return [
+        "--reports",
+        "x.json",
+        "--target",
+        str(tmp_path / "a.tsv"),
+        "--output",
+        str(tmp_path / "checked.json"),
+    ]
+
+
+def test_reports_are_listed(arguments, tmp_path):
+    collect_checks.main(arguments)
+    assert json.loads((tmp_path / "checked.json").read_text()) == {"reports": ["x.json"]}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([(8, 4)], r"lists 1 images, .*a\.tsv 2; with same_domain: false"),
+        ([(8, 4), (4, 8)], r"1\.png is 4×8, its pair .*q\.png 8×4"),
+    ],
+)
+def test_views_that_do_not_pair_up(arguments, tmp_path, sizes, message):
+    items = [Item(str(index), tmp_path / f"{index}.png", *size) for index, size in enumerate(sizes)]
+    write_manifest(tmp_path / "b.tsv", items)
+    with pytest.raises(InputError, match=message):
+        collect_checks.main([*arguments, "--target-b", str(tmp_path / "b.tsv")])
+    assert not (tmp_path / "checked.json").exists()
+
+
+def test_priors_of_another_size(arguments, tmp_path):
+    np.save(tmp_path / "fit.npy", np.zeros((19, 4, 8), np.float32))
+    collect_checks.main([*arguments, "--class-priors", str(tmp_path / "fit.npy")])
+    np.save(tmp_path / "turned.npy", np.zeros((19, 8, 4), np.float32))
+    with pytest.raises(InputError, match=r"self_training\.class_priors: .* are 4×8, .*p\.png is 8×4"):
+        collect_checks.main([*arguments, "--class-priors", str(tmp_path / "turned.npy")])

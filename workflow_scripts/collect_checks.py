@@ -1,0 +1,75 @@
+"""Say that everything a run is made from is in order: the last step before anything is translated or trained.
+
+in:  the check reports of all datasets (and of a demanded device); what only several files together tell:
+     whether the images of a second target pair up with the first's, whether class priors fit the target
+out: a JSON file that lists the reports
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.data.files import write_json
+from cotrain.data.manifests import read_manifest
+from cotrain.data.masks import EgoVehicleMask
+from cotrain.errors import InputError
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.collect_checks --reports labelled.check.json images.check.json \\
+    --target results/demo/data/camera/images.tsv --output checked.json"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument(
+        "--reports", type=Path, nargs="+", required=True, help="reports of check_data, check_device"
+    )
+    made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
+    made.add_argument("--target-b", type=Path, help="manifest of branch b's images, paired with the target's")
+    made.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
+    made.add_argument("--ego-vehicle-mask", type=Path, help="image whose non-zero pixels are the own vehicle")
+    made.add_argument("--output", type=Path, required=True)
+    options = parse(made, arguments)
+
+    if options.target_b:
+        check_pairs(options.target, options.target_b)
+    if options.class_priors:
+        check_priors(options.target, options.class_priors)
+    EgoVehicleMask(options.ego_vehicle_mask)
+    write_json(options.output, {"reports": [str(path) for path in options.reports]})
+    logger.info("all data is in order; %s", options.output)
+
+
+def check_pairs(target: Path, target_b: Path) -> None:
+    """Raise InputError unless image i of one manifest can show the scene of image i of the other."""
+    items, items_b = read_manifest(target), read_manifest(target_b)
+    if len(items) != len(items_b):
+        raise InputError(
+            f"co_training.target_b: {target_b} lists {len(items_b)} images, {target} {len(items)}; with "
+            "same_domain: false image i of one is paired with image i of the other"
+        )
+    for item, item_b in zip(items, items_b, strict=True):
+        if (item.width, item.height) != (item_b.width, item_b.height):
+            raise InputError(
+                f"co_training.target_b: {item_b.image} is {item_b.width}×{item_b.height}, its pair "
+                f"{item.image} {item.width}×{item.height}; labels pass between them pixel by "
+                "pixel, so expected one size"
+            )
+
+
+def check_priors(target: Path, priors: Path) -> None:
+    """Raise InputError unless the class priors have the size of every target image."""
+    height, width = np.load(priors, mmap_mode="r").shape[1:]
+    for item in read_manifest(target):
+        if (item.width, item.height) != (width, height):
+            raise InputError(
+                f"self_training.class_priors: the maps of {priors} are {width}×{height}, the target image "
+                f"{item.image} is {item.width}×{item.height}; expected one size"
+            )
+
+
+if __name__ == "__main__":
+    run(main)
