@@ -35,7 +35,7 @@ from cotrain.reporting.pictures import (
 from workflow_scripts.command_line import parse, parser, run
 
 EXAMPLE = (
-    "python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/manifest.tsv "
+    "python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/train_ids.tsv "
     "--label-space cityscapes19 --output sheet.png"
 )
 WIDTH_OF_IMAGE = 300

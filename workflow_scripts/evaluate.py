@@ -1,4 +1,4 @@
-"""Evaluate a model on labelled images. The only step of an adaptation that reads target labels.
+"""Evaluate a model on labelled images.
 
 in:  a model's weights, a manifest of images with labels of train ids
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,

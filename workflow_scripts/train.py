@@ -19,6 +19,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from cotrain.data.class_statistics import read_class_statistics
 from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, verify_labels
@@ -219,7 +220,8 @@ def _class_counts(options: Namespace) -> list[list[int]]:
         )
     counts: list[list[int]] = []
     for manifest, path in zip(options.source, options.class_statistics, strict=True):
-        of_images = json.loads(path.read_text(encoding="utf-8"))["images"]
+        _, ids, rows = read_class_statistics(path)
+        of_images = dict(zip(ids, rows.tolist(), strict=True))
         for item in read_manifest(manifest):
             if item.id not in of_images:
                 raise InputError(f"{path}: holds no statistics of image {item.id!r} of {manifest}")

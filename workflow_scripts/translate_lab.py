@@ -32,8 +32,8 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this step's command line."""
     made = command_line.parser(
         __doc__,
-        "python -m workflow_scripts.translate_lab --source results/demo/data/game/manifest.tsv "
-        "--target results/demo/data/camera/manifest.tsv --seed 100 "
+        "python -m workflow_scripts.translate_lab --source results/demo/data/game/train_ids.tsv "
+        "--target results/demo/data/camera/images.tsv --seed 100 "
         "--output results/demo/translated/game/manifest.tsv",
     )
     made.add_argument("--source", type=Path, required=True, help="manifest of the labelled source images")

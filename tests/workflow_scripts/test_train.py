@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from cotrain.data.images import read_image, write_image
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from cotrain.networks.weights import read_header
@@ -136,7 +137,7 @@ class TestRareClasses:
         for image_id, of_class in counts.items():
             for train_id, pixels in of_class.items():
                 images[image_id][train_id] = pixels
-        path.write_text(json.dumps({"classes": [], "images": images}))
+        path.write_text(json.dumps({"classes": list(label_space("camvid11").classes), "images": images}))
         return str(path)
 
     def test_each_source_has_statistics_of_its_own(self, arguments, rare, tmp_path, make_items):
