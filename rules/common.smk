@@ -213,7 +213,7 @@ def training_settings(wildcards):
     settings["training"] = {
         key: value for key, value in config["training"].items() if not key.endswith("_every_iterations")
     }
-    settings["iterations"] = chosen["iterations"]
+    settings |= {key: chosen[key] for key in ("iterations", "hard_pixel_share")}
     if wildcards.stage != "baseline":
         settings |= {key: chosen[key] for key in ("batch_ratio", "class_mixing")}
     return json.dumps(settings)

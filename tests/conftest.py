@@ -44,7 +44,7 @@ SMALL_TRAINING = {
     "warmup_factor": 0.001,
     "poly_power": 0.9,
     "head_learning_rate_factor": 1.0,
-    "loss": {"hard_pixel_share": 0.2, "hard_pixels_of": "labelled"},
+    "hard_pixels_of": "labelled",
     "save_every_iterations": 2,
     "log_every_iterations": 1,
     "source_augmentation": PLAIN_AUGMENTATION,
@@ -68,6 +68,7 @@ def training_mapping() -> dict[str, Any]:
         "precision": "float32",
         "seed": 7,
         "iterations": 2,
+        "hard_pixel_share": 0.2,
     }
 
 

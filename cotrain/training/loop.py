@@ -47,9 +47,8 @@ class LoopSettings:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "LoopSettings":
-        """Make settings from the `training` section together with `iterations`, `precision` and `seed`."""
-        flat = {**mapping, **mapping["loss"]}
-        return cls(**{key: flat[key] for key in cls.__dataclass_fields__})
+        """Make settings from the `training` section and what a stage adds to it."""
+        return cls(**{key: mapping[key] for key in cls.__dataclass_fields__})
 
 
 class NonFiniteLossError(Exception):

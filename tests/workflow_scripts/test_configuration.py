@@ -77,7 +77,8 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
         "classes": None,
     }
     assert resolved["seed"] == 100
-    assert resolved["training"]["loss"] == {"hard_pixel_share": 0.2, "hard_pixels_of": "labelled"}
+    assert resolved["training"]["hard_pixels_of"] == "labelled"
+    assert resolved["final"]["hard_pixel_share"] == 0.2
     assert resolved["training"]["crop"] == [512, 1024]
     for side in ("source_augmentation", "target_augmentation"):
         assert "crop" not in resolved["training"][side]
