@@ -24,9 +24,11 @@ def pairs(tmp_path):
 
 
 def test_lists_pair_line_by_line(tmp_path, pairs):
+    images, labels = tmp_path / "images", tmp_path / "labels"
     assert dataset_items("city", pairs, labelled=True) == [
-        Item(name, tmp_path / "images" / f"{name}.png", 6, 4, tmp_path / "labels" / f"{name}.png")
+        Item(name, image, 6, 4, labels / f"{name}.png", bytes=image.stat().st_size)
         for name in ("a b", "c.v2", "d")
+        for image in [images / f"{name}.png"]
     ]
     assert file_origins("city", pairs, labelled=True)[tmp_path / "labels" / "d.png"] == f"{tmp_path}/l.txt:4"
     assert file_origins("city", pairs, labelled=True)[tmp_path / "images" / "d.png"] == f"{tmp_path}/i.txt:3"

@@ -59,7 +59,8 @@ def test_scenes_are_stored_relative_to_the_manifest(tmp_path, settings):
     make_manifest.main(
         ["--dataset", "game", "--settings", '{"layout": "streets"}', "--output", str(output), *scenes]
     )
-    assert output.read_text().splitlines()[1] == "a\t../scenes/images/a.png\t6\t4"
+    size = (tmp_path / "scenes" / "images" / "a.png").stat().st_size
+    assert output.read_text().splitlines()[1] == f"a\t../scenes/images/a.png\t6\t4\t{size}"
 
 
 def test_settings_may_be_a_yaml_file_and_errors_end_in_status_2_with_one_line(tmp_path):

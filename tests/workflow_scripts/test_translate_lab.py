@@ -36,7 +36,9 @@ def run(arguments, output, *more):
     return read_manifest(output)
 
 
-def test_every_source_image_moves_towards_its_target_image(images, tmp_path):
+def test_every_source_image_moves_towards_its_target_image(images, tmp_path, monkeypatch):
+    # Files under the working folder are stored relative to the manifest, so that results can be moved.
+    monkeypatch.chdir(tmp_path)
     arguments, source, target = images
     output = tmp_path / "translated" / "manifest.tsv"
     items = run(arguments, output)
@@ -45,7 +47,8 @@ def test_every_source_image_moves_towards_its_target_image(images, tmp_path):
     for item, original, index in zip(items, source, chosen, strict=True):
         expected = translate(read_image(original.image), *lab_statistics(read_image(target[index].image)))
         np.testing.assert_array_equal(read_image(item.image), expected)
-        assert item == replace(original, image=tmp_path / "translated" / "images" / f"{original.id}.png")
+        path = tmp_path / "translated" / "images" / f"{original.id}.png"
+        assert item == replace(original, image=path, bytes=path.stat().st_size)
     assert "\timages/source_0.png\t" in output.read_text()
 
 
@@ -60,7 +63,8 @@ def test_several_translations_of_each_image(images, tmp_path):
     assert items[14].label == source[4].label
 
 
-def test_number_of_workers_changes_nothing(images, tmp_path):
+def test_number_of_workers_changes_nothing(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     arguments, _, _ = images
     for workers in ("1", "3"):
         run(arguments, tmp_path / workers / "manifest.tsv", "--workers", workers)
