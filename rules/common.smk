@@ -219,6 +219,11 @@ def training_settings(wildcards):
     return json.dumps(settings)
 
 
+def prediction_settings():
+    """How images go through a network, as JSON; the number of shards changes no prediction."""
+    return json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")})
+
+
 def flags(**values):
     """Command-line flags of those values that are there: flags(target=[]) is empty."""
     given = {name: value for name, value in values.items() if value not in (None, [], "")}

@@ -78,7 +78,7 @@ rule predict:
     resources:
         gpu=GPU,
     params:
-        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
+        settings=prediction_settings(),
         shards=config["prediction"]["shards"],
         mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
         precision=config["precision"],
@@ -108,7 +108,7 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        settings=json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")}),
+        settings=prediction_settings(),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
         precision=config["precision"],
         device=config["device"],

@@ -12,9 +12,9 @@ import numpy as np
 
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
-from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.labelling import add_mask_argument, mask_of
 
 logger = logging.getLogger("cotrain")
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
     made.add_argument("--target-b", type=Path, help="manifest of branch b's images, paired with the target's")
     made.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
-    made.add_argument("--ego-vehicle-mask", type=Path, help="image whose non-zero pixels are the own vehicle")
+    add_mask_argument(made)
     made.add_argument("--output", type=Path, required=True)
     options = parse(made, arguments)
 
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_pairs(options.target, options.target_b)
     if options.class_priors:
         check_priors(options.target, options.class_priors)
-    EgoVehicleMask(options.ego_vehicle_mask)
+    mask_of(options)
     write_json(options.output, {"reports": [str(path) for path in options.reports]})
     logger.info("all data is in order; %s", options.output)
 

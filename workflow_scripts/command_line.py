@@ -44,6 +44,19 @@ def settings(text: str) -> dict[str, Any]:
     return content
 
 
+def add_inference_arguments(made: argparse.ArgumentParser) -> None:
+    """Add what every step that runs a trained network takes: settings, precision, device, threads."""
+    made.add_argument(
+        "--settings",
+        type=settings,
+        default={"batch_size": 4, "resize": None},
+        help="the configuration's `prediction` section: JSON text or a YAML file",
+    )
+    made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
+    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+
+
 def parse(made: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """Parse `arguments` and send the library's messages to standard error and to `--log`."""
     parsed = made.parse_args(arguments)

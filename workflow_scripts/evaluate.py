@@ -17,7 +17,7 @@ from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.evaluation.scores import confusion_matrix, scores, write_confusion
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import confusion_picture, overlay
-from workflow_scripts.command_line import parse, parser, run, settings
+from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
 
 logger = logging.getLogger("cotrain")
 
@@ -33,15 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--labelled", type=Path, required=True, help="manifest of images with labels of train ids"
     )
-    made.add_argument(
-        "--settings",
-        type=settings,
-        default={"batch_size": 4, "resize": None},
-        help="the configuration's `prediction` section: JSON text or a YAML file",
-    )
-    made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    add_inference_arguments(made)
     made.add_argument("--write-outputs", action="store_true", help="also write predictions and overlays")
     made.add_argument("--output", type=Path, required=True, help="folder of the scores")
     options = parse(made, arguments)

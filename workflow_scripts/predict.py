@@ -15,10 +15,10 @@ from cotrain.adaptation.thresholds import LEVELS, confidence_histogram
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
-from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionWriter
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, run, settings
+from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.labelling import add_mask_argument, mask_of
 
 logger = logging.getLogger("cotrain")
 
@@ -32,16 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--images", type=Path, required=True, help="manifest of the images")
     made.add_argument("--shard", type=int, default=0, help="which shard this is, from 0")
     made.add_argument("--shards", type=int, default=1, help="how many shards the set is cut into")
-    made.add_argument(
-        "--settings",
-        type=settings,
-        default={"batch_size": 4, "resize": None},
-        help="the configuration's `prediction` section: JSON text or a YAML file",
-    )
-    made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
-    made.add_argument("--ego-vehicle-mask", type=Path, help="image whose non-zero pixels are the own vehicle")
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    add_inference_arguments(made)
+    add_mask_argument(made)
     made.add_argument("--output", required=True, help="path without suffix of the two files")
     options = parse(made, arguments)
 
@@ -53,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     items = read_manifest(options.images)[options.shard :: options.shards]
     classes = label_space(read_header(options.weights)[1]).number_of_classes
-    mask = EgoVehicleMask(options.ego_vehicle_mask)
+    mask = mask_of(options)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     histogram = np.zeros((classes, LEVELS), np.int64)
     torch.set_num_threads(options.threads)
