@@ -133,13 +133,24 @@ def list_files(wildcards):
     """The list files that a dataset is read from; its label list only where labels are wanted."""
     dataset = config["datasets"][wildcards.dataset]
     keys = ("images", "labels") if wildcards.labels == "labelled" else ("images",)
-    return [dataset[key] for key in keys if dataset.get(key)] if dataset["layout"] == "lists" else []
+    lists = [dataset[key] for key in keys if dataset.get(key)] if dataset["layout"] == "lists" else []
+    return [*lists, *own_definitions(dataset["layout"])]
+
+
+def own_definitions(*names):
+    """Those of the names that are YAML files of the user's."""
+    return [name for name in names if name and name.endswith((".yaml", ".yml"))]
+
+
+def label_definitions(wildcards):
+    """The user's files that say what a dataset's labels mean."""
+    return own_definitions(config["label_space"], config["datasets"][wildcards.dataset].get("classes"))
 
 
 def dataset_settings(wildcards):
     """A dataset's settings; without those of its labels where only its images are wanted."""
     settings = config["datasets"][wildcards.dataset]
-    of_labels = ("labels", "classes") if wildcards.labels == "images" else ()
+    of_labels = ("labels", "classes", "version") if wildcards.labels == "images" else ()
     return json.dumps({key: value for key, value in settings.items() if key not in of_labels})
 
 

@@ -50,9 +50,11 @@ rule make_manifest:
 rule check_data:
     """Decode every file of a dataset and say what is wrong, before anything is trained on it."""
     input:
-        f"{RUN}/data/{{dataset}}/{{labels}}.tsv",
+        manifest=f"{RUN}/data/{{dataset}}/{{labels}}.tsv",
+        definitions=label_definitions,
     output:
-        f"{RUN}/data/{{dataset}}/{{labels}}.check.json",
+        report=f"{RUN}/data/{{dataset}}/{{labels}}.check.json",
+        table=f"{RUN}/data/{{dataset}}/{{labels}}.check.txt",
     log:
         f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.log",
     conda:
@@ -63,9 +65,9 @@ rule check_data:
         labelled=labelled_flag,
         label_space=config["label_space"],
     shell:
-        "python -m workflow_scripts.check_data --manifest {input:q} --dataset {wildcards.dataset}"
+        "python -m workflow_scripts.check_data --manifest {input.manifest:q} --dataset {wildcards.dataset}"
         " --settings {params.settings:q} --label-space {params.label_space} {params.labelled}"
-        " --workers {threads} --output {output:q} --log {log:q}"
+        " --workers {threads} --output {output.report:q} --log {log:q}"
 
 
 rule check_device:
@@ -120,6 +122,7 @@ rule convert_labels:
     input:
         manifest=f"{RUN}/data/{{dataset}}/labelled.tsv",
         check=ancient(f"{RUN}/data/{{dataset}}/labelled.check.json"),
+        definitions=label_definitions,
     output:
         f"{RUN}/data/{{dataset}}/train_ids.tsv",
     log:
@@ -128,12 +131,12 @@ rule convert_labels:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        table=lambda wildcards: config["datasets"][wildcards.dataset].get("classes", "cityscapes_train_ids"),
+        settings=lambda wildcards: json.dumps(config["datasets"][wildcards.dataset]),
         label_space=config["label_space"],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.convert_labels --manifest {input.manifest:q} --class-table {params.table}"
-        " --label-space {params.label_space} --threads {threads} --output {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.convert_labels --manifest {input.manifest:q} --dataset {wildcards.dataset}"
+        " --settings {params.settings:q} --label-space {params.label_space} --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
 rule translate:

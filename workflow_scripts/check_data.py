@@ -1,54 +1,129 @@
-"""Check every image, and with --labelled every label, of a dataset before anything is trained on it.
+"""Say what is in a dataset and what is wrong with it, before anything is trained on it.
 
-In:  the dataset's manifest and settings (its entry under `datasets` of the configuration).
-Out: check.json: number of images, their sizes, and of labels the pixels of each class.
-All problems are collected; the first ten are shown with their total.
+In:  one dataset by its layout and root, or all of a configuration, each in the part that it plays there (of a
+     target the labels are not opened); in the workflow a manifest and the dataset's settings
+Out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
+     exit status is 0 only if all is well.
 """
 
+import argparse
 from pathlib import Path
+from typing import Any
 
 from cotrain.data.checks import check_items
-from cotrain.data.files import write_json
-from cotrain.data.label_spaces import label_space
-from cotrain.data.layouts import dataset_class_table, file_origins
-from cotrain.data.manifests import read_manifest
+from cotrain.data.class_tables import ClassTable
+from cotrain.data.files import write_json, write_text
+from cotrain.data.label_spaces import LabelSpace, label_space
+from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
+from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.reporting.data_table import data_table
 from workflow_scripts.command_line import logger, parse, parser, run, settings
 
-EXAMPLE = (
-    "python -m workflow_scripts.check_data --manifest manifest.tsv --dataset camvid --labelled \\\n"
-    "    --settings camvid.yaml --label-space camvid11 --workers 4 --output check.json"
-)
+EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
+  python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
+  python -m workflow_scripts.check_data --manifest manifest.tsv --dataset camvid --labelled \\
+    --settings camvid.yaml --label-space camvid11 --workers 4 --output check.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--manifest", required=True, type=Path, help="the dataset's manifest")
-    made.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
-    made.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
-    made.add_argument("--label-space", required=True, help="the run's label space")
-    made.add_argument("--labelled", action="store_true", help="check the labels too")
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--layout", help="layout of one dataset: a name, or a .yaml file with one of your own")
+    what.add_argument("--config", type=Path, nargs="+", help="configuration of a run: all its datasets")
+    what.add_argument("--manifest", type=Path, help="a manifest of the dataset that --settings describes")
+    made.add_argument("--root", help="with --layout: folder of the dataset")
+    made.add_argument("--split", help="with --layout: train, val or test, where it has splits")
+    made.add_argument("--version", help="with --layout: version of the labels, where there are several")
+    made.add_argument("--dataset", help="with --manifest: name of the dataset in the configuration")
+    made.add_argument("--settings", type=settings, help="with --manifest: its settings, JSON or a YAML file")
+    made.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
+    made.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
+    made.add_argument(
+        "--quick", action="store_true", help="read headers alone: neither damage nor ids are seen"
+    )
     made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
-    made.add_argument("--output", required=True, type=Path, help="the report to write")
+    made.add_argument("--output", type=Path, help="also write the report as JSON")
     options = parse(made, arguments)
-    items = read_manifest(options.manifest)
-    space = label_space(options.label_space)
-    table = dataset_class_table(options.dataset, options.settings) if options.labelled else None
-    origins = file_origins(options.dataset, options.settings, options.labelled)
-    subject = f"datasets.{options.dataset}"
-    with Progress(len(items), "images", f"checking {options.dataset}") as progress:
+    if options.config:
+        check_configuration(options)
+        return
+    if options.layout:
+        if not options.root:
+            raise InputError("--root: is missing, expected the folder of the dataset")
+        name = Path(options.root).name
+        chosen = {key: getattr(options, key) for key in ("layout", "root", "split", "version")}
+        check_dataset(name, chosen, True, options)
+        return
+    if not options.dataset or options.settings is None:
+        raise InputError("--manifest needs --dataset and --settings beside it")
+    try:
+        check(options.dataset, options.settings, read_manifest(options.manifest), options.labelled, options)
+    except InputError:
+        # Mending the data can change sizes that the manifest holds: it is to be made anew then.
+        options.manifest.unlink()
+        raise
+
+
+def check_configuration(options: argparse.Namespace) -> None:
+    """Check every dataset of a configuration as far as the run reads it; raise one InputError for all."""
+    from workflow_scripts.configuration import merged, read, resolve
+
+    given: dict[str, Any] = {}
+    for path in options.config:
+        given = merged(given, read(path))
+    config = resolve(given)
+    options.label_space = config["label_space"]
+    labelled = dict.fromkeys([*config["source"], config["test"]], True)
+    targets = [config["target"]]
+    if not config["co_training"]["same_domain"]:
+        targets.append(config["co_training"]["target_b"])
+    for target in targets:
+        labelled.setdefault(target, target == config["target"] and config["upper_bound"])
+    problems = []
+    for name, with_labels in labelled.items():
+        if config["datasets"][name]["layout"] == "streets":
+            logger.info("%s: rendered by the workflow, nothing to check", name)
+            continue
         try:
-            report = check_items(items, table, space, origins, options.workers, progress, subject)
-        except InputError:
-            # Mending the data can change sizes that the manifest holds: it is to be made anew then.
-            options.manifest.unlink()
-            raise
-    write_json(options.output, report)
+            check_dataset(name, config["datasets"][name], with_labels, options)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def check_dataset(name: str, chosen: dict[str, Any], labelled: bool, options: argparse.Namespace) -> None:
+    """Find the files of a dataset and check them."""
+    found = find_dataset(name, chosen, labelled)
+    for reason, images in found.left_out.items():
+        logger.info("%s: left out %d images, %s, the first %s", name, len(images), reason, images[0])
+    if not labelled:
+        logger.info("%s: images alone, the run never opens its labels", name)
+    check(name, chosen, found.items, labelled, options)
+
+
+def check(
+    name: str, chosen: dict[str, Any], items: list[Item], labelled: bool, options: argparse.Namespace
+) -> None:
+    """Check the files of `items`, and show or write what is in them."""
+    space: LabelSpace = label_space(options.label_space)
+    table: ClassTable | None = dataset_class_table(name, chosen) if labelled else None
+    origins = file_origins(name, chosen, labelled)
+    with Progress(len(items), "images", f"checking {name}") as progress:
+        report = check_items(
+            items, table, space, origins, options.workers, progress, f"datasets.{name}", options.quick
+        )
+    text = data_table(name, report)
+    if options.output:
+        write_json(options.output, report)
+        write_text(options.output.with_suffix(".txt"), text + "\n")
+    if not options.manifest:
+        print(text, flush=True)
     absent = [name for name, found in report.get("classes", {}).items() if not found["pixels"]]
-    if absent:
-        logger.info("%s: no pixel of %s", options.dataset, ", ".join(absent))
-    logger.info("%s: %d images are fine -> %s", options.dataset, len(items), options.output)
+    missing = f", but no pixel of {', '.join(absent)}" if absent else ""
+    logger.info("%s: %d images are fine%s", name, report["images"], missing)
 
 
 if __name__ == "__main__":

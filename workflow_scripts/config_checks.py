@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cotrain.errors import InputError
 from workflow_scripts.config_problems import KeyPath, Problems, did_you_mean, in_words, value_at
 from workflow_scripts.config_schema import AUGMENTATIONS, listed
 
@@ -16,8 +17,9 @@ def check_across_keys(problems: Problems) -> None:
 
 
 def _check_datasets(problems: Problems) -> None:
-    """Check the files, class tables and scenes of the datasets."""
-    from cotrain.data.label_spaces import class_table_names
+    """Check the files, layouts, class tables and scenes of the datasets."""
+    from cotrain.data.class_tables import class_table_names
+    from cotrain.data.trees import tree_layout_names
 
     scenes: dict[tuple[str, int], str] = {}
     for name, entry in _section(problems.filled.get("datasets")).items():
@@ -28,7 +30,7 @@ def _check_datasets(problems: Problems) -> None:
             problems.expect_file((*path, "images"))
             problems.expect_file((*path, "labels"))
             problems.expect_file((*path, "root"), folder=True)
-            _check_known(problems, (*path, "classes"), class_table_names(), "class table")
+            _check_defined(problems, (*path, "classes"), class_table_names(), "class table")
             if entry.get("labels") is not None and entry.get("classes") is None:
                 known = listed(class_table_names())
                 problems.add((*path, "classes"), f"missing, the label files need it: expected {known}")
@@ -40,6 +42,10 @@ def _check_datasets(problems: Problems) -> None:
             if other != name:
                 text = f"{problems.shown(*path, 'seed')} gives the same scenes as datasets.{other}"
                 problems.add((*path, "seed"), f"{text}: expected another seed", bad_value=False)
+        elif problems.value(*path, "layout"):
+            if _check_defined(problems, (*path, "layout"), tree_layout_names(), "layout"):
+                problems.expect_file((*path, "root"), folder=True)
+            _check_defined(problems, (*path, "classes"), class_table_names(), "class table")
 
 
 def _check_roles(problems: Problems) -> None:
@@ -142,10 +148,14 @@ def _check_classes(problems: Problems) -> None:
     """Check the label space and every value that has one entry a class."""
     from cotrain.data.label_spaces import label_space, label_space_names
 
-    if not _check_known(problems, ("label_space",), label_space_names(), "label space"):
+    if not _check_defined(problems, ("label_space",), label_space_names(), "label space"):
         return
     name = problems.value("label_space")
-    number = label_space(name).number_of_classes
+    try:
+        number = label_space(name).number_of_classes
+    except InputError as error:
+        problems.add(("label_space",), str(error))
+        return
     expected = f"expected {number}, one for each class of {name}"
     for section in (("self_training", "portion"), ("co_training", "portion_a"), ("co_training", "portion_b")):
         for key in ("initial", "maximum", "increment"):
@@ -203,6 +213,15 @@ def _check_known(problems: Problems, path: KeyPath, known: Any, kind: str) -> bo
         hint = did_you_mean(value, known)
         problems.add(path, f"{value!r} is not a {kind}{hint}; known are {', '.join(known) or 'none'}")
     return value in known
+
+
+def _check_defined(problems: Problems, path: KeyPath, known: Any, kind: str) -> bool:
+    """Return whether the value at `path` is among `known` or an existing YAML file; note a problem if not."""
+    value = problems.value(*path)
+    if isinstance(value, str) and value.endswith((".yaml", ".yml")):
+        problems.expect_file(path)
+        return problems.value(*path) is not None
+    return _check_known(problems, path, known, kind)
 
 
 def _section(value: Any) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def _hint(value: Any, schema: Schema) -> str:
     if value is None and "none" in schema.get("enum", ()):
         return " (write none)"
     if isinstance(value, str):
-        return did_you_mean(value, map(str, schema.get("enum", ())))
+        return did_you_mean(value, [str(word) for part in parts for word in part.get("enum", ())])
     if isinstance(value, bool | int | float) and "string" in kinds:
         return " (write text that looks like a number or a yes or no in quotes)"
     return ""

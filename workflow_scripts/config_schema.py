@@ -10,6 +10,9 @@ from typing import Any
 import jsonschema
 import yaml
 
+from cotrain.data.label_spaces import YAML_SUFFIXES
+from cotrain.data.trees import tree_layout_names
+
 SCHEMA_FILE = Path(__file__).parent.parent / "config" / "schema.yaml"
 AUGMENTATIONS = ("source_augmentation", "target_augmentation")
 
@@ -52,10 +55,15 @@ def dereferenced(schema: Schema) -> Schema:
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
+# What the reference calls all layouts but those with keys of their own.
+PUBLISHED = "any other"
+
+
 def layouts(schema: Schema) -> dict[str, Schema]:
-    """Return layout name -> schema of a dataset entry of that layout."""
+    """Return layout name, or PUBLISHED -> schema of a dataset entry of that layout."""
     return {
-        part["if"]["properties"]["layout"]["const"]: dereferenced(part["then"]) for part in schema["allOf"]
+        part["if"]["properties"]["layout"].get("const", PUBLISHED): dereferenced(part["then"])
+        for part in schema["allOf"]
     }
 
 
@@ -64,7 +72,10 @@ def _entry_schema(schema: Schema, entry: Any) -> Schema:
     schema = dereferenced(schema)
     if "allOf" in schema and isinstance(entry, dict):
         layout = entry.get("layout")
-        return layouts(schema).get(layout, schema) if isinstance(layout, str) else schema
+        known = layouts(schema)
+        if layout in tree_layout_names() or (isinstance(layout, str) and layout.endswith(YAML_SUFFIXES)):
+            return known[PUBLISHED]
+        return known.get(layout, schema) if isinstance(layout, str) else schema
     return schema
 
 

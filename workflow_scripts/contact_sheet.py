@@ -10,15 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cotrain.data.class_tables import class_table, known_ids, translation_table
 from cotrain.data.images import read_image, read_label, write_image
-from cotrain.data.label_spaces import (
-    IGNORE,
-    LabelSpace,
-    class_table,
-    known_ids,
-    label_space,
-    translation_table,
-)
+from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.randomness import generator

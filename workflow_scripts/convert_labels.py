@@ -1,6 +1,6 @@
 """Convert a dataset's label files to the run's train ids.
 
-in:  the dataset's labelled manifest, the class table of its label files
+in:  the dataset's labelled manifest and its settings, which tell how its label files encode classes
 out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv; label files that hold the run's
      train ids already are used where they are
 """
@@ -12,34 +12,37 @@ from pathlib import Path
 
 import numpy as np
 
+from cotrain.data.class_tables import known_ids, translation_table
 from cotrain.data.files import sha256_of
-from cotrain.data.images import read_label, write_label
-from cotrain.data.label_spaces import class_table, known_ids, label_space, translation_table
+from cotrain.data.images import read_own_ids, write_label
+from cotrain.data.label_spaces import label_space
+from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, run, settings
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.convert_labels --manifest labelled.tsv --class-table camvid \\
-    --label-space camvid11 --output results/run/data/camvid_test"""
+EXAMPLE = """python -m workflow_scripts.convert_labels --manifest labelled.tsv --dataset camvid_test \\
+    --settings camvid_test.yaml --label-space camvid11 --output results/run/data/camvid_test"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
-    made.add_argument("--class-table", required=True, help="how its label files encode classes")
+    made.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
+    made.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
     made.add_argument("--label-space", required=True)
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--output", type=Path, required=True, help="folder of the dataset")
     options = parse(made, arguments)
 
     items = read_manifest(options.manifest)
-    table, space = class_table(options.class_table), label_space(options.label_space)
+    table, space = dataset_class_table(options.dataset, options.settings), label_space(options.label_space)
     to_train_id = translation_table(table, space)
     known = known_ids(table)
-    are_train_ids = np.array_equal(to_train_id[known], np.flatnonzero(known))
+    are_train_ids = table.encoding == "ids" and np.array_equal(to_train_id[known], np.flatnonzero(known))
     with (
         ThreadPoolExecutor(options.threads) as pool,
         Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress,
@@ -51,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
             path = item.label
             if not are_train_ids:
                 path = options.output / "labels" / f"{item.id}.png"
-                write_label(path, to_train_id[read_label(item.label)], space.palette)
+                write_label(path, to_train_id[read_own_ids(item.label, table)], space.palette)
             progress.advance()
             # With the hash, whoever trains on the manifest notices when a label changes.
             return replace(item, label=path.absolute(), label_sha256=sha256_of(path))

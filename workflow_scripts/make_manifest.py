@@ -7,7 +7,7 @@ Out: manifest.tsv
 
 from pathlib import Path
 
-from cotrain.data.layouts import dataset_items
+from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
 from workflow_scripts.command_line import logger, parse, parser, run, settings
 
@@ -25,11 +25,15 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
     made.add_argument("--output", required=True, type=Path, help="the manifest to write")
     options = parse(made, arguments)
-    items = dataset_items(options.dataset, options.settings, options.labelled, options.scenes)
+    found = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
+    for reason, images in found.left_out.items():
+        logger.info("%s: left out %d images, %s:", options.dataset, len(images), reason)
+        for image in images:
+            logger.info("  %s", image)
     # Rendered scenes belong to the results and move with them; a user's own data stays where it is.
-    write_manifest(options.output, items, relative_to_root=options.scenes)
+    write_manifest(options.output, found.items, relative_to_root=options.scenes)
     kind = "labelled images" if options.labelled else "images"
-    logger.info("%s: %d %s -> %s", options.dataset, len(items), kind, options.output)
+    logger.info("%s: %d %s -> %s", options.dataset, len(found.items), kind, options.output)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.images import check_image, read_label
-from cotrain.data.label_spaces import IGNORE, ClassTable, LabelSpace, known_ids, translation_table
+from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
+from cotrain.data.images import check_header, check_image, check_label_header, label_palette, read_own_ids
+from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
@@ -36,21 +37,25 @@ def check_items(
     workers: int,
     progress: Progress,
     subject: str = "data",
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Decode every image, and with a `table` every label, and return what was found.
 
     `origins` tells where files are listed ("LIST:LINE"), `subject` heads the message; without `table`
     no label is opened. Images must be whole, of three channels and of the manifest's size; labels must
-    exist, be whole, of one channel, of their image's size, and hold ids of `table` alone; together they
-    must hold some class of `space`. Raises one InputError with the first ten problems and their total.
+    exist, be whole, of the table's encoding, of their image's size, and hold ids of `table` alone; together
+    they must hold some class of `space`. With `quick` headers alone are read: damage and ids stay unknown.
+    Raises one InputError with the first ten problems and their total.
 
-    The report: {"images": number, "sizes": {"WIDTHxHEIGHT": images}, and with a table "void_pixels":
-    number, "classes": {class: {"pixels", "share" of all pixels that are not void, "images"}}}.
+    The report: {"images": number, "sizes": {"WIDTHxHEIGHT": images}, "turned": images that EXIF lays on
+    their side or head}; with a table, and not `quick`, "void_pixels": number, "classes": {class: {"pixels",
+    "share" of all pixels that are not void, "images"}}, and "ids": {own id: {"name" in the dataset, "class"
+    of the run or None, "pixels", "images"}} of the ids that occur.
     """
     lookup = np.full(256, IGNORE, np.uint8) if table is None else translation_table(table, space)
 
     def check(item: Item) -> _Finding:
-        return _check_item(item, table, origins)
+        return (_check_headers if quick else _check_item)(item, table, origins)
 
     with ThreadPoolExecutor(workers) as pool:
         findings = []
@@ -61,12 +66,14 @@ def check_items(
     report: dict[str, Any] = {
         "images": len(items),
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
+        "turned": sum(finding.turned for finding in findings),
     }
-    if table is not None:
-        counts = np.zeros((len(items), 256), dtype=np.int64)
-        for row, finding in enumerate(findings):
-            counts[row] = fold(finding.own_ids, lookup)
+    if table is not None and not quick:
+        own = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
+        counts = np.array([fold(row, lookup) for row in own], dtype=np.int64).reshape(-1, 256)
         pixels = counts[:, : space.number_of_classes].sum(axis=0)
+        if items and not problems:
+            problems += _problems_of_all_ids(own.sum(axis=0), table)
         if items and not problems and pixels.sum() == 0:
             problems.append(
                 f"all labels are void: no pixel of class table {table.name!r} belongs to a class of "
@@ -80,6 +87,15 @@ def check_items(
                 "images": int(np.count_nonzero(counts[:, train_id])),
             }
             for train_id, name in enumerate(space.classes)
+        }
+        report["ids"] = {
+            str(own_id): {
+                "name": table.ids.get(own_id),
+                "class": space.classes[lookup[own_id]] if lookup[own_id] != IGNORE else None,
+                "pixels": int(own[:, own_id].sum()),
+                "images": int(np.count_nonzero(own[:, own_id])),
+            }
+            for own_id in np.flatnonzero(own.sum(axis=0)).tolist()
         }
     raise_problems(subject, problems)
     return report
@@ -104,6 +120,7 @@ def fold(own_ids: npt.NDArray[np.int64], lookup: npt.NDArray[np.uint8]) -> npt.N
 class _Finding:
     own_ids: npt.NDArray[np.int64]
     problems: list[str]
+    turned: bool = False
 
 
 def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str]) -> _Finding:
@@ -113,35 +130,85 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
         problems.append(f"{origins[file]}: {problem}" if file in origins else problem)
 
     own_ids = np.zeros(256, dtype=np.int64)
-    size = (item.width, item.height)
+    size, turned = (item.width, item.height), False
     try:
-        found = check_image(item.image)
-        if found != size:
-            report(item.image, f"{item.image}: is {_size(found)} now, {_size(size)} in the manifest")
-            size = found
+        *found, turned = check_image(item.image)
+        if tuple(found) != size:
+            size = (found[0], found[1])
+            expected = _size((item.width, item.height))
+            report(item.image, f"{item.image}: is {_size(size)} now, {expected} in the manifest")
     except InputError as error:
         report(item.image, str(error))
     if table is None:
-        return _Finding(own_ids, problems)
+        return _Finding(own_ids, problems, turned)
     if item.label is None:
         report(item.image, f"{item.image}: the manifest gives no label")
-        return _Finding(own_ids, problems)
+        return _Finding(own_ids, problems, turned)
     try:
-        label = read_label(item.label)
+        label = read_own_ids(item.label, table)
     except InputError as error:
         report(item.label, str(error))
-        return _Finding(own_ids, problems)
+        return _Finding(own_ids, problems, turned)
     if label.shape != (size[1], size[0]):
-        found = (label.shape[1], label.shape[0])
-        report(
-            item.label, f"{item.label}: is {_size(found)}, expected {_size(size)} as its image {item.image}"
-        )
+        report(item.label, _size_mismatch(item, (label.shape[1], label.shape[0]), size))
     own_ids = own_id_counts(label)
     strange = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
     if strange:
         ids, known = ranges(strange), ranges(sorted(table.ids))
-        report(item.label, f"{item.label}: holds the ids {ids}, expected class table {table.name!r}: {known}")
-    return _Finding(own_ids, problems)
+        hint = TRAIN_IDS_HINT if strange == [IGNORE] and not own_ids[19:IGNORE].any() else ""
+        report(
+            item.label,
+            f"{item.label}: holds the ids {ids}, expected class table {table.name!r}: {known}{hint}",
+        )
+    elif table.palette and (palette := label_palette(item.label)):
+        other = [number for number in np.flatnonzero(own_ids) if palette[number] != table.palette[number]]
+        if other:
+            report(
+                item.label,
+                f"{item.label}: shows id {other[0]} in the colour {palette[other[0]]}, the dataset's list of "
+                f"classes gives it {table.palette[other[0]]}: is the label file of another version?",
+            )
+    return _Finding(own_ids, problems, turned)
+
+
+def _check_headers(item: Item, table: ClassTable | None, origins: Mapping[Path, str]) -> _Finding:
+    problems, turned = [], False
+    size = (item.width, item.height)
+    for file, check in ((item.image, True), (item.label, False)):
+        if file is None or (table is None and not check):
+            continue
+        try:
+            if check:
+                *_, turned = check_header(file)
+            elif table is not None and (found := check_label_header(file, table)) != size:
+                problems.append(_located(file, _size_mismatch(item, found, size), origins))
+        except InputError as error:
+            problems.append(_located(file, str(error), origins))
+    return _Finding(np.zeros(256, dtype=np.int64), problems, turned)
+
+
+# Cityscapes has label files of both kinds side by side.
+TRAIN_IDS_HINT = "; these look like train ids (labelTrainIds instead of labelIds)"
+
+
+def _problems_of_all_ids(own_ids: npt.NDArray[np.int64], table: ClassTable) -> list[str]:
+    """Return what only all label files together tell: train ids that pass for ids, since they are small."""
+    shared = set(class_table("cityscapes_ids").ids.items()) <= set(table.ids.items())
+    highest = int(np.flatnonzero(own_ids).max())
+    if shared and highest <= 18:
+        return [
+            f"no label file holds an id above {highest}, so neither sky nor car{TRAIN_IDS_HINT}; "
+            f"expected class table {table.name!r}"
+        ]
+    return []
+
+
+def _size_mismatch(item: Item, found: tuple[int, int], size: tuple[int, int]) -> str:
+    return f"{item.label}: is {_size(found)}, expected {_size(size)} as its image {item.image}"
+
+
+def _located(file: Path, problem: str, origins: Mapping[Path, str]) -> str:
+    return f"{origins[file]}: {problem}" if file in origins else problem
 
 
 def ranges(ids: Sequence[int]) -> str:

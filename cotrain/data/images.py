@@ -3,13 +3,14 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from cotrain.data.class_tables import ClassTable
 from cotrain.data.files import written_whole
 from cotrain.errors import InputError
 
@@ -65,6 +66,58 @@ def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
     return _opened(path, ids)
 
 
+def read_own_ids(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
+    """Return the own ids, uint8 (H, W), of a label file that encodes classes as `table` says.
+
+    Raises InputError if the file is missing, empty, truncated, of another encoding, or if it holds a colour
+    that the table does not list. Ids are not compared with those of the table.
+    """
+    if table.encoding == "ids":
+        return read_label(path)
+    if table.encoding == "red_channel":
+        return _read_red_channel(path)
+    return _read_colours(path, table)
+
+
+def _read_red_channel(path: str | Path) -> npt.NDArray[np.uint8]:
+    def check(image: Image.Image) -> None:
+        if image.mode != "RGB":
+            raise InputError(
+                f"{path}: has {_description(image)}, expected 3 channels, the first of them class ids"
+            )
+        image.load()
+
+    _opened(path, check)
+    # Pillow cuts 16 bits a channel down to 8; OpenCV keeps them, and gives blue, green, red.
+    pixels: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    ids = pixels[..., 2]
+    if ids.max() > 255:
+        raise InputError(f"{path}: holds {ids.max()} in its first channel, expected class ids up to 255")
+    return np.ascontiguousarray(ids, dtype=np.uint8)
+
+
+def _read_colours(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
+    def packed(image: Image.Image) -> npt.NDArray[np.int32]:
+        if image.mode not in ("RGB", "P") or _sixteen_bit(image):
+            raise InputError(f"{path}: has {_description(image)}, expected 3 channels of 8-bit class colours")
+        rgb = np.asarray(image.convert("RGB")).astype(np.int32)
+        return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+
+    pixels = _opened(path, packed)
+    colours = np.array([red << 16 | green << 8 | blue for red, green, blue in table.colours], dtype=np.int32)
+    order = np.argsort(colours)
+    place = np.minimum(np.searchsorted(colours[order], pixels), len(colours) - 1)
+    ids = order[place].astype(np.uint8)
+    strange = pixels[colours[ids] != pixels]
+    if strange.size:
+        red, green, blue = strange[0] >> 16, strange[0] >> 8 & 255, strange[0] & 255
+        raise InputError(
+            f"{path}: holds the colour [{red}, {green}, {blue}] and others in {strange.size} pixels, "
+            f"expected the colours of class table {table.name!r} alone"
+        )
+    return ids
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (width, height) of the upright image from its header alone.
 
@@ -73,23 +126,57 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return _opened(path, _upright_size)
 
 
-def check_image(path: str | Path) -> tuple[int, int]:
-    """Decode the whole image strictly and return (width, height) of the upright image.
+def check_header(path: str | Path) -> tuple[int, int, bool]:
+    """Return (width, height) of the upright image and whether EXIF turns it, from its header alone.
+
+    Raises InputError if the file is missing, empty or anything but three channels of 8 bit.
+    """
+    return _opened(path, lambda image: _checked_header(path, image))
+
+
+def check_image(path: str | Path) -> tuple[int, int, bool]:
+    """Decode the whole image strictly and return (width, height) of the upright image, and if EXIF turns it.
 
     Raises InputError if the file is missing, empty, truncated, in a format that `read_image` cannot
     decode, or anything but three channels of 8 bit.
     """
 
-    def decode(image: Image.Image) -> tuple[int, int]:
-        if image.mode != "RGB" or _sixteen_bit(image):
-            raise InputError(f"{path}: has {_description(image)}, expected 3 channels (RGB) of 8 bit")
-        size = _upright_size(image)
+    def decode(image: Image.Image) -> tuple[int, int, bool]:
+        found = _checked_header(path, image)
         image.load()
         if not cv2.haveImageReader(str(path)):
             raise InputError(f"{path}: is in the format {image.format}, expected for instance PNG or JPEG")
-        return size
+        return found
 
     return _opened(path, decode)
+
+
+def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
+    """Return (width, height) of a label file from its header alone.
+
+    Raises InputError if the file is missing, empty, or has not the channels that `table` wants.
+    """
+    wanted = {"ids": ("L", "P"), "red_channel": ("RGB",), "colours": ("RGB", "P")}[table.encoding]
+
+    def check(image: Image.Image) -> tuple[int, int]:
+        if image.mode not in wanted:
+            raise InputError(f"{path}: has {_description(image)}, expected the encoding {table.encoding!r}")
+        return image.size
+
+    return _opened(path, check)
+
+
+def label_palette(path: str | Path) -> list[tuple[int, int, int]]:
+    """Return the colours of the ids 0 to 255 of a palette image, black beyond its palette; [] without one."""
+
+    def colours(image: Image.Image) -> list[tuple[int, int, int]]:
+        palette = (image.getpalette() or []) if image.mode == "P" else []
+        if not palette:
+            return []
+        padded = palette + [0] * (768 - len(palette))
+        return [(padded[at], padded[at + 1], padded[at + 2]) for at in range(0, 768, 3)]
+
+    return _opened(path, colours)
 
 
 def write_image(path: str | Path, rgb: npt.NDArray[np.uint8], jpeg_quality: int = 95) -> None:
@@ -145,11 +232,21 @@ def _not_an_image(number_of_bytes: int, error: Exception | None = None) -> str:
     return f"cannot be decoded, perhaps it is truncated or damaged ({error})"
 
 
+def _checked_header(path: str | Path, image: Image.Image) -> tuple[int, int, bool]:
+    if image.mode != "RGB" or _sixteen_bit(image):
+        raise InputError(f"{path}: has {_description(image)}, expected 3 channels (RGB) of 8 bit")
+    return *_upright_size(image), _orientation(image) > 1
+
+
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
+    return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) where there is none."""
     # Asked only when the header has it: Pillow decodes a whole PNG in search of late EXIF data.
-    sideways = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
-    return (height, width) if sideways else (width, height)
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1)) if "exif" in image.info else 1
 
 
 def _sixteen_bit(image: Image.Image) -> bool:

@@ -1,18 +1,21 @@
-"""Label spaces (the classes of a run) and class tables (how label files encode classes)."""
+"""Label spaces: the classes of a run, with train ids and colours.
 
-from collections.abc import Mapping
+Built-in ones stand in label_spaces.yaml beside this file. Everywhere a name is expected, the path of a YAML
+file with one definition of the same form works too: that is how users bring their own.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import yaml
 
 from cotrain.errors import InputError
 
 IGNORE = 255
+YAML_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -40,66 +43,122 @@ class LabelSpace:
                 return train_id
         return IGNORE
 
-
-@dataclass(frozen=True)
-class ClassTable:
-    """What the ids in a dataset's label files mean: own id -> dataset class name, None for void."""
-
-    name: str
-    ids: Mapping[int, str | None]
+    def definition(self) -> dict[str, Any]:
+        """Return the space as JSON types, for a file that is to be understood without this project."""
+        return {
+            "name": self.name,
+            "classes": [
+                {"class": name, "colour": list(colour), "members": list(self.members[name][1:])}
+                for name, colour in zip(self.classes, self.palette, strict=True)
+            ],
+        }
 
 
 @cache
-def _definitions() -> dict[str, Any]:
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+def built_in(kind: str) -> dict[str, Any]:
+    """Return the built-in definitions of `kind` ("label_spaces", "class_tables", "layouts") by name."""
+    path = Path(__file__).with_name(f"{kind}.yaml")
+    return dict(yaml.load(path.read_text(encoding="utf-8"), Loader=_fast_loader()))
+
+
+def definition_of(kind: str, name: str) -> Any:
+    """Return the definition `name` of `kind`: a built-in one, or the content of the YAML file of that path.
+
+    Raises InputError, with the known names, if there is neither.
+    """
+    noun = kind.removesuffix("s").replace("_", " ")
+    if not name.endswith(YAML_SUFFIXES):
+        if name not in built_in(kind):
+            raise InputError(
+                f"{noun} {name!r} is not known; known are {', '.join(built_in(kind))}, "
+                "or the path of a .yaml file with one of your own"
+            )
+        return built_in(kind)[name]
+    try:
+        return yaml.load(Path(name).read_text(encoding="utf-8"), Loader=_fast_loader())
+    except OSError as error:
+        raise InputError(f"{noun} {name}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{noun} {name}: is not valid YAML: {error}") from error
 
 
 def label_space_names() -> list[str]:
-    """Return the names that `label_space` knows."""
-    return list(_definitions()["label_spaces"])
-
-
-def class_table_names() -> list[str]:
-    """Return the names that `class_table` knows."""
-    return list(_definitions()["class_tables"])
+    """Return the names of the built-in label spaces."""
+    return list(built_in("label_spaces"))
 
 
 @cache
 def label_space(name: str) -> LabelSpace:
-    """Return the built-in label space; InputError lists the known names."""
-    if name not in label_space_names():
-        raise InputError(f"label space {name!r} is not known; known are {', '.join(label_space_names())}")
-    entries = _definitions()["label_spaces"][name]
-    return LabelSpace(
-        name=name,
-        classes=tuple(entry["class"] for entry in entries),
-        palette=tuple(tuple(entry["colour"]) for entry in entries),
-        members={entry["class"]: (entry["class"], *entry.get("members", ())) for entry in entries},
+    """Return the label space of this name, or that of the YAML file of this path.
+
+    Raises InputError if there is none, or if the file's definition is wrong.
+    """
+    return make_label_space(
+        Path(name).stem if name.endswith(YAML_SUFFIXES) else name, definition_of("label_spaces", name)
     )
 
 
-@cache
-def class_table(name: str) -> ClassTable:
-    """Return the built-in class table; InputError lists the known names."""
-    if name not in class_table_names():
-        raise InputError(f"class table {name!r} is not known; known are {', '.join(class_table_names())}")
-    return ClassTable(name=name, ids=_definitions()["class_tables"][name])
+def make_label_space(name: str, entries: Any) -> LabelSpace:
+    """Return the label space of a definition: a list of {class, colour, members}.
 
-
-def translation_table(table: ClassTable, space: LabelSpace) -> npt.NDArray[np.uint8]:
-    """Return uint8 (256,): own id -> train id of `space`, IGNORE for void, unknown ids and absent classes.
-
-    `translation_table(table, space)[label]` translates a label image.
+    Raises InputError for entries of another form, for a class, member or colour that is there twice, and for
+    more than 255 classes.
     """
-    lookup = np.full(256, IGNORE, dtype=np.uint8)
-    for own_id, name in table.ids.items():
-        if name is not None:
-            lookup[own_id] = space.train_id(name)
-    return lookup
+    place = f"label space {name}"
+    if not isinstance(entries, list) or not 1 <= len(entries) <= IGNORE:
+        raise InputError(
+            f"{place}: expected a list of 1 to 255 classes such as {{class: road, colour: [128, 64, 128]}}"
+        )
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not {"class", "colour"} <= set(entry) <= {
+            "class",
+            "colour",
+            "members",
+        }:
+            raise InputError(
+                f"{place}: entry {number} is {entry!r}, expected the keys class, colour and perhaps members"
+            )
+        if not isinstance(entry["class"], str) or not _is_list_of_names(entry.get("members", [])):
+            raise InputError(f"{place}: entry {number} is {entry!r}, expected names as text")
+        if not is_colour(entry["colour"]):
+            raise InputError(
+                f"{place}: {entry['class']!r} has the colour {entry['colour']!r}, "
+                "expected [red, green, blue] from 0 to 255"
+            )
+    members = {entry["class"]: (entry["class"], *entry.get("members", ())) for entry in entries}
+    _refuse_repeated(place, "class", [entry["class"] for entry in entries])
+    _refuse_repeated(place, "dataset class", [name for names in members.values() for name in names])
+    _refuse_repeated(place, "colour", [tuple(entry["colour"]) for entry in entries])
+    return LabelSpace(
+        name=name,
+        classes=tuple(members),
+        palette=tuple(tuple(entry["colour"]) for entry in entries),
+        members=members,
+    )
 
 
-def known_ids(table: ClassTable) -> npt.NDArray[np.bool_]:
-    """Return bool (256,): which ids a label file of this table may hold, void included."""
-    known = np.zeros(256, dtype=bool)
-    known[list(table.ids)] = True
-    return known
+def is_colour(value: Any) -> bool:
+    """Return whether `value` is a list of three integers from 0 to 255."""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(
+            isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= 255 for level in value
+        )
+    )
+
+
+def _refuse_repeated(place: str, noun: str, values: Iterable[Any]) -> None:
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise InputError(f"{place}: the {noun} {value!r} is there twice")
+        seen.add(value)
+
+
+def _is_list_of_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _fast_loader() -> Any:
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

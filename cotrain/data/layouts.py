@@ -1,21 +1,23 @@
-"""Layouts: where a dataset keeps its images and labels, and how its labels are encoded.
+"""From a dataset's entry in the configuration to its images and labels.
 
-A layout is a function in LAYOUTS that lists a dataset's files; everything else is the same for all.
+Three kinds of datasets: rendered streets, the user's own lists, and folders as their makers publish them
+(`cotrain.data.trees`). What is found then passes the entry's filters.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cotrain.data.checks import raise_problems
+from cotrain.data.class_tables import ClassTable, class_table
 from cotrain.data.images import image_size
-from cotrain.data.label_spaces import ClassTable, class_table
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
+from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -32,25 +34,47 @@ class Entry:
     label_origin: str = ""
 
 
-def dataset_items(
+@dataclass(frozen=True)
+class Dataset:
+    """The images that a run uses of a dataset, and those it does not, by the reason for it."""
+
+    items: list[Item]
+    left_out: dict[str, list[Path]]
+
+
+def find_dataset(
     name: str, settings: Mapping[str, Any], labelled: bool, scenes_folder: Path | None = None
-) -> list[Item]:
+) -> Dataset:
     """Return the images of the dataset `name` of the configuration, with labels if `labelled`.
 
     `settings` is its entry under `datasets`; `scenes_folder` holds the rendered scenes of the layout
-    "streets". Of every image the header is read; labels are never opened, and without `labelled`
-    nothing that concerns them is touched. Raises one InputError for all missing files and broken
-    headers, or for what is wrong with the settings or lists.
+    "streets". Of every image the header is read; labels are not opened, but for the size of those whose
+    layout says that it may be wrong, and without `labelled` nothing that concerns them is touched. Raises
+    one InputError for all missing files and broken headers, or for what is wrong with the settings or lists.
     """
     entries = dataset_entries(name, settings, labelled, scenes_folder)
+    entries = entries[:: settings.get("every") or 1]
+    compare = labelled and _sizes_may_differ(settings)
     with ThreadPoolExecutor(THREADS) as pool:
-        headers = list(pool.map(_read_header, entries))
-    raise_problems(f"datasets.{name}", [problem for _, problems in headers for problem in problems])
-    ids = unique_ids([entry.image for entry in entries])
-    return [
-        Item(image_id, entry.image, width, height, entry.label, bytes=entry.image.stat().st_size)
-        for image_id, entry, ((width, height), _) in zip(ids, entries, headers, strict=True)
+        headers = list(pool.map(lambda entry: _read_header(entry, compare), entries))
+    raise_problems(f"datasets.{name}", [problem for header in headers for problem in header.problems])
+    kept: list[tuple[Entry, _Header]] = []
+    left_out: dict[str, list[Path]] = {}
+    for entry, header in zip(entries, headers, strict=True):
+        reason = header.fault or _reason_to_leave_out(header.size, settings)
+        if reason:
+            left_out.setdefault(reason, []).append(entry.image)
+        else:
+            kept.append((entry, header))
+    if not kept:
+        reasons = "; ".join(f"{reason}: {len(images)}" for reason, images in left_out.items())
+        raise InputError(f"datasets.{name}: no image is left of {len(entries)} ({reasons})")
+    ids = unique_ids([entry.image for entry, _ in kept])
+    items = [
+        Item(image_id, entry.image, *header.size, entry.label, bytes=entry.image.stat().st_size)
+        for image_id, (entry, header) in zip(ids, kept, strict=True)
     ]
+    return Dataset(items, left_out)
 
 
 def dataset_entries(
@@ -60,27 +84,42 @@ def dataset_entries(
 
     Raises InputError for settings, lists or folders that are wrong, and for an image listed twice.
     """
-    layout = settings.get("layout")
-    if layout not in LAYOUTS:
-        raise InputError(f"datasets.{name}.layout: found {layout!r}, expected one of {', '.join(LAYOUTS)}")
-    return LAYOUTS[layout](name, settings, labelled, scenes_folder)
+    layout = settings["layout"]
+    if layout == "lists":
+        return _lists(name, settings, labelled)
+    if layout == "streets":
+        return _streets(name, labelled, scenes_folder)
+    return [Entry(image, label) for image, label in _tree_files(name, settings, labelled)]
 
 
 def dataset_class_table(name: str, settings: Mapping[str, Any]) -> ClassTable:
     """Return how the label files of the dataset `name` encode classes; InputError if that is not told."""
-    if settings.get("layout") == "streets":
+    if settings["layout"] == "streets":
         return class_table("cityscapes_train_ids")
-    if not settings.get("classes"):
+    chosen = settings.get("classes")
+    root, fields = None, {}
+    if settings["layout"] != "lists":
+        chosen = chosen or tree_layout(settings["layout"]).classes
+        root = Path(settings["root"])
+        fields = chosen_fields(
+            tree_layout(settings["layout"]),
+            root,
+            settings.get("split"),
+            settings.get("version"),
+            True,
+            f"datasets.{name}",
+        )
+    if not chosen:
         raise InputError(f"datasets.{name}.classes: is missing, expected the class table of the label files")
     try:
-        return class_table(settings["classes"])
+        return class_table(chosen, root, fields)
     except InputError as error:
         raise InputError(f"datasets.{name}.classes: {error}") from error
 
 
 def file_origins(name: str, settings: Mapping[str, Any], labelled: bool) -> dict[Path, str]:
     """Return "LIST:LINE" of each file of a dataset that is given by lists, nothing for other layouts."""
-    if settings.get("layout") != "lists":
+    if settings["layout"] != "lists":
         return {}
     entries = dataset_entries(name, settings, labelled)
     origins = {entry.label: entry.label_origin for entry in entries if entry.label is not None}
@@ -117,24 +156,74 @@ def unique_ids(images: Sequence[Path]) -> list[str]:
             depths[index] += 1
 
 
-def _read_header(entry: Entry) -> tuple[tuple[int, int], list[str]]:
-    """Return (width, height) of the image and what is wrong with its header or missing beside it."""
+@dataclass(frozen=True)
+class _Header:
+    """Of an image: (width, height), what is wrong with it, and a known fault for which it is left out."""
+
+    size: tuple[int, int]
+    problems: list[str]
+    fault: str = ""
+
+
+def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
     problems = []
     size = (0, 0)
+    fault = ""
     try:
         size = image_size(entry.image)
     except InputError as error:
         problems.append(_located(entry.image_origin, str(error)))
     if entry.label is not None and not entry.label.is_file():
-        problems.append(_located(entry.label_origin, f"{entry.label}: does not exist"))
-    return size, problems
+        to = f", it is a link to {os.readlink(entry.label)}" if entry.label.is_symlink() else ""
+        problems.append(_located(entry.label_origin, f"{entry.label}: does not exist{to}"))
+    elif entry.label is not None and compare_sizes and not problems:
+        try:
+            fault = "" if image_size(entry.label) == size else "the label is of another size than the image"
+        except InputError as error:
+            problems.append(_located(entry.label_origin, str(error)))
+    return _Header(size, problems, fault)
+
+
+def _reason_to_leave_out(size: tuple[int, int], settings: Mapping[str, Any]) -> str:
+    """Return why an image of `size` (width, height) does not pass the dataset's filters, "" if it does."""
+    width, height = size
+    wanted = settings.get("aspect_ratio")
+    # Two decimals, as in the published lists: 4:3 is 1.33, whatever the last pixel is.
+    if wanted is not None and round(width / height, 2) != round(wanted, 2):
+        return f"aspect_ratio is not {round(wanted, 2)}"
+    orientation = settings.get("orientation")
+    if (orientation == "landscape" and width < height) or (orientation == "portrait" and width > height):
+        return f"orientation is not {orientation}"
+    least = settings.get("min_size")
+    if least is not None and (height < least[0] or width < least[1]):
+        return f"smaller than min_size {least[0]}×{least[1]}"
+    return ""
+
+
+def _sizes_may_differ(settings: Mapping[str, Any]) -> bool:
+    layout = settings["layout"]
+    return layout not in ("lists", "streets") and tree_layout(layout).sizes_may_differ
+
+
+def _tree_files(name: str, settings: Mapping[str, Any], labelled: bool) -> list[tuple[Path, Path | None]]:
+    """Return the images, with labels if `labelled`, of a dataset in its makers' folders."""
+    if not settings.get("root"):
+        raise InputError(f"datasets.{name}.root: is missing, expected the folder of the dataset")
+    try:
+        layout = tree_layout(settings["layout"])
+    except InputError as error:
+        raise InputError(f"datasets.{name}.layout: {error}") from error
+    root = Path(os.path.abspath(settings["root"]))
+    return find_files(
+        layout, root, settings.get("split"), settings.get("version"), labelled, f"datasets.{name}"
+    )
 
 
 def _located(origin: str, problem: str) -> str:
     return f"{origin}: {problem}" if origin else problem
 
 
-def _lists(name: str, settings: Mapping[str, Any], labelled: bool, scenes_folder: Path | None) -> list[Entry]:
+def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry]:
     """Two text files, line i of one belongs to line i of the other."""
     if not settings.get("images"):
         raise InputError(f"datasets.{name}.images: is missing, expected the list of the images")
@@ -164,9 +253,7 @@ def _lists(name: str, settings: Mapping[str, Any], labelled: bool, scenes_folder
     ]
 
 
-def _streets(
-    name: str, settings: Mapping[str, Any], labelled: bool, scenes_folder: Path | None
-) -> list[Entry]:
+def _streets(name: str, labelled: bool, scenes_folder: Path | None) -> list[Entry]:
     """Rendered streets: images/STEM.png or .jpg, labels/STEM.png in Cityscapes train ids."""
     if scenes_folder is None:
         raise InputError(f"datasets.{name}: the layout 'streets' needs the folder of its rendered scenes")
@@ -175,9 +262,3 @@ def _streets(
     if not images:
         raise InputError(f"datasets.{name}: {folder / 'images'} holds no image, expected .png or .jpg files")
     return [Entry(image, folder / "labels" / f"{image.stem}.png" if labelled else None) for image in images]
-
-
-LAYOUTS: dict[str, Callable[[str, Mapping[str, Any], bool, Path | None], list[Entry]]] = {
-    "lists": _lists,
-    "streets": _streets,
-}

@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from cotrain.data.checks import check_items, fold, own_id_counts, raise_problems, ranges
+from cotrain.data.class_tables import ClassTable, class_table, translation_table
 from cotrain.data.images import write_image, write_label
-from cotrain.data.label_spaces import class_table, label_space, translation_table
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
@@ -53,7 +54,7 @@ def test_report_counts_images_sizes_and_pixels(items):
 def test_without_table_no_label_is_opened(items):
     for item in items:
         item.label.unlink()
-    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}}
+    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": 0}
 
 
 def test_all_problems_stand_in_one_message_with_the_lines_of_the_lists(items):
@@ -114,3 +115,64 @@ def test_ranges_are_short():
     assert ranges([]) == ""
     assert ranges([5]) == "5"
     assert ranges([0, 1, 2, 5, 7, 8, 255]) == "0-2, 5, 7-8, 255"
+
+
+def test_report_tells_every_id_and_what_becomes_of_it(items):
+    report = check(items)
+    assert report["ids"] == {
+        "3": {"name": "road", "class": "road", "pixels": 3, "images": 2},
+        "11": {"name": None, "class": None, "pixels": 69, "images": 3},
+    }
+
+
+def test_quick_check_reads_headers_alone(items):
+    for item in items:
+        # Cut within the pixels: the header is whole.
+        item.image.write_bytes(item.image.read_bytes()[:45])
+    with Progress(3, "images", "checking") as progress:
+        report = check_items(items, TABLE, SPACE, {}, 1, progress, quick=True)
+    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": 0}
+    write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
+    Image.new("RGBA", (6, 4)).save(items[1].image)
+    Image.new("RGB", (6, 4)).save(items[2].label)
+    with Progress(3, "images", "checking") as progress, pytest.raises(InputError) as caught:
+        check_items(items, TABLE, SPACE, {items[1].image: "i.txt:2"}, 1, progress, quick=True)
+    assert str(caught.value).splitlines() == [
+        "data: 3 problems:",
+        f"  {items[0].label}: is 4×6, expected 6×4 as its image {items[0].image}",
+        f"  i.txt:2: {items[1].image}: has 4 channels (RGBA), expected 3 channels (RGB) of 8 bit",
+        f"  {items[2].label}: has 3 channels (RGB), expected the encoding 'ids'",
+    ]
+
+
+def test_turned_images_are_counted(items, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (4, 6)).save(tmp_path / "phone.jpg", exif=exif)
+    phone = Item("phone", tmp_path / "phone.jpg", 6, 4, items[1].label)
+    assert check([items[1], phone])["turned"] == 1
+
+
+def test_train_ids_in_place_of_ids_are_recognised(items):
+    table = class_table("cityscapes_ids")
+    write_label(items[0].label, np.array([[0, 10, 13, 255, 255, 18]] * 4, np.uint8), [])
+    (line,) = problems(items[:1], table)[1:]
+    assert line.endswith(
+        "holds the ids 255, expected class table 'cityscapes_ids': 0-33; these look like train ids "
+        "(labelTrainIds instead of labelIds)"
+    )
+    # Without void in it, each file for itself could be one of ids.
+    write_label(items[0].label, np.array([[0, 10, 13, 8, 7, 18]] * 4, np.uint8), [])
+    (line,) = problems(items[:1], table)[1:]
+    assert "no label file holds an id above 18, so neither sky nor car; these look like train ids" in line
+
+
+def test_labels_of_another_version_are_recognised_by_their_colours(items):
+    table = ClassTable("mapillary", {3: "road", 11: None}, palette=((0, 0, 0),) * 3 + ((1, 2, 3),) * 9)
+    palette = [(0, 0, 0)] * 3 + [(1, 2, 3)] * 9
+    for item in items[1:]:
+        write_label(item.label, np.full((4, 6), 3, np.uint8), palette)
+    check(items[1:], table)
+    write_label(items[1].label, np.full((4, 6), 3, np.uint8), [(9, 9, 9)] * 12)
+    (line,) = problems(items[1:], table)[1:]
+    assert "shows id 3 in the colour (9, 9, 9), the dataset's list of classes gives it (1, 2, 3)" in line

@@ -3,7 +3,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cotrain.data.images import check_image, image_size, read_image, read_label, write_image, write_label
+from cotrain.data.class_tables import ClassTable, class_table
+from cotrain.data.images import (
+    check_header,
+    check_image,
+    check_label_header,
+    image_size,
+    label_palette,
+    read_image,
+    read_label,
+    read_own_ids,
+    write_image,
+    write_label,
+)
 from cotrain.errors import InputError
 
 
@@ -16,7 +28,8 @@ def test_png_comes_back_as_written(tmp_path, rgb):
     write_image(tmp_path / "a b.png", rgb)
     np.testing.assert_array_equal(read_image(tmp_path / "a b.png"), rgb)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a b.png")), rgb)
-    assert check_image(tmp_path / "a b.png") == image_size(tmp_path / "a b.png") == (30, 20)
+    assert image_size(tmp_path / "a b.png") == (30, 20)
+    assert check_image(tmp_path / "a b.png") == (30, 20, False)
 
 
 def test_jpeg_keeps_the_order_of_channels_and_its_quality(tmp_path):
@@ -39,7 +52,8 @@ def test_exif_orientation_turns_the_image_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     lying.save(tmp_path / "phone.jpg", exif=exif)
-    assert image_size(tmp_path / "phone.jpg") == check_image(tmp_path / "phone.jpg") == (20, 30)
+    assert image_size(tmp_path / "phone.jpg") == (20, 30)
+    assert check_image(tmp_path / "phone.jpg") == (20, 30, True)
     assert read_image(tmp_path / "phone.jpg").shape == (30, 20, 3)
 
 
@@ -143,3 +157,86 @@ def test_format_that_is_checked_but_cannot_be_read_later_is_refused(tmp_path, rg
         InputError, match=r"image\.tga: is in the format TGA, expected for instance PNG or JPEG"
     ):
         check_image(tmp_path / "image.tga")
+
+
+SYNTHIA = class_table("synthia")
+CAMVID_COLOURS = class_table("camvid_colours")
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_ids_in_the_first_of_three_channels(tmp_path, depth):
+    # OpenCV writes blue, green, red; the second channel of SYNTHIA is the instance.
+    pixels = np.zeros((2, 3, 3), depth)
+    pixels[..., 2] = [[1, 2, 3], [22, 0, 15]]
+    pixels[..., 1] = 250
+    cv2.imwrite(str(tmp_path / "label.png"), pixels)
+    assert read_own_ids(tmp_path / "label.png", SYNTHIA).tolist() == [[1, 2, 3], [22, 0, 15]]
+    assert check_label_header(tmp_path / "label.png", SYNTHIA) == (3, 2)
+
+
+def test_id_beyond_8_bit_in_the_first_channel_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "label.png"), np.full((2, 3, 3), 300, np.uint16))
+    with pytest.raises(InputError, match="holds 300 in its first channel"):
+        read_own_ids(tmp_path / "label.png", SYNTHIA)
+
+
+def test_grey_label_is_refused_where_three_channels_are_expected(tmp_path):
+    write_label(tmp_path / "label.png", np.zeros((2, 3), np.uint8), [])
+    with pytest.raises(
+        InputError, match=r"has 1 channel .*, expected 3 channels, the first of them class ids"
+    ):
+        read_own_ids(tmp_path / "label.png", SYNTHIA)
+    with pytest.raises(InputError, match="expected the encoding 'red_channel'"):
+        check_label_header(tmp_path / "label.png", SYNTHIA)
+
+
+def test_classes_by_colour(tmp_path):
+    colours = np.array(CAMVID_COLOURS.colours, np.uint8)
+    ids = np.random.default_rng(3).integers(0, len(colours), (20, 30))
+    write_image(tmp_path / "label.png", colours[ids])
+    np.testing.assert_array_equal(read_own_ids(tmp_path / "label.png", CAMVID_COLOURS), ids)
+
+
+def test_unknown_colour_is_named(tmp_path):
+    rgb = np.zeros((2, 3, 3), np.uint8)
+    rgb[0, :2] = [1, 2, 3]
+    write_image(tmp_path / "label.png", rgb)
+    with pytest.raises(InputError, match=r"holds the colour \[1, 2, 3\] and others in 2 pixels"):
+        read_own_ids(tmp_path / "label.png", CAMVID_COLOURS)
+
+
+def test_ids_are_refused_where_colours_are_expected(tmp_path):
+    Image.new("L", (3, 2)).save(tmp_path / "label.png")
+    with pytest.raises(InputError, match="expected 3 channels of 8-bit class colours"):
+        read_own_ids(tmp_path / "label.png", CAMVID_COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("mode", "description"),
+    [("RGB", r"3 channels \(RGB\)"), ("I;16", r"1 channel \(16 bit\)")],
+)
+def test_labels_of_another_encoding_are_refused_where_ids_are_expected(tmp_path, mode, description):
+    Image.new(mode, (3, 2)).save(tmp_path / "label.png")
+    table = ClassTable("own", {0: "road"})
+    for read in (read_own_ids, check_label_header):
+        with pytest.raises(InputError, match=f"has {description}, expected"):
+            read(tmp_path / "label.png", table)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "description"),
+    [("RGBA", "png", "RGBA"), ("CMYK", "jpg", "CMYK"), ("L", "png", "grey")],
+)
+def test_images_of_other_channels_are_refused_by_their_header(tmp_path, mode, suffix, description):
+    path = tmp_path / f"image.{suffix}"
+    Image.new(mode, (3, 2)).save(path)
+    with pytest.raises(InputError, match=rf"has .*{description}.*, expected 3 channels"):
+        check_header(path)
+
+
+def test_palette_of_a_label(tmp_path):
+    write_label(tmp_path / "label.png", np.zeros((2, 3), np.uint8), [(1, 2, 3), (4, 5, 6)])
+    palette = label_palette(tmp_path / "label.png")
+    assert (palette[:3], len(palette)) == ([(1, 2, 3), (4, 5, 6), (0, 0, 0)], 256)
+    Image.new("L", (3, 2)).save(tmp_path / "grey.png")
+    assert label_palette(tmp_path / "grey.png") == []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotrain.data.images import write_image, write_label
-from cotrain.data.layouts import dataset_class_table, dataset_items, file_origins, unique_ids
+from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset, unique_ids
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 
@@ -25,7 +25,7 @@ def pairs(tmp_path):
 
 def test_lists_pair_line_by_line(tmp_path, pairs):
     images, labels = tmp_path / "images", tmp_path / "labels"
-    assert dataset_items("city", pairs, labelled=True) == [
+    assert find_dataset("city", pairs, labelled=True).items == [
         Item(name, image, 6, 4, labels / f"{name}.png", bytes=image.stat().st_size)
         for name in ("a b", "c.v2", "d")
         for image in [images / f"{name}.png"]
@@ -43,7 +43,7 @@ def test_without_labelled_nothing_of_the_labels_is_touched(tmp_path, pairs, gone
         (tmp_path / "l.txt").unlink()
     else:
         del pairs["labels"], pairs["classes"]
-    items = dataset_items("city", pairs, labelled=False)
+    items = find_dataset("city", pairs, labelled=False).items
     assert [item.id for item in items] == ["a b", "c.v2", "d"]
     assert all(item.label is None for item in items)
     assert len(file_origins("city", pairs, labelled=False)) == 3
@@ -51,7 +51,7 @@ def test_without_labelled_nothing_of_the_labels_is_touched(tmp_path, pairs, gone
 
 def test_labels_are_not_opened_when_listed(tmp_path, pairs):
     (tmp_path / "labels" / "d.png").write_bytes(b"")
-    assert len(dataset_items("city", pairs, labelled=True)) == 3
+    assert len(find_dataset("city", pairs, labelled=True).items) == 3
 
 
 def test_all_missing_and_broken_files_stand_in_one_message_with_their_lines(tmp_path, pairs):
@@ -59,7 +59,7 @@ def test_all_missing_and_broken_files_stand_in_one_message_with_their_lines(tmp_
     (tmp_path / "images" / "d.png").write_bytes(b"")
     (tmp_path / "labels" / "c.v2.png").unlink()
     with pytest.raises(InputError) as caught:
-        dataset_items("city", pairs, labelled=True)
+        find_dataset("city", pairs, labelled=True)
     assert str(caught.value).splitlines() == [
         "datasets.city: 3 problems:",
         f"  {tmp_path}/i.txt:1: {tmp_path}/images/a b.png: cannot be read (No such file or directory)",
@@ -73,14 +73,14 @@ def test_lists_of_different_length_are_refused(tmp_path, pairs):
     with pytest.raises(
         InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 labels"
     ):
-        dataset_items("city", pairs, labelled=True)
-    assert len(dataset_items("city", pairs, labelled=False)) == 3
+        find_dataset("city", pairs, labelled=True)
+    assert len(find_dataset("city", pairs, labelled=False).items) == 3
 
 
 def test_empty_label_list_is_refused(tmp_path, pairs):
     (tmp_path / "l.txt").write_text("\n")
     with pytest.raises(InputError, match=r"l\.txt: the list is empty"):
-        dataset_items("city", pairs, labelled=True)
+        find_dataset("city", pairs, labelled=True)
 
 
 def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
@@ -89,44 +89,45 @@ def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
         InputError,
         match=r"datasets\.city\.images: 1 problem:\n.*i\.txt:4: .*a b\.png: is listed in line 1 already",
     ):
-        dataset_items("city", pairs, labelled=False)
+        find_dataset("city", pairs, labelled=False)
 
 
 @pytest.mark.parametrize("key", ["images", "labels"])
 def test_missing_setting_is_named(pairs, key):
     del pairs[key]
     with pytest.raises(InputError, match=rf"datasets\.city\.{key}: is missing"):
-        dataset_items("city", pairs, labelled=True)
+        find_dataset("city", pairs, labelled=True)
 
 
 def test_unknown_layout_is_answered_with_the_known_ones():
     with pytest.raises(
-        InputError, match=r"datasets\.city\.layout: found 'kitti', expected one of lists, streets"
+        InputError,
+        match=r"datasets\.city\.layout: layout 'kitti' is not known; known are gta5, synscapes, .*yaml",
     ):
-        dataset_items("city", {"layout": "kitti"}, labelled=False)
+        find_dataset("city", {"layout": "kitti", "root": "/data"}, labelled=False)
 
 
 def test_root_replaces_the_folder_of_the_list(tmp_path, pairs):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "i.txt").rename(tmp_path / "elsewhere" / "i.txt")
     pairs |= {"images": str(tmp_path / "elsewhere" / "i.txt"), "root": str(tmp_path)}
-    assert dataset_items("city", pairs, labelled=False)[0].image == tmp_path / "images" / "a b.png"
+    assert find_dataset("city", pairs, labelled=False).items[0].image == tmp_path / "images" / "a b.png"
 
 
 def test_streets_are_found_in_their_folder(tmp_path, pairs):
-    items = dataset_items("game", {"layout": "streets"}, True, tmp_path)
+    items = find_dataset("game", {"layout": "streets"}, True, tmp_path).items
     assert [item.id for item in items] == ["a b", "c.v2", "d"]
     assert items[1].label == tmp_path / "labels" / "c.v2.png"
-    assert dataset_items("game", {"layout": "streets"}, False, tmp_path)[1].label is None
+    assert find_dataset("game", {"layout": "streets"}, False, tmp_path).items[1].label is None
     assert dataset_class_table("game", {"layout": "streets"}).name == "cityscapes_train_ids"
     assert file_origins("game", {"layout": "streets"}, True) == {}
 
 
 def test_streets_without_scenes_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"datasets\.game: .*images holds no image"):
-        dataset_items("game", {"layout": "streets"}, False, tmp_path)
+        find_dataset("game", {"layout": "streets"}, False, tmp_path)
     with pytest.raises(InputError, match=r"datasets\.game: the layout 'streets' needs the folder"):
-        dataset_items("game", {"layout": "streets"}, False)
+        find_dataset("game", {"layout": "streets"}, False)
 
 
 def test_class_table_comes_from_the_settings(pairs):

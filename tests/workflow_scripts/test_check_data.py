@@ -1,12 +1,16 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from cotrain.data.images import write_image, write_label
 from cotrain.errors import InputError
+from tests.miniature import make as make_tree
 from workflow_scripts import check_data, make_manifest
 
 
@@ -38,7 +42,8 @@ def test_report_is_written(tmp_path, dataset, capfd):
     report = check(tmp_path, dataset, "--labelled")
     assert report["images"] == 12
     assert report["classes"]["road"]["pixels"] == 12 * 24
-    assert "city: no pixel of sky, building, pole, sidewalk" in capfd.readouterr().err
+    assert "city: 12 images are fine, but no pixel of sky, building, pole, sidewalk" in capfd.readouterr().err
+    assert "3  road            road          100.00      12" in (tmp_path / "check.txt").read_text()
 
 
 def test_first_ten_problems_are_shown_with_their_lines_and_the_total(tmp_path, dataset):
@@ -58,7 +63,7 @@ def test_without_labelled_the_labels_may_be_gone(tmp_path, dataset):
     for label in (tmp_path / "labels").iterdir():
         label.unlink()
     make(tmp_path, dataset)
-    assert check(tmp_path, dataset) == {"images": 12, "sizes": {"6x4": 12}}
+    assert check(tmp_path, dataset) == {"images": 12, "sizes": {"6x4": 12}, "turned": 0}
 
 
 def test_truncated_image_is_named_with_its_line(tmp_path, dataset):
@@ -85,3 +90,80 @@ def test_camvid_is_fine(tmp_path, part, images):
     report = check(tmp_path, dataset, "--labelled")
     assert report["sizes"] == {"480x360": images}
     assert report["void_pixels"] + sum(c["pixels"] for c in report["classes"].values()) == images * 480 * 360
+
+
+def test_a_published_tree_by_hand(tmp_path, capfd):
+    make_tree("cityscapes", tmp_path / "cityscapes", "val")
+    arguments = ["--layout", "cityscapes", "--root", str(tmp_path / "cityscapes"), "--split", "val"]
+    check_data.main([*arguments, "--output", str(tmp_path / "check.json")])
+    told = capfd.readouterr()
+    assert told.out.splitlines()[0] == "cityscapes: 4 images of 64×48 (4)"
+    assert " 7  road            road " in told.out
+    assert "23  sky             sky " in told.out
+    assert "no pixel of sidewalk, wall, fence, pole" in told.out
+    assert "cityscapes: 4 images are fine, but no pixel of sidewalk" in told.err
+    assert told.out == (tmp_path / "check.txt").read_text()
+    assert json.loads((tmp_path / "check.json").read_text())["ids"]["26"]["class"] == "car"
+
+
+def test_images_left_out_are_named_by_hand(tmp_path, capfd):
+    make_tree("gta5", tmp_path / "gta5")
+    write_image(tmp_path / "gta5" / "images" / "00001.png", np.zeros((48, 60, 3), np.uint8))
+    check_data.main(["--layout", "gta5", "--root", str(tmp_path / "gta5")])
+    message = "gta5: left out 1 images, the label is of another size than the image, the first"
+    assert f"{message} {tmp_path}/gta5/images/00001.png" in capfd.readouterr().err
+
+
+def test_layout_needs_its_root():
+    with pytest.raises(InputError, match="--root: is missing"):
+        check_data.main(["--layout", "gta5"])
+
+
+def run_configuration(tmp_path, **more):
+    datasets = {
+        "gta": make_tree("gta5", tmp_path / "gta5"),
+        "city": make_tree("cityscapes", tmp_path / "city"),
+        "city_val": make_tree("cityscapes", tmp_path / "city", "val"),
+    }
+    roles = {"source": ["gta"], "target": "city", "test": "city_val"}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"run": "r", "datasets": datasets, **roles, **more}))
+    return ["--config", str(path)]
+
+
+def test_whole_configuration_is_checked_and_target_labels_are_not_opened(tmp_path, capfd):
+    arguments = run_configuration(tmp_path)
+    for label in (tmp_path / "city" / "gtFine" / "train").rglob("*.png"):
+        label.write_bytes(b"")
+    check_data.main(arguments)
+    told = capfd.readouterr()
+    assert [line for line in told.out.splitlines() if not line.startswith(" ")] == [
+        "gta: 4 images of 64×48 (4)",
+        "city_val: 4 images of 64×48 (4)",
+        "city: 4 images of 64×48 (4)",
+    ]
+    assert "city: images alone, the run never opens its labels" in told.err
+
+
+def test_all_datasets_with_problems_stand_in_one_message(tmp_path):
+    arguments = run_configuration(tmp_path, upper_bound=True)
+    label = next((tmp_path / "city" / "gtFine" / "train").rglob("*.png"))
+    label.write_bytes(b"")
+    (tmp_path / "gta5" / "labels" / "00000.png").unlink()
+    with pytest.raises(InputError) as caught:
+        check_data.main(arguments)
+    assert "datasets.gta: 1 problem:" in str(caught.value)
+    assert f"datasets.city: 1 problem:\n  {label}: is empty (0 bytes)" in str(caught.value)
+
+
+@pytest.mark.parametrize("flags", [[], ["--quick"]])
+def test_exit_status_tells_whether_all_is_well(tmp_path, flags):
+    make_tree("gta5", tmp_path / "gta5")
+    command = [sys.executable, "-m", "workflow_scripts.check_data", "--layout", "gta5"]
+    command += ["--root", str(tmp_path / "gta5"), *flags]
+    where = Path(__file__).parents[2]
+    assert subprocess.run(command, cwd=where, check=False, capture_output=True).returncode == 0
+    (tmp_path / "gta5" / "images" / "00000.png").write_bytes(b"")
+    done = subprocess.run(command, cwd=where, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "00000.png: is empty (0 bytes), expected an image" in done.stderr

@@ -75,6 +75,10 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
         "labels": None,
         "root": None,
         "classes": None,
+        "aspect_ratio": None,
+        "orientation": "any",
+        "min_size": None,
+        "every": 1,
     }
     assert resolved["seed"] == 100
     assert resolved["training"]["hard_pixels_of"] == "labelled"
@@ -249,7 +253,7 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
         ),
         (
             {"datasets.camera.layout": "list"},
-            "datasets.camera.layout: expected streets or lists, found 'list' ",
+            "datasets.camera.layout: expected streets, lists, gta5, ",
         ),
         (
             {"datasets.Big": {"layout": "streets", "look": "game", "seed": 9}},

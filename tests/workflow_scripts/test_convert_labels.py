@@ -1,11 +1,13 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cotrain.data.class_tables import class_table, translation_table
 from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
-from cotrain.data.label_spaces import class_table, label_space, translation_table
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, verify_labels, write_manifest
 from cotrain.errors import InputError
 from workflow_scripts import convert_labels
@@ -21,7 +23,8 @@ def run(tmp_path):
 
     def go(table, space, change=lambda items: items):
         write_manifest(tmp_path / "labelled.tsv", change(items))
-        arguments = ["--manifest", str(tmp_path / "labelled.tsv"), "--class-table", table]
+        arguments = ["--manifest", str(tmp_path / "labelled.tsv"), "--dataset", "city"]
+        arguments += ["--settings", json.dumps({"layout": "lists", "classes": table})]
         convert_labels.main([*arguments, "--label-space", space, "--output", str(tmp_path / "out")])
         converted = read_manifest(tmp_path / "out" / "train_ids.tsv")
         verify_labels(converted, "train_ids.tsv")

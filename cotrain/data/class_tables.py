@@ -1,0 +1,138 @@
+"""Class tables: how the label files of a dataset encode classes.
+
+Built-in ones stand in class_tables.yaml beside this file, which also explains the form; users bring their own
+as a YAML file with one definition.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cotrain.data.label_spaces import IGNORE, YAML_SUFFIXES, LabelSpace, built_in, definition_of, is_colour
+from cotrain.errors import InputError
+
+ENCODINGS = ("ids", "red_channel", "colours")
+KEYS = {"encoding", "ids", "colours", "names", "names_file"}
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """What the label files of a dataset hold.
+
+    `ids` maps own id -> dataset class name, None for void; an id that is not in it must not occur.
+    `encoding` is one of ENCODINGS. `colours`, for that encoding alone, holds the (red, green, blue) of the
+    ids 0, 1, 2, …; `palette` those that a palette image must show them in, if the dataset says so.
+    """
+
+    name: str
+    ids: Mapping[int, str | None]
+    encoding: str = "ids"
+    colours: tuple[tuple[int, int, int], ...] = ()
+    palette: tuple[tuple[int, int, int], ...] = ()
+
+
+def class_table_names() -> list[str]:
+    """Return the names of the built-in class tables."""
+    return list(built_in("class_tables"))
+
+
+def class_table(name: str, root: Path | None = None, fields: Mapping[str, str] | None = None) -> ClassTable:
+    """Return the class table of this name, or that of the YAML file of this path.
+
+    A table by names reads the dataset's own list of names: a JSON file below `root`, in whose name `fields`
+    are filled in. Raises InputError if there is no such table, or if it or the JSON file is wrong.
+    """
+    definition = definition_of("class_tables", name)
+    title = Path(name).stem if name.endswith(YAML_SUFFIXES) else name
+    place = f"class table {title}"
+    if not isinstance(definition, dict) or not set(definition) <= KEYS:
+        raise InputError(f"{place}: expected the keys {', '.join(sorted(KEYS))}, found {definition!r:.200}")
+    encoding = definition.get("encoding", "ids")
+    if encoding not in ENCODINGS:
+        raise InputError(f"{place}: found encoding {encoding!r}, expected {', '.join(ENCODINGS)}")
+    if encoding == "colours":
+        return _table_of_colours(title, place, definition)
+    if "names" in definition:
+        return _table_of_names(title, place, definition, root, fields or {})
+    ids = definition.get("ids")
+    if not isinstance(ids, dict) or not ids:
+        raise InputError(f"{place}: expected `ids`, own id -> class name or null, found {ids!r}")
+    for own_id, class_name in ids.items():
+        if type(own_id) is not int or not 0 <= own_id <= 255:
+            raise InputError(f"{place}: found the id {own_id!r}, expected integers from 0 to 255")
+        if not isinstance(class_name, str | None):
+            raise InputError(f"{place}: id {own_id} means {class_name!r}, expected a class name or null")
+    return ClassTable(title, ids, encoding)
+
+
+def translation_table(table: ClassTable, space: LabelSpace) -> npt.NDArray[np.uint8]:
+    """Return uint8 (256,): own id -> train id of `space`, IGNORE for void, unknown ids and absent classes.
+
+    `translation_table(table, space)[label]` translates a label image.
+    """
+    lookup = np.full(256, IGNORE, dtype=np.uint8)
+    for own_id, name in table.ids.items():
+        if name is not None:
+            lookup[own_id] = space.train_id(name)
+    return lookup
+
+
+def known_ids(table: ClassTable) -> npt.NDArray[np.bool_]:
+    """Return bool (256,): which ids a label file of this table may hold, void included."""
+    known = np.zeros(256, dtype=bool)
+    known[list(table.ids)] = True
+    return known
+
+
+def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> ClassTable:
+    entries = definition.get("colours")
+    if not isinstance(entries, list) or not 1 <= len(entries) <= 256:
+        raise InputError(f"{place}: expected `colours`, a list of {{class, colour}}, found {entries!r:.200}")
+    for entry in entries:
+        if not isinstance(entry, dict) or set(entry) != {"class", "colour"} or not is_colour(entry["colour"]):
+            raise InputError(f"{place}: found {entry!r}, expected {{class: road, colour: [128, 64, 128]}}")
+    colours = tuple(tuple(entry["colour"]) for entry in entries)
+    if len(set(colours)) < len(colours):
+        raise InputError(f"{place}: a colour is there twice")
+    return ClassTable(
+        title, {number: entry["class"] for number, entry in enumerate(entries)}, "colours", colours
+    )
+
+
+def _table_of_names(
+    title: str, place: str, definition: Mapping[str, Any], root: Path | None, fields: Mapping[str, str]
+) -> ClassTable:
+    if root is None:
+        raise InputError(
+            f"{place}: its ids are told by a file of the dataset, so it needs a layout with a root"
+        )
+    path = root / definition["names_file"].format(**fields)
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        names = [label["name"] for label in labels]
+        palette = tuple((label["color"][0], label["color"][1], label["color"][2]) for label in labels)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}), expected the dataset's list of class names"
+        ) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: is no list of class names of Mapillary Vistas ({error!r})") from error
+    if len(names) > 256:
+        raise InputError(f"{path}: lists {len(names)} classes, expected at most 256")
+    ids = {own_id: _meaning(name, definition["names"]) for own_id, name in enumerate(names)}
+    return ClassTable(title, ids, palette=palette)
+
+
+def _meaning(name: str, meanings: Mapping[str, str | None]) -> str | None:
+    """Return what `name`, or the longest beginning of it that `meanings` lists, stands for."""
+    parts = name.split("--")
+    for length in range(len(parts), 0, -1):
+        beginning = "--".join(parts[:length])
+        if beginning in meanings:
+            return meanings[beginning]
+    return None
