@@ -186,6 +186,17 @@ def check_reports():
     return [*reports, *([f"{RUN}/data/device.json"] if DEMANDS_GPU else [])]
 
 
+def used_datasets():
+    """The datasets that play a part in the run."""
+    return sorted({*config["source"], TEST, config["target"], target_dataset("co_training/b")})
+
+
+def sheet_manifest(dataset):
+    """What a dataset's contact sheet shows: labels where the run reads them."""
+    has_labels = {*config["source"], TEST, *([config["target"]] if config["upper_bound"] else [])}
+    return "train_ids.tsv" if dataset in has_labels else "images.tsv"
+
+
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make what is finished anew.
 CHECKED = ancient(f"{RUN}/data/checked.json")
@@ -247,6 +258,12 @@ def quoted(value):
 
 def ego_vehicle_mask():
     return config["ego_vehicle_mask"] or []
+
+
+def class_priors():
+    """The maps of where each class is likely, if they are wanted."""
+    chosen = SELF_TRAINING["class_priors"]
+    return f"{RUN}/data/class_priors.npy" if chosen == "source" else chosen or []
 
 
 def is_anew(labelling):

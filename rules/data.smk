@@ -3,6 +3,7 @@
 
 localrules:
     collect_checks,
+    contact_sheets,
 
 
 rule render_scenes:
@@ -92,7 +93,7 @@ rule collect_checks:
         reports=check_reports(),
         target=f"{RUN}/data/{config['target']}/images.tsv",
         target_b=([] if CO_TRAINING["same_domain"] else f"{RUN}/data/{CO_TRAINING['target_b']}/images.tsv"),
-        class_priors=SELF_TRAINING["class_priors"] or [],
+        class_priors=class_priors(),
         ego_vehicle_mask=ego_vehicle_mask(),
     output:
         f"{RUN}/data/checked.json",
@@ -155,9 +156,56 @@ rule translate:
     params:
         seed=config["seed"],
         per_image=config["translation"]["targets_per_image"],
+        format=config["translation"]["format"],
+        quality=config["translation"]["jpeg_quality"],
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.translate_lab --source {input.source:q} --target {input.target:q}"
-        " --seed {params.seed} --per-image {params.per_image} --workers {threads} --output {output:q} --log {log:q}"
+        " --seed {params.seed} --per-image {params.per_image} --format {params.format}"
+        " --quality {params.quality} --workers {threads} --output {params.folder:q} --log {log:q}"
+
+
+rule contact_sheet:
+    """A page of some images of a dataset with their labels in colour, to look at."""
+    input:
+        lambda wildcards: f"{RUN}/data/{wildcards.dataset}/{sheet_manifest(wildcards.dataset)}",
+    output:
+        f"{RUN}/data/{{dataset}}/contact_sheet.png",
+    log:
+        f"{RUN}/logs/contact_sheet/{{dataset}}.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        label_space=config["label_space"],
+    shell:
+        "python -m workflow_scripts.contact_sheet --manifest {input:q} --label-space {params.label_space}"
+        " --output {output:q} --log {log:q}"
+
+
+rule contact_sheets:
+    """Contact sheets of all datasets of the run."""
+    input:
+        [f"{RUN}/data/{dataset}/contact_sheet.png" for dataset in used_datasets()],
+
+
+rule class_priors:
+    """Find out where in the image each class is likely, from the source's labels."""
+    input:
+        labelled=[f"{RUN}/data/{dataset}/train_ids.tsv" for dataset in config["source"]],
+        target=f"{RUN}/data/{config['target']}/images.tsv",
+    output:
+        multiext(f"{RUN}/data/class_priors", ".npy", ".png"),
+    log:
+        f"{RUN}/logs/class_priors.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: workflow.cores or 1
+    params:
+        label_space=config["label_space"],
+        prefix=lambda wildcards, output: os.path.splitext(output[0])[0],
+    shell:
+        "python -m workflow_scripts.class_priors --labelled {input.labelled:q} --target {input.target:q}"
+        " --label-space {params.label_space} --workers {threads} --output {params.prefix:q} --log {log:q}"
 
 
 rule class_statistics:

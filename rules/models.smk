@@ -110,11 +110,13 @@ rule evaluate:
     params:
         settings=prediction_settings(),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
+        class_subsets=flags(class_subsets=config["evaluation"]["class_subsets"]),
         precision=config["precision"],
         device=config["device"],
         folder=lambda wildcards, output: os.path.dirname(output.scores),
     shell:
         "python -m workflow_scripts.evaluate --model {wildcards.model} --weights {input.weights:q}"
         " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
+        " {params.class_subsets}"
         " --precision {params.precision} --device {params.device} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"

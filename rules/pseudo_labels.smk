@@ -55,7 +55,7 @@ rule label_round:
         predictions=lambda wildcards: shards(f"self_training/{wildcards.round}", ".h5"),
         thresholds=f"{RUN}/pseudo_labels/self_training/{{round}}/thresholds.json",
         mask=ego_vehicle_mask(),
-        priors=SELF_TRAINING["class_priors"] or [],
+        priors=class_priors(),
     output:
         manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
         scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",

@@ -156,6 +156,13 @@ def _check_classes(problems: Problems) -> None:
     except InputError as error:
         problems.add(("label_space",), str(error))
         return
+    for index, subset in enumerate(problems.value("evaluation", "class_subsets") or ()):
+        path: KeyPath = ("evaluation", "class_subsets", index)
+        if _check_defined(problems, path, label_space_names(), "label space"):
+            strange = set(label_space(subset).classes) - set(label_space(name).classes)
+            if strange:
+                text = f"{subset!r} has classes that {name} lacks: {', '.join(sorted(strange))}"
+                problems.add(path, text)
     expected = f"expected {number}, one for each class of {name}"
     for section in (("self_training", "portion"), ("co_training", "portion_a"), ("co_training", "portion_b")):
         for key in ("initial", "maximum", "increment"):
@@ -164,6 +171,8 @@ def _check_classes(problems: Problems) -> None:
             if isinstance(value, list) and len(value) != number and value_at(problems.given, (*section, key)):
                 problems.add((*section, key), f"found {len(value)} values, {expected}")
     path = ("self_training", "class_priors")
+    if problems.value(*path) == "source":
+        return
     problems.expect_file(path)
     priors = problems.value(*path)
     if priors is not None:

@@ -26,10 +26,11 @@ def reference() -> str:
     blocks += ["## Top level", _table({**schema, "properties": top})]
     blocks += ["## datasets", properties["datasets"]["description"]]
     for layout, entry in layouts(properties["datasets"]["additionalProperties"]).items():
-        blocks += [f"### layout: {layout}", entry["description"], _table(entry)]
+        blocks += [f"### layout: {layout}", entry["description"].strip(), _table(entry)]
     for name, part in properties.items():
         if "properties" in part:
             blocks += [f"## {name}", part["description"], _table(part)]
+    blocks.append(schema["$comment"].strip())
     return "\n\n".join(blocks) + "\n"
 
 

@@ -14,7 +14,7 @@ from cotrain.data.files import write_json
 from cotrain.data.images import read_label, write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, verify_labels
-from cotrain.evaluation.scores import confusion_matrix, scores, write_confusion
+from cotrain.evaluation.scores import confusion_matrix, mean_iou_of, scores, write_confusion
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import confusion_picture, overlay
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
@@ -35,6 +35,13 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add_inference_arguments(made)
     made.add_argument("--write-outputs", action="store_true", help="also write predictions and overlays")
+    made.add_argument(
+        "--class-subsets",
+        nargs="*",
+        default=[],
+        metavar="LABEL_SPACE",
+        help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
+    )
     made.add_argument("--output", type=Path, required=True, help="folder of the scores")
     options = parse(made, arguments)
 
@@ -46,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     items = read_manifest(options.labelled)
     verify_labels(items, options.labelled)
-    space = label_space(read_header(options.weights)[1])
+    space = read_header(options.weights)[1]
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
     torch.set_num_threads(options.threads)
@@ -75,7 +82,15 @@ def main(arguments: list[str] | None = None) -> None:
     confusion_picture(options.output / "confusion.png", confusion, space.classes)
     write_json(
         options.output / "scores.json",
-        {"model": options.model, "protocol": protocol, "images": len(items), **result},
+        {
+            "model": options.model,
+            "protocol": protocol,
+            "images": len(items),
+            **result,
+            "mean_iou_of": {
+                name: mean_iou_of(result["iou"], label_space(name).classes) for name in options.class_subsets
+            },
+        },
     )
     logger.info(
         "%s: mIoU %.2f %%; %s", options.model, 100 * result["mean_iou"], options.output / "scores.json"

@@ -13,7 +13,6 @@ import numpy as np
 
 from cotrain.adaptation.thresholds import LEVELS, confidence_histogram
 from cotrain.data.files import written_whole
-from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.data.predictions import PredictionWriter
 from cotrain.progress import Progress
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.weights import load_network, read_header
 
     items = read_manifest(options.images)[options.shard :: options.shards]
-    classes = label_space(read_header(options.weights)[1]).number_of_classes
+    classes = read_header(options.weights)[1].number_of_classes
     mask = mask_of(options)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     histogram = np.zeros((classes, LEVELS), np.int64)

@@ -86,15 +86,15 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
     network_settings = NetworkSettings.from_mapping(chosen["network"])
     if options.initial_weights:
         of_network, of_space = read_header(options.initial_weights)
-        if (of_network.backbone, of_space) != (network_settings.backbone, space.name):
+        if (of_network.backbone, of_space.classes) != (network_settings.backbone, space.classes):
             raise InputError(
-                f"{options.initial_weights}: weights of {of_network.backbone} for {of_space}, expected "
+                f"{options.initial_weights}: weights of {of_network.backbone} for {of_space.name}, expected "
                 f"{network_settings.backbone} for {space.name}"
             )
     parents = {str(path): sha256_of(path) for path in _inputs(options)}
     # In order, not sorted: which manifest is which, and the order of sources, decide the training too.
     images = _bytes_of_images([*source, *(target or [])])
-    identity = fingerprint([chosen, space.name, options.model, list(parents.values()), images])
+    identity = fingerprint([chosen, space.definition(), options.model, list(parents.values()), images])
     torch.set_num_threads(options.threads)
     batches = make_batches(options, source, target)
     try:
@@ -139,7 +139,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
                 options.output / "history.jsonl", "".join(json.dumps(entry) + "\n" for entry in history)
             )
             write_json(options.output / "training.json", record)
-            save_weights(options.output / "weights.safetensors", network, network_settings, space.name)
+            save_weights(options.output / "weights.safetensors", network, network_settings, space)
     except Stopped as stopped:
         logger.info("%s: %s; the same command goes on from there", options.model, stopped)
         sys.exit(128 + stopped.number)

@@ -1,23 +1,30 @@
 """Give every source image the colour statistics of a target image drawn by the seed.
 
-Writes the translated images as PNG into the folder `images` beside the new manifest; labels stay the
-source's own. The manifest is written last: a run that stops half-way leaves none.
+In:  source and target images, each as a manifest (.tsv) or as a list of one path a line (.txt)
+Out: OUTPUT/images/, OUTPUT/manifest.tsv (labels stay the source's own), OUTPUT/images.txt (their paths)
+
+An interrupted run goes on: OUTPUT/done.jsonl tells what each finished image was made from. The manifest is
+written last.
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
+from cotrain.data.files import write_text
 from cotrain.data.images import read_image, write_image
+from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
@@ -27,68 +34,151 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+# What is recorded beside the inputs: another number here makes all images anew.
+VERSION = 1
+
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this step's command line."""
     made = command_line.parser(
         __doc__,
-        "python -m workflow_scripts.translate_lab --source results/demo/data/game/train_ids.tsv "
-        "--target results/demo/data/camera/images.tsv --seed 100 "
-        "--output results/demo/translated/game/manifest.tsv",
+        "python -m workflow_scripts.translate_lab --source gta5.txt --target camera.txt --output translated "
+        "--seed 100 --workers 8",
     )
-    made.add_argument("--source", type=Path, required=True, help="manifest of the labelled source images")
-    made.add_argument("--target", type=Path, required=True, help="manifest of the target images")
+    made.add_argument("--source", type=Path, required=True, help="the source images: manifest or list")
+    made.add_argument("--target", type=Path, required=True, help="the target images: manifest or list")
     made.add_argument(
         "--seed", type=int, required=True, help="which target image goes with which source image"
     )
     made.add_argument(
         "--per-image", type=int, default=1, help="translations of each source image (default 1)"
     )
+    made.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default png)")
+    made.add_argument("--quality", type=int, default=95, help="of JPEG images, 1 to 100 (default 95)")
     made.add_argument("--workers", type=int, default=1, help="images treated at a time (default 1)")
-    made.add_argument("--output", type=Path, required=True, help="manifest of the translated images")
+    made.add_argument("--output", type=Path, required=True, help="folder of the translated images")
     return made
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the step."""
     parsed = command_line.parse(arguments(), argv)
+    if not 1 <= parsed.quality <= 100:
+        raise InputError(f"--quality: found {parsed.quality}, expected 1 to 100")
     source, target = _images(parsed.source), _images(parsed.target)
-    parsed.output.unlink(missing_ok=True)
+    manifest = parsed.output / "manifest.tsv"
+    manifest.unlink(missing_ok=True)
     # The images are treated in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
     chosen = choose_target_images(len(source), len(target), parsed.seed, parsed.per_image)
-    used = np.unique(chosen).tolist()
+    tasks = [
+        _Task(item, target[index], name, parsed.output / "images" / f"{name}.{parsed.format}")
+        for item, row in zip(source, chosen.tolist(), strict=True)
+        for index, name in zip(row, _names(item, parsed.per_image), strict=True)
+    ]
+    with _Journal(parsed.output / "done.jsonl") as journal:
+        open_tasks = [task for task in tasks if not journal.holds(task, parsed)]
+        if len(open_tasks) < len(tasks):
+            command_line.logger.info("%d of %d images are there", len(tasks) - len(open_tasks), len(tasks))
+        statistics = _statistics_of({task.target for task in open_tasks}, parsed.workers)
 
-    def statistics_of(index: int) -> Statistics:
-        return lab_statistics(read_image(target[index].image))
+        def make(task: _Task) -> None:
+            rgb = translate(read_image(task.source.image), *statistics[task.target.image])
+            write_image(task.path, rgb, parsed.quality)
+            journal.add(task, parsed)
 
-    with _in_parallel(statistics_of, used, parsed.workers) as found:
-        title = "colour statistics of the target"
-        statistics = dict(zip(used, _shown(found, len(used), title), strict=True))
-
-    folder = parsed.output.parent / "images"
-
-    def translated(row: int) -> list[Item]:
-        rgb = read_image(source[row].image)
-        items = []
-        for number, index in enumerate(chosen[row].tolist(), start=1):
-            # The name says which of several translations it is; a single one keeps the source's id.
-            name = source[row].id if parsed.per_image == 1 else f"{source[row].id}@{number}"
-            path = folder / f"{name}.png"
-            write_image(path, translate(rgb, *statistics[index]))
-            items.append(replace(source[row], id=name, image=path, bytes=path.stat().st_size))
-        return items
-
-    with _in_parallel(translated, range(len(source)), parsed.workers) as made:
-        rows = list(_shown(made, len(source), "colour translation"))
-    items = [item for row_items in rows for item in row_items]
-    write_manifest(parsed.output, items, Path.cwd())
+        with _in_parallel(make, open_tasks, parsed.workers) as made:
+            for _ in _shown(made, len(open_tasks), "colour translation"):
+                pass
+    items = [
+        replace(task.source, id=task.name, image=task.path.absolute(), bytes=task.path.stat().st_size)
+        for task in tasks
+    ]
+    write_text(parsed.output / "images.txt", "".join(f"{item.image}\n" for item in items))
+    write_manifest(manifest, items, Path.cwd())
+    command_line.logger.info("%d images in the target's colours -> %s", len(items), manifest)
 
 
-def _images(manifest: Path) -> list[Item]:
-    items = read_manifest(manifest)
+@dataclass(frozen=True)
+class _Task:
+    """One image to make: `source` in the colours of `target`, as `path`."""
+
+    source: Item
+    target: Item
+    name: str
+    path: Path
+
+
+class _Journal:
+    """Which images are finished, and what they were made from; one line of JSON each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = Lock()
+        self.done: dict[str, Any] = {}
+        if path.exists():
+            # The last line of a killed run may be half a line.
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                    self.done[entry["name"]] = entry
+                except (ValueError, TypeError, KeyError):
+                    continue
+
+    def __enter__(self) -> "_Journal":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "a", encoding="utf-8")
+        # Half a line must not run into the next one.
+        self.file.write("\n")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def holds(self, task: _Task, options: argparse.Namespace) -> bool:
+        """Return whether the image is there and would be made from the same files in the same way."""
+        return task.path.exists() and self.done.get(task.name) == _entry(task, options)
+
+    def add(self, task: _Task, options: argparse.Namespace) -> None:
+        """Note that an image is finished; called from threads."""
+        with self.lock:
+            self.file.write(json.dumps(_entry(task, options)) + "\n")
+            self.file.flush()
+
+
+def _entry(task: _Task, options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "source": [str(task.source.image), task.source.bytes],
+        "target": [str(task.target.image), task.target.bytes],
+        "format": [options.format, options.quality if options.format == "jpg" else None],
+        "version": VERSION,
+    }
+
+
+def _names(item: Item, per_image: int) -> list[str]:
+    # The name says which of several translations it is; a single one keeps the source's id.
+    return [item.id] if per_image == 1 else [f"{item.id}@{number}" for number in range(1, per_image + 1)]
+
+
+def _statistics_of(targets: set[Item], workers: int) -> dict[Path, Statistics]:
+    """Return the statistics of the target images, each computed once however often it is used."""
+    images = sorted(item.image for item in targets)
+
+    def of(image: Path) -> Statistics:
+        return lab_statistics(read_image(image))
+
+    with _in_parallel(of, images, workers) as found:
+        return dict(zip(images, _shown(found, len(images), "colour statistics of the target"), strict=True))
+
+
+def _images(path: Path) -> list[Item]:
+    """Return the images of a manifest, or of a list of paths."""
+    if path.suffix != ".tsv":
+        return find_dataset(path.stem, {"layout": "lists", "images": str(path)}, labelled=False).items
+    items = read_manifest(path)
     if not items:
-        raise InputError(f"{manifest}: lists no image, expected at least one")
+        raise InputError(f"{path}: lists no image, expected at least one")
     return items
 
 

@@ -89,6 +89,21 @@ def scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def mean_iou_of(iou: Mapping[str, float | None], subset: Sequence[str]) -> float | None:
+    """Return the mean IoU over the classes of `subset` that occur, None if none does.
+
+    The prediction stays one of all classes, and only the mean is taken over fewer: so SYNTHIA is scored over
+    16 and 13 classes of Cityscapes. Raises InputError for a class that `iou` lacks.
+    """
+    strange = [name for name in subset if name not in iou]
+    if strange:
+        raise InputError(
+            f"the class {strange[0]!r} is none of the classes that were scored: {', '.join(iou)}"
+        )
+    known = [value for value in (iou[name] for name in subset) if value is not None]
+    return sum(known) / len(known) if known else None
+
+
 def _check_shape(confusion: np.ndarray, classes: Sequence[str]) -> None:
     expected = (len(classes), len(classes) + 1)
     if confusion.shape != expected:
@@ -137,7 +152,10 @@ def read_confusion(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str,
 
 @dataclass(frozen=True)
 class ModelScores:
-    """The scores of one model, as its `scores.json` holds them: shares from 0 to 1."""
+    """The scores of one model, as its `scores.json` holds them: shares from 0 to 1.
+
+    `mean_iou_of` holds the mean over fewer classes, by the name of the label space that lists them.
+    """
 
     model: str
     mean_iou: float
@@ -147,6 +165,7 @@ class ModelScores:
     iou: Mapping[str, float | None]
     images: int = 0
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    mean_iou_of: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
@@ -177,4 +196,8 @@ def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
         iou={name: None if value is None else share(value, f"iou.{name}") for name, value in iou.items()},
         images=part("images", int),
         protocol=part("protocol", dict),
+        mean_iou_of={
+            name: None if value is None else share(value, f"mean_iou_of.{name}")
+            for name, value in content.get("mean_iou_of", {}).items()
+        },
     )

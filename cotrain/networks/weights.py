@@ -7,22 +7,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cotrain.data.files import written_whole
+from cotrain.data.label_spaces import LabelSpace, make_label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import Network, NetworkSettings, build_network
 
 HEADER_KEY = "cotrain"
 
 
-def save_weights(path: Path, network: Network, settings: NetworkSettings, label_space: str) -> None:
-    """Write the network's tensors, with its settings and label space in the file's header."""
+def save_weights(path: Path, network: Network, settings: NetworkSettings, space: LabelSpace) -> None:
+    """Write the network's tensors, with its settings and the definition of its classes in the header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    belongs_to = {"network": settings.as_mapping(), "label_space": label_space}
+    belongs_to = {"network": settings.as_mapping(), "label_space": space.definition()}
     with written_whole(path) as temporary:
         # One key: safetensors writes several in an order of chance, and equal weights must be equal bytes.
         save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(belongs_to, sort_keys=True)})
 
 
-def read_header(path: Path) -> tuple[NetworkSettings, str]:
+def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
     """Return the network settings and the label space that a weights file belongs to.
 
     Raises:
@@ -40,7 +41,9 @@ def read_header(path: Path) -> tuple[NetworkSettings, str]:
             f"{path}: the file does not say which network it belongs to; expected one made by train"
         )
     belongs_to = json.loads(header[HEADER_KEY])
-    return NetworkSettings.from_mapping(belongs_to["network"]), belongs_to["label_space"]
+    defined = belongs_to["label_space"]
+    space = make_label_space(defined["name"], defined["classes"])
+    return NetworkSettings.from_mapping(belongs_to["network"]), space
 
 
 def load_into(network: Network, path: Path) -> None:

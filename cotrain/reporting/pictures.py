@@ -25,6 +25,9 @@ INK: Colour = (34, 38, 45)
 FAINT: Colour = (120, 126, 135)
 HAIRLINE: Colour = (214, 217, 222)
 
+WIDTH_OF_MAP = 260
+MAPS_IN_ROW = 4
+
 TEXT_SIZE = 13
 TITLE_SIZE = 22
 MARGIN = 24
@@ -191,6 +194,20 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Seque
             left += width + GAP
         top += height + caption_height + GAP
     return np.array(page)
+
+
+def heat_maps(maps: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return a page with a heat map (dark 0, yellow 1) of each of `maps`, float (N, H, W) in [0, 1]."""
+    levels = np.rint(255 * np.clip(maps, 0, 1)).astype(np.uint8)
+    pictures = [
+        resized(np.asarray(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS))[..., ::-1], WIDTH_OF_MAP)
+        for level in levels
+    ]
+    starts = range(0, len(pictures), MAPS_IN_ROW)
+    return contact_sheet(
+        [pictures[start : start + MAPS_IN_ROW] for start in starts],
+        [names[start : start + MAPS_IN_ROW] for start in starts],
+    )
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

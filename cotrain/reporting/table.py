@@ -29,6 +29,7 @@ def check_comparable(rows: Sequence[ModelScores]) -> None:
         facts = [
             ("classes", ", ".join(first.iou), ", ".join(row.iou)),
             ("number of images", first.images, row.images),
+            ("mean_iou_of", ", ".join(first.mean_iou_of), ", ".join(row.mean_iou_of)),
             *((f"protocol.{key}", first.protocol.get(key), row.protocol.get(key)) for key in keys),
         ]
         for name, expected, found in facts:
@@ -48,7 +49,7 @@ def models_table(rows: Sequence[ModelScores]) -> Table:
     """Return a header and one line a model, in the order given: per cent, gains in points.
 
     The gain is there when a row is called `baseline`, the share of the gap closed when another is called
-    `upper_bound` as well.
+    `upper_bound` as well, the mean over fewer classes where it was asked for.
     """
     by_name = {row.model: row.mean_iou for row in rows}
     baseline, upper_bound = by_name.get(BASELINE), by_name.get(UPPER_BOUND)
@@ -57,6 +58,8 @@ def models_table(rows: Sequence[ModelScores]) -> Table:
         table[0].append("gain (points)")
     if baseline is not None and upper_bound is not None:
         table[0].append("gap closed")
+    subsets = list(rows[0].mean_iou_of)
+    table[0] += [f"mIoU {name}" for name in subsets]
     table[0] += ["fwIoU", "pixel accuracy", "mean class accuracy"]
     for row in rows:
         line = [row.model, percent(row.mean_iou)]
@@ -68,6 +71,7 @@ def models_table(rows: Sequence[ModelScores]) -> Table:
             at_end = row.model in (BASELINE, UPPER_BOUND)
             closed = None if at_end else share_of_gap_closed(row.mean_iou, baseline, upper_bound)
             line.append(percent(closed, 1))
+        line += [percent(row.mean_iou_of[name]) for name in subsets]
         line += [
             percent(row.frequency_weighted_iou),
             percent(row.pixel_accuracy),

@@ -1,9 +1,12 @@
 import os
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.color
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,3 +173,25 @@ def test_more_different_targets_than_there_are():
     assert sorted(choose_target_images(1, 2, seed=1, per_image=2)[0].tolist()) == [0, 1]
     with pytest.raises(InputError, match=r"wants 3 .*targets_per_image.* has 2"):
         choose_target_images(5, 2, seed=1, per_image=3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equals_scikit_image_in_floats_within_one_grey_level(seed):
+    # The published code's formulation. Smooth pictures with noise, of another brightness and cast each.
+    rng = np.random.default_rng(seed)
+
+    def picture(shape):
+        coarse = rng.integers(0, 256, (6, 8, 3)).astype(np.float32)
+        smooth = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+        values = smooth * rng.uniform(0.4, 1.0, 3) + rng.normal(0, 6, (*shape, 3)) + rng.uniform(0, 40, 3)
+        return np.clip(values, 0, 255).astype(np.uint8)
+
+    source, target = picture((120, 200)), picture((90, 160))
+    lab, target_lab = skimage.color.rgb2lab(source), skimage.color.rgb2lab(target)
+    moved = (lab - lab.mean((0, 1))) / lab.std((0, 1)) * target_lab.std((0, 1)) + target_lab.mean((0, 1))
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        # Colours beyond sRGB are clipped, and scikit-image says so.
+        warnings.simplefilter("ignore")
+        expected = np.rint(255 * skimage.color.lab2rgb(moved))
+    difference = np.abs(translate(source, *lab_statistics(target)) - expected).max(axis=2)
+    assert (difference <= 1).mean() >= 0.999

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import (
     confusion_matrix,
+    mean_iou_of,
     read_confusion,
     read_scores,
     scores,
@@ -237,3 +238,14 @@ def test_unreadable_scores_are_named(tmp_path):
     (tmp_path / "half.json").write_text('{"model": ')
     with pytest.raises(InputError, match=r"half\.json.*`final`"):
         read_scores(tmp_path / "half.json", "final")
+
+
+def test_mean_over_fewer_classes():
+    iou = {"road": 0.8, "sky": 0.4, "train": None, "car": 0.1}
+    assert mean_iou_of(iou, ["road", "car"]) == pytest.approx(0.45)
+    assert mean_iou_of(iou, ["road", "train"]) == pytest.approx(0.8), "a class that does not occur has no say"
+    assert mean_iou_of(iou, ["train"]) is None
+    with pytest.raises(
+        InputError, match="the class 'bus' is none of the classes that were scored: road, sky"
+    ):
+        mean_iou_of(iou, ["bus"])

@@ -4,11 +4,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import NetworkSettings, build_network
 from cotrain.networks.weights import load_into, load_network, read_header, save_weights
 
 CLASSES = 11
+
+SPACE = label_space("camvid11")
 
 
 @pytest.fixture
@@ -21,13 +24,13 @@ def settings(network_mapping):
 def saved(settings, tmp_path):
     network = build_network(settings, CLASSES, 3, pretrained=False)
     network.train()(torch.randint(0, 256, (2, 3, 32, 32)))
-    save_weights(tmp_path / "model" / "weights.safetensors", network, settings, "camvid11")
+    save_weights(tmp_path / "model" / "weights.safetensors", network, settings, SPACE)
     return network, tmp_path / "model" / "weights.safetensors"
 
 
 def test_round_trip(saved, settings):
     network, path = saved
-    assert read_header(path) == (settings, "camvid11")
+    assert read_header(path) == (settings, SPACE)
     loaded = load_network(path, CLASSES)
     assert loaded.state_dict().keys() == network.state_dict().keys()
     for name, tensor in network.state_dict().items():
@@ -39,7 +42,7 @@ def test_round_trip(saved, settings):
 def test_no_weights_are_asked_of_a_network_or_package_on_loading(settings, tmp_path):
     elsewhere = replace(settings, backbone_weights="/gone/weights.pth")
     network = build_network(elsewhere, CLASSES, 3, pretrained=False)
-    save_weights(tmp_path / "weights.safetensors", network, elsewhere, "camvid11")
+    save_weights(tmp_path / "weights.safetensors", network, elsewhere, SPACE)
     load_network(tmp_path / "weights.safetensors", CLASSES)
 
 
@@ -77,5 +80,5 @@ def test_equal_weights_are_equal_bytes(tmp_path, network_mapping):
     settings = NetworkSettings.from_mapping(network_mapping)
     network = build_network(settings, 11, seed=0, pretrained=False)
     for name in range(8):
-        save_weights(tmp_path / f"{name}.safetensors", network, settings, "camvid11")
+        save_weights(tmp_path / f"{name}.safetensors", network, settings, SPACE)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

@@ -10,12 +10,14 @@ from cotrain.evaluation.scores import ModelScores
 from cotrain.reporting.pictures import (
     GAP,
     MARGIN,
+    WIDTH_OF_MAP,
     beside,
     chain_positions,
     colourise,
     confusion_picture,
     contact_sheet,
     heading,
+    heat_maps,
     legend,
     mean_iou_picture,
     overlay,
@@ -205,3 +207,14 @@ def test_matplotlib_is_not_loaded_until_a_plot_is_drawn():
     code = "import sys, cotrain.reporting.pictures; sys.exit(bool({'matplotlib', 'torch'} & {*sys.modules}))"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_heat_maps_go_from_dark_to_yellow():
+    maps = np.zeros((5, 10, 20), np.float32)
+    maps[1] = 1.0
+    page = heat_maps(maps, [f"class {number}" for number in range(5)])
+    top, left = 30, 24 + 130
+    dark, bright = page[top, left], page[top, left + WIDTH_OF_MAP + 20]
+    assert bright.astype(int).sum() > dark.astype(int).sum() + 200
+    assert bright[0] > 200, "yellow has red in it, so the channels are not exchanged"
+    assert bright[2] < 100

@@ -38,6 +38,22 @@ def test_paper_sized_graph(run):
     assert jobs["ensemble_labels"] == jobs["report"] == 1
 
 
+def test_contact_sheets_show_labels_only_where_the_run_reads_them(run):
+    output = dry_run(run, "contact_sheets")
+    shown = re.findall(r"rule contact_sheet:\n +input: results/tiny/data/(\S+)\n", output)
+    assert sorted(shown) == ["camera/images.tsv", "camera_test/train_ids.tsv", "synthetic/train_ids.tsv"]
+
+
+def test_class_priors_of_the_source_are_made_once_and_used_in_every_round(run):
+    configuration = run.configuration()
+    configuration["self_training"]["class_priors"] = "source"
+    run.configure(configuration)
+    jobs = planned_jobs(run)
+    assert jobs["class_priors"] == 1
+    assert jobs["label_round"] == 2
+    assert "data/class_priors.npy" in dry_run(run, "results/tiny/pseudo_labels/self_training/01/selected.tsv")
+
+
 def test_upper_bound_is_trained_only_when_asked(run):
     assert planned_jobs(run)["train"] == 6
     configuration = run.configuration() | {"upper_bound": True}

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
+from cotrain.data.class_tables import class_table
+from cotrain.data.label_spaces import label_space
+from cotrain.data.trees import tree_layout, tree_layout_names
 from cotrain.errors import InputError
 from workflow_scripts import configuration
 from workflow_scripts.config_schema import SCHEMA_FILE, keys, whole_schema
@@ -92,7 +95,7 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
     assert resolved["self_training"]["batch_ratio"] == [2, 2]
     assert resolved["co_training"]["batch_ratio"] == [1, 3]
     assert resolved["final"]["class_mixing"] == "none"
-    assert resolved["evaluation"] == {"write_outputs": False}
+    assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False}
 
 
 def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, Any]) -> None:
@@ -104,7 +107,7 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
     assert resolved["co_training"]["confidence"] == {"lower": 0.6, "upper": 0.95}
     assert resolved["training"]["target_augmentation"]["cutout"] == {"holes": [1, 3], "size_px": [100, 200]}
     assert resolved["training"]["source_augmentation"]["cutout"]["holes"] == [0, 0]
-    assert resolved["evaluation"] == {"write_outputs": False}
+    assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False}
     assert resolved["network"]["aspp_dilations"] == [6, 12, 18]
 
 
@@ -148,7 +151,7 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
         ),
         (
             {"evaluation.zzz": 3},
-            "evaluation.zzz: unknown key (known here: write_outputs)",
+            "evaluation.zzz: unknown key (known here: class_subsets, write_outputs)",
         ),
         ({"datasets.game.hight": 3}, "datasets.game.hight: unknown key (did you mean 'height'?)"),
         (
@@ -612,12 +615,16 @@ def test_reference_has_every_key(config: dict[str, Any]) -> None:
 
 
 def test_example_of_the_reference_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", configuration.reference(), re.DOTALL)
+    block, *definitions = re.findall(r"```yaml\n(.*?)```", configuration.reference(), re.DOTALL)
     for name in re.findall(r"\S+\.txt", block):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     assert configuration.resolve(yaml.safe_load(block))["run"] == "my_camera"
+    for text, read in zip(definitions, (label_space, class_table, tree_layout), strict=True):
+        name = re.match(r"# (\S+),", text)[1]
+        (tmp_path / name).write_text(text)
+        assert read(name).name == name.removesuffix(".yaml")
 
 
 def test_merging_replaces_values_and_joins_sections() -> None:
@@ -667,3 +674,46 @@ def test_command_ends_with_one_message_and_status_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "datasets: missing" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_layouts_of_the_schema_are_those_that_there_are() -> None:
+    schema = whole_schema()["properties"]["datasets"]["additionalProperties"]["properties"]["layout"]
+    (published,) = (part for part in schema["anyOf"] if "anyOf" in part)
+    assert published["anyOf"][0]["enum"] == tree_layout_names()
+    assert all(name in schema["title"] for name in tree_layout_names())
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"label_space": "kitti"}, "label_space: 'kitti' is not a label space; known are cityscapes19"),
+        ({"label_space": "gone.yaml"}, "label_space: file 'gone.yaml' does not exist"),
+        ({"datasets.camera.layout": "gta"}, "datasets.camera.layout: expected streets, lists, gta5"),
+        (
+            {"datasets.camera": {"layout": "gta5", "root": "/gone"}},
+            "datasets.camera.root: folder '/gone' does not exist",
+        ),
+        (
+            {"datasets.camera": {"layout": "gta5"}},
+            "datasets.camera.root: missing, expected the path of a folder",
+        ),
+        (
+            {"datasets.camera": {"layout": "gta5", "root": "/", "images": "x.txt"}},
+            "datasets.camera.images: unknown key",
+        ),
+        (
+            {"datasets.camera": {"layout": "own.yaml", "root": "/"}},
+            "datasets.camera.layout: file 'own.yaml' does not exist",
+        ),
+        (
+            {"evaluation.class_subsets": ["synthia13", "camvid11"]},
+            "evaluation.class_subsets[1]: 'camvid11' has classes that cityscapes19 lacks: bicyclist, ",
+        ),
+        (
+            {"evaluation.class_subsets": ["synthia"]},
+            "evaluation.class_subsets[0]: 'synthia' is not a label space (did you mean 'synthia16'?)",
+        ),
+    ],
+)
+def test_wrong_definitions_are_explained(config: dict[str, Any], changes: dict[str, Any], line: str) -> None:
+    assert any(found.startswith(line) for found in problems(config, changes)), problems(config, changes)

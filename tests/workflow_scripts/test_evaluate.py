@@ -24,13 +24,14 @@ def test_scores_by_hand(model, tmp_path):
     evaluate.main(
         [
             *(*flags, "--model", "final", "--labelled", str(tmp_path / "images.tsv")),
-            *("--output", str(output), "--write-outputs"),
+            *("--output", str(output), "--write-outputs", "--class-subsets", "camvid11"),
         ]
     )
     scores = json.loads((output / "scores.json").read_text())
     assert scores["pixel_accuracy"] == pytest.approx(38 / 39)
     assert 0.3 < scores["mean_iou"] < 1
     assert (scores["model"], scores["images"], scores["protocol"]["label_space"]) == ("final", 5, "camvid11")
+    assert scores["mean_iou_of"] == {"camvid11": scores["mean_iou"]}
     assert len(list((output / "images").glob("*.png"))) == 5
     assert len(list((output / "coloured").glob("*.jpg"))) == 5
     assert (output / "confusion.png").stat().st_size > 1000

@@ -50,7 +50,7 @@ def record(folder):
 def test_what_a_training_leaves(arguments, tmp_path):
     train.main(arguments("model", target=True, iterations=3))
     settings, space = read_header(tmp_path / "model" / "weights.safetensors")
-    assert (settings.backbone, space) == ("test_efficientnet", "camvid11")
+    assert (settings.backbone, space.name) == ("test_efficientnet", "camvid11")
     history = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text().splitlines()]
     assert [entry["iteration"] for entry in history] == [1, 2, 3]
     made = record(tmp_path / "model")
@@ -74,7 +74,7 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, trainin
     train.main(arguments("second", *initial, training=frozen))
     first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
     trained = [name for name in first if "running" not in name and "num_batches" not in name]
-    # Not equal: a weight that is exactly 0, behind a dead ReLU for instance, moves by 1e-30 times its gradient.
+    # Not equal: a weight that is exactly 0, say behind a dead ReLU, moves by 1e-30 times its gradient.
     assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-20) for name in trained)
     other = {**training_mapping["network"], "backbone": "test_resnet"}
     with pytest.raises(InputError, match=r"weights of test_efficientnet for camvid11, expected test_resnet"):

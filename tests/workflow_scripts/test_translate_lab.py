@@ -32,7 +32,7 @@ def images(tmp_path):
 
 
 def run(arguments, output, *more):
-    translate_lab.main([*arguments, "--output", str(output), *more])
+    translate_lab.main([*arguments, "--output", str(output.parent), *more])
     return read_manifest(output)
 
 
@@ -68,7 +68,12 @@ def test_number_of_workers_changes_nothing(images, tmp_path, monkeypatch):
     arguments, _, _ = images
     for workers in ("1", "3"):
         run(arguments, tmp_path / workers / "manifest.tsv", "--workers", workers)
-    files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*"))
+    # The journal's lines stand in the order of their end, and the list holds the folder's name.
+    files = [
+        path.relative_to(tmp_path / "1")
+        for path in sorted((tmp_path / "1").rglob("*.*"))
+        if path.suffix in (".png", ".tsv")
+    ]
     assert len(files) == 6
     for file in files:
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "3" / file).read_bytes()
@@ -78,6 +83,8 @@ def test_a_failed_run_leaves_no_manifest(images, tmp_path):
     arguments, source, _ = images
     output = tmp_path / "translated" / "manifest.tsv"
     run(arguments, output)
+    # Another seed, so that what is there is of no use.
+    arguments[-1] = "101"
     source[3].image.unlink()
     with pytest.raises(InputError, match=r"source_3\.png"):
         run(arguments, output)
@@ -95,3 +102,61 @@ def test_empty_manifest(images, tmp_path, name):
 def test_more_translations_than_target_images(images, tmp_path):
     with pytest.raises(InputError, match="targets_per_image"):
         run(images[0], tmp_path / "translated" / "manifest.tsv", "--per-image", "4")
+
+
+def test_lists_go_in_and_a_list_comes_out(images, tmp_path):
+    _, source, target = images
+    for name, items in (("source", source), ("target", target)):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{item.image}\n" for item in items))
+    lists = ["--source", str(tmp_path / "source.txt"), "--target", str(tmp_path / "target.txt")]
+    translate_lab.main([*lists, "--seed", "100", "--output", str(tmp_path / "out")])
+    listed = (tmp_path / "out" / "images.txt").read_text().splitlines()
+    assert listed == [str(tmp_path / "out" / "images" / f"source_{number}.png") for number in range(5)]
+    items = run(images[0], tmp_path / "from manifests" / "manifest.tsv")
+    for path, item in zip(listed, items, strict=True):
+        np.testing.assert_array_equal(read_image(path), read_image(item.image))
+
+
+def test_jpeg_of_a_quality(images, tmp_path):
+    sizes = []
+    for quality in ("30", "95"):
+        output = tmp_path / quality / "manifest.tsv"
+        items = run(images[0], output, "--format", "jpg", "--quality", quality)
+        assert all(item.image.suffix == ".jpg" for item in items)
+        assert all(item.image.read_bytes()[:2] == b"\xff\xd8" for item in items)
+        sizes.append(sum(item.bytes for item in items))
+    assert sizes[0] < sizes[1]
+    with pytest.raises(InputError, match="--quality: found 101, expected 1 to 100"):
+        run(images[0], tmp_path / "x" / "manifest.tsv", "--quality", "101")
+
+
+def test_interrupted_run_makes_what_is_missing_alone(images, tmp_path):
+    arguments, _, _ = images
+    output = tmp_path / "translated" / "manifest.tsv"
+    items = run(arguments, output)
+    before = {item.id: (item.image.read_bytes(), item.image.stat().st_mtime_ns) for item in items}
+    # As after a kill: no manifest, one image missing, the journal's last line cut.
+    output.unlink()
+    items[1].image.unlink()
+    journal = tmp_path / "translated" / "done.jsonl"
+    journal.write_text(journal.read_text()[:-20])
+    again = run(arguments, output)
+    assert [item.image.read_bytes() for item in again] == [content for content, _ in before.values()]
+    made_anew = [item.id for item in again if item.image.stat().st_mtime_ns != before[item.id][1]]
+    assert made_anew == ["source_1", "source_4"]
+
+
+def test_other_inputs_make_an_image_anew(images, tmp_path):
+    arguments, source, _ = images
+    output = tmp_path / "translated" / "manifest.tsv"
+    before = run(arguments, output)
+    write_image(source[2].image, np.full((8, 9, 3), 7, np.uint8))
+    changed = [replace(item, bytes=item.image.stat().st_size) for item in source]
+    write_manifest(tmp_path / "source.tsv", changed)
+    kept = before[0].image.stat().st_mtime_ns
+    after = run(arguments, output)
+    assert (read_image(after[2].image) == read_image(after[2].image)[0, 0]).all()
+    # The others are new too, since their manifest says now how many bytes they have.
+    assert after[0].image.stat().st_mtime_ns != kept
+    kept = after[0].image.stat().st_mtime_ns
+    assert run(arguments, output)[0].image.stat().st_mtime_ns == kept

@@ -1,0 +1,51 @@
+"""Class priors: where in the image each class is likely, from the labels of the source.
+
+The published utilities make them from all label images and blur them (Gómez, Villalonga, López, Sensors 2023,
+23(2), 621); self-training then holds back pseudo-labels in unlikely places.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cotrain.data.images import read_label
+from cotrain.data.label_spaces import IGNORE
+from cotrain.data.manifests import Item
+from cotrain.progress import Progress
+
+# As published, for images of 2048 pixels width.
+SMOOTHING_PX = 70
+OF_WIDTH_PX = 2048
+
+
+def class_priors(
+    items: Sequence[Item], number_of_classes: int, size: tuple[int, int], workers: int, progress: Progress
+) -> npt.NDArray[np.float32]:
+    """Return float32 (C, H, W) in [0, 1]: how likely each class is at each place, 1 where it is likeliest.
+
+    Labels hold train ids and are brought to `size` (height, width) by nearest neighbour. A class's map is
+    blurred by a Gaussian of 70 pixels for a width of 2048; that of an absent class is 0.
+    """
+    height, width = size
+    counts = np.zeros((number_of_classes, height * width), dtype=np.int32)
+    places = np.arange(height * width)
+
+    def label_of(item: Item) -> npt.NDArray[np.uint8]:
+        assert item.label is not None
+        label = cv2.resize(read_label(item.label), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        progress.advance()
+        return np.asarray(label, dtype=np.uint8).ravel()
+
+    with ThreadPoolExecutor(workers) as pool:
+        for label in pool.map(label_of, items):
+            known = label != IGNORE
+            counts[label[known], places[known]] += 1
+    maps = counts.reshape(number_of_classes, height, width).astype(np.float32)
+    blur = SMOOTHING_PX * width / OF_WIDTH_PX
+    for number, counted in enumerate(maps):
+        smooth = np.asarray(cv2.GaussianBlur(counted, (0, 0), blur), dtype=np.float32)
+        maps[number] = smooth / max(float(smooth.max()), 1e-6)
+    return maps

@@ -1,0 +1,50 @@
+import numpy as np
+
+from cotrain.data.class_priors import class_priors
+from cotrain.data.images import write_image, write_label
+from cotrain.data.manifests import Item
+from cotrain.progress import Progress
+
+
+def priors(tmp_path, labels, size, classes=3):
+    items = []
+    for number, label in enumerate(labels):
+        image, file = tmp_path / f"{number}.png", tmp_path / f"{number}.label.png"
+        write_image(image, np.zeros((*label.shape, 3), np.uint8))
+        write_label(file, label.astype(np.uint8), [])
+        items.append(Item(str(number), image, label.shape[1], label.shape[0], file))
+    with Progress(len(items), "labels", "priors") as progress:
+        return class_priors(items, classes, size, 2, progress)
+
+
+def test_maps_are_counts_where_nothing_is_blurred(tmp_path):
+    # A width of 8 gives a blur of 0.27 pixels: next to none.
+    top = np.zeros((6, 8), int)
+    top[3:] = 1
+    lower = np.zeros((6, 8), int)
+    lower[4:] = 1
+    lower[:, 0] = 255
+    maps = priors(tmp_path, [top, lower], (6, 8))
+    assert (maps.shape, maps.dtype) == ((3, 6, 8), np.float32)
+    # Class 0: both images in rows 0 to 2, one in row 3; the void column counts for none.
+    np.testing.assert_allclose(maps[0][:, 4], [1, 1, 1, 0.5, 0, 0], atol=0.01)
+    np.testing.assert_allclose(maps[0][:, 0], [0.5, 0.5, 0.5, 0, 0, 0], atol=0.01)
+    np.testing.assert_allclose(maps[1][:, 4], [0, 0, 0, 0.5, 1, 1], atol=0.01)
+    assert (maps[2] == 0).all(), "an absent class is nowhere likely"
+
+
+def test_labels_of_any_size_come_to_one(tmp_path):
+    half = np.repeat([[0] * 40, [1] * 40], [10, 10], axis=0)
+    small = np.repeat([[0] * 20, [1] * 20], [5, 5], axis=0)
+    maps = priors(tmp_path, [half, small], (20, 40))
+    assert maps[0][0, 20] > 0.99
+    assert maps[0][19, 20] < 0.01
+
+
+def test_blur_grows_with_the_width(tmp_path):
+    # 2048 pixels give 70, so 256 give 8.75: one standard deviation off an edge, a Gaussian step is at 0.841.
+    label = np.zeros((64, 256), int)
+    label[:, 128:] = 1
+    row = priors(tmp_path, [label], (64, 256))[0][32]
+    np.testing.assert_allclose(row[[118, 119]].mean(), 0.841, atol=0.02)
+    np.testing.assert_allclose(row[[127, 128]].mean(), 0.5, atol=0.01)

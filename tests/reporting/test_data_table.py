@@ -1,0 +1,32 @@
+from cotrain.reporting.data_table import data_table
+
+REPORT = {
+    "images": 12,
+    "sizes": {"6x4": 7, "8x4": 2, "9x4": 1, "1x4": 1, "2x4": 1},
+    "turned": 3,
+    "void_pixels": 5,
+    "ids": {
+        "7": {"name": "road", "class": "ground", "pixels": 90, "images": 12},
+        "11": {"name": "parking", "class": None, "pixels": 5, "images": 1},
+        "255": {"name": None, "class": None, "pixels": 5, "images": 2},
+    },
+    "classes": {"ground": {"pixels": 90}, "sky": {"pixels": 0}},
+}
+
+
+def test_every_id_stands_with_what_becomes_of_it():
+    assert data_table("city", REPORT).splitlines() == [
+        "city: 12 images of 6×4 (7), 8×4 (2), 9×4 (1), 1×4 (1) and 1 more",
+        "  3 of them are turned upright as their EXIF orientation says",
+        "   id  in the dataset  in the run  pixels %  images",
+        "    7  road            ground         90.00      12",
+        "   11  parking         ignored         5.00       1",
+        "  255  void            ignored         5.00       2",
+        "  no pixel of sky",
+    ]
+
+
+def test_images_alone_have_one_line():
+    assert (
+        data_table("camera", {"images": 2, "sizes": {"6x4": 2}, "turned": 0}) == "camera: 2 images of 6×4 (2)"
+    )

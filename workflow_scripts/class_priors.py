@@ -1,0 +1,53 @@
+"""Find out where in the image each class is likely, from the labels of the source.
+
+In:  manifests with labels of train ids; the target's manifest, whose image size the maps get
+Out: OUTPUT.npy, float32 (classes, height, width) in [0, 1], and OUTPUT.png, the same as heat maps
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.data.class_priors import class_priors
+from cotrain.data.files import written_whole
+from cotrain.data.images import write_image
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import read_manifest
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from cotrain.reporting.pictures import heat_maps
+from workflow_scripts.command_line import logger, parse, parser, run
+
+EXAMPLE = """python -m workflow_scripts.class_priors --labelled results/demo/data/game/train_ids.tsv \\
+    --target results/demo/data/camera/images.tsv --label-space cityscapes19 --output class_priors"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--labelled", type=Path, nargs="+", required=True, help="manifests of the source")
+    made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
+    made.add_argument("--label-space", required=True, help="the run's label space")
+    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--output", required=True, help="path without suffix of the two files")
+    options = parse(made, arguments)
+    items = [item for path in options.labelled for item in read_manifest(path)]
+    sizes = {(item.height, item.width) for item in read_manifest(options.target)}
+    if len(sizes) != 1:
+        shown = ", ".join(f"{width}×{height}" for height, width in sorted(sizes)[:5])
+        raise InputError(
+            f"self_training.class_priors: the images of {options.target} have {len(sizes)} sizes ({shown}), "
+            "expected one: priors are maps of one size"
+        )
+    space = label_space(options.label_space)
+    with Progress(len(items), "labels", "class priors") as progress:
+        maps = class_priors(items, space.number_of_classes, sizes.pop(), options.workers, progress)
+    with written_whole(f"{options.output}.npy") as path:
+        np.save(path, maps)
+    write_image(f"{options.output}.png", heat_maps(maps, space.classes))
+    logger.info(
+        "where classes are likely, from %d labels -> %s.npy, %s.png", len(items), *[options.output] * 2
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+"""Make a mask of the camera's own vehicle from Cityscapes' label files, whose id 1 shows it.
+
+In:  a dataset by its layout and root; its labels are read for that one id
+Out: a PNG that is 255 where any label shows the own vehicle: `ego_vehicle_mask` of the configuration
+
+This is no part of any run, since a run reads no target labels: the mask is the camera's, not an image's, and
+for your own camera you paint it once.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cotrain.data.files import written_whole
+from cotrain.data.images import read_label
+from cotrain.data.layouts import find_dataset
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from workflow_scripts.command_line import logger, parse, parser, run
+
+EGO_VEHICLE_ID = 1
+EXAMPLE = """python -m workflow_scripts.ego_vehicle_mask --layout cityscapes --root /data/cityscapes \\
+    --output ego_vehicle.png"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--layout", default="cityscapes", help="layout with Cityscapes' label ids (cityscapes)")
+    made.add_argument("--root", required=True, help="folder of the dataset")
+    made.add_argument("--split", default="train", help="part of the dataset (train)")
+    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    options = parse(made, arguments)
+    chosen = {"layout": options.layout, "root": options.root, "split": options.split}
+    items = find_dataset("ego_vehicle_mask", chosen, labelled=True).items
+    mask: np.ndarray | None = None
+    with (
+        ThreadPoolExecutor(options.workers) as pool,
+        Progress(len(items), "labels", "ego vehicle") as progress,
+    ):
+        for item, label in zip(items, pool.map(lambda item: read_label(item.label), items), strict=True):
+            shown = label == EGO_VEHICLE_ID
+            if mask is not None and shown.shape != mask.shape:
+                raise InputError(
+                    f"{item.label}: is {label.shape[1]}×{label.shape[0]}, the labels before it "
+                    f"{mask.shape[1]}×{mask.shape[0]}; expected one size, that of one camera"
+                )
+            mask = shown if mask is None else mask | shown
+            progress.advance()
+    assert mask is not None
+    if not mask.any():
+        raise InputError(f"{options.root}: no label holds id 1, so there is no own vehicle to mask")
+    encoded = cv2.imencode(".png", mask.astype(np.uint8) * 255)[1]
+    with written_whole(options.output) as path:
+        encoded.tofile(path)
+    logger.info("the own vehicle covers %.1f %% of the image -> %s", 100 * mask.mean(), options.output)
+
+
+if __name__ == "__main__":
+    run(main)
