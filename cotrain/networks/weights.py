@@ -40,10 +40,15 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         raise InputError(
             f"{path}: the file does not say which network it belongs to; expected one made by train"
         )
-    belongs_to = json.loads(header[HEADER_KEY])
-    defined = belongs_to["label_space"]
-    space = make_label_space(defined["name"], defined["classes"])
-    return NetworkSettings.from_mapping(belongs_to["network"]), space
+    try:
+        belongs_to = json.loads(header[HEADER_KEY])
+        settings = NetworkSettings.from_mapping(belongs_to["network"])
+        defined = belongs_to["label_space"]
+        return settings, make_label_space(defined["name"], defined["classes"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{path}: its header is not that of this version of cotrain; train the model anew ({error!r})"
+        ) from error
 
 
 def load_into(network: Network, path: Path) -> None:

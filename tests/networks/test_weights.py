@@ -82,3 +82,12 @@ def test_equal_weights_are_equal_bytes(tmp_path, network_mapping):
     for name in range(8):
         save_weights(tmp_path / f"{name}.safetensors", network, settings, SPACE)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def test_header_of_another_version_is_refused(saved, tmp_path):
+    _, path = saved
+    text = path.read_bytes()
+    # One letter less in a key of the header, of the same length.
+    path.write_bytes(text.replace(b'\\"label_space\\"', b'\\"label_spaxe\\"'))
+    with pytest.raises(InputError, match="its header is not that of this version of cotrain"):
+        read_header(path)

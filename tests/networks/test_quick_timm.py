@@ -1,0 +1,33 @@
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+import torch
+from cotrain.networks.quick_timm import import_timm
+
+timm = import_timm()
+assert "torch._dynamo" not in sys.modules, "the compiler was imported"
+network = timm.create_model("test_efficientnet", features_only=True).eval()
+x = torch.rand(1, 3, 64, 64)
+with torch.inference_mode():
+    expected = network(x)[-1]
+assert import_timm() is timm
+# Whoever compiles gets the real compiler.
+import torch._dynamo
+compiled = torch.compile(network, backend="eager")
+torch.testing.assert_close(compiled(x)[-1].detach(), expected)
+assert torch._dynamo.utils.counters["stats"]["calls_captured"] > 0
+print("fine")
+"""
+
+
+def test_compiler_is_imported_only_by_who_compiles():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "fine", done.stderr[-2000:]
+
+
+def test_timm_is_the_same_where_the_compiler_is_there_already():
+    program = "import torch._dynamo\nfrom cotrain.networks.quick_timm import import_timm\nimport_timm()\nprint('fine')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "fine", done.stderr[-2000:]
