@@ -1,8 +1,8 @@
 """timm, imported in a quarter of the time.
 
-timm and torchvision import torch's compiler only to mark a few functions as not to be compiled and to ask for a
-GPU kernel that no network here uses. The compiler takes longer to import than everything else that a prediction
-needs, and a run has dozens of short jobs.
+timm and torchvision import torch's compiler only to mark a few functions as not to be compiled and to ask for
+a GPU kernel that no network here uses. The compiler takes longer to import than everything else that a
+prediction needs, and a run has dozens of short jobs.
 """
 
 import sys

@@ -28,6 +28,7 @@ def test_compiler_is_imported_only_by_who_compiles():
 
 
 def test_timm_is_the_same_where_the_compiler_is_there_already():
-    program = "import torch._dynamo\nfrom cotrain.networks.quick_timm import import_timm\nimport_timm()\nprint('fine')"
+    program = "import torch._dynamo; from cotrain.networks.quick_timm import import_timm; import_timm()"
+    program += "; print('fine')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "fine", done.stderr[-2000:]
