@@ -27,6 +27,8 @@ TINY = {
         "decoder_channels": 8,
     },
     "training": {
+        # As much as it takes for the network to be surer of some pixels than of others.
+        "learning_rate": 0.05,
         "warmup_iterations": 1,
         "crop": [32, 64],
         "source_augmentation": {"resize": [48, 96], "short_sides": [32, 48, 64]},
@@ -34,7 +36,7 @@ TINY = {
         "rare_class_sampling": {"min_pixels": 10},
     },
     "prediction": {"resize": None},
-    "baseline": {"iterations": 2},
+    "baseline": {"iterations": 8},
     "self_training": {
         "rounds": 2,
         "iterations": 1,
