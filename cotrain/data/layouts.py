@@ -5,6 +5,7 @@ Three kinds of datasets: rendered streets, the user's own lists, and folders as 
 """
 
 import os
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,11 @@ from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-THREADS = 8
+# So many headers are read one after the other, to find out how fast the disk answers.
+TRIED = 200
+# From this time a header on, threads pay: a network disk. A local one answers faster than threads switch.
+SLOW_S = 0.001
+THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,7 @@ def find_dataset(
     entries = dataset_entries(name, settings, labelled, scenes_folder)
     entries = entries[:: settings.get("every") or 1]
     compare = labelled and _sizes_may_differ(settings)
-    with ThreadPoolExecutor(THREADS) as pool:
-        headers = list(pool.map(lambda entry: _read_header(entry, compare), entries))
+    headers = _headers(entries, compare)
     raise_problems(f"datasets.{name}", [problem for header in headers for problem in header.problems])
     kept: list[tuple[Entry, _Header]] = []
     left_out: dict[str, list[Path]] = {}
@@ -163,6 +167,17 @@ class _Header:
     size: tuple[int, int]
     problems: list[str]
     fault: str = ""
+
+
+def _headers(entries: Sequence[Entry], compare_sizes: bool) -> list[_Header]:
+    """Return the header of each entry, read in threads where the disk is slow."""
+    started = time.monotonic()
+    headers = [_read_header(entry, compare_sizes) for entry in entries[:TRIED]]
+    rest = entries[TRIED:]
+    if time.monotonic() - started < SLOW_S * len(headers):
+        return headers + [_read_header(entry, compare_sizes) for entry in rest]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return headers + list(pool.map(lambda entry: _read_header(entry, compare_sizes), rest))
 
 
 def _read_header(entry: Entry, compare_sizes: bool) -> _Header:

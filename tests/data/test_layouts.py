@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cotrain.data import layouts
 from cotrain.data.images import write_image, write_label
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset, unique_ids
 from cotrain.data.manifests import Item
@@ -175,3 +176,14 @@ def test_ids_are_unique_or_refused(paths):
 def test_paths_that_differ_in_capitals_alone_are_refused():
     with pytest.raises(InputError, match=r"/d/a\.png and /d/A\.png: rename one"):
         unique_ids([Path("/d/a.png"), Path("/d/A.png")])
+
+
+@pytest.mark.parametrize("slow_s", [0.0, 1000.0])
+def test_headers_are_the_same_with_threads_and_without(tmp_path, pairs, monkeypatch, slow_s):
+    monkeypatch.setattr(layouts, "TRIED", 1)
+    monkeypatch.setattr(layouts, "SLOW_S", slow_s)
+    items = find_dataset("city", pairs, labelled=True).items
+    assert [item.id for item in items] == ["a b", "c.v2", "d"]
+    (tmp_path / "images" / "d.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"i\.txt:3: .*d\.png: is empty"):
+        find_dataset("city", pairs, labelled=True)
