@@ -1,5 +1,6 @@
 """What the schema cannot express: contradictions between keys, unknown names, files that do not exist."""
 
+import os
 from typing import Any
 
 from cotrain.errors import InputError
@@ -44,8 +45,23 @@ def _check_datasets(problems: Problems) -> None:
                 problems.add((*path, "seed"), f"{text}: expected another seed", bad_value=False)
         elif problems.value(*path, "layout"):
             if _check_defined(problems, (*path, "layout"), tree_layout_names(), "layout"):
-                problems.expect_file((*path, "root"), folder=True)
+                _check_root(problems, path, entry["layout"])
             _check_defined(problems, (*path, "classes"), class_table_names(), "class table")
+
+
+def _check_root(problems: Problems, path: KeyPath, layout: str) -> None:
+    """Check that a published dataset's folder is there; say what is expected in it if not."""
+    from cotrain.data.trees import expected_folders, tree_layout
+
+    root = problems.value(*path, "root")
+    try:
+        folders = expected_folders(tree_layout(layout))
+    except InputError as error:
+        problems.add((*path, "layout"), str(error))
+        return
+    if root is not None and not os.path.isdir(root):
+        text = f"folder {root!r} does not exist; expected the root of {layout}, with {folders}"
+        problems.add((*path, "root"), text)
 
 
 def _check_roles(problems: Problems) -> None:

@@ -130,6 +130,12 @@ def find_files(
     return list(pairs)
 
 
+def expected_folders(layout: TreeLayout) -> str:
+    """Return in words which folders the root of a dataset holds: "images/ and labels/"."""
+    folders = next(iter(layout.splits.values()), ("",))
+    return _expected(layout, {"split": folders[0], "version": next(iter(layout.versions), "")})
+
+
 def chosen_fields(
     layout: TreeLayout, root: Path, split: str | None, version: str | None, labelled: bool, key: str
 ) -> dict[str, str]:

@@ -691,7 +691,8 @@ def test_layouts_of_the_schema_are_those_that_there_are() -> None:
         ({"datasets.camera.layout": "gta"}, "datasets.camera.layout: expected streets, lists, gta5"),
         (
             {"datasets.camera": {"layout": "gta5", "root": "/gone"}},
-            "datasets.camera.root: folder '/gone' does not exist",
+            "datasets.camera.root: folder '/gone' does not exist; "
+            "expected the root of gta5, with images/ and labels/",
         ),
         (
             {"datasets.camera": {"layout": "gta5"}},
