@@ -170,17 +170,25 @@ def target_dataset(step):
     return CO_TRAINING["target_b"] if is_b and not CO_TRAINING["same_domain"] else config["target"]
 
 
-def check_reports():
-    """One report a dataset and use, and one of the device when a GPU is demanded."""
-    labelled = {
+def labelled_datasets():
+    """The datasets whose labels the run reads."""
+    return {
         *config["source"],
         TEST,
         *([config["target"]] if config["upper_bound"] else []),
     }
-    unlabelled = {target_dataset("self_training"), target_dataset("co_training/b")}
+
+
+def target_datasets():
+    """The datasets whose images the run adapts to."""
+    return {target_dataset("self_training"), target_dataset("co_training/b")}
+
+
+def check_reports():
+    """One report a dataset and use, and one of the device when a GPU is demanded."""
     reports = [
         f"{RUN}/data/{dataset}/{labels}.check.json"
-        for labels, datasets in (("labelled", labelled), ("images", unlabelled))
+        for labels, datasets in (("labelled", labelled_datasets()), ("images", target_datasets()))
         for dataset in sorted(datasets)
     ]
     return [*reports, *([f"{RUN}/data/device.json"] if DEMANDS_GPU else [])]
@@ -188,13 +196,12 @@ def check_reports():
 
 def used_datasets():
     """The datasets that play a part in the run."""
-    return sorted({*config["source"], TEST, config["target"], target_dataset("co_training/b")})
+    return sorted(labelled_datasets() | target_datasets())
 
 
 def sheet_manifest(dataset):
     """What a dataset's contact sheet shows: labels where the run reads them."""
-    has_labels = {*config["source"], TEST, *([config["target"]] if config["upper_bound"] else [])}
-    return "train_ids.tsv" if dataset in has_labels else "images.tsv"
+    return "train_ids.tsv" if dataset in labelled_datasets() else "images.tsv"
 
 
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another

@@ -10,6 +10,18 @@ from cotrain.data.class_tables import class_table
 from cotrain.data.images import write_image, write_label
 
 HEIGHT, WIDTH = 48, 64
+
+# The `network` section for whole runs on such trees: a few thousand weights.
+TINY_NETWORK = {
+    "backbone": "test_efficientnet",
+    "backbone_weights": "none",
+    "output_stride": 32,
+    "aspp_channels": 8,
+    "aspp_dilations": [1],
+    "low_level_channels": 8,
+    "decoder_channels": 8,
+}
+
 # The beginning of Mapillary Vistas' lists of classes; the true ones go on in the same way.
 MAPILLARY = {
     "v1.2": [

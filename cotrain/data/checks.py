@@ -127,7 +127,7 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     problems: list[str] = []
 
     def report(file: Path, problem: str) -> None:
-        problems.append(f"{origins[file]}: {problem}" if file in origins else problem)
+        problems.append(_located(file, problem, origins))
 
     own_ids = np.zeros(256, dtype=np.int64)
     size, turned = (item.width, item.height), False
@@ -174,16 +174,17 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
 def _check_headers(item: Item, table: ClassTable | None, origins: Mapping[Path, str]) -> _Finding:
     problems, turned = [], False
     size = (item.width, item.height)
-    for file, check in ((item.image, True), (item.label, False)):
-        if file is None or (table is None and not check):
-            continue
+    try:
+        *_, turned = check_header(item.image)
+    except InputError as error:
+        problems.append(_located(item.image, str(error), origins))
+    if table is not None and item.label is not None:
         try:
-            if check:
-                *_, turned = check_header(file)
-            elif table is not None and (found := check_label_header(file, table)) != size:
-                problems.append(_located(file, _size_mismatch(item, found, size), origins))
+            found = check_label_header(item.label, table)
+            if found != size:
+                problems.append(_located(item.label, _size_mismatch(item, found, size), origins))
         except InputError as error:
-            problems.append(_located(file, str(error), origins))
+            problems.append(_located(item.label, str(error), origins))
     return _Finding(np.zeros(256, dtype=np.int64), problems, turned)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.label_spaces import IGNORE, YAML_SUFFIXES, LabelSpace, built_in, definition_of, is_colour
+from cotrain.data.label_spaces import IGNORE, LabelSpace, built_in, definition_of, is_colour, title_of
 from cotrain.errors import InputError
 
 ENCODINGS = ("ids", "red_channel", "colours")
@@ -48,7 +48,7 @@ def class_table(name: str, root: Path | None = None, fields: Mapping[str, str] |
     are filled in. Raises InputError if there is no such table, or if it or the JSON file is wrong.
     """
     definition = definition_of("class_tables", name)
-    title = Path(name).stem if name.endswith(YAML_SUFFIXES) else name
+    title = title_of(name)
     place = f"class table {title}"
     if not isinstance(definition, dict) or not set(definition) <= KEYS:
         raise InputError(f"{place}: expected the keys {', '.join(sorted(KEYS))}, found {definition!r:.200}")

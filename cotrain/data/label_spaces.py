@@ -82,6 +82,11 @@ def definition_of(kind: str, name: str) -> Any:
         raise InputError(f"{noun} {name}: is not valid YAML: {error}") from error
 
 
+def title_of(name: str) -> str:
+    """Return what a definition is called: its name, or that of its file without folders and suffix."""
+    return Path(name).stem if name.endswith(YAML_SUFFIXES) else name
+
+
 def label_space_names() -> list[str]:
     """Return the names of the built-in label spaces."""
     return list(built_in("label_spaces"))
@@ -93,9 +98,7 @@ def label_space(name: str) -> LabelSpace:
 
     Raises InputError if there is none, or if the file's definition is wrong.
     """
-    return make_label_space(
-        Path(name).stem if name.endswith(YAML_SUFFIXES) else name, definition_of("label_spaces", name)
-    )
+    return make_label_space(title_of(name), definition_of("label_spaces", name))
 
 
 def make_label_space(name: str, entries: Any) -> LabelSpace:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotrain.data.label_spaces import YAML_SUFFIXES, built_in, definition_of
+from cotrain.data.label_spaces import built_in, definition_of, title_of
 from cotrain.errors import InputError
 
 KEYS = {"trees", "classes", "splits", "versions", "sizes_may_differ"}
@@ -56,7 +56,7 @@ def tree_layout(name: str) -> TreeLayout:
     Raises InputError if there is none, or if the file's declaration is wrong.
     """
     declared = definition_of("layouts", name)
-    title = Path(name).stem if name.endswith(YAML_SUFFIXES) else name
+    title = title_of(name)
     if not isinstance(declared, dict) or not {"trees", "classes"} <= set(declared) <= KEYS:
         raise InputError(
             f"layout {title}: expected the keys trees and classes, and perhaps splits, versions and "

@@ -12,6 +12,7 @@ import yaml
 
 from cotrain.data.images import write_image, write_label
 from cotrain.randomness import generator
+from tests.miniature import TINY_NETWORK
 
 PROJECT = Path(__file__).parents[2]
 COLOURS = np.array([(90, 60, 90), (150, 150, 150), (60, 120, 60), (90, 140, 200)], np.uint8)
@@ -55,15 +56,7 @@ def tiny_configuration() -> dict:
         "source": ["synthetic"],
         "target": "camera",
         "test": "camera_test",
-        "network": {
-            "backbone": "test_efficientnet",
-            "backbone_weights": "none",
-            "output_stride": 32,
-            "aspp_channels": 8,
-            "aspp_dilations": [1],
-            "low_level_channels": 8,
-            "decoder_channels": 8,
-        },
+        "network": TINY_NETWORK,
         "training": {
             "batch_size": 2,
             "learning_rate": 0.05,

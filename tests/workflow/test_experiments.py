@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.miniature import make
+from tests.miniature import TINY_NETWORK, make
 from workflow_scripts.configuration import merged, read, resolve
 
 PROJECT = Path(__file__).parents[2]
@@ -17,15 +17,7 @@ EXPERIMENTS = sorted(
 TINY = {
     "device": "cpu",
     "threads_per_training": 1,
-    "network": {
-        "backbone": "test_efficientnet",
-        "backbone_weights": "none",
-        "output_stride": 32,
-        "aspp_channels": 8,
-        "aspp_dilations": [1],
-        "low_level_channels": 8,
-        "decoder_channels": 8,
-    },
+    "network": TINY_NETWORK,
     "training": {
         # As much as it takes for the network to be surer of some pixels than of others.
         "learning_rate": 0.05,
