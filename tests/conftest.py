@@ -37,7 +37,9 @@ PLAIN_AUGMENTATION = {
 SMALL_TRAINING = {
     "batch_size": 2,
     "crop": [32, 32],
+    "optimiser": "sgd",
     "learning_rate": 0.01,
+    "layer_decay": 1.0,
     "momentum": 0.9,
     "weight_decay": 0.0001,
     "warmup_iterations": 2,

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from cotrain.devices import autocast
 from cotrain.networks.build import Network
@@ -18,6 +17,7 @@ from cotrain.progress import Progress
 from cotrain.randomness import seed_of
 from cotrain.training.batches import Batches
 from cotrain.training.losses import hard_pixel_loss
+from cotrain.training.optimisers import OptimiserSettings, make_optimiser
 from cotrain.training.schedule import learning_rate
 from cotrain.training.state import Stopped, StopRequest, TrainingState
 
@@ -27,14 +27,10 @@ CURE = "A lower training.learning_rate or more training.warmup_iterations is the
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class LoopSettings(OptimiserSettings):
     """How to optimise; the keys are explained in the `training` section of the configuration."""
 
     iterations: int
-    learning_rate: float
-    head_learning_rate_factor: float
-    momentum: float
-    weight_decay: float
     warmup_iterations: int
     warmup_factor: float
     poly_power: float
@@ -53,36 +49,6 @@ class LoopSettings:
 
 class NonFiniteLossError(Exception):
     """The loss or a weight became infinite or not a number; the last good state stays on disk."""
-
-
-def make_optimiser(network: Network, settings: LoopSettings) -> torch.optim.SGD:
-    """Return SGD with momentum; batch-norm parameters have no weight decay (as published).
-
-    Each group carries its `factor` on the learning rate: 1 for the backbone, `head_learning_rate_factor`
-    for what is trained from scratch.
-    """
-    normalisation = {
-        id(parameter)
-        for module in network.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        for parameter in module.parameters()
-    }
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        key = (".backbone." in name, id(parameter) in normalisation)
-        groups.setdefault(key, []).append(parameter)
-    return torch.optim.SGD(
-        [
-            {
-                "params": parameters,
-                "weight_decay": 0.0 if is_normalisation else settings.weight_decay,
-                "factor": 1.0 if is_backbone else settings.head_learning_rate_factor,
-            }
-            for (is_backbone, is_normalisation), parameters in groups.items()
-        ],
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-    )
 
 
 def train(

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from cotrain.errors import InputError
+from cotrain.networks.build import NetworkSettings, build_network
+from cotrain.training.optimisers import OptimiserSettings, make_optimiser
+
+SETTINGS = OptimiserSettings(
+    optimiser="sgd",
+    learning_rate=0.1,
+    head_learning_rate_factor=10.0,
+    layer_decay=1.0,
+    momentum=0.9,
+    weight_decay=0.25,
+)
+
+
+class Transformer(nn.Module):
+    """The names of a timm transformer of three blocks, with a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.box = nn.Module()
+        self.box.backbone = nn.Module()
+        self.box.backbone.patch_embed = nn.Linear(2, 2)
+        self.box.backbone.blocks = nn.Sequential(
+            *(nn.Sequential(nn.LayerNorm(2), nn.Linear(2, 2)) for _ in range(3))
+        )
+        self.box.backbone.norm = nn.LayerNorm(2)
+        self.box.head = nn.Linear(2, 2)
+
+
+def groups_by_name(network, settings):
+    group_of = {
+        id(parameter): group
+        for group in make_optimiser(network, settings).param_groups
+        for parameter in group["params"]
+    }
+    groups = {name: group_of[id(parameter)] for name, parameter in network.named_parameters()}
+    assert len(group_of) == len(groups)
+    return groups
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_groups_of_a_convolutional_network(network_mapping, optimiser):
+    network = build_network(NetworkSettings.from_mapping(network_mapping), 3, 1, pretrained=False)
+    normalised = {
+        f"{name}.{part}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for part in ("weight", "bias")
+    }
+    groups = groups_by_name(network, replace(SETTINGS, optimiser=optimiser))
+    assert len(normalised & set(groups)) > 10
+    for name, group in groups.items():
+        assert group["weight_decay"] == (0.0 if name in normalised else 0.25), name
+        assert group["factor"] == (1.0 if name.startswith("box.backbone.") else 10.0), name
+        if optimiser == "sgd":
+            assert (group["momentum"], group["nesterov"]) == (0.9, False)
+        else:
+            assert group["betas"] == (0.9, 0.99)
+
+
+def test_layer_decay_by_hand():
+    groups = groups_by_name(Transformer(), replace(SETTINGS, optimiser="adamw", layer_decay=0.5))
+    assert {name.removesuffix(".weight"): g["factor"] for name, g in groups.items() if "weight" in name} == {
+        "box.backbone.patch_embed": 0.125,
+        "box.backbone.blocks.0.0": 0.25,
+        "box.backbone.blocks.0.1": 0.25,
+        "box.backbone.blocks.1.0": 0.5,
+        "box.backbone.blocks.1.1": 0.5,
+        "box.backbone.blocks.2.0": 1.0,
+        "box.backbone.blocks.2.1": 1.0,
+        "box.backbone.norm": 1.0,
+        "box.head": 10.0,
+    }
+    assert groups["box.backbone.norm.weight"]["weight_decay"] == 0
+    assert groups["box.backbone.blocks.2.0.bias"]["weight_decay"] == 0
+
+
+def test_layer_decay_needs_blocks():
+    network = nn.Module()
+    network.box = nn.Module()
+    network.box.backbone = nn.Conv2d(3, 3, 1)
+    make_optimiser(network, SETTINGS)
+    with pytest.raises(InputError, match="training.layer_decay: found 0.5"):
+        make_optimiser(network, replace(SETTINGS, layer_decay=0.5))
+
+
+def test_the_first_step_of_adamw_is_the_learning_rate():
+    # Both means start at the first gradient, so the step is its sign, whatever its size.
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, 2.0)
+    optimiser = make_optimiser(layer, replace(SETTINGS, optimiser="adamw", weight_decay=0.0))
+    (1000 * layer(torch.ones(1, 1))).sum().backward()
+    optimiser.step()
+    assert layer.weight.item() == pytest.approx(1.9, abs=1e-6)
