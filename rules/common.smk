@@ -18,6 +18,7 @@ GPU = 0 if config["device"] == "cpu" else 1
 DEMANDS_GPU = config["device"] in ("cuda", "mps")
 THREADS = config["threads_per_training"]
 TEST = config["test"]
+PREDICTING = {"last": "weights", "averaged": "averaged"}[config["prediction"]["weights"]]
 
 
 def hold_run():

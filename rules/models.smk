@@ -27,6 +27,11 @@ rule train:
         weights=f"{RUN}/models/{{model}}/weights.safetensors",
         record=f"{RUN}/models/{{model}}/training.json",
         history=f"{RUN}/models/{{model}}/history.jsonl",
+        averaged=(
+            f"{RUN}/models/{{model}}/averaged.safetensors"
+            if config["training"]["average_decay"]
+            else []
+        ),
     log:
         f"{RUN}/logs/train/{{model}}.log",
     conda:
@@ -64,7 +69,7 @@ rule train:
 rule predict:
     """Predict class and confidence of one shard of an image set."""
     input:
-        weights=f"{RUN}/models/{{model}}/weights.safetensors",
+        weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
         images=image_set_manifest,
         mask=ego_vehicle_mask(),
     output:
@@ -94,7 +99,7 @@ rule predict:
 rule evaluate:
     """Score a model on the labelled test set."""
     input:
-        weights=f"{RUN}/models/{{model}}/weights.safetensors",
+        weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",

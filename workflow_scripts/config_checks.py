@@ -13,7 +13,7 @@ PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_effi
 
 def check_across_keys(problems: Problems) -> None:
     """Run all checks; what is wrong is added to `problems`, values already known to be wrong are skipped."""
-    for check in (_check_datasets, _check_roles, _check_training, _check_stages, _check_network):
+    for check in (_check_datasets, _check_roles, _check_training, _check_stages, _check_network, _check_predicting_weights):
         check(problems)
 
 
@@ -215,6 +215,14 @@ def _check_network(problems: Problems) -> None:
         shown = problems.shown("network", "backbone_weights")
         text = f"{shown} has weights of {listed(PACKAGED_BACKBONES)} only, not of {backbone!r}"
         problems.add(("network", "backbone_weights"), f"{text}: expected timm, none or a path")
+
+
+def _check_predicting_weights(problems: Problems) -> None:
+    """Check that trainings keep the weights that are to label."""
+    chosen, decay = problems.value("prediction", "weights"), problems.value("training", "average_decay")
+    if chosen == "averaged" and decay == 0:
+        text = "found averaged, but training.average_decay is 0, so no training keeps an average"
+        problems.add(("prediction", "weights"), f"{text}: expected last, or a decay above 0")
 
 
 def _check_weights(

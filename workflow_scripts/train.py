@@ -117,7 +117,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             )
             # A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
             loaders = options.threads if device.type != "cpu" else max(1, options.threads // 2)
-            history = train(network, batches, loop, state, device, loaders, options.model)
+            trained = train(network, batches, loop, state, device, loaders, options.model)
             last = state.load()
             assert last is not None
             record = {
@@ -136,10 +136,12 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
                 "code": code_hash(),
             }
             write_text(
-                options.output / "history.jsonl", "".join(json.dumps(entry) + "\n" for entry in history)
+                options.output / "history.jsonl", "".join(json.dumps(entry) + "\n" for entry in trained.history)
             )
             write_json(options.output / "training.json", record)
-            save_weights(options.output / "weights.safetensors", network, network_settings, space)
+            for name, module in (("averaged", trained.averaged), ("weights", network)):
+                if module is not None:
+                    save_weights(options.output / f"{name}.safetensors", module, network_settings, space)
     except Stopped as stopped:
         logger.info("%s: %s; the same command goes on from there", options.model, stopped)
         sys.exit(128 + stopped.number)

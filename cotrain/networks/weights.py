@@ -5,6 +5,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
@@ -14,7 +15,7 @@ from cotrain.networks.build import Network, NetworkSettings, build_network
 HEADER_KEY = "cotrain"
 
 
-def save_weights(path: Path, network: Network, settings: NetworkSettings, space: LabelSpace) -> None:
+def save_weights(path: Path, network: nn.Module, settings: NetworkSettings, space: LabelSpace) -> None:
     """Write the network's tensors, with its settings and the definition of its classes in the header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     belongs_to = {"network": settings.as_mapping(), "label_space": space.definition()}

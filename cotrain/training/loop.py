@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cotrain.devices import autocast
 from cotrain.networks.build import Network
@@ -38,6 +40,7 @@ class LoopSettings(OptimiserSettings):
     hard_pixels_of: str
     save_every_iterations: int
     log_every_iterations: int
+    average_decay: float
     precision: str
     seed: int
 
@@ -45,6 +48,18 @@ class LoopSettings(OptimiserSettings):
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "LoopSettings":
         """Make settings from the `training` section and what a stage adds to it."""
         return cls(**{key: mapping[key] for key in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves besides its network.
+
+    `history` has an entry every `log_every_iterations`; `averaged` is the network with the exponential moving
+    average of its weights and batch-norm statistics, if `average_decay` asks for one.
+    """
+
+    history: list[dict[str, float]]
+    averaged: nn.Module | None
 
 
 class NonFiniteLossError(Exception):
@@ -59,8 +74,8 @@ def train(
     device: torch.device,
     threads: int,
     title: str,
-) -> list[dict[str, float]]:
-    """Train `network` in place and return its history, one entry every `log_every_iterations`.
+) -> Trained:
+    """Train `network` in place.
 
     Goes on from `state` when that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 the state is
     saved and `Stopped` is raised.
@@ -71,6 +86,10 @@ def train(
     """
     network.to(device).train()
     optimiser = make_optimiser(network, settings)
+    averaged = None
+    if settings.average_decay:
+        rule = get_ema_multi_avg_fn(settings.average_decay)
+        averaged = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
     first, history, seconds_before, resumes = 0, [], 0.0, 0
     saved = state.load()
     if saved:
@@ -79,6 +98,8 @@ def train(
         network.load_state_dict(saved["network"])
         if saved["optimiser"]:
             optimiser.load_state_dict(saved["optimiser"])
+        if averaged:
+            averaged.load_state_dict(saved["averaged"])
         logger.info("%s: resumed at iteration %d of %d", title, first, settings.iterations)
     started = time.monotonic()
 
@@ -90,6 +111,7 @@ def train(
                 "network": network.state_dict(),
                 # A finished training is only ever read again for its weights.
                 "optimiser": None if finished else optimiser.state_dict(),
+                "averaged": averaged.state_dict() if averaged else None,
                 "history": history,
                 "seconds": seconds_before + time.monotonic() - started,
                 "resumes": resumes,
@@ -143,6 +165,8 @@ def train(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
+            if averaged:
+                averaged.update_parameters(network)
 
             done = iteration + 1
             if done % settings.log_every_iterations == 0 or done == settings.iterations:
@@ -156,4 +180,4 @@ def train(
                 save(done)
             if stop.number and done < settings.iterations:
                 raise Stopped(stop.number, done)
-    return history
+    return Trained(history, averaged.module if averaged else None)

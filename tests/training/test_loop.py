@@ -51,6 +51,7 @@ def settings(training_mapping):
 @pytest.fixture
 def run(tmp_path):
     torch.set_num_threads(1)
+    averages = []
 
     def go(settings, folder="state", hook=None, identity="mine"):
         torch.manual_seed(1)
@@ -58,9 +59,11 @@ def run(tmp_path):
         # Whatever draws before a training must not matter to it.
         torch.manual_seed(np.random.default_rng().integers(2**31))
         with TrainingState(tmp_path / folder, identity) as state:
-            history = train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
-            return network, history, state.load()
+            trained = train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
+            averages.append(trained.averaged)
+            return network, trained.history, state.load()
 
+    go.averages = averages
     return go
 
 
@@ -186,3 +189,41 @@ def test_the_head_moves_by_its_factor(run, settings):
         moved, moved_faster = plain[name] - start[name], faster[name] - start[name]
         assert moved.abs().max() > 0
         torch.testing.assert_close(moved_faster, factor * moved, rtol=1e-3, atol=1e-7)
+
+
+def test_average_of_the_weights_by_hand(run, settings):
+    chosen = replace(settings, iterations=3, average_decay=0.75)
+    weights = run(chosen, "whole")[0].state_dict()
+    average = run.averages[0].state_dict()
+    seen = []
+
+    def keep(box, logits):
+        seen.append({name: tensor.clone() for name, tensor in box.state_dict().items()})
+        return logits
+
+    last = run(chosen, "watched", hook=keep)[0]
+    # What a pass sees are the weights after the step before it.
+    after = [box["backbone.0.weight"] for box in seen[1:]] + [last.box.backbone[0].weight.detach()]
+    expected = 0.75 * (0.75 * after[0] + 0.25 * after[1]) + 0.25 * after[2]
+    torch.testing.assert_close(average["box.backbone.0.weight"], expected)
+    assert not torch.equal(average["box.backbone.0.weight"], weights["box.backbone.0.weight"])
+
+
+def test_average_resumed_as_if_uninterrupted(run, settings):
+    chosen = replace(settings, average_decay=0.5)
+
+    def crash(logits):
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(chosen, hook=at_pass(7, crash))
+    run(chosen)
+    run(chosen, "uninterrupted")
+    resumed, whole = (average.state_dict() for average in run.averages)
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_no_average_unless_asked_for(run, settings):
+    run(settings)
+    assert run.averages == [None]
