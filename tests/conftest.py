@@ -13,6 +13,7 @@ SMALL_NETWORK = {
     "name": "deeplabv3plus",
     "backbone": "test_efficientnet",
     "backbone_weights": "none",
+    "last_stage_dilations": None,
     "output_stride": 16,
     "aspp_channels": 8,
     "aspp_dilations": [1, 2],

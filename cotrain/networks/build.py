@@ -37,6 +37,7 @@ class NetworkSettings:
     backbone: str
     backbone_weights: str
     output_stride: int
+    last_stage_dilations: tuple[int, ...] | None
     aspp_channels: int
     aspp_dilations: tuple[int, ...]
     decoder_channels: int
@@ -46,7 +47,9 @@ class NetworkSettings:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "NetworkSettings":
         """Make settings from the mapping of a configuration or of a weights file."""
-        return cls(**{**mapping, "aspp_dilations": tuple(mapping["aspp_dilations"])})
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in mapping.items()}
+        )
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the settings as JSON types."""
@@ -95,6 +98,8 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
         # Transformers and their like have no features at stride 2: their first are those at stride 4.
         torch.manual_seed(seed_of(seed, "initial weights"))
         backbone = _feature_extractor(settings, from_timm, low_level=0)
+    if settings.last_stage_dilations is not None:
+        _dilate_last_stage(backbone, settings)
     if pretrained and settings.backbone_weights not in ("timm", "none"):
         _load_backbone(backbone, settings)
     configuration = backbone.pretrained_cfg
@@ -137,6 +142,23 @@ def _feature_extractor(settings: NetworkSettings, from_timm: bool, low_level: in
             f"network.backbone: {settings.backbone!r} gives no feature maps at "
             f"network.output_stride {settings.output_stride}: {error}"
         ) from error
+
+
+def _dilate_last_stage(backbone: Any, settings: NetworkSettings) -> None:
+    """Give each block of a ResNet's last stage its own dilation (the multi-grid of DeepLabV3)."""
+    blocks = list(getattr(backbone, "layer4", []))
+    dilations = settings.last_stage_dilations
+    assert dilations is not None
+    if len(blocks) != len(dilations):
+        found = f"a last stage of {len(blocks)} blocks" if blocks else "no ResNet"
+        raise InputError(
+            f"network.last_stage_dilations: found {len(dilations)} dilations, but {settings.backbone!r} has "
+            f"{found}; expected one for each block of a ResNet's last stage, or null"
+        )
+    for block, dilation in zip(blocks, dilations, strict=True):
+        for convolution in block.modules():
+            if isinstance(convolution, nn.Conv2d) and convolution.kernel_size == (3, 3):
+                convolution.dilation = convolution.padding = (dilation, dilation)
 
 
 def _load_backbone(backbone: nn.Module, settings: NetworkSettings) -> None:

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from cotrain.networks.build import NetworkSettings, build_network
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
 
 
@@ -72,3 +73,57 @@ def test_published_sizes():
     # The published head has 16 843 636 parameters with 20 classes over features of 256 and 2048 channels.
     head = DeepLabV3Plus(nn.Identity(), 256, 2048, 20)
     assert sum(parameter.numel() for parameter in head.parameters()) == 16_843_636
+
+
+def test_the_papers_network():
+    """The layers and 59 467 572 parameters of Gómez, Villalonga, López 2023 at 20 outputs."""
+    settings = NetworkSettings(
+        name="deeplabv3plus",
+        backbone="resnet101s",
+        backbone_weights="none",
+        output_stride=16,
+        last_stage_dilations=(2, 4, 8),
+        aspp_channels=256,
+        aspp_dilations=(6, 12, 18),
+        decoder_channels=256,
+        low_level_channels=48,
+        dropout=0.1,
+    )
+    network = build_network(settings, 20, seed=0, pretrained=False).eval()
+    box = network.box
+    assert sum(parameter.numel() for parameter in box.backbone.parameters()) == 42_623_936
+    assert sum(parameter.numel() for parameter in box.parameters()) == 59_467_572
+    last = [block.conv2 for block in box.backbone.layer4]
+    assert [(c.dilation, c.padding, c.stride) for c in last] == [((d, d), (d, d), (1, 1)) for d in (2, 4, 8)]
+    assert [len(box.backbone[f"layer{stage}"]) for stage in (1, 2, 3, 4)] == [3, 4, 23, 3]
+    shapes = {}
+    watched = {
+        "stem": box.backbone.bn1,
+        "res2": box.backbone.layer1,
+        "res3": box.backbone.layer2,
+        "res4": box.backbone.layer3,
+        "res5": box.backbone.layer4,
+        "pyramid": box.pyramid,
+        "low level": box.low_level,
+        "decoder": box.decoder,
+    }
+    for name, module in watched.items():
+        module.register_forward_hook(
+            lambda _, __, output, name=name: shapes.update({name: tuple(output.shape[1:])})
+        )
+    with torch.inference_mode():
+        logits = network(torch.zeros(1, 3, 128, 256, dtype=torch.uint8))
+    assert shapes == {
+        "stem": (128, 64, 128),
+        "res2": (256, 32, 64),
+        "res3": (512, 16, 32),
+        "res4": (1024, 8, 16),
+        "res5": (2048, 8, 16),
+        "pyramid": (256, 8, 16),
+        "low level": (48, 32, 64),
+        "decoder": (256, 32, 64),
+    }
+    assert logits.shape == (1, 20, 32, 64)
+    assert [type(module).__name__ for module in box.pyramid.pooling] == ["Conv2d", "ReLU"]
+    assert box.pyramid.pooling[0].bias is not None
+    assert [branch[0].dilation[0] for branch in box.pyramid.branches] == [1, 6, 12, 18]

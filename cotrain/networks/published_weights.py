@@ -1,0 +1,122 @@
+"""Weights that others published for the paper's network, under our names.
+
+Two sources are known, both of Detectron2: its ImageNet backbone `R-103.pkl`, a pickle of NumPy arrays, and
+the checkpoints of the authors (`model_final.pth`), which hold the whole network. Tensors are matched by name
+and shape; nothing is guessed from their order.
+"""
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cotrain.errors import InputError
+
+# The objects that a pickle of NumPy arrays is made of, all of them data.
+ALLOWED_IN_PICKLES = {
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+}
+
+# Detectron2's normalisation layers stand inside their convolution; here they follow it.
+NORM = r"norm\.(weight|bias|running_mean|running_var)"
+# (pattern of the published name, our name). A convolution and its normalisation are 0 and 1 of a block.
+NAMES = [
+    (r"backbone\.stem\.conv1\.weight", r"backbone.conv1.0.weight"),
+    (rf"backbone\.stem\.conv1\.{NORM}", r"backbone.conv1.1.\1"),
+    (r"backbone\.stem\.conv2\.weight", r"backbone.conv1.3.weight"),
+    (rf"backbone\.stem\.conv2\.{NORM}", r"backbone.conv1.4.\1"),
+    (r"backbone\.stem\.conv3\.weight", r"backbone.conv1.6.weight"),
+    (rf"backbone\.stem\.conv3\.{NORM}", r"backbone.bn1.\1"),
+    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.weight", r"backbone.layer{stage}.\2.conv\3.weight"),
+    (rf"backbone\.res(\d)\.(\d+)\.conv(\d)\.{NORM}", r"backbone.layer{stage}.\2.bn\3.\4"),
+    (r"backbone\.res(\d)\.(\d+)\.shortcut\.weight", r"backbone.layer{stage}.\2.downsample.0.weight"),
+    (rf"backbone\.res(\d)\.(\d+)\.shortcut\.{NORM}", r"backbone.layer{stage}.\2.downsample.1.\3"),
+    (r"sem_seg_head\.decoder\.res2\.project_conv\.weight", r"low_level.0.weight"),
+    (rf"sem_seg_head\.decoder\.res2\.project_conv\.{NORM}", r"low_level.1.\1"),
+    (r"sem_seg_head\.decoder\.res2\.fuse_conv\.(\d)\.weight", r"decoder.\1.0.weight"),
+    (rf"sem_seg_head\.decoder\.res2\.fuse_conv\.(\d)\.{NORM}", r"decoder.\1.1.\2"),
+    (r"sem_seg_head\.decoder\.res5\.project_conv\.convs\.([0-3])\.weight", r"pyramid.branches.\1.0.weight"),
+    (rf"sem_seg_head\.decoder\.res5\.project_conv\.convs\.([0-3])\.{NORM}", r"pyramid.branches.\1.1.\2"),
+    (r"sem_seg_head\.decoder\.res5\.project_conv\.convs\.4\.1\.(weight|bias)", r"pyramid.pooling.0.\1"),
+    (r"sem_seg_head\.decoder\.res5\.project_conv\.project\.weight", r"pyramid.merge.0.weight"),
+    (rf"sem_seg_head\.decoder\.res5\.project_conv\.project\.{NORM}", r"pyramid.merge.1.\1"),
+    (r"sem_seg_head\.predictor\.(weight|bias)", r"classifier.\1"),
+]
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """A pickle reader that refuses whatever could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED_IN_PICKLES:
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no tensor")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a `.pth` checkpoint or a pickle of NumPy arrays, under their own names.
+
+    Of a checkpoint with optimiser and schedule, its `model` alone is returned.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds anything but tensors, arrays and plain data.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        if zipfile.is_zipfile(path):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            with path.open("rb") as file:
+                content = _TensorsOnly(file).load()
+    # A damaged pickle can fail in any of the ways its instructions can.
+    except Exception as error:
+        raise InputError(f"{path}: cannot be read as weights: {error}") from error
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"]
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected names and tensors")
+    tensors = {
+        str(name): torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+        for name, value in content.items()
+    }
+    others = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
+    if others or not tensors:
+        raise InputError(f"{path}: expected names and tensors, found none or others ({others[:3]})")
+    return tensors
+
+
+def our_name(published: str) -> str | None:
+    """Return the name of a published tensor within our DeepLabV3+, None if we have no such tensor.
+
+    Detectron2's backbone alone lacks the prefix `backbone.`.
+    """
+    if published.startswith(("stem.", "res")):
+        published = f"backbone.{published}"
+    for pattern, ours in NAMES:
+        found = re.fullmatch(pattern, published)
+        if found:
+            # Detectron2 counts its stages from the stem, timm from the first stage of blocks.
+            stage = str(int(found[1]) - 1) if "{stage}" in ours else ""
+            return found.expand(ours.replace("{stage}", stage))
+    return None
+
+
+def renamed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return (tensors under our names, published names that have no counterpart here)."""
+    named = {name: our_name(name) for name in tensors}
+    taken = {ours: tensors[name] for name, ours in named.items() if ours is not None}
+    return taken, sorted(name for name, ours in named.items() if ours is None)

@@ -1,0 +1,100 @@
+"""Convert published weights of the paper's network: Detectron2's R-103.pkl or a checkpoint of the authors.
+
+Of R-103.pkl comes a file for `network.backbone_weights` (backbone: resnet101s). Of a whole checkpoint
+(model_final.pth) comes a weights file like those that train writes: it predicts, is evaluated, and serves as
+`baseline.initial_weights`. What was taken and what was not is printed by name.
+"""
+
+import logging
+from pathlib import Path
+
+from cotrain.data.files import written_whole
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = "python -m workflow_scripts.import_weights --from R-103.pkl --output R-103.safetensors"
+
+# The published network as a `network` section; its ImageNet weights do not matter, all are replaced.
+PUBLISHED_NETWORK = {
+    "name": "deeplabv3plus",
+    "backbone": "resnet101s",
+    "backbone_weights": "none",
+    "output_stride": 16,
+    "last_stage_dilations": [2, 4, 8],
+    "aspp_channels": 256,
+    "aspp_dilations": [6, 12, 18],
+    "decoder_channels": 256,
+    "low_level_channels": 48,
+    "dropout": 0.1,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--from", dest="published", type=Path, required=True, help="R-103.pkl or a .pth file")
+    made.add_argument("--label-space", default="cityscapes19", help="classes of a whole checkpoint")
+    made.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
+    options = parse(made, arguments)
+    if options.output.suffix != ".safetensors":
+        raise InputError(f"--output {options.output}: expected a name that ends in .safetensors")
+
+    import torch
+    from safetensors.torch import save_file
+
+    from cotrain.networks.build import NetworkSettings, build_network
+    from cotrain.networks.published_weights import read_checkpoint, renamed
+    from cotrain.networks.weights import save_weights
+
+    space = label_space(options.label_space)
+    settings = NetworkSettings.from_mapping(PUBLISHED_NETWORK)
+    network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
+    given, not_taken = renamed(read_checkpoint(options.published))
+    own = {
+        name: tensor
+        for name, tensor in network.box.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    whole = any(not name.startswith("backbone.") for name in given)
+    if not whole:
+        own = {name: tensor for name, tensor in own.items() if name.startswith("backbone.")}
+    for name in ("classifier.weight", "classifier.bias"):
+        if name in given and len(given[name]) == space.number_of_classes + 1:
+            # The published head has an output for void, which is trained to be never the highest.
+            given[name] = given[name][:-1]
+            logger.info("%s: left out its last output, which stands for void", name)
+    missing = [name for name in own if name not in given]
+    other = [name for name in own if name in given and given[name].shape != own[name].shape]
+    if missing or other:
+        told = [
+            *(f"no counterpart of {name}" for name in missing[:5]),
+            *(f"{name} is {tuple(given[name].shape)}, expected {tuple(own[name].shape)}" for name in other[:5]),
+        ]
+        raise InputError(
+            f"{options.published}: not the weights of the paper's network for {space.name}: {len(missing)} of "
+            f"{len(own)} tensors missing, {len(other)} of another shape: {'; '.join(told)}"
+        )
+    taken = {name: given[name].to(torch.float32).contiguous() for name in own}
+    if whole:
+        network.box.load_state_dict(taken, strict=False)
+        save_weights(options.output, network, settings, space)
+        kind = "whole network"
+    else:
+        with written_whole(options.output) as temporary:
+            save_file({name.removeprefix("backbone."): tensor for name, tensor in taken.items()}, temporary)
+        kind = "backbone, for network.backbone_weights"
+    logger.info(
+        "%s: took %d tensors, %s parameters and statistics (%s)",
+        options.published,
+        len(taken),
+        f"{sum(tensor.numel() for tensor in taken.values()):,}",
+        kind,
+    )
+    logger.info("not taken: %s", ", ".join(not_taken) or "nothing")
+    logger.info("written to %s", options.output)
+
+
+if __name__ == "__main__":
+    run(main)
