@@ -1,6 +1,7 @@
 # Where an artefact lives and what it is made from. The one place that knows.
 import fcntl
 import json
+import re
 import shlex
 from pathlib import PurePosixPath
 
@@ -17,6 +18,13 @@ CO_TRAINING = config["co_training"]
 GPU = 0 if config["device"] == "cpu" else 1
 DEMANDS_GPU = config["device"] in ("cuda", "mps")
 THREADS = config["threads_per_training"]
+PROCESSES = config["gpus_per_training"]
+# Started by torchrun, several processes share each batch.
+TRAIN = (
+    "python"
+    if PROCESSES == 1
+    else f"python -m torch.distributed.run --standalone --nproc-per-node {PROCESSES}"
+)
 TEST = config["test"]
 PREDICTING = {"last": "weights", "averaged": "averaged"}[config["prediction"]["weights"]]
 
@@ -103,6 +111,8 @@ def initial_weights(model):
     choice = section(model)["initial_weights"]
     if model == "baseline":
         return [] if choice == "pretrained" else choice
+    if is_other_box(model) and not (choice == "previous" and number(model) > 0):
+        return []
     if choice == "previous":
         choice = teacher(model)
     elif choice == "branch_start":
@@ -110,9 +120,24 @@ def initial_weights(model):
     return weights(choice)
 
 
+def is_other_box(model):
+    """Whether a model is of branch b, where that has a box of its own: no other weights fit it."""
+    return bool(CO_TRAINING["network_b"]) and bool(re.fullmatch(r"co_training/\d+/b", model))
+
+
+def box(model):
+    """The section of the configuration that describes a model's network."""
+    return CO_TRAINING["network_b"] if is_other_box(model) else config["network"]
+
+
+def settings_name(model):
+    """The settings file of a model's training: one for each stage, and for a branch with its own box."""
+    return "co_training_b" if is_other_box(model) else stage(model)
+
+
 def backbone_weights(model):
     """The file that the configuration names for the backbone, if it is one and the model starts from it."""
-    choice = config["network"]["backbone_weights"]
+    choice = box(model).get("backbone_weights", "none")
     is_file = choice not in ("package", "timm", "none")
     return choice if is_file and not initial_weights(model) else []
 
@@ -212,12 +237,19 @@ CHECKED = ancient(f"{RUN}/data/checked.json")
 
 def training_inputs(wildcards):
     """What a model is trained on; see the flags of `workflow_scripts.train`."""
+    return {
+        **batch_inputs(wildcards),
+        "initial_weights": initial_weights(wildcards.model),
+        "backbone_weights": backbone_weights(wildcards.model),
+    }
+
+
+def batch_inputs(wildcards):
+    """What the batches of a model's training are made from."""
     model, chosen = wildcards.model, section(wildcards.model)
     inputs = {
         "source": [source_manifest(dataset) for dataset in config["source"]],
-        "initial_weights": initial_weights(model),
-        "backbone_weights": backbone_weights(model),
-        "settings": f"{RUN}/settings/{stage(model)}.json",
+        "settings": f"{RUN}/settings/{settings_name(model)}.json",
         "checked": CHECKED,
     }
     if config["training"]["rare_class_sampling"]["enabled"]:
@@ -237,8 +269,10 @@ def training_inputs(wildcards):
 
 def training_settings(wildcards):
     """All that decides the trainings of a stage but their inputs, as JSON."""
-    chosen = config[wildcards.stage]
-    settings = {key: config[key] for key in ("network", "precision", "seed")}
+    has_own_box = wildcards.stage == "co_training_b"
+    chosen = config["co_training" if has_own_box else wildcards.stage]
+    settings = {key: config[key] for key in ("precision", "seed")}
+    settings["network"] = CO_TRAINING["network_b"] if has_own_box else config["network"]
     # How often a training saves and logs does not change what it learns: rule train has these.
     settings["training"] = {
         key: value for key, value in config["training"].items() if not key.endswith("_every_iterations")
@@ -252,6 +286,23 @@ def training_settings(wildcards):
 def prediction_settings():
     """How images go through a network, as JSON; the number of shards changes no prediction."""
     return json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")})
+
+
+def plan():
+    """The trainings of the run with their iterations, and the labellings with their images, as JSON."""
+    labellings = {f"score {model}": -1 for model in all_models()}
+    for stage_name, steps, images, relabelled in (
+        ("self_training", rounds(), "images_per_round", "relabel_rounds"),
+        ("co_training", branches(), "images_per_cycle", "relabel_cycles"),
+    ):
+        chosen = config[stage_name]
+        for step in steps:
+            labellings[f"label for {step}"] = chosen[images]
+            if number(step) < chosen[relabelled]:
+                labellings[f"label anew after {step}"] = chosen["keep"] * (number(step) + 1)
+    labellings |= {f"ensemble, branch {branch}": -1 for branch in "ab"}
+    trainings = {model: section(model)["iterations"] for model in all_models()}
+    return json.dumps({"trainings": trainings, "labellings": labellings})
 
 
 def flags(**values):

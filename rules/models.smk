@@ -2,6 +2,7 @@
 
 
 localrules:
+    look,
     write_settings,
 
 
@@ -28,20 +29,20 @@ rule train:
         record=f"{RUN}/models/{{model}}/training.json",
         history=f"{RUN}/models/{{model}}/history.jsonl",
         averaged=(
-            f"{RUN}/models/{{model}}/averaged.safetensors"
-            if config["training"]["average_decay"]
-            else []
+            f"{RUN}/models/{{model}}/averaged.safetensors" if config["training"]["average_decay"] else []
         ),
     log:
         f"{RUN}/logs/train/{{model}}.log",
     conda:
         "../envs/environment.yaml"
-    threads: THREADS
+    threads: THREADS * PROCESSES
     resources:
-        gpu=GPU,
+        gpu=GPU * PROCESSES,
         # Resources, since a change of these is no reason to train anew.
         save_every=config["training"]["save_every_iterations"],
         log_every=config["training"]["log_every_iterations"],
+        launcher=TRAIN,
+        threads_each=THREADS,
     params:
         inputs=lambda wildcards, input: flags(
             **{
@@ -60,10 +61,64 @@ rule train:
         state=lambda wildcards: f"{STATE}/{wildcards.model}",
         folder=lambda wildcards, output: os.path.dirname(output.weights),
     shell:
-        "python -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
+        "{resources.launcher} -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
         " --settings {input.settings:q} --label-space {params.label_space} --device {params.device}"
-        " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
+        " --threads {resources.threads_each} --save-every {resources.save_every} --log-every {resources.log_every}"
         " --state {params.state:q} --output {params.folder:q} --log {log:q}"
+
+
+rule batch_sheet:
+    """A page of the first batches of a training, as the network sees them."""
+    input:
+        unpack(batch_inputs),
+    output:
+        f"{RUN}/models/{{model}}/batches.png",
+    log:
+        f"{RUN}/logs/batch_sheet/{{model}}.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        inputs=lambda wildcards, input: flags(
+            **{name: input.get(name) for name in ("source", "target", "thresholds", "class_statistics")}
+        ),
+        label_space=config["label_space"],
+    shell:
+        "python -m workflow_scripts.batch_sheet --model {wildcards.model} {params.inputs}"
+        " --settings {input.settings:q} --label-space {params.label_space} --output {output:q} --log {log:q}"
+
+
+rule look:
+    """What the baseline's training sees; `snakemake results/RUN/models/MODEL/batches.png` for any other."""
+    input:
+        f"{RUN}/models/baseline/batches.png",
+
+
+rule estimate:
+    """Measure on this machine how long the run will take and how much memory a training needs."""
+    input:
+        source=[f"{RUN}/data/{dataset}/train_ids.tsv" for dataset in config["source"]],
+        images=f"{RUN}/data/{config['target']}/images.tsv",
+        settings=f"{RUN}/settings/baseline.json",
+    output:
+        f"{RUN}/report/estimate.txt",
+    log:
+        f"{RUN}/logs/estimate.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    params:
+        prediction=prediction_settings(),
+        plan=plan(),
+        label_space=config["label_space"],
+        precision=config["precision"],
+        device=config["device"],
+    shell:
+        "python -m workflow_scripts.estimate --training {input.settings:q} --label-space {params.label_space}"
+        " --source {input.source:q} --images {input.images:q} --plan {params.plan:q}"
+        " --settings {params.prediction:q} --precision {params.precision} --device {params.device}"
+        " --threads {threads} --output {output:q} --log {log:q}"
 
 
 rule predict:

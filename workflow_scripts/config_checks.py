@@ -1,6 +1,7 @@
 """What the schema cannot express: contradictions between keys, unknown names, files that do not exist."""
 
 import os
+import re
 from typing import Any
 
 from cotrain.errors import InputError
@@ -13,7 +14,7 @@ PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_effi
 
 def check_across_keys(problems: Problems) -> None:
     """Run all checks; what is wrong is added to `problems`, values already known to be wrong are skipped."""
-    for check in (_check_datasets, _check_roles, _check_training, _check_stages, _check_network, _check_predicting_weights):
+    for check in CHECKS:
         check(problems)
 
 
@@ -102,7 +103,11 @@ def _check_roles(problems: Problems) -> None:
 
 
 def _check_training(problems: Problems) -> None:
-    """Check pairs of bounds and the mask."""
+    """Check pairs of bounds, the mask, and that the batch can be shared."""
+    size, processes = problems.value("training", "batch_size"), problems.value("gpus_per_training")
+    if size is not None and processes is not None and size % processes:
+        text = f"found {processes}, which does not divide training.batch_size, {size}"
+        problems.add(("gpus_per_training",), f"{text}: expected equal shares of every batch")
     bounds: list[tuple[KeyPath, bool]] = []
     for name in AUGMENTATIONS:
         bounds += [(("training", name, "vertical_range"), True)]
@@ -205,16 +210,30 @@ def _check_classes(problems: Problems) -> None:
 
 
 def _check_network(problems: Problems) -> None:
-    """Check where the first weights come from."""
-    backbone, weights = (problems.value("network", key) for key in ("backbone", "backbone_weights"))
-    _check_weights(
-        problems, ("network", "backbone_weights"), ("package", "timm", "none"), (".safetensors", ".pth")
-    )
+    """Check where the first weights of each box come from."""
+    for section in (("network",), ("co_training", "network_b")):
+        _check_first_weights(problems, section)
     _check_weights(problems, ("baseline", "initial_weights"), ("pretrained",), (".safetensors",))
+    final = problems.value("final", "initial_weights")
+    if problems.value("co_training", "network_b") is not None and re.fullmatch(
+        r"co_training/\d+/b", str(final)
+    ):
+        text = f"{final!r} is of co_training.network_b, but the final model is of network"
+        problems.add(("final", "initial_weights"), f"{text}: expected another model of the run")
+
+
+def _check_first_weights(problems: Problems, section: KeyPath) -> None:
+    path = (*section, "backbone_weights")
+    backbone, weights = problems.value(*section, "backbone"), problems.value(*path)
+    words: tuple[str, ...] = ("timm", "none")
+    if problems.value(*section, "name") == "deeplabv3plus":
+        words = ("package", *words)
+    _check_weights(problems, path, words, (".safetensors", ".pth"))
     if weights == "package" and backbone is not None and backbone not in PACKAGED_BACKBONES:
-        shown = problems.shown("network", "backbone_weights")
-        text = f"{shown} has weights of {listed(PACKAGED_BACKBONES)} only, not of {backbone!r}"
-        problems.add(("network", "backbone_weights"), f"{text}: expected timm, none or a path")
+        text = (
+            f"{problems.shown(*path)} has weights of {listed(PACKAGED_BACKBONES)} only, not of {backbone!r}"
+        )
+        problems.add(path, f"{text}: expected timm, none or a path")
 
 
 def _check_predicting_weights(problems: Problems) -> None:
@@ -259,3 +278,13 @@ def _check_defined(problems: Problems, path: KeyPath, known: Any, kind: str) -> 
 
 def _section(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+CHECKS = (
+    _check_datasets,
+    _check_roles,
+    _check_training,
+    _check_stages,
+    _check_network,
+    _check_predicting_weights,
+)

@@ -11,7 +11,7 @@ from workflow_scripts.config_schema import (
     allowed,
     dereferenced,
     keys,
-    layouts,
+    variants,
     whole_schema,
 )
 
@@ -25,13 +25,23 @@ def reference() -> str:
     blocks = ["# Configuration", generated, schema["description"].strip()]
     blocks += ["## Top level", _table({**schema, "properties": top})]
     blocks += ["## datasets", properties["datasets"]["description"]]
-    for layout, entry in layouts(properties["datasets"]["additionalProperties"]).items():
-        blocks += [f"### layout: {layout}", entry["description"].strip(), _table(entry)]
+    blocks += _variants(properties["datasets"]["additionalProperties"])
     for name, part in properties.items():
-        if "properties" in part:
+        if "allOf" in part:
+            blocks += [f"## {name}", part["description"], *_variants(part)]
+        elif "properties" in part:
             blocks += [f"## {name}", part["description"], _table(part)]
     blocks.append(schema["$comment"].strip())
     return "\n\n".join(blocks) + "\n"
+
+
+def _variants(section: Schema) -> list[str]:
+    """Return a heading, a description and a table for each set of keys that a section can take."""
+    key, known = variants(section)
+    blocks = []
+    for value, part in known.items():
+        blocks += [f"### {key}: {value}", part["description"].strip(), _table(part)]
+    return blocks
 
 
 def _table(section: Schema) -> str:

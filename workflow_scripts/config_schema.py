@@ -55,28 +55,32 @@ def dereferenced(schema: Schema) -> Schema:
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
-# What the reference calls all layouts but those with keys of their own.
-PUBLISHED = "any other"
+# What the reference calls all that have no name of their own here.
+OTHERS = {"layout": "any other", "name": "package.module:factory"}
 
 
-def layouts(schema: Schema) -> dict[str, Schema]:
-    """Return layout name, or PUBLISHED -> schema of a dataset entry of that layout."""
-    return {
-        part["if"]["properties"]["layout"].get("const", PUBLISHED): dereferenced(part["then"])
-        for part in schema["allOf"]
-    }
+def variants(schema: Schema) -> tuple[str, dict[str, Schema]]:
+    """Return the key that decides which keys a section takes, and its value, or OTHERS -> schema."""
+    found = {}
+    for part in schema["allOf"]:
+        ((key, condition),) = part["if"]["properties"].items()
+        found[condition.get("const", OTHERS[key])] = dereferenced(part["then"])
+    return key, found
 
 
 def _entry_schema(schema: Schema, entry: Any) -> Schema:
-    """Return the schema that applies to the mapping `entry`: of a dataset entry, that of its layout."""
+    """Return the schema that applies to the mapping `entry`: that of its layout, or of its box."""
     schema = dereferenced(schema)
-    if "allOf" in schema and isinstance(entry, dict):
-        layout = entry.get("layout")
-        known = layouts(schema)
-        if layout in tree_layout_names() or (isinstance(layout, str) and layout.endswith(YAML_SUFFIXES)):
-            return known[PUBLISHED]
-        return known.get(layout, schema) if isinstance(layout, str) else schema
-    return schema
+    if "allOf" not in schema or not isinstance(entry, dict):
+        return schema
+    key, known = variants(schema)
+    value = entry.get(key, schema["properties"][key].get("default"))
+    is_other = isinstance(value, str) and (
+        value in tree_layout_names() or value.endswith(YAML_SUFFIXES) if key == "layout" else ":" in value
+    )
+    if is_other:
+        return known[OTHERS[key]]
+    return known.get(value, schema) if isinstance(value, str) else schema
 
 
 def keys(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:

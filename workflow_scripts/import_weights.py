@@ -44,8 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from cotrain.networks.build import NetworkSettings, build_network
+    from cotrain.networks.build import build_network
     from cotrain.networks.published_weights import read_checkpoint, renamed
+    from cotrain.networks.settings import NetworkSettings
     from cotrain.networks.weights import save_weights
 
     space = label_space(options.label_space)
@@ -70,11 +71,11 @@ def main(arguments: list[str] | None = None) -> None:
     if missing or other:
         told = [
             *(f"no counterpart of {name}" for name in missing[:5]),
-            *(f"{name} is {tuple(given[name].shape)}, expected {tuple(own[name].shape)}" for name in other[:5]),
+            *(f"{n} is {tuple(given[n].shape)}, expected {tuple(own[n].shape)}" for n in other[:5]),
         ]
         raise InputError(
-            f"{options.published}: not the weights of the paper's network for {space.name}: {len(missing)} of "
-            f"{len(own)} tensors missing, {len(other)} of another shape: {'; '.join(told)}"
+            f"{options.published}: not the weights of the paper's network for {space.name}: {len(missing)} "
+            f"of {len(own)} tensors missing, {len(other)} of another shape: {'; '.join(told)}"
         )
     taken = {name: given[name].to(torch.float32).contiguous() for name in own}
     if whole:

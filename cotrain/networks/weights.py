@@ -10,7 +10,9 @@ from torch import nn
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
 from cotrain.errors import InputError
-from cotrain.networks.build import Network, NetworkSettings, build_network
+from cotrain.networks.build import build_network
+from cotrain.networks.network import Network
+from cotrain.networks.settings import NetworkSettings
 
 HEADER_KEY = "cotrain"
 

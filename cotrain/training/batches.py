@@ -68,21 +68,27 @@ class Batches:
     thresholds: NDArray[np.uint16] | None
     seed: int
 
-    def batch(self, iteration: int) -> Crop:
-        """Return images (B, H, W, 3) uint8 RGB and labels (B, H, W) uint8 of one iteration."""
+    def batch(self, iteration: int, slots: Sequence[int] | None = None) -> Crop:
+        """Return images (B, H, W, 3) uint8 RGB and labels (B, H, W) uint8 of one iteration.
+
+        `slots` takes some places of the batch alone: source crops come first, then target crops.
+        """
+        places = range(sum(self.ratio)) if slots is None else slots
+        crops = [self._crop(iteration, slot) for slot in places]
+        return np.stack([image for image, _ in crops]), np.stack([label for _, label in crops])
+
+    def _crop(self, iteration: int, slot: int) -> Crop:
         of_source, of_target = self.ratio
-        if self.target is None:
-            return _stacked([self.source.crop(iteration * of_source + slot) for slot in range(of_source)])
-        target = [self.target.crop(iteration * of_target + slot) for slot in range(of_target)]
-        drawn = of_source + (of_target if self.class_mixing != "none" else 0)
-        source = [self.source.crop(iteration * drawn + slot) for slot in range(drawn)]
-        donors = source[of_source:]
-        if donors:
-            target = [
-                self._mixed(donor, crop, generator(self.seed, "class mixing", iteration, slot))
-                for slot, (donor, crop) in enumerate(zip(donors, target, strict=True))
-            ]
-        return _stacked(source[:of_source] + target)
+        is_mixed = self.class_mixing != "none"
+        drawn = of_source + (of_target if is_mixed else 0)
+        if self.target is None or slot < of_source:
+            return self.source.crop(iteration * drawn + slot)
+        target = self.target.crop(iteration * of_target + slot - of_source)
+        if not is_mixed:
+            return target
+        donor = self.source.crop(iteration * drawn + slot)
+        rng = generator(self.seed, "class mixing", iteration, slot - of_source)
+        return self._mixed(donor, target, rng)
 
     def _mixed(self, donor: Crop, target: Crop, rng: np.random.Generator) -> Crop:
         if self.class_mixing == "on_demand":
@@ -92,23 +98,21 @@ class Batches:
             classes = classes_plain(donor[1], rng)
         return paste(donor[0], donor[1], target[0], target[1], classes)
 
-    def stream(self, first: int, end: int, threads: int) -> Generator[Crop, None, None]:
+    def stream(
+        self, first: int, end: int, threads: int, slots: Sequence[int] | None = None
+    ) -> Generator[Crop, None, None]:
         """Yield the batches of iterations `first` to `end` − 1; `threads` prepare the coming ones."""
         ahead = threads + 1
         coming: deque[Future[Crop]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
             try:
                 for iteration in range(first, min(first + ahead, end)):
-                    coming.append(pool.submit(self.batch, iteration))
+                    coming.append(pool.submit(self.batch, iteration, slots))
                 for iteration in range(first, end):
                     ready = coming.popleft().result()
                     if iteration + ahead < end:
-                        coming.append(pool.submit(self.batch, iteration + ahead))
+                        coming.append(pool.submit(self.batch, iteration + ahead, slots))
                     yield ready
             finally:
                 for future in coming:
                     future.cancel()
-
-
-def _stacked(crops: list[Crop]) -> Crop:
-    return np.stack([image for image, _ in crops]), np.stack([label for _, label in crops])

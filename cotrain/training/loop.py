@@ -8,22 +8,28 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cotrain.devices import autocast
-from cotrain.networks.build import Network
+from cotrain.networks.network import Network
 from cotrain.progress import Progress
 from cotrain.randomness import seed_of
 from cotrain.training.batches import Batches
-from cotrain.training.losses import hard_pixel_loss
+from cotrain.training.guidance import ClassWatch, WaitClock, peak_memory_mib
+from cotrain.training.losses import ALONE, hard_pixel_loss
 from cotrain.training.optimisers import OptimiserSettings, make_optimiser
+from cotrain.training.parallel import Workers, in_parallel
 from cotrain.training.schedule import learning_rate
 from cotrain.training.state import Stopped, StopRequest, TrainingState
 
 logger = logging.getLogger("cotrain")
+
+ITERATIONS_BETWEEN_AGREEMENTS = 5
 
 CURE = "A lower training.learning_rate or more training.warmup_iterations is the usual cure"
 
@@ -55,15 +61,45 @@ class Trained:
     """What a training leaves besides its network.
 
     `history` has an entry every `log_every_iterations`; `averaged` is the network with the exponential moving
-    average of its weights and batch-norm statistics, if `average_decay` asks for one.
+    average of its weights and batch-norm statistics, if `average_decay` asks for one; `vanished` are train
+    ids that the labels held and the network no longer predicted near the end.
     """
 
     history: list[dict[str, float]]
     averaged: nn.Module | None
+    vanished: list[int]
 
 
 class NonFiniteLossError(Exception):
     """The loss or a weight became infinite or not a number; the last good state stays on disk."""
+
+
+def step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    settings: LoopSettings,
+    workers: Workers = ALONE,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Take one step and return the loss before it and the logits (B, C, H, W) float32, both without gradient.
+
+    Args:
+        network: in training mode.
+        optimiser: with the learning rate of this step.
+        images: (B, 3, H, W) uint8 RGB.
+        labels: (B, H, W) int64 train ids, 255 for void.
+        settings: precision and loss.
+        workers: the processes that share the batch; `images` and `labels` are this one's part of it.
+    """
+    with autocast(images.device, settings.precision):
+        logits = network(images)
+    logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear", align_corners=False)
+    loss = hard_pixel_loss(logits, labels, settings.hard_pixel_share, settings.hard_pixels_of, workers)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return workers.sum(loss) / workers.count, logits.detach()
 
 
 def train(
@@ -74,8 +110,9 @@ def train(
     device: torch.device,
     threads: int,
     title: str,
+    workers: Workers = ALONE,
 ) -> Trained:
-    """Train `network` in place.
+    """Train `network` in place, all `workers` together.
 
     Goes on from `state` when that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 the state is
     saved and `Stopped` is raised.
@@ -84,12 +121,13 @@ def train(
         Stopped: a signal asked for it.
         NonFiniteLossError: the loss or a weight is no longer a number.
     """
-    network.to(device).train()
+    parallel = in_parallel(network.to(device).train(), workers, device)
     optimiser = make_optimiser(network, settings)
     averaged = None
     if settings.average_decay:
         rule = get_ema_multi_avg_fn(settings.average_decay)
         averaged = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
+    watch = ClassWatch(settings.iterations)
     first, history, seconds_before, resumes = 0, [], 0.0, 0
     saved = state.load()
     if saved:
@@ -100,10 +138,13 @@ def train(
             optimiser.load_state_dict(saved["optimiser"])
         if averaged:
             averaged.load_state_dict(saved["averaged"])
+        watch.restore(saved["watch"])
         logger.info("%s: resumed at iteration %d of %d", title, first, settings.iterations)
     started = time.monotonic()
 
     def save(iteration: int) -> None:
+        if not workers.is_first:
+            return
         finished = iteration == settings.iterations
         state.save(
             {
@@ -112,6 +153,7 @@ def train(
                 # A finished training is only ever read again for its weights.
                 "optimiser": None if finished else optimiser.state_dict(),
                 "averaged": averaged.state_dict() if averaged else None,
+                "watch": watch.state(),
                 "history": history,
                 "seconds": seconds_before + time.monotonic() - started,
                 "resumes": resumes,
@@ -135,15 +177,19 @@ def train(
                     f"the state before it is kept. {CURE}"
                 )
 
+    clock = WaitClock()
+    slots = None if workers.count == 1 else workers.slots(sum(batches.ratio))
     with (
-        closing(batches.stream(first, settings.iterations, threads)) as stream,
+        closing(batches.stream(first, settings.iterations, threads, slots)) as stream,
         StopRequest() as stop,
         Progress(settings.iterations, "iterations", title, done=first) as progress,
     ):
+        note = ""
         for iteration in range(first, settings.iterations):
-            images, labels = next(stream)
-            x = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
-            y = torch.from_numpy(labels).to(device, non_blocking=True).long()
+            with clock:
+                images, labels = next(stream)
+            x = on_device(images, device).permute(0, 3, 1, 2)
+            y = on_device(labels, device).long()
 
             rate = learning_rate(
                 iteration,
@@ -157,27 +203,36 @@ def train(
                 group["lr"] = rate * group["factor"]
 
             # Dropout is a function of the iteration too: no generator's state has to be saved.
-            torch.manual_seed(seed_of(settings.seed, "dropout", iteration))
-            with autocast(device, settings.precision):
-                logits = network(x)
-            logits = F.interpolate(logits.float(), y.shape[1:], mode="bilinear", align_corners=False)
-            loss = hard_pixel_loss(logits, y, settings.hard_pixel_share, settings.hard_pixels_of)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
+            torch.manual_seed(seed_of(settings.seed, "dropout", iteration, workers.rank))
+            loss, logits = step(parallel, optimiser, x, y, settings, workers)
             if averaged:
                 averaged.update_parameters(network)
 
             done = iteration + 1
             if done % settings.log_every_iterations == 0 or done == settings.iterations:
-                history.append(
-                    {"iteration": done, "loss": checked(loss.detach(), iteration), "learning_rate": rate}
+                history.append({"iteration": done, "loss": checked(loss, iteration), "learning_rate": rate})
+                watch.see(iteration, logits, y)
+                note = (
+                    f"loss {history[-1]['loss']:.3f}, learning rate {rate:.2g}, "
+                    f"{100 * clock.share():.0f} % of the time waiting for images, "
+                    f"{peak_memory_mib(device) / 1024:.1f} GiB"
                 )
-            progress.advance(note=f"loss {history[-1]['loss']:.3f}" if history else "")
-            if stop.number or done % settings.save_every_iterations == 0 or done == settings.iterations:
-                checked(loss.detach(), iteration)
+            progress.advance(note=note)
+            # Processes that share a batch must also stop at one iteration; asking each other costs time.
+            asks = workers.count == 1 or done % ITERATIONS_BETWEEN_AGREEMENTS == 0
+            number = workers.agreed(stop.number, device) if asks else 0
+            if number or done % settings.save_every_iterations == 0 or done == settings.iterations:
+                checked(loss, iteration)
                 check_weights(iteration)
                 save(done)
-            if stop.number and done < settings.iterations:
-                raise Stopped(stop.number, done)
-    return Trained(history, averaged.module if averaged else None)
+            if number and done < settings.iterations:
+                raise Stopped(number, done)
+    return Trained(history, averaged.module if averaged else None, watch.vanished())
+
+
+def on_device(array: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Return an array as a tensor on the device; to a GPU it travels while the last step still computes."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

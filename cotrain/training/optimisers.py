@@ -51,8 +51,8 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.opt
     blocks = 1 + max((int(found[1]) for name in names if (found := BLOCK.search(name))), default=-1)
     if settings.layer_decay < 1 and not blocks:
         raise InputError(
-            f"training.layer_decay: found {settings.layer_decay}, but the backbone of this network is no row of "
-            "blocks; expected 1"
+            f"training.layer_decay: found {settings.layer_decay}, but the backbone of this network is no row "
+            "of blocks; expected 1"
         )
 
     def factor(name: str) -> float:

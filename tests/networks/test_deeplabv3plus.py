@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from cotrain.networks.build import NetworkSettings, build_network
+from cotrain.networks.build import build_network
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
+from cotrain.networks.settings import NetworkSettings
 
 
 class Backbone(nn.Module):

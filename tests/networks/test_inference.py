@@ -7,8 +7,9 @@ import torch
 from cotrain.adaptation.thresholds import quantise
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
-from cotrain.networks.build import NetworkSettings, build_network
+from cotrain.networks.build import build_network
 from cotrain.networks.inference import InferenceSettings, batches_of_one_size, predict
+from cotrain.networks.settings import NetworkSettings
 
 CPU = torch.device("cpu")
 CLASSES = 11

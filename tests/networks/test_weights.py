@@ -6,7 +6,8 @@ from safetensors.torch import save_file
 
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
-from cotrain.networks.build import NetworkSettings, build_network
+from cotrain.networks.build import build_network
+from cotrain.networks.settings import NetworkSettings
 from cotrain.networks.weights import load_into, load_network, read_header, save_weights
 
 CLASSES = 11

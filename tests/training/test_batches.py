@@ -128,7 +128,7 @@ def test_a_closed_stream_stops_preparing(make_batches, monkeypatch):
     prepared = []
     original = Batches.batch
 
-    def counted(self, iteration):
+    def counted(self, iteration, slots=None):
         prepared.append(iteration)
         return original(self, iteration)
 
@@ -149,3 +149,13 @@ def test_crop_reads_what_the_manifest_names(make_batches):
     image, label = samples.crop(11)
     np.testing.assert_array_equal(image, read_image(item.image))
     np.testing.assert_array_equal(label, read_label(item.label))
+
+
+@pytest.mark.parametrize("class_mixing", ["none", "plain"])
+def test_shares_of_a_batch_make_the_batch(make_batches, class_mixing):
+    batches = make_batches((2, 2), class_mixing)
+    images, labels = batches.batch(5)
+    for slots in ([0, 2], [1, 3], [3]):
+        assert equal(batches.batch(5, slots), (images[slots], labels[slots]))
+    shared = list(batches.stream(4, 6, 2, [1, 3]))
+    assert equal(shared[1], (images[[1, 3]], labels[[1, 3]]))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cotrain.networks.build import Network
+from cotrain.networks.network import Network
 from cotrain.training.loop import LoopSettings, NonFiniteLossError, train
 from cotrain.training.schedule import learning_rate
 from cotrain.training.state import Stopped, TrainingState
@@ -38,7 +38,7 @@ class RandomBatches:
         labels = rng.integers(0, CLASSES, (2, 8, 8)).astype(np.uint8)
         return (labels[..., None] * 80 + rng.integers(0, 60, (2, 8, 8, 3))).astype(np.uint8), labels
 
-    def stream(self, first, end, threads):
+    def stream(self, first, end, threads, slots=None):
         yield from (self.batch(iteration) for iteration in range(first, end))
 
 

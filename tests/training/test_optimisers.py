@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from cotrain.errors import InputError
-from cotrain.networks.build import NetworkSettings, build_network
+from cotrain.networks.build import build_network
+from cotrain.networks.settings import NetworkSettings
 from cotrain.training.optimisers import OptimiserSettings, make_optimiser
 
 SETTINGS = OptimiserSettings(
@@ -86,7 +87,7 @@ def test_layer_decay_needs_blocks():
     network.box = nn.Module()
     network.box.backbone = nn.Conv2d(3, 3, 1)
     make_optimiser(network, SETTINGS)
-    with pytest.raises(InputError, match="training.layer_decay: found 0.5"):
+    with pytest.raises(InputError, match=r"training\.layer_decay: found 0\.5"):
         make_optimiser(network, replace(SETTINGS, layer_decay=0.5))
 
 

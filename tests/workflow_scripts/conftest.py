@@ -63,7 +63,8 @@ def model(
     """Write weights of camvid11 and a manifest of five images; return the items and the flags."""
     import torch
 
-    from cotrain.networks.build import NetworkSettings, build_network
+    from cotrain.networks.build import build_network
+    from cotrain.networks.settings import NetworkSettings
     from cotrain.networks.weights import save_weights
 
     torch.set_num_threads(1)

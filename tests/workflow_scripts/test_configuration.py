@@ -426,6 +426,57 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
     assert lines[0].startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        (
+            {"name": "plain_transformer", "aspp_channels": 8},
+            "network.aspp_channels: unknown key (did you mean 'decoder_channels'?)",
+        ),
+        (
+            {"name": "my.boxes:make", "backbone": "x"},
+            "network.backbone: unknown key (known here: name, arguments)",
+        ),
+        (
+            {"name": "unet"},
+            "network.name: expected deeplabv3plus, plain_transformer or package.module:factory, found 'unet'",
+        ),
+        (
+            {"name": "plain_transformer", "backbone_weights": "package"},
+            "network.backbone_weights: expected timm, none or the path of a .safetensors or .pth file",
+        ),
+    ],
+)
+def test_keys_of_another_box(config, network, line):
+    for section in ("network", "network_b"):
+        changed = copy.deepcopy(config)
+        if section == "network":
+            changed["network"] = network
+        else:
+            changed.setdefault("co_training", {})["network_b"] = network
+        place = "" if section == "network" else "co_training."
+        expected = line.replace("network.", f"{place}{section}.", 1)
+        with pytest.raises(InputError) as error:
+            configuration.resolve(changed)
+        assert expected in str(error.value)
+
+
+def test_defaults_of_each_box(config):
+    config["network"] = {"name": "plain_transformer"}
+    config.setdefault("co_training", {})["network_b"] = {"backbone": "resnet50", "backbone_weights": "timm"}
+    filled = configuration.resolve(config)
+    assert filled["network"] == {
+        "name": "plain_transformer",
+        "backbone": "vit_small_patch14_dinov2",
+        "backbone_weights": "timm",
+        "decoder_channels": 256,
+        "dropout": 0.1,
+    }
+    assert filled["co_training"]["network_b"]["name"] == "deeplabv3plus"
+    assert filled["co_training"]["network_b"]["aspp_channels"] == 256
+    assert configuration.resolve(filled) == filled
+
+
 def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) -> None:
     keys = [line.split(":")[0] for line in problems(config, {"training.batch_size": 8})]
     assert keys == ["self_training.batch_ratio", "co_training.batch_ratio", "final.batch_ratio"]

@@ -14,6 +14,7 @@ from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from cotrain.networks.weights import read_header
 from workflow_scripts import train
+from workflow_scripts.training_batches import make_batches
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ class TestRareClasses:
         original = train.train_model
         try:
             train.train_model = lambda options, source, target: seen.append(
-                train.make_batches(options, source, target)
+                make_batches(options, source, target)
             )
             train.main(flags)
         finally:

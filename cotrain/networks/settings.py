@@ -1,0 +1,85 @@
+"""Which network: the `network` section of the configuration, of which each box has keys of its own."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cotrain.errors import InputError
+
+# A user's own box: the import path of a function.
+FACTORY = re.compile(r"[\w.]+:\w+")
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What all boxes have; the keys are explained in the configuration."""
+
+    name: str
+
+    @staticmethod
+    def from_mapping(mapping: Mapping[str, Any]) -> "NetworkSettings":
+        """Make the settings of the box that `name` says, from a configuration or a weights file.
+
+        Raises:
+            InputError: there is no such box.
+        """
+        name = mapping["name"]
+        kind = OwnBoxSettings if FACTORY.fullmatch(name) else BOXES.get(name)
+        if kind is None:
+            raise InputError(f"network.name: there is no box {name!r}; known: {', '.join(BOXES)}")
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in mapping.items()
+        }
+        return kind(**values)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return the settings as JSON types."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+    def shape(self) -> dict[str, Any]:
+        """Return the settings that decide which tensors the network has."""
+        unshaping = ("backbone_weights", "dropout")
+        return {key: value for key, value in self.as_mapping().items() if key not in unshaping}
+
+    def has_the_tensors_of(self, other: "NetworkSettings") -> bool:
+        """Return whether weights of `other` fit."""
+        return self.shape() == other.shape()
+
+
+@dataclass(frozen=True)
+class DeepLabSettings(NetworkSettings):
+    """DeepLabV3+ over a timm backbone with feature maps."""
+
+    backbone: str
+    backbone_weights: str
+    output_stride: int
+    last_stage_dilations: tuple[int, ...] | None
+    aspp_channels: int
+    aspp_dilations: tuple[int, ...]
+    decoder_channels: int
+    low_level_channels: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class PlainTransformerSettings(NetworkSettings):
+    """A timm vision transformer with a light head."""
+
+    backbone: str
+    backbone_weights: str
+    decoder_channels: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class OwnBoxSettings(NetworkSettings):
+    """A user's own function that makes a box."""
+
+    arguments: Mapping[str, Any]
+
+
+BOXES: dict[str, type[NetworkSettings]] = {
+    "deeplabv3plus": DeepLabSettings,
+    "plain_transformer": PlainTransformerSettings,
+}

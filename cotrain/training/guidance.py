@@ -1,0 +1,81 @@
+"""What a person wants to know of a running training: is it fed, how full is the memory, has a class died."""
+
+import resource
+import sys
+import time
+
+import torch
+from torch import Tensor
+
+from cotrain.data.label_spaces import IGNORE
+
+# A class with fewer of the labelled pixels than this may well be missed without anything being wrong.
+NOTABLE_SHARE = 0.001
+# Classes are watched at the end alone: early on, rare ones are not yet learnt.
+WATCHED_SHARE = 0.25
+
+
+class ClassWatch:
+    """Counts labelled and predicted pixels of each class near the end of a training.
+
+    A class that is often in the labels and never in the predictions has collapsed: the model will give the
+    next round no pseudo-labels of it, and it will not come back.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        self.first = round((1 - WATCHED_SHARE) * iterations)
+        self.labelled: Tensor | None = None
+        self.predicted: Tensor | None = None
+
+    def see(self, iteration: int, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: `logits` (B, C, H, W), `labels` (B, H, W) int64 with 255 ignored."""
+        if iteration < self.first:
+            return
+        classes = logits.shape[1]
+        known = labels != IGNORE
+        labelled = torch.bincount(labels[known], minlength=classes)[:classes].cpu()
+        predicted = torch.bincount(logits.argmax(1)[known], minlength=classes).cpu()
+        self.labelled = labelled if self.labelled is None else self.labelled + labelled
+        self.predicted = predicted if self.predicted is None else self.predicted + predicted
+
+    def vanished(self) -> list[int]:
+        """Return the train ids that the labels hold and the predictions do not."""
+        if self.labelled is None or self.predicted is None:
+            return []
+        notable = self.labelled > NOTABLE_SHARE * int(self.labelled.sum())
+        return torch.nonzero(notable & (self.predicted == 0)).flatten().tolist()
+
+    def state(self) -> tuple[Tensor | None, Tensor | None]:
+        """Return what `restore` takes."""
+        return self.labelled, self.predicted
+
+    def restore(self, state: tuple[Tensor | None, Tensor | None]) -> None:
+        """Go on from a saved state."""
+        self.labelled, self.predicted = state
+
+
+class WaitClock:
+    """The share of the time since it was made that was spent waiting, for batches say."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.waited = 0.0
+
+    def __enter__(self) -> None:
+        self.entered = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.waited += time.monotonic() - self.entered
+
+    def share(self) -> float:
+        """Return the share, in [0, 1]."""
+        return self.waited / max(time.monotonic() - self.started, 1e-9)
+
+
+def peak_memory_mib(device: torch.device) -> int:
+    """Return the most memory in MiB that this process has had: the GPU's if it computes there."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_reserved() / 2**20)
+    # Linux counts kibibytes, macOS bytes.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)

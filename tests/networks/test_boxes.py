@@ -1,0 +1,221 @@
+"""The contract that every box keeps: uint8 RGB of any size in, float logits of every class out, trainable."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cotrain.errors import InputError
+from cotrain.networks.build import build_network
+from cotrain.networks.settings import NetworkSettings, OwnBoxSettings
+
+CLASSES = 5
+
+DEEPLAB = {
+    "name": "deeplabv3plus",
+    "backbone": "test_efficientnet",
+    "backbone_weights": "none",
+    "output_stride": 16,
+    "last_stage_dilations": None,
+    "aspp_channels": 8,
+    "aspp_dilations": [1, 2],
+    "decoder_channels": 8,
+    "low_level_channels": 4,
+    "dropout": 0.1,
+}
+TRANSFORMER = {
+    "name": "plain_transformer",
+    "backbone": "test_vit",
+    "backbone_weights": "none",
+    "decoder_channels": 8,
+    "dropout": 0.1,
+}
+BOXES = {
+    "efficientnet": DEEPLAB,
+    "resnet": DEEPLAB | {"backbone": "test_resnet"},
+    "multi-grid": DEEPLAB | {"backbone": "test_resnet", "last_stage_dilations": [4]},
+    "convnext": DEEPLAB | {"backbone": "test_convnext", "output_stride": 32},
+    "vit": TRANSFORMER,
+    "eva02": TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"},
+    "own": {"name": "boxes_of_a_user:small", "arguments": {"width": 6}},
+}
+
+USERS_MODULE = """
+from torch import nn
+
+def small(number_of_classes, width=4):
+    box = nn.Sequential(
+        nn.Conv2d(3, width, 3, 4, 1), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, number_of_classes, 1)
+    )
+    box.mean, box.std = (10.0, 20.0, 30.0), (1.0, 2.0, 3.0)
+    return box
+
+def failing(number_of_classes):
+    raise RuntimeError("no such file: weights.bin")
+
+def no_module(number_of_classes):
+    return [1, 2]
+
+def other_classes(number_of_classes):
+    return nn.Conv2d(3, number_of_classes + 1, 1)
+
+def flat(number_of_classes):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, number_of_classes))
+
+class Labels(nn.Module):
+    def __init__(self, number_of_classes):
+        super().__init__()
+        self.scores = nn.Conv2d(3, number_of_classes, 1)
+
+    def forward(self, x):
+        return (self.scores(x) > 0).long()
+
+class Dictionary(Labels):
+    def forward(self, x):
+        return {"out": self.scores(x)}
+
+class SquareOnly(Labels):
+    def forward(self, x):
+        return self.scores(x).view(1, -1, 96, 96)
+"""
+
+
+@pytest.fixture(autouse=True)
+def module_of_a_user(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    (tmp_path / "boxes_of_a_user.py").write_text(USERS_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("boxes_of_a_user", None)
+
+
+@pytest.fixture(params=BOXES)
+def settings(request):
+    return NetworkSettings.from_mapping(BOXES[request.param])
+
+
+def test_settings_round_trip(settings):
+    mapping = settings.as_mapping()
+    assert NetworkSettings.from_mapping(mapping) == settings
+    assert mapping in BOXES.values()
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (45, 61), (70, 64)])
+def test_logits_cover_images_of_any_size(settings, height, width):
+    network = build_network(settings, CLASSES, 1, pretrained=False).eval()
+    images = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = network(images)
+    assert logits.shape[:2] == (2, CLASSES)
+    # What is upsampled to the image must have its proportions, to a pixel of the logits.
+    for side, of_image in zip(logits.shape[2:], (height, width), strict=True):
+        assert side == of_image or abs(4 * side - of_image) < 4
+    assert logits.is_floating_point()
+    assert logits.isfinite().all()
+    assert torch.equal(logits, network(images))
+
+
+def test_weights_are_a_function_of_the_seed(settings):
+    first, same, other = (
+        build_network(settings, CLASSES, seed, pretrained=False).state_dict() for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_every_parameter_learns_and_one_image_is_enough(settings):
+    network = build_network(settings, CLASSES, 1, pretrained=False).train()
+    # Of the head alone: logits near zero at first hold the gradients of all before them back.
+    for parameter in network.parameters():
+        if parameter.shape[0] == CLASSES:
+            nn.init.normal_(parameter)
+    logits = network(torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8))
+    F.cross_entropy(logits, torch.zeros_like(logits[:, 0]).long()).backward()
+    without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert without == []
+
+
+def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
+    # Squares of 14 pixels on an image of 45 × 61: two sides are filled up, no pixel may move.
+    settings = NetworkSettings.from_mapping(TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"})
+    network = build_network(settings, CLASSES, 1, pretrained=False).eval()
+    seen = {}
+    network.box.backbone.register_forward_pre_hook(lambda module, inputs: seen.setdefault("unused", inputs))
+    forward = network.box.backbone.forward_intermediates
+    network.box.backbone.forward_intermediates = lambda x, **options: (
+        seen.update(x=x) or forward(x, **options)
+    )
+    images = torch.randint(0, 256, (1, 3, 45, 61), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = network(images)
+    assert seen["x"].shape == (1, 3, 56, 70)
+    assert torch.equal(seen["x"][:, :, :45, :61], (images.float() - network.mean) / network.std)
+    assert seen["x"][:, :, 45:].abs().max() == 0
+    assert logits.shape == (1, CLASSES, 45, 61)
+
+
+def test_normalisation_of_an_own_box():
+    network = build_network(NetworkSettings.from_mapping(BOXES["own"]), CLASSES, 1, pretrained=False)
+    assert network.mean.flatten().tolist() == [10, 20, 30]
+    assert network.std.flatten().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_package:small", "cannot be imported: No module named 'no_such_package'"),
+        ("boxes_of_a_user:gone", "cannot be imported.*gone"),
+        ("boxes_of_a_user:failing", r"fails: RuntimeError\('no such file: weights.bin'\)"),
+        ("boxes_of_a_user:no_module", "gives list, expected a torch module"),
+        (
+            "boxes_of_a_user:other_classes",
+            r"gives torch.float32 of \(1, 6, 96, 160\).*expected .*\(1, 5, h, w\)",
+        ),
+        ("boxes_of_a_user:flat", r"gives torch.float32 of \(1, 5\)"),
+        ("boxes_of_a_user:Labels", "gives torch.int64"),
+        ("boxes_of_a_user:Dictionary", "gives dict"),
+        ("boxes_of_a_user:SquareOnly", "fails on an image of 160 × 96 pixels"),
+    ],
+)
+def test_a_bad_box_of_a_user_is_explained(name, message):
+    with pytest.raises(InputError, match=message) as error:
+        build_network(OwnBoxSettings(name, {}), CLASSES, 1, pretrained=False)
+    assert str(error.value).startswith("network.name: ")
+
+
+def test_arguments_that_a_factory_does_not_take():
+    with pytest.raises(InputError, match="unexpected keyword argument 'depth'"):
+        build_network(OwnBoxSettings("boxes_of_a_user:small", {"depth": 3}), CLASSES, 1, pretrained=False)
+
+
+def test_a_backbone_without_dilation_says_so():
+    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": "test_convnext_v9"})
+    with pytest.raises(InputError, match=r"network\.backbone: timm knows no model"):
+        build_network(settings, CLASSES, 1, pretrained=False)
+    swin = NetworkSettings.from_mapping(DEEPLAB | {"backbone": "swinv2_cr_tiny_224", "output_stride": 8})
+    with pytest.raises(
+        InputError, match=r"'swinv2_cr_tiny_224' gives no feature maps at network.output_stride 8"
+    ):
+        build_network(swin, CLASSES, 1, pretrained=False)
+
+
+def test_a_network_with_convolutions_is_no_plain_transformer():
+    settings = replace(NetworkSettings.from_mapping(TRANSFORMER), backbone="test_resnet")
+    with pytest.raises(InputError, match="'test_resnet' is no plain transformer"):
+        build_network(settings, CLASSES, 1, pretrained=False)
+
+
+@pytest.mark.parametrize(
+    "box", [DEEPLAB | {"backbone": "resnet50"}, TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"}]
+)
+def test_weights_that_cannot_be_downloaded(box, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    settings = NetworkSettings.from_mapping(box | {"backbone_weights": "timm"})
+    with pytest.raises(
+        InputError, match=r"not in the cache.*Fetch https://huggingface.co/timm/.*give the file's path"
+    ):
+        build_network(settings, CLASSES, 1, pretrained=True)

@@ -1,0 +1,57 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import write_manifest
+from cotrain.errors import InputError
+from cotrain.reporting.pictures import overlay, resized
+from workflow_scripts import batch_sheet
+from workflow_scripts.command_line import parse, parser
+from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
+
+SPACE = label_space("camvid11")
+
+
+@pytest.fixture
+def arguments(tmp_path, make_items, training_mapping):
+    torch.set_num_threads(1)
+    for name in ("source", "target"):
+        write_manifest(tmp_path / f"{name}.tsv", make_items(name, 3, seed=len(name)))
+    mapping = training_mapping | {"batch_ratio": [1, 1], "class_mixing": "plain"}
+    return [
+        *("--model", "final", "--label-space", "camvid11", "--settings", json.dumps(mapping)),
+        *("--source", str(tmp_path / "source.tsv"), "--target", str(tmp_path / "target.tsv")),
+    ]
+
+
+def is_shown(page, picture):
+    """Whether a picture lies somewhere on the page, pixel by pixel."""
+    difference = cv2.matchTemplate(page, picture, cv2.TM_SQDIFF)
+    top, left = np.unravel_index(difference.argmin(), difference.shape)
+    height, width = picture.shape[:2]
+    return np.array_equal(page[top : top + height, left : left + width], picture)
+
+
+def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
+    batch_sheet.main([*arguments, "--iterations", "2", "--output", str(tmp_path / "sheet.png")])
+    page = np.array(Image.open(tmp_path / "sheet.png"))
+    made = parser("", "")
+    add_batch_arguments(made)
+    options = parse(made, arguments)
+    batches = make_batches(options, *labelled_sets(options))
+    for iteration in (0, 1):
+        for image, label in zip(*batches.batch(iteration), strict=True):
+            assert is_shown(page, resized(image, batch_sheet.WIDTH_OF_CROP))
+            in_colour = overlay(image, label, SPACE.palette, 0.6)
+            assert is_shown(page, resized(in_colour, batch_sheet.WIDTH_OF_CROP))
+    assert not is_shown(page, resized(batches.batch(2)[0][0], batch_sheet.WIDTH_OF_CROP))
+
+
+def test_number_of_iterations_is_checked(arguments, tmp_path):
+    with pytest.raises(InputError, match="--iterations: found 0, expected 1 or more"):
+        batch_sheet.main([*arguments, "--iterations", "0", "--output", str(tmp_path / "sheet.png")])
