@@ -1,0 +1,111 @@
+"""Training crops against the published formulation and against bare decoding; rare-class draws.
+
+Frames of 2048×1024 pixels are rendered and stored as PNG. Prints milliseconds a crop on one core, all
+measured in one run:
+
+    python -m benchmarks.input_pipeline [--images 8]
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from cotrain.adaptation.sampling import RareClassSampler
+from cotrain.data.images import read_image, read_label
+from cotrain.randomness import generator
+from cotrain.scenes.generate import render_scenes
+from cotrain.training.augmentation import Augmentation, augment, draw_scaled_size, draw_window
+
+SIZE = (2048, 1024)
+# As published for frames of this size: the short side is drawn from these, a crop is cut and mirrored.
+PUBLISHED = Augmentation(
+    resize=None,
+    short_sides=(512, 768, 1024, 1280, 1536, 1792, 2048),
+    max_long_side=4096,
+    crop=(512, 1024),
+    vertical_range=None,
+    max_class_share=1.0,
+    horizontal_flip=0.5,
+    vertical_flip=0.0,
+    colour_jitter=0.0,
+    blur=0.0,
+    cutout_holes=(0, 0),
+    cutout_size_px=(1, 1),
+)
+CROPS_OF_AN_IMAGE = 3
+
+
+def resize_then_crop(
+    image: np.ndarray, label: np.ndarray, settings: Augmentation, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a crop as the published code makes it: the whole frame is scaled, then cut; drawn as ours."""
+    scaled = draw_scaled_size(label.shape[0], label.shape[1], settings, rng)
+    window = draw_window(scaled, settings, rng)
+    rows = slice(window.top, window.top + window.size[0])
+    columns = slice(window.left, window.left + window.size[1])
+    large = np.asarray(Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR))
+    large_label = np.asarray(Image.fromarray(label).resize(scaled[::-1], Image.Resampling.NEAREST))
+    image, label = large[rows, columns], large_label[rows, columns]
+    if rng.random() < settings.horizontal_flip:
+        image, label = image[:, ::-1], label[:, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(label)
+
+
+def seconds(work: Callable[[int], object], rounds: int) -> float:
+    """Return the mean time of `work`, called with 0, 1, 2, …"""
+    started = time.perf_counter()
+    for number in range(rounds):
+        work(number)
+    return (time.perf_counter() - started) / rounds
+
+
+def main() -> None:
+    """Measure and print."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--images", type=int, default=8, help="frames measured (default 8)")
+    number = made.parse_args().images
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print("rendering the frames …", flush=True)
+        render_scenes(folder, "game", number, *SIZE, seed=1, processes=2)
+        images, labels = [], []
+        for path in sorted((folder / "images").iterdir()):
+            images.append(folder / f"{path.stem}.png")
+            cv2.imwrite(str(images[-1]), cv2.imread(str(path)))
+            labels.append(next((folder / "labels").glob(f"{path.stem}.*")))
+
+        def decoded(index: int) -> tuple[np.ndarray, np.ndarray]:
+            return read_image(images[index % number]), read_label(labels[index % number])
+
+        frames = [decoded(index) for index in range(number)]
+        rounds = CROPS_OF_AN_IMAGE * number
+        decoding = seconds(decoded, rounds)
+        ours = seconds(lambda i: augment(*frames[i % number], PUBLISHED, generator(i)), rounds)
+        published = seconds(lambda i: resize_then_crop(*frames[i % number], PUBLISHED, generator(i)), rounds)
+        whole = seconds(lambda i: augment(*decoded(i), PUBLISHED, generator(i)), rounds)
+    shown = {
+        "decoding image and label": (decoding, ""),
+        "window first (ours)": (ours, ""),
+        "resize, then crop (published)": (published, f"{published / ours:.1f} times ours"),
+        "decoding and window first": (whole, f"{100 * ours / decoding:.0f} % over decoding"),
+        "decoding and resize, then crop": (decoding + published, ""),
+    }
+    for what, (taken, note) in shown.items():
+        print(f"{what:<32}{1000 * taken:7.1f} ms   {note}".rstrip())
+
+    counts = np.random.default_rng(0).integers(0, 60_000, (25_000, 19))
+    started = time.perf_counter()
+    sampler = RareClassSampler(counts, 3000, 0.01, seed=100)
+    drawn = [sampler.index(position) for position in range(240_000)]
+    print(f"rare-class list, {len(counts)} images, {len(drawn)} draws: {time.perf_counter() - started:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
