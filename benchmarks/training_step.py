@@ -3,7 +3,7 @@
 Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory; on a GPU
 the utilisation too:
 
-    python -m benchmarks.training_step [--box demo|paper] [--iterations 20]
+    python -m benchmarks.training_step [--box demo|paper] [--iterations 20] [--compile]
 """
 
 import argparse
@@ -66,6 +66,7 @@ def main() -> None:
     made.add_argument("--box", choices=SETTINGS, default="demo")
     made.add_argument("--iterations", type=int, default=20)
     made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--compile", action="store_true", help="of the training loop, not of the bare network")
     options = made.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -86,6 +87,7 @@ def main() -> None:
         save_every_iterations=10**9,
         log_every_iterations=20,
         average_decay=0.0,
+        compile=options.compile,
         precision="auto",
         seed=0,
     )

@@ -285,7 +285,8 @@ def training_settings(wildcards):
 
 def prediction_settings():
     """How images go through a network, as JSON; the number of shards changes no prediction."""
-    return json.dumps({key: config["prediction"][key] for key in ("batch_size", "resize")})
+    keys = ("batch_size", "resize", "scales", "flip", "window")
+    return json.dumps({key: config["prediction"][key] for key in keys})
 
 
 def plan():

@@ -42,6 +42,7 @@ SMALL_TRAINING = {
     "learning_rate": 0.01,
     "layer_decay": 1.0,
     "average_decay": 0.0,
+    "compile": False,
     "momentum": 0.9,
     "weight_decay": 0.0001,
     "warmup_iterations": 2,

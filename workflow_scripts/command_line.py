@@ -49,7 +49,7 @@ def add_inference_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--settings",
         type=settings,
-        default={"batch_size": 4, "resize": None},
+        default={"batch_size": 4, "resize": None, "scales": [1.0], "flip": False, "window": None},
         help="the configuration's `prediction` section: JSON text or a YAML file",
     )
     made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))

@@ -1,19 +1,25 @@
-"""Evaluate a model on labelled images.
+"""Evaluate a model on labelled images, or predictions that any tool has written.
 
-in:  a model's weights, a manifest of images with labels of train ids
+in:  a model's weights and a manifest of images with labels of train ids; or two lists of files, one path a
+     line, of predictions and of labels, both PNG files of train ids
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
-     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays)
+     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays). For lists OUTPUT is the
+     scores.json itself; the confusion lies beside it.
 """
 
 import logging
+from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from cotrain.data.files import write_json
 from cotrain.data.images import read_label, write_image, write_label
-from cotrain.data.label_spaces import label_space
+from cotrain.data.label_spaces import LabelSpace, label_space
+from cotrain.data.lists import read_list
 from cotrain.data.manifests import read_manifest, verify_labels
+from cotrain.errors import InputError
 from cotrain.evaluation.scores import confusion_matrix, mean_iou_of, scores, write_confusion
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import confusion_picture, overlay
@@ -28,11 +34,12 @@ EXAMPLE = """python -m workflow_scripts.evaluate --model final \\
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--model", required=True, help="name of the model, for the score file")
-    made.add_argument("--weights", type=Path, required=True, help="weights.safetensors of the model")
-    made.add_argument(
-        "--labelled", type=Path, required=True, help="manifest of images with labels of train ids"
-    )
+    made.add_argument("--model", default="predictions", help="name of the model, for the score file")
+    made.add_argument("--weights", type=Path, help="weights.safetensors of the model")
+    made.add_argument("--labelled", type=Path, help="manifest of images with labels of train ids")
+    made.add_argument("--predictions", type=Path, help="list of predicted label files, in place of a model")
+    made.add_argument("--labels", type=Path, help="list of the label files, in the order of --predictions")
+    made.add_argument("--label-space", help="classes of --predictions and --labels")
     add_inference_arguments(made)
     made.add_argument("--write-outputs", action="store_true", help="also write predictions and overlays")
     made.add_argument(
@@ -42,9 +49,44 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="LABEL_SPACE",
         help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
     )
-    made.add_argument("--output", type=Path, required=True, help="folder of the scores")
+    made.add_argument(
+        "--output", type=Path, required=True, help="folder of the scores; of lists the .json file"
+    )
     options = parse(made, arguments)
+    of_model, of_lists = ("weights", "labelled"), ("predictions", "labels", "label_space")
+    given = [name for name in (*of_model, *of_lists) if getattr(options, name) is not None]
+    if given == [*of_lists]:
+        if options.output.suffix != ".json":
+            raise InputError(f"--output {options.output}: expected a name that ends in .json")
+        if options.write_outputs:
+            raise InputError("--write-outputs: the predictions of --predictions are written already")
+        space = label_space(options.label_space)
+        confusion, images = _of_lists(options, space)
+        folder, protocol = options.output.parent, {"label_space": space.name}
+        scores_file = options.output
+    elif given == [*of_model]:
+        space, confusion, images = _of_model(options)
+        views = {key: options.settings[key] for key in ("resize", "scales", "flip", "window")}
+        folder, protocol = options.output, {"label_space": space.name, **views}
+        scores_file = folder / "scores.json"
+    else:
+        raise InputError(
+            "expected either --weights and --labelled, or --predictions, --labels and --label-space, found "
+            + (", ".join(f"--{name.replace('_', '-')}" for name in given) or "none of them")
+        )
+    result = scores(confusion, space.classes)
+    subsets = {name: mean_iou_of(result["iou"], label_space(name).classes) for name in options.class_subsets}
+    write_confusion(folder / "confusion.tsv", confusion, space.classes)
+    confusion_picture(folder / "confusion.png", confusion, space.classes)
+    write_json(
+        scores_file,
+        {"model": options.model, "protocol": protocol, "images": images, **result, "mean_iou_of": subsets},
+    )
+    logger.info("%s: mIoU %.2f %%; %s", options.model, 100 * result["mean_iou"], scores_file)
 
+
+def _of_model(options: Namespace) -> tuple[LabelSpace, np.ndarray, int]:
+    """Return (label space, confusion, number of images) of a model."""
     import torch
 
     from cotrain.devices import claimed_device
@@ -71,30 +113,36 @@ def main(arguments: list[str] | None = None) -> None:
                 picture = overlay(prediction.image, prediction.classes, space.palette)
                 write_image(options.output / "coloured" / f"{item.id}.jpg", picture)
             progress.advance()
-    result = scores(confusion, space.classes)
-    protocol = {
-        "label_space": space.name,
-        "resize": options.settings["resize"],
-        "windows": "whole image",
-        "flips": False,
-    }
-    write_confusion(options.output / "confusion.tsv", confusion, space.classes)
-    confusion_picture(options.output / "confusion.png", confusion, space.classes)
-    write_json(
-        options.output / "scores.json",
-        {
-            "model": options.model,
-            "protocol": protocol,
-            "images": len(items),
-            **result,
-            "mean_iou_of": {
-                name: mean_iou_of(result["iou"], label_space(name).classes) for name in options.class_subsets
-            },
-        },
-    )
-    logger.info(
-        "%s: mIoU %.2f %%; %s", options.model, 100 * result["mean_iou"], options.output / "scores.json"
-    )
+    return space, confusion, len(items)
+
+
+def _of_lists(options: Namespace, space: LabelSpace) -> tuple[np.ndarray, int]:
+    """Return (confusion, number of images) of two lists of files."""
+    predictions, labels = read_list(options.predictions), read_list(options.labels)
+    if len(predictions) != len(labels):
+        raise InputError(
+            f"{options.predictions} lists {len(predictions)} predictions, {options.labels} {len(labels)} "
+            "labels; expected one label for each prediction, in one order"
+        )
+
+    def counted(pair: tuple[tuple[int, Path], tuple[int, Path]]) -> np.ndarray:
+        (line, predicted), (_, labelled) = pair
+        try:
+            return confusion_matrix(read_label(labelled), read_label(predicted), space.number_of_classes)
+        except ValueError as error:
+            raise InputError(
+                f"{options.predictions}, line {line}: {predicted} against {labelled}: {error} of {space.name}"
+            ) from error
+
+    confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
+    with (
+        ThreadPoolExecutor(options.threads) as pool,
+        Progress(len(labels), "images", f"evaluate {options.model}") as progress,
+    ):
+        for counts in pool.map(counted, zip(predictions, labels, strict=True)):
+            confusion += counts
+            progress.advance()
+    return confusion, len(labels)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import sys
 from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import label_space
@@ -70,10 +69,15 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
     network_settings = NetworkSettings.from_mapping(chosen["network"])
     if options.initial_weights:
         of_network, of_space = read_header(options.initial_weights)
-        if not network_settings.has_the_tensors_of(of_network) or of_space.classes != space.classes:
+        found, expected = of_network.shape(), network_settings.shape()
+        other = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
+        if other or of_space.classes != space.classes:
+            of_found, of_expected = (
+                "".join(f", {key} {shape.get(key)}" for key in other) for shape in (found, expected)
+            )
             raise InputError(
-                f"{options.initial_weights}: weights of {_shape(of_network)} for {of_space.name}, expected "
-                f"{_shape(network_settings)} for {space.name}"
+                f"{options.initial_weights}: weights for {of_space.name}{of_found}, expected those for "
+                f"{space.name}{of_expected}"
             )
     parents = {str(path): sha256_of(path) for path in _inputs(options)}
     # In order, not sorted: which manifest is which, and the order of sources, decide the training too.
@@ -159,11 +163,6 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             name,
         )
     logger.info("%s: weights in %s", options.model, options.output / "weights.safetensors")
-
-
-def _shape(settings: Any) -> str:
-    """Return in words what gives a network its tensors."""
-    return ", ".join(f"{key} {value}" for key, value in settings.shape().items())
 
 
 def _out_of_memory(options: Namespace, error: RuntimeError) -> str:

@@ -26,21 +26,32 @@ BATCHES_AHEAD = 2
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """How images go through the network.
+    """How images go through the network; predictions always come back at the image's own size.
 
-    `resize` is (height, width) or None for the image's own size; predictions always come back at the
-    image's own size.
+    `resize` is (height, width) or None for the image's own size. Probabilities are averaged over `scales` of
+    that size, with `flip` over the mirrored image too, and with a `window` (height, width) over overlapping
+    windows of it.
     """
 
     batch_size: int
     resize: tuple[int, int] | None
     precision: str
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    window: tuple[int, int] | None = None
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], precision: str) -> "InferenceSettings":
         """Make settings from the `prediction` section of the configuration."""
-        resize = mapping["resize"]
-        return cls(mapping["batch_size"], tuple(resize) if resize else None, precision)
+        resize, window = mapping["resize"], mapping["window"]
+        return cls(
+            mapping["batch_size"],
+            tuple(resize) if resize else None,
+            precision,
+            tuple(mapping["scales"]),
+            mapping["flip"],
+            tuple(window) if window else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ def predict(
             batch, futures = coming.pop(0)
             coming += [decoded(following) for following in islice(waiting, 1)]
             images = np.stack([_of_listed_size(f.result(), i) for f, i in zip(futures, batch, strict=True)])
-            classes, levels = _predict_batch(network, images, settings, device)
+            classes, levels = predict_images(network, images, settings, device)
             for index, item in enumerate(batch):
                 yield Prediction(item, images[index], classes[index], levels[index])
 
@@ -102,17 +113,65 @@ def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
 
 
 @torch.inference_mode()
-def _predict_batch(
+def predict_images(
     network: Network, images: NDArray[np.uint8], settings: InferenceSettings, device: torch.device
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """Return classes uint8 and confidence levels uint16, both (B, H, W), of images (B, H, W, 3) uint8."""
-    height, width = images.shape[1:3]
     x: Tensor = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
-    if settings.resize:
-        x = F.interpolate(x.float(), settings.resize, mode="bilinear", align_corners=False, antialias=True)
-    with autocast(device, settings.precision):
-        logits = network(x)
-    logits = F.interpolate(logits.float(), (height, width), mode="bilinear", align_corners=False)
-    confidences, classes = logits.softmax(1).max(1)
+    confidences, classes = _probabilities(network, x, settings).max(1)
     levels = (confidences * (LEVELS - 1)).round().to(torch.int32)
     return classes.to(torch.uint8).cpu().numpy(), levels.cpu().numpy().astype(np.uint16)
+
+
+def _probabilities(network: Network, images: Tensor, settings: InferenceSettings) -> Tensor:
+    """Return (B, C, H, W) of images (B, 3, H, W) uint8: the mean over all scales and mirrorings."""
+    size = (images.shape[2], images.shape[3])
+    base = settings.resize or size
+    total: Tensor | None = None
+    for scale in settings.scales:
+        scaled = (round(scale * base[0]), round(scale * base[1]))
+        view = images if scaled == size else _resized(images.float(), scaled, antialias=True)
+        for mirrored in (False, True)[: 1 + settings.flip]:
+            seen = _of_view(network, view.flip(3) if mirrored else view, size, settings)
+            seen = seen.flip(3) if mirrored else seen
+            total = seen if total is None else total + seen
+    assert total is not None
+    return total / (len(settings.scales) * (1 + settings.flip))
+
+
+def _of_view(network: Network, view: Tensor, size: tuple[int, int], settings: InferenceSettings) -> Tensor:
+    """Return the probabilities of one view of the images, brought to `size`."""
+    height, width = view.shape[2:]
+    if settings.window is None or (height <= settings.window[0] and width <= settings.window[1]):
+        # The logits are scaled up, not the probabilities (as published).
+        return _resized(_logits(network, view, settings), size).softmax(1)
+    total: Tensor | None = None
+    for top, bottom in intervals(height, settings.window[0]):
+        for left, right in intervals(width, settings.window[1]):
+            part = view[:, :, top:bottom, left:right]
+            seen = _resized(_logits(network, part, settings), (bottom - top, right - left)).softmax(1)
+            if total is None:
+                total = seen.new_zeros(len(view), seen.shape[1], height, width)
+            total[:, :, top:bottom, left:right] += seen
+    assert total is not None
+    # Where windows overlap, more than one has been added: the sum over the classes tells how many.
+    return _resized(total / total.sum(1, keepdim=True), size)
+
+
+def intervals(length: int, window: int) -> list[tuple[int, int]]:
+    """Return (start, end) of windows that cover `length` pixels and overlap by a third of it or more."""
+    if length <= window:
+        return [(0, length)]
+    step = max(1, 2 * window // 3)
+    number = -(-(length - window) // step) + 1
+    starts = [round(index * (length - window) / (number - 1)) for index in range(number)]
+    return [(start, start + window) for start in starts]
+
+
+def _logits(network: Network, images: Tensor, settings: InferenceSettings) -> Tensor:
+    with autocast(images.device, settings.precision):
+        return network(images).float()
+
+
+def _resized(x: Tensor, size: tuple[int, int], antialias: bool = False) -> Tensor:
+    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=antialias)

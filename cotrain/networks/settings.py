@@ -42,10 +42,6 @@ class NetworkSettings:
         unshaping = ("backbone_weights", "dropout")
         return {key: value for key, value in self.as_mapping().items() if key not in unshaping}
 
-    def has_the_tensors_of(self, other: "NetworkSettings") -> bool:
-        """Return whether weights of `other` fit."""
-        return self.shape() == other.shape()
-
 
 @dataclass(frozen=True)
 class DeepLabSettings(NetworkSettings):

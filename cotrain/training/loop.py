@@ -47,6 +47,7 @@ class LoopSettings(OptimiserSettings):
     save_every_iterations: int
     log_every_iterations: int
     average_decay: float
+    compile: bool
     precision: str
     seed: int
 
@@ -121,7 +122,10 @@ def train(
         Stopped: a signal asked for it.
         NonFiniteLossError: the loss or a weight is no longer a number.
     """
-    parallel = in_parallel(network.to(device).train(), workers, device)
+    parallel: Any = in_parallel(network.to(device).train(), workers, device)
+    if settings.compile:
+        # Of the arithmetic alone: names of tensors and what is saved stay those of the network.
+        parallel = torch.compile(parallel)
     optimiser = make_optimiser(network, settings)
     averaged = None
     if settings.average_decay:

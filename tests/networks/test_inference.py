@@ -1,14 +1,17 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cotrain.adaptation.thresholds import quantise
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.inference import InferenceSettings, batches_of_one_size, predict
+from cotrain.networks.inference import InferenceSettings, batches_of_one_size, intervals, predict
 from cotrain.networks.settings import NetworkSettings
 
 CPU = torch.device("cpu")
@@ -27,14 +30,32 @@ def network(network_mapping):
     return made
 
 
-def predicted(network, items, batch_size, resize=None):
-    return list(predict(network, items, InferenceSettings(batch_size, resize, "float32"), CPU))
+def predicted(network, items, batch_size, resize=None, **views):
+    return list(predict(network, items, InferenceSettings(batch_size, resize, "float32", **views), CPU))
+
+
+def probabilities(network, images, size):
+    """Softmax (C, H, W) of the logits scaled up to `size`, images (1, 3, h, w) given."""
+    with torch.no_grad():
+        logits = network.eval()(images)
+        scaled = torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+    return scaled.softmax(1)[0]
+
+
+def assert_is(prediction, expected):
+    """Whether a prediction says what probabilities (C, H, W) say."""
+    np.testing.assert_array_equal(prediction.classes, expected.argmax(0).numpy())
+    levels = quantise(expected.amax(0).numpy())
+    assert np.abs(prediction.levels.astype(int) - levels).max() <= 1
 
 
 def test_settings_from_the_configuration():
-    made = InferenceSettings.from_mapping({"batch_size": 3, "resize": [64, 96], "shards": 2}, "bfloat16")
+    plain = {"batch_size": 3, "resize": [64, 96], "scales": [1.0], "flip": False, "window": None, "shards": 2}
+    made = InferenceSettings.from_mapping(plain, "bfloat16")
     assert made == InferenceSettings(3, (64, 96), "bfloat16")
-    assert InferenceSettings.from_mapping({"batch_size": 3, "resize": None}, "auto").resize is None
+    views = {**plain, "resize": None, "scales": [0.5, 2.0], "flip": True, "window": [32, 48]}
+    made = InferenceSettings.from_mapping(views, "auto")
+    assert made == InferenceSettings(3, None, "auto", (0.5, 2.0), True, (32, 48))
 
 
 @pytest.mark.parametrize(
@@ -66,12 +87,57 @@ def test_class_and_confidence_are_those_of_the_softmax(network, make_items):
     item = make_items("x", 1)[0]
     prediction = predicted(network, [item], 1)[0]
     images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
-    with torch.no_grad():
-        logits = network.eval()(images)
-        logits = torch.nn.functional.interpolate(logits, (40, 48), mode="bilinear", align_corners=False)
-    softmax = logits.softmax(1)[0].numpy()
-    np.testing.assert_array_equal(prediction.classes, softmax.argmax(0))
-    assert np.abs(prediction.levels.astype(int) - quantise(softmax.max(0))).max() <= 1
+    assert_is(prediction, probabilities(network, images, (40, 48)))
+
+
+def test_scales_and_flip_are_averaged(network, make_items):
+    item = make_items("x", 1)[0]
+    images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
+    double = torch.nn.functional.interpolate(
+        images.float(), (80, 96), mode="bilinear", align_corners=False, antialias=True
+    )
+    seen = [
+        probabilities(network, images, (40, 48)),
+        probabilities(network, images.flip(3), (40, 48)).flip(2),
+        probabilities(network, double, (40, 48)),
+        probabilities(network, double.flip(3), (40, 48)).flip(2),
+    ]
+    assert_is(predicted(network, [item], 1, flip=True)[0], sum(seen[:2]) / 2)
+    assert_is(predicted(network, [item], 1, scales=(1.0, 2.0))[0], (seen[0] + seen[2]) / 2)
+    assert_is(predicted(network, [item], 1, scales=(1.0, 2.0), flip=True)[0], sum(seen) / 4)
+
+
+def test_windows_are_averaged_where_they_overlap(network, make_items):
+    item = make_items("x", 1)[0]
+    images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
+    # 40 rows in windows of 32, 48 columns in windows of 40: two each way.
+    expected, counts = torch.zeros(CLASSES, 40, 48), torch.zeros(40, 48)
+    for top in (0, 8):
+        for left in (0, 8):
+            part = images[:, :, top : top + 32, left : left + 40]
+            expected[:, top : top + 32, left : left + 40] += probabilities(network, part, (32, 40))
+            counts[top : top + 32, left : left + 40] += 1
+    assert_is(predicted(network, [item], 1, window=(32, 40))[0], expected / counts)
+    # A window that holds the whole image changes nothing.
+    whole = predicted(network, [item], 1, window=(64, 64))[0]
+    np.testing.assert_array_equal(whole.levels, predicted(network, [item], 1)[0].levels)
+
+
+def test_intervals_by_hand():
+    assert intervals(10, 10) == intervals(10, 20) == [(0, 10)]
+    assert intervals(12, 9) == [(0, 9), (3, 12)]
+    assert intervals(21, 9) == [(0, 9), (6, 15), (12, 21)]
+
+
+@given(st.integers(1, 400), st.integers(3, 200))
+def test_intervals_cover_all_and_overlap_by_a_third(length, window):
+    found = intervals(length, window)
+    assert found[0][0] == 0
+    assert found[-1][1] == length
+    for (start, end), (following, _) in pairwise(found):
+        assert end - start == window
+        assert start < following
+        assert end - following >= window // 3
 
 
 def test_confidences_are_in_range(network, make_items):

@@ -227,3 +227,10 @@ def test_average_resumed_as_if_uninterrupted(run, settings):
 def test_no_average_unless_asked_for(run, settings):
     run(settings)
     assert run.averages == [None]
+
+
+def test_compiled_network_learns_the_same(run, settings):
+    compiled = run(replace(settings, compile=True), "compiled")
+    plain = run(settings, "plain")
+    for name, tensor in plain[0].state_dict().items():
+        torch.testing.assert_close(compiled[0].state_dict()[name], tensor, rtol=1e-3, atol=1e-4, msg=name)

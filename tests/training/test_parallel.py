@@ -56,7 +56,7 @@ settings = LoopSettings(
     optimiser="sgd", learning_rate=0.05, head_learning_rate_factor=1.0, layer_decay=1.0, momentum=0.9,
     weight_decay=1e-4, iterations=iterations, warmup_iterations=0, warmup_factor=0.1, poly_power=0.9,
     hard_pixel_share=share, hard_pixels_of=of, save_every_iterations=4, log_every_iterations=1,
-    average_decay=0.0, precision="float32", seed=3)
+    average_decay=0.0, compile=False, precision="float32", seed=3)
 with joined_workers("cpu") as workers:
     state = TrainingState(folder, "same")
     if workers.is_first:

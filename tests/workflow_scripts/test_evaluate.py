@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from cotrain.data.images import read_label, write_label
@@ -46,3 +47,55 @@ def test_labels_without_any_class_are_reported(model, tmp_path):
     arguments = [*flags, "--model", "final", "--labelled", str(tmp_path / "images.tsv")]
     with pytest.raises(InputError, match="nothing to score"):
         evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
+
+
+class TestLists:
+    """Predictions that any tool has written."""
+
+    @pytest.fixture
+    def pair(self, tmp_path):
+        """Return a function that writes predictions and labels and their lists, in a folder with a space."""
+
+        def write(predictions, labels):
+            folder = tmp_path / "two lists"
+            for kind, arrays in (("predictions", predictions), ("labels", labels)):
+                for index, array in enumerate(arrays):
+                    write_label(folder / kind / f"{index}.png", np.array(array, np.uint8), [])
+                names = [f"{kind}/{index}.png" for index in range(len(arrays))]
+                (folder / f"{kind}.txt").write_text("\n".join(names) + "\n")
+            return [
+                *("--predictions", str(folder / "predictions.txt"), "--labels", str(folder / "labels.txt")),
+                *("--label-space", "camvid11", "--output", str(tmp_path / "out" / "scores.json")),
+            ]
+
+        return write
+
+    def test_by_hand(self, pair, tmp_path):
+        # Class 0: 3 of 4 pixels right, one more taken for it; class 1: 1 of 2 right, one taken for it.
+        evaluate.main(pair([[[0, 0]], [[0, 1], [0, 1]]], [[[0, 0]], [[0, 0], [1, 1]]]))
+        scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+        assert scores["iou"]["sky"] == pytest.approx(3 / 5)
+        assert scores["iou"]["building"] == pytest.approx(1 / 3)
+        assert scores["mean_iou"] == pytest.approx((3 / 5 + 1 / 3) / 2)
+        assert (scores["model"], scores["images"]) == ("predictions", 2)
+        assert (tmp_path / "out" / "confusion.tsv").exists()
+
+    @pytest.mark.parametrize(
+        ("predictions", "labels", "message"),
+        [
+            ([[[0]]], [[[0]], [[0]]], "lists 1 predictions, .* 2 labels"),
+            ([[[0]], [[0, 0]]], [[[0]], [[0]]], r"predictions\.txt, line 2: .*1\.png .* differ in shape"),
+            ([[[12]]], [[[0]]], "line 1: .*prediction holds id 12, beyond 11 classes of camvid11"),
+            ([[[0]]], [[[11]]], "label holds id 11, beyond 11 classes of camvid11"),
+            ([[[0]]], [[[255]]], "nothing to score"),
+        ],
+    )
+    def test_bad_input(self, pair, predictions, labels, message):
+        with pytest.raises(InputError, match=message):
+            evaluate.main(pair(predictions, labels))
+
+    def test_flags_of_two_kinds(self, pair):
+        with pytest.raises(
+            InputError, match=r"expected either --weights and --labelled, or .* found --weights"
+        ):
+            evaluate.main(["--weights", "w.safetensors", *pair([[[0]]], [[[0]]])])

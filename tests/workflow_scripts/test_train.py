@@ -78,7 +78,10 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, trainin
     # Not equal: a weight that is exactly 0, say behind a dead ReLU, moves by 1e-30 times its gradient.
     assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-20) for name in trained)
     other = {**training_mapping["network"], "backbone": "test_resnet"}
-    with pytest.raises(InputError, match=r"weights of test_efficientnet for camvid11, expected test_resnet"):
+    message = (
+        "weights for camvid11, backbone test_efficientnet, expected those for camvid11, backbone test_resnet"
+    )
+    with pytest.raises(InputError, match=message):
         train.main(arguments("third", *initial, network=other))
 
 
@@ -126,6 +129,31 @@ def test_the_order_of_sources_is_part_of_what_is_trained(arguments, tmp_path):
     before = weights(tmp_path / "model")
     train.main([*arguments("model"), "--source", other, str(tmp_path / "source.tsv")])
     assert not same(before, weights(tmp_path / "model"))
+
+
+def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", exhausted)
+    with pytest.raises(InputError) as error:
+        train.main(arguments("model"))
+    for advice in (
+        "out of memory",
+        "training.crop below [32, 32]",
+        "output_stride above 16",
+        "precision: auto",
+    ):
+        assert advice in str(error.value)
+
+
+def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_mapping):
+    # Frozen weights of a fresh network predict few of the eleven classes, and the labels hold all.
+    frozen = {**training_mapping["training"], "learning_rate": 1e-30, "weight_decay": 0.0}
+    train.main(arguments("model", training=frozen))
+    vanished = record(tmp_path / "model")["vanished_classes"]
+    assert vanished
+    assert f"class {vanished[0]} was in the labels but no longer predicted" in caplog.text
 
 
 class TestRareClasses:

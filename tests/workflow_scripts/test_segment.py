@@ -1,0 +1,114 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cotrain.data.images import read_image, read_label, write_image
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.networks.build import build_network
+from cotrain.networks.settings import NetworkSettings
+from cotrain.networks.weights import save_weights
+from cotrain.reporting.pictures import overlay
+from workflow_scripts.segment import main
+
+SPACE = label_space("camvid11")
+
+
+@pytest.fixture
+def model(tmp_path, network_mapping):
+    torch.set_num_threads(1)
+    settings = NetworkSettings.from_mapping(network_mapping)
+    network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
+    torch.nn.init.normal_(network.box.classifier.weight, std=3.0)
+    save_weights(tmp_path / "final" / "weights.safetensors", network, settings, SPACE)
+    return tmp_path / "final"
+
+
+def pictures(number):
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 256, (number, 6, 8, 3), np.uint8)
+    return [np.kron(block, np.ones((8, 8, 1), np.uint8)) for block in blocks]
+
+
+def segment(model, given, output, *more):
+    main(["--model", str(model), "--input", str(given), "--output", str(output), "--device", "cpu", *more])
+
+
+def test_a_folder_of_images(model, tmp_path):
+    for index, picture in enumerate(pictures(2)):
+        write_image(tmp_path / "images" / f"{index}.png", picture)
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    segment(model, tmp_path / "images", tmp_path / "out", "--opacity", "0.25")
+    assert sorted(path.name for path in (tmp_path / "out" / "labels").iterdir()) == ["0.png", "1.png"]
+    label = read_label(tmp_path / "out" / "labels" / "1.png")
+    assert label.shape == (48, 64)
+    assert label.max() < SPACE.number_of_classes
+    shown = read_image(tmp_path / "out" / "overlays" / "1.jpg").astype(int)
+    expected = overlay(pictures(2)[1], label, SPACE.palette, 0.25)
+    # JPEG moves grey levels, and sharp edges of colour most.
+    assert np.abs(shown - expected).mean() < 8
+    # The weights file itself is taken as well.
+    segment(model / "weights.safetensors", tmp_path / "images", tmp_path / "again")
+    assert np.array_equal(read_label(tmp_path / "again" / "labels" / "1.png"), label)
+
+
+def write_video(path, number):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    for picture in pictures(number):
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+def test_a_video(model, tmp_path, caplog):
+    write_video(tmp_path / "drive.mp4", 7)
+    segment(model, tmp_path / "drive.mp4", tmp_path / "out", "--labels")
+    made = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
+    assert made.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert made.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    assert len(list((tmp_path / "out" / "labels").iterdir())) == 7
+    assert "ends early" not in caplog.text
+
+
+def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog, monkeypatch):
+    write_video(tmp_path / "drive.mp4", 7)
+    capture = cv2.VideoCapture
+
+    class Torn:
+        """A video whose file promises more frames than it holds."""
+
+        def __init__(self, path):
+            self.real = capture(path)
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def get(self, key):
+            return 9.0 if key == cv2.CAP_PROP_FRAME_COUNT else self.real.get(key)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Torn)
+    segment(model, tmp_path / "drive.mp4", tmp_path / "out")
+    assert "the video ends early: 7 of 9 frames could be read" in caplog.text
+    assert capture(str(tmp_path / "out" / "drive.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 7
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder: None, "there is no such folder or video"),
+        (lambda folder: (folder / "in").mkdir(), "holds no image"),
+        (lambda folder: (folder / "in").write_text("no video"), "nor a video that can be read"),
+    ],
+)
+def test_what_cannot_be_segmented(model, tmp_path, prepare, message):
+    prepare(tmp_path)
+    with pytest.raises(InputError, match=message):
+        segment(model, tmp_path / "in", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_two_images_of_one_name(model, tmp_path):
+    for suffix in ("png", "jpg"):
+        write_image(tmp_path / "in" / f"a.{suffix}", pictures(1)[0])
+    with pytest.raises(InputError, match="two images are named a"):
+        segment(model, tmp_path / "in", tmp_path / "out")
