@@ -19,7 +19,10 @@ from cotrain.progress import duration
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run, settings
 from workflow_scripts.training_batches import labelled_sets, make_batches
 
-EXAMPLE = "snakemake estimate"
+EXAMPLE = """python -m workflow_scripts.estimate --training results/demo/settings/baseline.json \\
+    --label-space cityscapes7 --source results/demo/data/game/train_ids.tsv \\
+    --images results/demo/data/camera/images.tsv --output estimate.txt \\
+    --plan '{"trainings": {"baseline": 350}, "labellings": {}}'"""
 # The first steps also choose kernels and fill caches.
 STEPS_TO_WARM_UP = 2
 STEPS_TO_MEASURE = 5

@@ -23,7 +23,7 @@ class ClassWatch:
     """
 
     def __init__(self, iterations: int) -> None:
-        self.first = round((1 - WATCHED_SHARE) * iterations)
+        self.first = min(round((1 - WATCHED_SHARE) * iterations), iterations - 1)
         self.labelled: Tensor | None = None
         self.predicted: Tensor | None = None
 

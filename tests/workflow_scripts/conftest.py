@@ -75,4 +75,5 @@ def model(
     items = make_items("x", 5)
     write_manifest(tmp_path / "images.tsv", items)
     flags = ["--weights", str(tmp_path / "weights.safetensors"), "--device", "cpu"]
-    return items, [*flags, "--settings", '{"batch_size": 1, "resize": null}']
+    settings = {"batch_size": 1, "resize": None, "scales": [1.0], "flip": False, "window": None}
+    return items, [*flags, "--settings", json.dumps(settings)]

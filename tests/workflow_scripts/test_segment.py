@@ -27,7 +27,7 @@ def model(tmp_path, network_mapping):
 
 def pictures(number):
     rng = np.random.default_rng(0)
-    blocks = rng.integers(0, 256, (number, 6, 8, 3), np.uint8)
+    blocks = np.repeat(rng.integers(0, 256, (number, 6, 8, 1), np.uint8), 3, axis=3)
     return [np.kron(block, np.ones((8, 8, 1), np.uint8)) for block in blocks]
 
 
@@ -47,7 +47,7 @@ def test_a_folder_of_images(model, tmp_path):
     shown = read_image(tmp_path / "out" / "overlays" / "1.jpg").astype(int)
     expected = overlay(pictures(2)[1], label, SPACE.palette, 0.25)
     # JPEG moves grey levels, and sharp edges of colour most.
-    assert np.abs(shown - expected).mean() < 8
+    assert np.abs(shown - expected).mean() < 10
     # The weights file itself is taken as well.
     segment(model / "weights.safetensors", tmp_path / "images", tmp_path / "again")
     assert np.array_equal(read_label(tmp_path / "again" / "labels" / "1.png"), label)

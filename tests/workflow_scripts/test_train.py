@@ -12,7 +12,7 @@ from cotrain.data.images import read_image, write_image
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
-from cotrain.networks.weights import read_header
+from cotrain.networks.weights import load_network, read_header, save_weights
 from workflow_scripts import train
 from workflow_scripts.training_batches import make_batches
 
@@ -148,11 +148,18 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
 
 
 def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_mapping):
-    # Frozen weights of a fresh network predict few of the eleven classes, and the labels hold all.
+    # Frozen weights that give one class to all pixels, and labels that hold all eleven.
+    train.main(arguments("first", iterations=1))
+    path = tmp_path / "first" / "weights.safetensors"
+    settings, space = read_header(path)
+    network = load_network(path, 11)
+    torch.nn.init.zeros_(network.box.classifier.bias)
+    network.box.classifier.bias.data[4] = 50.0
+    save_weights(path, network, settings, space)
     frozen = {**training_mapping["training"], "learning_rate": 1e-30, "weight_decay": 0.0}
-    train.main(arguments("model", training=frozen))
+    train.main(arguments("model", "--initial-weights", str(path), training=frozen))
     vanished = record(tmp_path / "model")["vanished_classes"]
-    assert vanished
+    assert vanished == [name for name in label_space("camvid11").classes if name != "sidewalk"]
     assert f"class {vanished[0]} was in the labels but no longer predicted" in caplog.text
 
 
