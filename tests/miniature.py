@@ -16,6 +16,7 @@ TINY_NETWORK = {
     "backbone": "test_efficientnet",
     "backbone_weights": "none",
     "output_stride": 32,
+    "last_stage_dilations": None,
     "aspp_channels": 8,
     "aspp_dilations": [1],
     "low_level_channels": 8,

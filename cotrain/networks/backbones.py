@@ -63,6 +63,10 @@ def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
         raise InputError(_no_transformer(settings)) from error
     if not hasattr(model, "blocks") or not hasattr(model, "patch_embed"):
         raise InputError(_no_transformer(settings))
+    for name in ("fc_norm", "attn_pool"):
+        # Of the classifier alone: parameters that no gradient reaches.
+        if getattr(model, name, None) is not None:
+            setattr(model, name, nn.Identity())
     return model
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from cotrain.networks.build import build_network
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
-from cotrain.networks.settings import NetworkSettings
+from cotrain.networks.settings import DeepLabSettings
 
 
 class Backbone(nn.Module):
@@ -78,7 +78,7 @@ def test_published_sizes():
 
 def test_the_papers_network():
     """The layers and 59 467 572 parameters of Gómez, Villalonga, López 2023 at 20 outputs."""
-    settings = NetworkSettings(
+    settings = DeepLabSettings(
         name="deeplabv3plus",
         backbone="resnet101s",
         backbone_weights="none",
