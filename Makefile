@@ -41,6 +41,6 @@ $(BIN)/.ready: envs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	touch $@
 
-$(BIN)/.ready-development: $(BIN)/.ready envs/requirements-development.txt
+$(BIN)/.ready-development: $(BIN)/.ready envs/requirements-export.txt envs/requirements-development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-development.txt
 	touch $@

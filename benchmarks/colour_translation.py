@@ -8,8 +8,6 @@ game, rendered here in GTA5's size, the target those of a camera:
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -17,6 +15,7 @@ import numpy as np
 import skimage.color
 import skimage.util
 
+from benchmarks.timing import seconds
 from cotrain.adaptation.colour_translation import lab_statistics, translate
 from cotrain.data.images import read_image, write_image
 from cotrain.scenes.generate import render_scenes
@@ -32,21 +31,11 @@ def published(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return skimage.util.img_as_ubyte(skimage.color.lab2rgb(moved))
 
 
-def seconds(work: Callable[[int], object], rounds: int) -> float:
-    """Return the median time of `work`, called with 0, 1, 2, …"""
-    taken = []
-    for number in range(rounds):
-        started = time.perf_counter()
-        work(number)
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken))
-
-
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--images", type=int, default=6, help="images measured (default 6)")
-    number = made.parse_args().images
+    number = made.parse_args(arguments).images
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -30,13 +30,13 @@ GTA5_SIZE = (1914, 1052)
 LABEL_IDS = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33], np.uint8)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--listed", type=int, default=25000, help="images listed (default 25000)")
     made.add_argument("--checked", type=int, default=300, help="pairs checked (default 300)")
     made.add_argument("--workers", type=int, default=2, help="files read at once (default 2)")
-    options = made.parse_args()
+    options = made.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measure_listing(folder / "listed", options.listed)

@@ -9,13 +9,13 @@ measured in one run:
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.timing import seconds
 from cotrain.adaptation.sampling import RareClassSampler
 from cotrain.data.images import read_image, read_label
 from cotrain.randomness import generator
@@ -57,19 +57,11 @@ def resize_then_crop(
     return np.ascontiguousarray(image), np.ascontiguousarray(label)
 
 
-def seconds(work: Callable[[int], object], rounds: int) -> float:
-    """Return the mean time of `work`, called with 0, 1, 2, …"""
-    started = time.perf_counter()
-    for number in range(rounds):
-        work(number)
-    return (time.perf_counter() - started) / rounds
-
-
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--images", type=int, default=8, help="frames measured (default 8)")
-    number = made.parse_args().images
+    number = made.parse_args(arguments).images
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

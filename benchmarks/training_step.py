@@ -22,6 +22,7 @@ from cotrain.networks.settings import NetworkSettings
 from cotrain.training.guidance import peak_memory_mib
 from cotrain.training.loop import LoopSettings, train
 from cotrain.training.optimisers import make_optimiser
+from workflow_scripts.config_schema import whole_schema, with_defaults
 
 SETTINGS = {
     "demo": ("the demo's", (160, 224), 7),
@@ -60,37 +61,25 @@ class NoState:
         """Keep nothing."""
 
 
-def main() -> None:
+def loop_settings(iterations: int, compiled: bool) -> LoopSettings:
+    """Return the configuration's defaults for a training of so many iterations that saves nothing."""
+    defaults = with_defaults({}, whole_schema())
+    chosen = {"iterations": iterations, "compile": compiled, "save_every_iterations": 10**9}
+    return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | chosen)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--box", choices=SETTINGS, default="demo")
     made.add_argument("--iterations", type=int, default=20)
     made.add_argument("--threads", type=int, default=2)
     made.add_argument("--compile", action="store_true", help="of the training loop, not of the bare network")
-    options = made.parse_args()
+    options = made.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     title, crop, classes = SETTINGS[options.box]
-    settings = LoopSettings(
-        optimiser="sgd",
-        learning_rate=0.001,
-        head_learning_rate_factor=1.0,
-        layer_decay=1.0,
-        momentum=0.9,
-        weight_decay=1e-4,
-        iterations=options.iterations,
-        warmup_iterations=0,
-        warmup_factor=1.0,
-        poly_power=0.9,
-        hard_pixel_share=0.2,
-        hard_pixels_of="labelled",
-        save_every_iterations=10**9,
-        log_every_iterations=20,
-        average_decay=0.0,
-        compile=options.compile,
-        precision="auto",
-        seed=0,
-    )
+    settings = loop_settings(options.iterations, options.compile)
 
     def fresh() -> Any:
         network = build_network(NetworkSettings.from_mapping(BOXES[title]), classes, 0, pretrained=False)

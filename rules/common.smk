@@ -27,6 +27,7 @@ TRAIN = (
 )
 TEST = config["test"]
 PREDICTING = {"last": "weights", "averaged": "averaged"}[config["prediction"]["weights"]]
+CALIBRATION_IMAGES = config["prediction"]["calibration_images"]
 
 
 def hold_run():
@@ -146,6 +147,11 @@ def weights(model):
     return f"{RUN}/models/{model}/weights.safetensors"
 
 
+def temperature(wildcards):
+    """The temperature that a model's logits are divided by, if models are calibrated."""
+    return f"{RUN}/models/{wildcards.model}/temperature.json" if CALIBRATION_IMAGES else []
+
+
 def scores(models):
     return [f"{RUN}/evaluation/{model}/{TEST}/scores.json" for model in models]
 
@@ -185,9 +191,21 @@ def labelled_flag(wildcards):
 
 
 def source_manifest(dataset):
+    """The images of a source dataset that are trained on: all that are not held out for calibration."""
+    return f"{RUN}/data/{dataset}/training.tsv" if CALIBRATION_IMAGES else whole_source(dataset)
+
+
+def whole_source(dataset):
     if config["translation"]["method"] == "none":
         return f"{RUN}/data/{dataset}/train_ids.tsv"
     return f"{RUN}/translated/{dataset}/manifest.tsv"
+
+
+def decoded_from(wildcards):
+    """The images of a dataset that training sees: of the source, the translated ones."""
+    if wildcards.dataset in config["source"]:
+        return source_manifest(wildcards.dataset)
+    return f"{RUN}/data/{wildcards.dataset}/images.tsv"
 
 
 def target_dataset(step):
@@ -208,6 +226,35 @@ def labelled_datasets():
 def target_datasets():
     """The datasets whose images the run adapts to."""
     return {target_dataset("self_training"), target_dataset("co_training/b")}
+
+
+def has_labels(dataset):
+    """Whether the configuration tells of labels; whether folders hold them shows when they are listed."""
+    settings = config["datasets"][dataset]
+    return settings["layout"] != "lists" or bool(settings.get("labels"))
+
+
+def oracle_reports(wildcards):
+    """The oracle studies of those target datasets that have labels."""
+    labelled = [dataset for dataset in sorted(target_datasets()) if has_labels(dataset)]
+    if not labelled:
+        raise WorkflowError(
+            f"oracle_study: the target {config['target']!r} has no labels to compare pseudo-labels with: "
+            f"expected a value for datasets.{config['target']}.labels"
+        )
+    return [f"{RUN}/oracle/{dataset}/oracle.json" for dataset in labelled]
+
+
+def pseudo_label_sets(dataset):
+    """The pseudo-labels that a run makes of a dataset's images: step -> manifest, in their order."""
+    sets = {
+        step: f"{RUN}/pseudo_labels/{step}/selected.tsv"
+        for step in [*rounds(), *branches()]
+        if target_dataset(step) == dataset
+    }
+    if dataset == config["target"]:
+        sets["ensemble"] = f"{RUN}/pseudo_labels/ensemble/manifest.tsv"
+    return sets
 
 
 def check_reports():
@@ -252,6 +299,11 @@ def batch_inputs(wildcards):
         "settings": f"{RUN}/settings/{settings_name(model)}.json",
         "checked": CHECKED,
     }
+    if config["training"]["decoded_cache"]:
+        targets = [] if model == "baseline" else [target_dataset(model)]
+        inputs["decoded"] = [
+            f"{RUN}/decoded/{dataset}/index.tsv" for dataset in [*config["source"], *targets]
+        ]
     if config["training"]["rare_class_sampling"]["enabled"]:
         inputs["class_statistics"] = [
             f"{RUN}/data/{dataset}/class_statistics.json" for dataset in config["source"]
@@ -273,14 +325,22 @@ def training_settings(wildcards):
     chosen = config["co_training" if has_own_box else wildcards.stage]
     settings = {key: config[key] for key in ("precision", "seed")}
     settings["network"] = CO_TRAINING["network_b"] if has_own_box else config["network"]
-    # How often a training saves and logs does not change what it learns: rule train has these.
+    # How often a training saves and logs and where it finds its images does not change what it learns.
     settings["training"] = {
-        key: value for key, value in config["training"].items() if not key.endswith("_every_iterations")
+        key: value
+        for key, value in config["training"].items()
+        if not key.endswith("_every_iterations") and key != "decoded_cache"
     }
     settings |= {key: chosen[key] for key in ("iterations", "hard_pixel_share")}
     if wildcards.stage != "baseline":
         settings |= {key: chosen[key] for key in ("batch_ratio", "class_mixing")}
     return json.dumps(settings)
+
+
+def cropping():
+    """What decides how large an image is when a training crop is cut from it, as JSON."""
+    keys = ("crop", "source_augmentation", "target_augmentation")
+    return json.dumps({key: config["training"][key] for key in keys})
 
 
 def prediction_settings():
@@ -302,6 +362,9 @@ def plan():
             if number(step) < chosen[relabelled]:
                 labellings[f"label anew after {step}"] = chosen["keep"] * (number(step) + 1)
     labellings |= {f"ensemble, branch {branch}": -1 for branch in "ab"}
+    if CALIBRATION_IMAGES:
+        held_out = CALIBRATION_IMAGES * len(config["source"])
+        labellings |= {f"calibrate {model}": held_out for model in all_models()}
     trainings = {model: section(model)["iterations"] for model in all_models()}
     return json.dumps({"trainings": trainings, "labellings": labellings})
 

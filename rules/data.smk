@@ -4,6 +4,7 @@
 localrules:
     collect_checks,
     contact_sheets,
+    hold_out,
 
 
 rule render_scenes:
@@ -91,6 +92,7 @@ rule collect_checks:
     """All data is in order: what translation and training wait for."""
     input:
         reports=check_reports(),
+        source=[f"{RUN}/data/{dataset}/labelled.tsv" for dataset in config["source"]],
         target=f"{RUN}/data/{config['target']}/images.tsv",
         target_b=([] if CO_TRAINING["same_domain"] else f"{RUN}/data/{CO_TRAINING['target_b']}/images.tsv"),
         class_priors=class_priors(),
@@ -107,6 +109,7 @@ rule collect_checks:
                 name: input.get(name)
                 for name in (
                     "reports",
+                    "source",
                     "target",
                     "target_b",
                     "class_priors",
@@ -114,8 +117,9 @@ rule collect_checks:
                 )
             }
         ),
+        training=cropping(),
     shell:
-        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.collect_checks {params.inputs} --training {params.training:q} --output {output:q} --log {log:q}"
 
 
 rule convert_labels:
@@ -165,6 +169,25 @@ rule translate:
         " --quality {params.quality} --workers {threads} --output {params.folder:q} --log {log:q}"
 
 
+rule hold_out:
+    """Hold some source images out of all trainings, to calibrate the models on."""
+    input:
+        lambda wildcards: whole_source(wildcards.dataset),
+    output:
+        multiext(f"{RUN}/data/{{dataset}}/", "training.tsv", "held_out.tsv"),
+    log:
+        f"{RUN}/logs/hold_out/{{dataset}}.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        number=CALIBRATION_IMAGES,
+        seed=config["seed"],
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+    shell:
+        "python -m workflow_scripts.hold_out --labelled {input:q} --number {params.number} --seed {params.seed}"
+        " --output {params.folder:q} --log {log:q}"
+
+
 rule contact_sheet:
     """A page of some images of a dataset with their labels in colour, to look at."""
     input:
@@ -186,6 +209,25 @@ rule contact_sheets:
     """Contact sheets of all datasets of the run."""
     input:
         [f"{RUN}/data/{dataset}/contact_sheet.png" for dataset in used_datasets()],
+
+
+rule decode_images:
+    """Keep the training images of a dataset decoded: crops are then cut without decoding."""
+    input:
+        images=decoded_from,
+        checked=CHECKED,
+    output:
+        f"{RUN}/decoded/{{dataset}}/index.tsv",
+    log:
+        f"{RUN}/logs/decode_images/{{dataset}}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: workflow.cores or 1
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+    shell:
+        "python -m workflow_scripts.decode_images --manifest {input.images:q} --workers {threads}"
+        " --output {params.folder:q} --log {log:q}"
 
 
 rule class_priors:

@@ -52,6 +52,7 @@ rule train:
                     "target",
                     "thresholds",
                     "class_statistics",
+                    "decoded",
                     "initial_weights",
                 )
             }
@@ -79,7 +80,10 @@ rule batch_sheet:
         "../envs/environment.yaml"
     params:
         inputs=lambda wildcards, input: flags(
-            **{name: input.get(name) for name in ("source", "target", "thresholds", "class_statistics")}
+            **{
+                name: input.get(name)
+                for name in ("source", "target", "thresholds", "class_statistics", "decoded")
+            }
         ),
         label_space=config["label_space"],
     shell:
@@ -121,15 +125,41 @@ rule estimate:
         " --threads {threads} --output {output:q} --log {log:q}"
 
 
+rule calibrate:
+    """Find the temperature that makes a model's confidences mean what they say, on held-out source images."""
+    input:
+        weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
+        labelled=[f"{RUN}/data/{dataset}/held_out.tsv" for dataset in config["source"]],
+    output:
+        f"{RUN}/models/{{model}}/temperature.json",
+    log:
+        f"{RUN}/logs/calibrate/{{model}}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    params:
+        settings=prediction_settings(),
+        seed=config["seed"],
+        precision=config["precision"],
+        device=config["device"],
+    shell:
+        "python -m workflow_scripts.calibrate --weights {input.weights:q} --labelled {input.labelled:q}"
+        " --seed {params.seed} --settings {params.settings:q} --precision {params.precision}"
+        " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"
+
+
 rule predict:
     """Predict class and confidence of one shard of an image set."""
     input:
         weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
+        temperature=temperature,
         images=image_set_manifest,
         mask=ego_vehicle_mask(),
     output:
         predictions=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.h5"),
-        histogram=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npy"),
+        histogram=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npz"),
     log:
         f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.log",
     conda:
@@ -140,13 +170,13 @@ rule predict:
     params:
         settings=prediction_settings(),
         shards=config["prediction"]["shards"],
-        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
+        inputs=lambda wildcards, input: flags(temperature=input.temperature, ego_vehicle_mask=input.mask),
         precision=config["precision"],
         device=config["device"],
         prefix=lambda wildcards, output: output.predictions.removesuffix(".h5"),
     shell:
         "python -m workflow_scripts.predict --weights {input.weights:q} --images {input.images:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --settings {params.settings:q} {params.mask}"
+        " --shard {wildcards.shard} --shards {params.shards} --settings {params.settings:q} {params.inputs}"
         " --precision {params.precision} --device {params.device} --threads {threads}"
         " --output {params.prefix:q} --log {log:q}"
 
@@ -155,6 +185,7 @@ rule evaluate:
     """Score a model on the labelled test set."""
     input:
         weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
+        temperature=temperature,
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
@@ -171,12 +202,13 @@ rule evaluate:
         settings=prediction_settings(),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
         class_subsets=flags(class_subsets=config["evaluation"]["class_subsets"]),
+        temperature=lambda wildcards, input: flags(temperature=input.temperature),
         precision=config["precision"],
         device=config["device"],
         folder=lambda wildcards, output: os.path.dirname(output.scores),
     shell:
         "python -m workflow_scripts.evaluate --model {wildcards.model} --weights {input.weights:q}"
         " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
-        " {params.class_subsets}"
+        " {params.class_subsets} {params.temperature}"
         " --precision {params.precision} --device {params.device} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"

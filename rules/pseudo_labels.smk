@@ -7,6 +7,10 @@ localrules:
     accumulate,
 
 
+# HDF5 lets one thread read at a time: more than these label no faster.
+LABELLING_THREADS = 4
+
+
 rule choose_subset:
     """Draw the target images that a round or cycle labels."""
     input:
@@ -33,7 +37,7 @@ rule choose_subset:
 rule thresholds:
     """Find one confidence threshold per class from the confidence histograms of all shards."""
     input:
-        lambda wildcards: shards(wildcards.labelling, ".histogram.npy"),
+        lambda wildcards: shards(wildcards.labelling, ".histogram.npz"),
     output:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
@@ -64,6 +68,7 @@ rule label_round:
         f"{RUN}/logs/label_round/{{round}}.log",
     conda:
         "../envs/environment.yaml"
+    threads: LABELLING_THREADS
     params:
         label_space=config["label_space"],
         ranking=SELF_TRAINING["ranking"],
@@ -74,7 +79,8 @@ rule label_round:
     shell:
         "python -m workflow_scripts.label_round --subset {input.subset:q} --predictions {input.predictions:q}"
         " --thresholds {input.thresholds:q} --label-space {params.label_space} --ranking {params.ranking}"
-        " --keep {params.keep} {params.mask} {params.priors} --output {params.folder:q} --log {log:q}"
+        " --keep {params.keep} {params.mask} {params.priors} --workers {threads}"
+        " --output {params.folder:q} --log {log:q}"
 
 
 rule exchange:
@@ -104,6 +110,7 @@ rule exchange:
         f"{RUN}/logs/exchange/{{cycle}}.log",
     conda:
         "../envs/environment.yaml"
+    threads: LABELLING_THREADS
     params:
         label_space=config["label_space"],
         # In the first cycle both models are fresh from self-training; they fill each other from the second on.
@@ -120,7 +127,8 @@ rule exchange:
         "python -m workflow_scripts.exchange --subset-a {input.subset_a:q} --subset-b {input.subset_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
         " --thresholds-a {input.thresholds_a:q} --thresholds-b {input.thresholds_b:q}"
-        " --label-space {params.label_space} {params.choice} {params.mask} --output {params.folder:q} --log {log:q}"
+        " --label-space {params.label_space} {params.choice} {params.mask} --workers {threads}"
+        " --output {params.folder:q} --log {log:q}"
 
 
 rule accumulate:
@@ -160,6 +168,7 @@ rule relabel:
         f"{RUN}/logs/relabel/{{step}}.log",
     conda:
         "../envs/environment.yaml"
+    threads: LABELLING_THREADS
     params:
         label_space=config["label_space"],
         ranking=lambda wildcards: section(wildcards.step)["ranking"],
@@ -168,7 +177,7 @@ rule relabel:
     shell:
         "python -m workflow_scripts.relabel --accumulated {input.accumulated:q}"
         " --predictions {input.predictions:q} --thresholds {input.thresholds:q}"
-        " --label-space {params.label_space} --ranking {params.ranking} {params.mask}"
+        " --label-space {params.label_space} --ranking {params.ranking} {params.mask} --workers {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -191,6 +200,7 @@ rule ensemble_labels:
         f"{RUN}/logs/ensemble_labels.log",
     conda:
         "../envs/environment.yaml"
+    threads: LABELLING_THREADS
     params:
         label_space=config["label_space"],
         mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
@@ -198,5 +208,5 @@ rule ensemble_labels:
     shell:
         "python -m workflow_scripts.ensemble_labels --images {input.images:q} --images-b {input.images_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
-        " --thresholds {input.thresholds:q} --label-space {params.label_space} {params.mask}"
+        " --thresholds {input.thresholds:q} --label-space {params.label_space} {params.mask} --workers {threads}"
         " --output {params.folder:q} --log {log:q}"

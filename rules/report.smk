@@ -3,6 +3,7 @@
 
 localrules:
     report,
+    oracle_study,
     baseline,
     self_training,
     co_training,
@@ -56,3 +57,33 @@ rule upper_bound:
     """The model trained on the target's labels, to compare with; evaluated."""
     input:
         scores(["upper_bound"]),
+
+
+rule oracle:
+    """Compare a dataset's pseudo-labels with its true labels. For analysis: nothing is made from the result."""
+    input:
+        pseudo_labels=lambda wildcards: list(pseudo_label_sets(wildcards.dataset).values()),
+        labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
+    output:
+        multiext(f"{RUN}/oracle/{{dataset}}/", "oracle.json", "oracle.txt", "steps.tsv", "classes.tsv"),
+    log:
+        f"{RUN}/logs/oracle/{{dataset}}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: workflow.cores or 1
+    params:
+        pseudo_labels=lambda wildcards: [
+            f"{step}={path}" for step, path in pseudo_label_sets(wildcards.dataset).items()
+        ],
+        label_space=config["label_space"],
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+    shell:
+        "python -m workflow_scripts.oracle_study --pseudo-labels {params.pseudo_labels:q}"
+        " --labelled {input.labelled:q} --label-space {params.label_space} --workers {threads}"
+        " --output {params.folder:q} --log {log:q}"
+
+
+rule oracle_study:
+    """Precision and coverage of every step's pseudo-labels, where the target has labels; for analysis alone."""
+    input:
+        oracle_reports,

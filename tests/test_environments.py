@@ -16,7 +16,7 @@ def test_conda_and_pip_install_the_same():
 
 
 def test_every_requirement_is_pinned():
-    for name in ("requirements.txt", "requirements-development.txt"):
+    for name in ("requirements.txt", "requirements-export.txt", "requirements-development.txt"):
         assert pins(name)
         assert all(line.count("==") == 1 for line in pins(name))
 

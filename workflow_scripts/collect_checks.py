@@ -1,25 +1,29 @@
 """Say that everything a run is made from is in order: the last step before anything is translated or trained.
 
 in:  the check reports of all datasets (and of a demanded device); what only several files together tell:
-     whether the images of a second target pair up with the first's, whether class priors fit the target
+     whether the images of a second target pair up with the first's, whether class priors fit the target,
+     whether the training's crop fits into any image
 out: a JSON file that lists the reports
 """
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, run
+from cotrain.training.augmentation import Augmentation, largest_scaled_size
+from workflow_scripts.command_line import parse, parser, run, settings
 from workflow_scripts.labelling import add_mask_argument, mask_of
 
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.collect_checks --reports labelled.check.json images.check.json \\
-    --target results/demo/data/camera/images.tsv --output checked.json"""
+    --source results/demo/data/game/labelled.tsv --target results/demo/data/camera/images.tsv \\
+    --training training.yaml --output checked.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -27,13 +31,23 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--reports", type=Path, nargs="+", required=True, help="reports of check_data, check_device"
     )
+    made.add_argument("--source", type=Path, nargs="+", required=True, help="manifests of the source")
     made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
+    made.add_argument(
+        "--training",
+        type=settings,
+        required=True,
+        help="the configuration's `training` section: crop and augmentation of it, JSON or a YAML file",
+    )
     made.add_argument("--target-b", type=Path, help="manifest of branch b's images, paired with the target's")
     made.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
     add_mask_argument(made)
     made.add_argument("--output", type=Path, required=True)
     options = parse(made, arguments)
 
+    for part, manifests in (("source", options.source), ("target", [options.target])):
+        for manifest in manifests:
+            check_crop(manifest, part, options.training)
     if options.target_b:
         check_pairs(options.target, options.target_b)
     if options.class_priors:
@@ -41,6 +55,22 @@ def main(arguments: list[str] | None = None) -> None:
     mask_of(options)
     write_json(options.output, {"reports": [str(path) for path in options.reports]})
     logger.info("all data is in order; %s", options.output)
+
+
+def check_crop(manifest: Path, part: str, training: dict[str, Any]) -> None:
+    """Raise InputError if the crop is larger than any image, however it is scaled: all would be padded."""
+    augmentation = Augmentation.from_mapping(training[f"{part}_augmentation"], training["crop"])
+    sizes = {(item.height, item.width) for item in read_manifest(manifest)}
+    largest = [largest_scaled_size(height, width, augmentation) for height, width in sizes]
+    height, width = augmentation.crop
+    if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
+        return
+    found = max(largest, key=lambda size: size[0] * size[1])
+    raise InputError(
+        f"training.crop: {width}×{height} pixels are more than any image of {manifest} has, at most "
+        f"{found[1]}×{found[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
+        "short_sides there"
+    )
 
 
 def check_pairs(target: Path, target_b: Path) -> None:

@@ -4,12 +4,13 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
@@ -42,6 +43,43 @@ def settings(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise argparse.ArgumentTypeError(f"expected a mapping of settings, found {type(content).__name__}")
     return content
+
+
+def share(text: str) -> float:
+    """Read an argument that is a number from 0 to 1; argparse.ArgumentTypeError when it is not."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number from 0 to 1")
+    return value
+
+
+def class_ids(flag: str, names: Sequence[str], space: LabelSpace) -> list[int]:
+    """Return the train ids of class names given with `flag`; InputError for a name that `space` lacks."""
+    for name in names:
+        if name not in space.classes:
+            raise InputError(
+                f"{flag}: found {name!r}, expected classes of {space.name}: {', '.join(space.classes)}"
+            )
+    return [space.classes.index(name) for name in names]
+
+
+def named_paths(flag: str, form: str, arguments: Sequence[str]) -> dict[str, Path]:
+    """Read the `NAME=PATH` arguments of `flag`, in their order; `form` shows in messages what is expected.
+
+    Raises InputError for an argument of another form and for a name that is given twice.
+    """
+    found: dict[str, Path] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not (name and equals and path):
+            raise InputError(f"{flag}: found `{argument}`, expected {form}")
+        if name in found:
+            raise InputError(f"{flag}: the name `{name}` is given twice")
+        found[name] = Path(path)
+    return found
 
 
 def add_inference_arguments(made: argparse.ArgumentParser) -> None:

@@ -244,6 +244,17 @@ def _check_predicting_weights(problems: Problems) -> None:
         problems.add(("prediction", "weights"), f"{text}: expected last, or a decay above 0")
 
 
+def _check_calibration(problems: Problems) -> None:
+    """Check that calibration leaves rendered sources something to train on; others are counted later."""
+    path: KeyPath = ("prediction", "calibration_images")
+    held_out = problems.value(*path)
+    for name in problems.value("source") or ():
+        entry = problems.value("datasets", name)
+        if held_out and entry and entry["layout"] == "streets" and held_out >= entry["images"]:
+            text = f"found {held_out}, but datasets.{name} has {entry['images']} images"
+            problems.add(path, f"{text}: expected fewer, or nothing is left to train on")
+
+
 def _check_weights(
     problems: Problems, path: KeyPath, words: tuple[str, ...], suffixes: tuple[str, ...]
 ) -> None:
@@ -287,4 +298,5 @@ CHECKS = (
     _check_stages,
     _check_network,
     _check_predicting_weights,
+    _check_calibration,
 )

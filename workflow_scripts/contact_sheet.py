@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain.data.class_tables import class_table, known_ids, translation_table
-from cotrain.data.images import read_image, read_label, write_image
-from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space
+from cotrain.data.images import read_image, write_image
+from cotrain.data.label_files import TrainIdReader
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.randomness import generator
@@ -46,33 +46,16 @@ def choose(number_of_items: int, count: int, seed: int) -> list[int]:
     return sorted(drawn.tolist())
 
 
-def id_tables(space: LabelSpace, classes: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return train id (256,) uint8 and whether it is known (256,) bool, for each id of a label file."""
-    if classes is not None:
-        table = class_table(classes)
-        return translation_table(table, space), known_ids(table)
-    known = np.zeros(256, bool)
-    known[: space.number_of_classes] = known[IGNORE] = True
-    return np.where(known, np.arange(256), IGNORE).astype(np.uint8), known
-
-
-def read_train_ids(item: Item, shape: Sequence[int], train_ids: np.ndarray, known: np.ndarray) -> np.ndarray:
+def read_train_ids(item: Item, shape: Sequence[int], reader: TrainIdReader) -> np.ndarray:
     """Return the label of `item` as train ids (H, W) uint8; raise InputError when it does not fit."""
     assert item.label is not None
-    raw = read_label(item.label)
-    if raw.shape != tuple(shape):
+    label = reader.read(item.label)
+    if label.shape != tuple(shape):
         raise InputError(
-            f"{item.label}: the label is {raw.shape[1]} × {raw.shape[0]} pixels, "
+            f"{item.label}: the label is {label.shape[1]} × {label.shape[0]} pixels, "
             f"its image {item.image} is {shape[1]} × {shape[0]}"
         )
-    found = np.unique(raw)
-    unknown = found[~known[found]]
-    if unknown.size:
-        raise InputError(
-            f"{item.label}: found id {unknown[0]}, which the label space or --classes does not know. "
-            "Name the class table of the dataset's label files with --classes."
-        )
-    return train_ids[raw]
+    return label
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -92,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.output.suffix.lower() != ".png":
         raise InputError(f"--output: found `{given.output}`, expected a name that ends in .png")
     space = label_space(given.label_space)
-    train_ids, known = id_tables(space, given.classes)
+    reader = TrainIdReader(space, given.classes)
     items = read_manifest(given.manifest)
     if not items:
         raise InputError(f"{given.manifest}: the manifest holds no image, there is nothing to show")
@@ -106,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
         image = read_image(item.image)
         picture = resized(image, WIDTH_OF_IMAGE)
         if labelled:
-            label = read_train_ids(item, image.shape[:2], train_ids, known)
+            label = read_train_ids(item, image.shape[:2], reader)
             counts = np.bincount(label.ravel(), minlength=256)[: space.number_of_classes]
             pixels += counts
             all_pixels += label.size

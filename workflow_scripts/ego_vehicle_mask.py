@@ -10,11 +10,9 @@ for your own camera you paint it once.
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from cotrain.data.files import written_whole
-from cotrain.data.images import read_label
+from cotrain.data.images import read_label, write_grey
 from cotrain.data.layouts import find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
@@ -52,9 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     assert mask is not None
     if not mask.any():
         raise InputError(f"{options.root}: no label holds id 1, so there is no own vehicle to mask")
-    encoded = cv2.imencode(".png", mask.astype(np.uint8) * 255)[1]
-    with written_whole(options.output) as path:
-        encoded.tofile(path)
+    write_grey(options.output, mask.astype(np.uint8) * 255)
     logger.info("the own vehicle covers %.1f %% of the image -> %s", 100 * mask.mean(), options.output)
 
 

@@ -18,7 +18,14 @@ from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.progress import Progress
 from workflow_scripts.command_line import parse, parser, run
-from workflow_scripts.labelling import add_mask_argument, mask_of, read_levels
+from workflow_scripts.labelling import (
+    add_mask_argument,
+    add_workers_argument,
+    check_pairs,
+    mask_of,
+    read_levels,
+    why_nothing_is_kept,
+)
 
 logger = logging.getLogger("cotrain")
 
@@ -41,12 +48,14 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--thresholds", type=Path, nargs=2, required=True, metavar=("A", "B"))
     made.add_argument("--label-space", required=True)
     add_mask_argument(made)
+    add_workers_argument(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the labels")
     options = parse(made, arguments)
 
     space = label_space(options.label_space)
-    items = read_manifest(options.images)
-    pair_of = {item.id: pair.id for item, pair in zip(items, read_manifest(options.images_b), strict=True)}
+    items, pairs = read_manifest(options.images), read_manifest(options.images_b)
+    check_pairs(items, pairs, (options.images, options.images_b), one_size=True)
+    pair_of = {item.id: pair.id for item, pair in zip(items, pairs, strict=True)}
     mask = mask_of(options)
     thresholds = np.minimum(*(read_levels(path, space) for path in options.thresholds))
     with (
@@ -54,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
         PredictionReader(options.predictions_b) as of_b,
         Progress(len(items), "images", "ensemble labels") as progress,
     ):
+        of_a.check(items, options.images, space.classes)
+        of_b.check(pairs, options.images_b, space.classes)
 
         def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
             classes, levels = ensemble_prediction(*of_a.read(item.id), *of_b.read(pair_of[item.id]))
@@ -61,9 +72,12 @@ def main(arguments: list[str] | None = None) -> None:
             progress.advance()
             return label, image_score(label, levels)
 
-        written = write_pseudo_labels(items, label_of, options.output / "labels", space)
+        written = write_pseudo_labels(items, label_of, options.output / "labels", space, options.workers)
     kept = [item for item in written if item.kept_pixels]
     write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
+    if not kept:
+        for path in options.thresholds:
+            logger.warning("warning: %s", why_nothing_is_kept(path))
     logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
 
 

@@ -1,29 +1,31 @@
 """Evaluate a model on labelled images, or predictions that any tool has written.
 
-in:  a model's weights and a manifest of images with labels of train ids; or two lists of files, one path a
-     line, of predictions and of labels, both PNG files of train ids
+in:  the weights of a model, or of several whose probabilities are averaged, and a manifest of images with
+     labels of train ids; or predictions and labels as PNG files of train ids, each given as a list of one
+     path a line, a manifest or a folder
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
-     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays). For lists OUTPUT is the
+     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays). For files OUTPUT is the
      scores.json itself; the confusion lies beside it.
 """
 
 import logging
 from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from cotrain.data.files import write_json
 from cotrain.data.images import read_label, write_image, write_label
+from cotrain.data.label_files import paired_label_files
 from cotrain.data.label_spaces import LabelSpace, label_space
-from cotrain.data.lists import read_list
 from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.errors import InputError
+from cotrain.evaluation.label_pairs import confusion_of_pairs
 from cotrain.evaluation.scores import confusion_matrix, mean_iou_of, scores, write_confusion
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import confusion_picture, overlay
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.models import add_weights_argument, load_models
 
 logger = logging.getLogger("cotrain")
 
@@ -35,11 +37,18 @@ EXAMPLE = """python -m workflow_scripts.evaluate --model final \\
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--model", default="predictions", help="name of the model, for the score file")
-    made.add_argument("--weights", type=Path, help="weights.safetensors of the model")
+    add_weights_argument(made, required=False)
     made.add_argument("--labelled", type=Path, help="manifest of images with labels of train ids")
-    made.add_argument("--predictions", type=Path, help="list of predicted label files, in place of a model")
-    made.add_argument("--labels", type=Path, help="list of the label files, in the order of --predictions")
+    made.add_argument(
+        "--predictions",
+        type=Path,
+        help="list of predicted label files, or a manifest, or a folder; in place of a model",
+    )
+    made.add_argument("--labels", type=Path, help="list of the label files, or a manifest, or a folder")
     made.add_argument("--label-space", help="classes of --predictions and --labels")
+    made.add_argument(
+        "--classes", help="class table of --labels; default: train ids of the label space, like --predictions"
+    )
     add_inference_arguments(made)
     made.add_argument("--write-outputs", action="store_true", help="also write predictions and overlays")
     made.add_argument(
@@ -50,21 +59,23 @@ def main(arguments: list[str] | None = None) -> None:
         help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
     )
     made.add_argument(
-        "--output", type=Path, required=True, help="folder of the scores; of lists the .json file"
+        "--output", type=Path, required=True, help="folder of the scores; of --predictions the .json file"
     )
     options = parse(made, arguments)
-    of_model, of_lists = ("weights", "labelled"), ("predictions", "labels", "label_space")
-    given = [name for name in (*of_model, *of_lists) if getattr(options, name) is not None]
-    if given == [*of_lists]:
+    of_model, of_files = ("weights", "labelled"), ("predictions", "labels", "label_space")
+    given = [name for name in (*of_model, *of_files) if getattr(options, name) is not None]
+    if given == [*of_files]:
         if options.output.suffix != ".json":
             raise InputError(f"--output {options.output}: expected a name that ends in .json")
         if options.write_outputs:
             raise InputError("--write-outputs: the predictions of --predictions are written already")
         space = label_space(options.label_space)
-        confusion, images = _of_lists(options, space)
+        confusion, images = _of_files(options, space)
         folder, protocol = options.output.parent, {"label_space": space.name}
         scores_file = options.output
     elif given == [*of_model]:
+        if options.classes is not None:
+            raise InputError("--classes: the labels of --labelled are train ids")
         space, confusion, images = _of_model(options)
         views = {key: options.settings[key] for key in ("resize", "scales", "flip", "window")}
         folder, protocol = options.output, {"label_space": space.name, **views}
@@ -86,16 +97,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _of_model(options: Namespace) -> tuple[LabelSpace, np.ndarray, int]:
-    """Return (label space, confusion, number of images) of a model."""
+    """Return (label space, confusion, number of images) of a model, or of several together."""
     import torch
 
     from cotrain.devices import claimed_device
     from cotrain.networks.inference import InferenceSettings, predict
-    from cotrain.networks.weights import load_network, read_header
 
     items = read_manifest(options.labelled)
     verify_labels(items, options.labelled)
-    space = read_header(options.weights)[1]
+    networks, space = load_models(options.weights, options.temperature)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
     torch.set_num_threads(options.threads)
@@ -103,11 +113,18 @@ def _of_model(options: Namespace) -> tuple[LabelSpace, np.ndarray, int]:
         claimed_device(options.device) as device,
         Progress(len(items), "images", f"evaluate {options.model}") as progress,
     ):
-        network = load_network(options.weights, space.number_of_classes)
-        for prediction in predict(network, items, chosen, device):
+        for prediction in predict(networks, items, chosen, device):
             item = prediction.item
             assert item.label is not None
-            confusion += confusion_matrix(read_label(item.label), prediction.classes, space.number_of_classes)
+            try:
+                confusion += confusion_matrix(
+                    read_label(item.label), prediction.classes, space.number_of_classes
+                )
+            except ValueError as error:
+                raise InputError(
+                    f"{options.labelled}: {item.label} against the prediction of {item.image}: {error} "
+                    f"of {space.name}"
+                ) from error
             if options.write_outputs:
                 write_label(options.output / "images" / f"{item.id}.png", prediction.classes, space.palette)
                 picture = overlay(prediction.image, prediction.classes, space.palette)
@@ -116,33 +133,11 @@ def _of_model(options: Namespace) -> tuple[LabelSpace, np.ndarray, int]:
     return space, confusion, len(items)
 
 
-def _of_lists(options: Namespace, space: LabelSpace) -> tuple[np.ndarray, int]:
-    """Return (confusion, number of images) of two lists of files."""
-    predictions, labels = read_list(options.predictions), read_list(options.labels)
-    if len(predictions) != len(labels):
-        raise InputError(
-            f"{options.predictions} lists {len(predictions)} predictions, {options.labels} {len(labels)} "
-            "labels; expected one label for each prediction, in one order"
-        )
-
-    def counted(pair: tuple[tuple[int, Path], tuple[int, Path]]) -> np.ndarray:
-        (line, predicted), (_, labelled) = pair
-        try:
-            return confusion_matrix(read_label(labelled), read_label(predicted), space.number_of_classes)
-        except ValueError as error:
-            raise InputError(
-                f"{options.predictions}, line {line}: {predicted} against {labelled}: {error} of {space.name}"
-            ) from error
-
-    confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
-    with (
-        ThreadPoolExecutor(options.threads) as pool,
-        Progress(len(labels), "images", f"evaluate {options.model}") as progress,
-    ):
-        for counts in pool.map(counted, zip(predictions, labels, strict=True)):
-            confusion += counts
-            progress.advance()
-    return confusion, len(labels)
+def _of_files(options: Namespace, space: LabelSpace) -> tuple[np.ndarray, int]:
+    """Return (confusion, number of images) of predictions and labels in files."""
+    pairs = paired_label_files(options.predictions, options.labels)
+    with Progress(len(pairs), "images", f"evaluate {options.model}") as progress:
+        return confusion_of_pairs(pairs, space, options.threads, progress, options.classes), len(pairs)
 
 
 if __name__ == "__main__":

@@ -2,33 +2,44 @@
 
 in:  for branches a and b: the subset's manifest, its predictions (all shards) and thresholds
 out: OUTPUT/a and OUTPUT/b, each with labels/*.png, selected.tsv (what the branch will train on, in order of
-     rank) and scores.tsv (every image the branch labelled: score, kept share by class, why it was sent)
+     rank) and scores.tsv (every image the branch labelled: score, kept share by class, why a branch trains on
+     it with this label or not)
 """
 
 import logging
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.adaptation.collaboration import exchange, fill
-from cotrain.adaptation.ranking import EXCHANGE_RANKINGS, BranchEvidence, Ranking, rank_for_exchange
+from cotrain.adaptation.collaboration import Pick, exchange, fill
+from cotrain.adaptation.pseudo_labels import class_evidence, image_score
+from cotrain.adaptation.ranking import (
+    EXCHANGE_RANKINGS,
+    NO_CLASS,
+    BranchEvidence,
+    Ranking,
+    rank_for_exchange,
+)
+from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
-from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space
+from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
-from cotrain.errors import InputError
-from cotrain.progress import Progress
 from workflow_scripts.command_line import parse, parser, run
 from workflow_scripts.labelling import (
-    Evidence,
     Labeller,
     add_mask_argument,
-    evidence_of,
+    add_workers_argument,
+    check_pairs,
+    in_parallel,
     mask_of,
     read_levels,
+    why_nothing_is_kept,
 )
 
 logger = logging.getLogger("cotrain")
@@ -39,6 +50,9 @@ EXAMPLE = """python -m workflow_scripts.exchange \\
     --fill add --min-pixels 5000 --ranking threshold_difference --collaboration exchange --keep 100 \\
     --output cycle"""
 
+# Score, pixels of each class and mean confidence in each class of one image of one branch.
+Numbers = tuple[float, NDArray[np.int64], NDArray[np.float64]]
+
 
 @dataclass
 class Branch:
@@ -47,7 +61,6 @@ class Branch:
     name: str
     items: list[Item]
     labeller: Labeller
-    evidence: Evidence
 
 
 class FilledLabels:
@@ -61,14 +74,30 @@ class FilledLabels:
         if self.mode == "none":
             branch = self.branches["ab".index(sender)]
             return branch.labeller.label(branch.items[index])[0]
-        labels = [branch.labeller.label(branch.items[index])[0] for branch in self.branches]
-        if labels[0].shape != labels[1].shape:
-            raise InputError(
-                f"{self.branches[0].items[index].image} is {labels[0].shape[::-1]}, "
-                f"{self.branches[1].items[index].image} {labels[1].shape[::-1]}: "
-                "paired images must have one size"
+        return self._filled([label for label, _ in self._before_filling(index)])["ab".index(sender)]
+
+    def numbers(self, index: int, number_of_classes: int) -> list[Numbers]:
+        """Return for both branches what image `index` holds, its pair being labelled only once.
+
+        These are the score before filling, the pixels of each class (C,) after it, and the mean confidence in
+        each class (C,) before it.
+        """
+        before = self._before_filling(index)
+        after = self._filled([label for label, _ in before])
+        return [
+            (
+                image_score(label, levels),
+                count_ids(filled)[:number_of_classes],
+                class_evidence(label, levels, number_of_classes)[1],
             )
-        return fill(labels[0], labels[1], self.mode)["ab".index(sender)]
+            for (label, levels), filled in zip(before, after, strict=True)
+        ]
+
+    def _before_filling(self, index: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint16]]]:
+        return [branch.labeller.label(branch.items[index]) for branch in self.branches]
+
+    def _filled(self, labels: list[NDArray[np.uint8]]) -> Sequence[NDArray[np.uint8]]:
+        return labels if self.mode == "none" else fill(labels[0], labels[1], self.mode)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,6 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--collaboration", default="exchange", choices=("exchange", "own", "both"))
     made.add_argument("--keep", type=int, required=True, help="how many images each branch gets")
     add_mask_argument(made)
+    add_workers_argument(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the cycle")
     options = parse(made, arguments)
 
@@ -97,108 +127,133 @@ def main(arguments: list[str] | None = None) -> None:
     mask = mask_of(options)
     with PredictionReader(options.predictions_a) as of_a, PredictionReader(options.predictions_b) as of_b:
         a, b = (
-            read_branch(name, subset, Labeller(predictions, read_levels(thresholds, space), mask), space)
+            Branch(name, read_manifest(subset), Labeller(predictions, read_levels(thresholds, space), mask))
             for name, subset, predictions, thresholds in (
                 ("a", options.subset_a, of_a, options.thresholds_a),
                 ("b", options.subset_b, of_b, options.thresholds_b),
             )
         )
-        if len(a.items) != len(b.items):
-            raise InputError(
-                f"{options.subset_a} lists {len(a.items)} images, {options.subset_b} {len(b.items)}; "
-                "expected equally many: image i of one belongs to image i of the other"
-            )
+        of_a.check(a.items, options.subset_a, space.classes)
+        of_b.check(b.items, options.subset_b, space.classes)
+        one_size = options.fill != "none" or options.collaboration != "own"
+        check_pairs(a.items, b.items, (options.subset_a, options.subset_b), one_size)
         filled = FilledLabels(a, b, options.fill)
-        known_a, known_b = (after_filling(branch, filled, space) for branch in (a, b))
-        ranking_a = rank_for_exchange(options.ranking, known_a, known_b, options.min_pixels)
-        ranking_b = rank_for_exchange(options.ranking, known_b, known_a, options.min_pixels)
-        picks = exchange(ranking_a.order, ranking_b.order, options.keep, options.collaboration)
-        for receiver, chosen in zip((a, b), picks, strict=True):
-            write_selection(options.output / receiver.name, receiver, {"a": a, "b": b}, chosen, filled, space)
-    for branch, known, ranking in ((a, known_a, ranking_a), (b, known_b, ranking_b)):
-        write_score_table(
-            options.output / branch.name / "scores.tsv",
-            branch.items,
-            known.scores,
-            known.counts,
-            reasons(branch.name, len(branch.items), ranking, picks, options.ranking, space),
-            space,
+        known_a, known_b = evidence_of(filled, space, options.workers)
+        rankings = {
+            "a": rank_for_exchange(options.ranking, known_a, known_b, options.min_pixels),
+            "b": rank_for_exchange(options.ranking, known_b, known_a, options.min_pixels),
+        }
+        picks = exchange(rankings["a"].order, rankings["b"].order, options.keep, options.collaboration)
+        known = {"a": known_a, "b": known_b}
+        taken = {
+            receiver.name: write_selection(
+                options.output / receiver.name, receiver, known, chosen, filled, space, options.workers
+            )
+            for receiver, chosen in zip((a, b), picks, strict=True)
+        }
+    for branch, thresholds in ((a, options.thresholds_a), (b, options.thresholds_b)):
+        evidence = known[branch.name]
+        choices = explain(branch.name, evidence, rankings[branch.name], taken, options, space)
+        path = options.output / branch.name / "scores.tsv"
+        write_score_table(path, branch.items, evidence.scores, evidence.counts, choices, space)
+        if not evidence.counts.any():
+            logger.warning("warning: branch %s: %s", branch.name, why_nothing_is_kept(thresholds))
+
+
+def evidence_of(
+    filled: FilledLabels, space: LabelSpace, workers: int
+) -> tuple[BranchEvidence, BranchEvidence]:
+    """Return what the ranking needs of both branches; all pairs are labelled, one after the other."""
+    pairs = range(len(filled.branches[0].items))
+
+    def numbers_of(index: int) -> list[Numbers]:
+        return filled.numbers(index, space.number_of_classes)
+
+    of_pairs = list(in_parallel(numbers_of, pairs, workers, "label and fill both branches"))
+
+    def of_branch(place: int) -> BranchEvidence:
+        branch, found = filled.branches[place], [of_pair[place] for of_pair in of_pairs]
+        shape = (len(pairs), space.number_of_classes)
+        counts = np.array([count for _, count, _ in found], np.int64).reshape(shape)
+        sizes = np.array([item.width * item.height for item in branch.items], np.int64)
+        return BranchEvidence(
+            thresholds=branch.labeller.thresholds,
+            scores=np.array([score for score, _, _ in found]),
+            counts=counts,
+            mean_confidence=np.array([mean for _, _, mean in found]).reshape(shape),
+            void_pixels=sizes - counts.sum(1),
         )
 
-
-def read_branch(name: str, subset: Path, labeller: Labeller, space: LabelSpace) -> Branch:
-    """Return a branch with the numbers of its labels before filling."""
-    items = read_manifest(subset)
-    return Branch(
-        name, items, labeller, evidence_of(labeller, items, space.number_of_classes, f"label branch {name}")
-    )
-
-
-def after_filling(branch: Branch, filled: FilledLabels, space: LabelSpace) -> BranchEvidence:
-    """Return what the ranking needs: scores and mean confidences before filling, counts after it."""
-    sizes = np.array([item.width * item.height for item in branch.items], np.int64)
-    counts = branch.evidence.counts
-    if filled.mode != "none":
-        counts = np.zeros_like(counts)
-        with Progress(len(branch.items), "images", f"fill branch {branch.name}") as progress:
-            for index in range(len(branch.items)):
-                label = filled.label(branch.name, index)
-                counts[index] = np.bincount(label.ravel(), minlength=IGNORE + 1)[: space.number_of_classes]
-                progress.advance()
-    return BranchEvidence(
-        thresholds=branch.labeller.thresholds,
-        scores=branch.evidence.scores,
-        counts=counts,
-        mean_confidence=branch.evidence.mean_confidence,
-        void_pixels=sizes - counts.sum(1),
-    )
+    return of_branch(0), of_branch(1)
 
 
 def write_selection(
     folder: Path,
     receiver: Branch,
-    branches: dict[str, Branch],
-    chosen: list[tuple[str, int]],
+    known: dict[str, BranchEvidence],
+    chosen: list[Pick],
     filled: FilledLabels,
     space: LabelSpace,
-) -> None:
-    """Write the labels that `receiver` trains on: its own images, with the sender's labels and scores."""
+    workers: int,
+) -> list[Pick]:
+    """Write the labels that `receiver` trains on: its own images, with the sender's labels and scores.
+
+    Returns those of `chosen` that hold a label at all; the others are left out.
+    """
     sender_of = {receiver.items[index].id: (sender, index) for sender, index in chosen}
 
     def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
         sender, index = sender_of[item.id]
-        label = filled.label(sender, index)
-        if label.shape != (item.height, item.width):
-            raise InputError(
-                f"{branches[sender].items[index].image} and {item.image} are a pair but differ in size; "
-                "labels pass between them pixel by pixel"
-            )
-        return label, float(branches[sender].evidence.scores[index])
+        return filled.label(sender, index), float(known[sender].scores[index])
 
     items = [receiver.items[index] for _, index in chosen]
     written = [
-        item for item in write_pseudo_labels(items, label_of, folder / "labels", space) if item.kept_pixels
+        item
+        for item in write_pseudo_labels(items, label_of, folder / "labels", space, workers)
+        if item.kept_pixels
     ]
     write_manifest(folder / "selected.tsv", written, Path.cwd())
     logger.info("branch %s trains on %d images; %s", receiver.name, len(written), folder / "selected.tsv")
+    return [sender_of[item.id] for item in written]
 
 
-def reasons(
+def explain(
     sender: str,
-    number_of_images: int,
+    known: BranchEvidence,
     ranking: Ranking,
-    picks: tuple[list[tuple[str, int]], list[tuple[str, int]]],
-    method: str,
+    taken: dict[str, list[Pick]],
+    options: Namespace,
     space: LabelSpace,
-) -> list[str]:
-    """Return for each image of `sender` why and to which branch it went; empty when it was not taken."""
-    texts = [""] * number_of_images
-    for place, (index, train_id) in enumerate(zip(ranking.order, ranking.reason, strict=True), 1):
-        receivers = [to for to, chosen in zip("ab", picks, strict=True) if (sender, int(index)) in chosen]
+) -> list[tuple[bool, str]]:
+    """Return for each image of `sender` whether a branch trains on it with this label, and why or why not."""
+    method, other = options.ranking, "b" if sender == "a" else "a"
+    reasons = dict(zip(ranking.order.tolist(), ranking.reason.tolist(), strict=True))
+    places = {index: place for place, index in enumerate(reasons, 1)}
+    picks = {name: set(chosen) for name, chosen in taken.items()}
+    choices = []
+    for index, counts in enumerate(known.counts):
+        receivers = [name for name in "ab" if (sender, index) in picks[name]]
+        train_id = reasons.get(index, NO_CLASS)
+        place = f"rank {places.get(index)}"
         if receivers:
-            why = space.classes[train_id] if train_id >= 0 else f"rank {place}"
-            texts[int(index)] = f"to {' and '.join(receivers)} for {method}: {why}"
-    return texts
+            what = place if train_id == NO_CLASS else space.classes[train_id]
+            why = f"to {' and '.join(receivers)} for {method}: {what}"
+        elif not counts.any():
+            why = "no pixel exceeds the threshold of its class"
+        elif index not in reasons:
+            asked = (counts > options.min_pixels) & ~np.isnan(known.mean_confidence[index])
+            names = [space.classes[train_id] for train_id in np.flatnonzero(asked)]
+            why = (
+                f"{method}: not among the surest images of {', '.join(names)}"
+                if names
+                else f"{method}: shows no class with more than {options.min_pixels} pixels"
+            )
+        elif options.collaboration == "both" and (other, index) in picks[other]:
+            why = f"{method}: {place}, but branch {other} has the image with a label of its own"
+        else:
+            why = f"{method}: {place} of {len(reasons)}, {options.keep} images are taken"
+        choices.append((bool(receivers), why))
+    return choices
 
 
 if __name__ == "__main__":

@@ -45,19 +45,16 @@ def main(arguments: list[str] | None = None) -> None:
     from safetensors.torch import save_file
 
     from cotrain.networks.build import build_network
-    from cotrain.networks.published_weights import read_checkpoint, renamed
+    from cotrain.networks.published_weights import renamed
     from cotrain.networks.settings import NetworkSettings
+    from cotrain.networks.tensor_files import read_checkpoint, without_batch_counts
     from cotrain.networks.weights import save_weights
 
     space = label_space(options.label_space)
     settings = NetworkSettings.from_mapping(PUBLISHED_NETWORK)
     network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
     given, not_taken = renamed(read_checkpoint(options.published))
-    own = {
-        name: tensor
-        for name, tensor in network.box.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    own = without_batch_counts(network.box.state_dict())
     whole = any(not name.startswith("backbone.") for name in given)
     if not whole:
         own = {name: tensor for name, tensor in own.items() if name.startswith("backbone.")}

@@ -2,19 +2,22 @@
 
 in:  the subset's manifest, its predictions (all shards), the round's thresholds
 out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
-     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, kept share by class,
-     chosen)
+     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, kept share by class, why
+     it was chosen or not)
 """
 
 import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cotrain.adaptation.pseudo_labels import image_score
 from cotrain.adaptation.ranking import rank_images
+from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
-from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
 from workflow_scripts.command_line import parse, parser, run
@@ -23,9 +26,11 @@ from workflow_scripts.labelling import (
     Priors,
     add_mask_argument,
     add_prior_arguments,
-    evidence_of,
+    add_workers_argument,
+    in_parallel,
     mask_of,
     read_levels,
+    why_nothing_is_kept,
 )
 
 logger = logging.getLogger("cotrain")
@@ -44,29 +49,44 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--keep", type=int, required=True, help="how many images to keep")
     add_mask_argument(made)
     add_prior_arguments(made)
+    add_workers_argument(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the round's labels")
     options = parse(made, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.subset)
     with PredictionReader(options.predictions) as predictions:
+        predictions.check(items, options.subset, space.classes)
         priors = Priors(options.class_priors, options.step, space)
         levels = read_levels(options.thresholds, space)
         labeller = Labeller(predictions, levels, mask_of(options), priors)
-        evidence = evidence_of(labeller, items, space.number_of_classes, f"label {options.output}")
-        sizes = np.array([item.width * item.height for item in items], np.int64)
-        void = sizes - evidence.counts.sum(1)
-        order = rank_images(options.ranking, evidence.scores, evidence.counts, void)
+
+        def numbers_of(item: Item) -> tuple[float, NDArray[np.int64]]:
+            label, confidences = labeller.label(item)
+            return image_score(label, confidences), count_ids(label)[: space.number_of_classes]
+
+        found = list(in_parallel(numbers_of, items, options.workers, f"label {options.output}"))
+        scores = np.array([score for score, _ in found])
+        counts = np.array([count for _, count in found]).reshape(len(items), space.number_of_classes)
+        void = np.array([item.width * item.height for item in items], np.int64) - counts.sum(1)
+        order = rank_images(options.ranking, scores, counts, void)
         # An image without any label left would teach nothing and cost its place in every batch.
-        best = [int(index) for index in order if void[index] < sizes[index]][: options.keep]
+        ranked = [int(index) for index in order if counts[index].any()]
         chosen = write_pseudo_labels(
-            [items[index] for index in best], labeller.scored_label, options.output / "labels", space
+            [items[index] for index in ranked[: options.keep]],
+            labeller.scored_label,
+            options.output / "labels",
+            space,
+            options.workers,
         )
-    reasons = [""] * len(items)
-    for place, index in enumerate(best, 1):
-        reasons[index] = f"{options.ranking} rank {place}"
-    write_score_table(options.output / "scores.tsv", items, evidence.scores, evidence.counts, reasons, space)
+    choices = [(False, "no pixel exceeds the threshold of its class")] * len(items)
+    for place, index in enumerate(ranked, 1):
+        limit = "" if place <= options.keep else f", the first {options.keep} are kept"
+        choices[index] = (not limit, f"{options.ranking} rank {place} of {len(ranked)}{limit}")
+    write_score_table(options.output / "scores.tsv", items, scores, counts, choices, space)
     write_manifest(options.output / "selected.tsv", chosen, Path.cwd())
+    if not ranked:
+        logger.warning("warning: %s", why_nothing_is_kept(options.thresholds))
     logger.info("%d of %d images kept; %s", len(chosen), len(items), options.output / "selected.tsv")
 
 

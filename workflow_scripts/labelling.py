@@ -2,14 +2,16 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.pseudo_labels import (
-    class_evidence,
     filter_prediction,
     image_score,
     prior_factor,
@@ -22,10 +24,21 @@ from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+# So many classes are shown when no label is left, those of the most pixels.
+BLAMED_CLASSES = 3
+
 
 def add_mask_argument(made: ArgumentParser) -> None:
     """Add `--ego-vehicle-mask`."""
     made.add_argument("--ego-vehicle-mask", type=Path, help="image whose non-zero pixels are the own vehicle")
+
+
+def add_workers_argument(made: ArgumentParser) -> None:
+    """Add `--workers`."""
+    made.add_argument("--workers", type=int, default=4, help="images labelled at once (default 4)")
 
 
 def add_prior_arguments(made: ArgumentParser) -> None:
@@ -40,14 +53,38 @@ def read_levels(thresholds: Path, space: LabelSpace) -> NDArray[np.uint16]:
     """Return the levels (C,) of a thresholds.json.
 
     Raises:
-        InputError: the file is of another label space.
+        InputError: the file is missing, none of thresholds, or of another label space.
     """
-    levels = json.loads(thresholds.read_text(encoding="utf-8"))["levels"]
+    levels = _read_thresholds(thresholds)["levels"]
     if tuple(levels) != space.classes:
         raise InputError(
             f"{thresholds}: holds the classes {', '.join(levels)}, expected {', '.join(space.classes)}"
         )
     return np.array(list(levels.values()), np.uint16)
+
+
+def _read_thresholds(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"levels": dict(content["levels"]), **content}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as thresholds, expected what the step thresholds wrote: {error!r}"
+        ) from error
+
+
+def why_nothing_is_kept(thresholds: Path) -> str:
+    """Return which classes and thresholds are to blame when no image has a label left."""
+    content = _read_thresholds(thresholds)
+    pixels = content.get("pixels", {})
+    found = sorted((name for name in pixels if pixels[name]), key=lambda name: -pixels[name])
+    total = sum(pixels.values())
+    classes = [
+        f"\n  {name} ({100 * pixels[name] / total:.1f} % of the pixels) is predicted with a confidence up to "
+        f"{content['highest_confidence'][name]:.3f}, its threshold is {content['confidences'][name]:.3f}"
+        for name in found[:BLAMED_CLASSES]
+    ]
+    return f"no image has a label left by the thresholds of {thresholds}" + "".join(classes)
 
 
 class Priors:
@@ -81,6 +118,27 @@ class Priors:
         return prior_factor(self.maps, self.threshold, classes)
 
 
+def check_pairs(a: Sequence[Item], b: Sequence[Item], manifests: tuple[Path, Path], one_size: bool) -> None:
+    """Check that image i of `a` can belong to image i of `b`.
+
+    Raises:
+        InputError: there are more of one than of the other; or a pair differs in size where `one_size` is
+            wanted, because labels pass between them pixel by pixel.
+    """
+    if len(a) != len(b):
+        raise InputError(
+            f"{manifests[0]} lists {len(a)} images, {manifests[1]} {len(b)}; "
+            "expected equally many: image i of one belongs to image i of the other"
+        )
+    for of_a, of_b in zip(a, b, strict=True):
+        sizes = [(item.width, item.height) for item in (of_a, of_b)]
+        if one_size and sizes[0] != sizes[1]:
+            raise InputError(
+                f"{of_a.image} is {sizes[0]}, {of_b.image} {sizes[1]} (width, height): the two are a pair, "
+                "whose labels pass from one to the other pixel by pixel; expected one size"
+            )
+
+
 @dataclass
 class Labeller:
     """Makes the pseudo-label of any image of a predicted set."""
@@ -103,27 +161,17 @@ class Labeller:
         return label, image_score(label, levels)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What the pseudo-labels of N images hold: scores (N,), counts and mean confidences (N, C)."""
+def in_parallel(
+    work: Callable[[Given], Made], given: Sequence[Given], workers: int, title: str
+) -> Iterator[Made]:
+    """Yield `work` of each image in order, done by `workers` threads.
 
-    scores: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    mean_confidence: NDArray[np.float64]
-
-
-def evidence_of(labeller: Labeller, items: list[Item], number_of_classes: int, title: str) -> Evidence:
-    """Label every image of a set, one after the other, and keep the numbers alone."""
-    scores = np.zeros(len(items))
-    counts = np.zeros((len(items), number_of_classes), np.int64)
-    means = np.full((len(items), number_of_classes), np.nan)
-    with Progress(len(items), "images", title) as progress:
-        for index, item in enumerate(items):
-            label, levels = labeller.label(item)
-            scores[index] = image_score(label, levels)
-            counts[index], means[index] = class_evidence(label, levels, number_of_classes)
+    What comes back waits for its turn in memory: it should be numbers of an image, not pixels.
+    """
+    with ThreadPoolExecutor(workers) as pool, Progress(len(given), "images", title) as progress:
+        for made in pool.map(work, given):
+            yield made
             progress.advance()
-    return Evidence(scores, counts, means)
 
 
 def mask_of(options: Namespace) -> EgoVehicleMask:

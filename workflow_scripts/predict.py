@@ -1,23 +1,28 @@
 """Predict class and confidence of every pixel of an image set, or of one shard of it.
 
-in:  a model's weights, a manifest of images (no labels are read), perhaps an ego-vehicle mask
+in:  the weights of a model, or of several whose probabilities are averaged; a manifest of images (no labels
+     are read); perhaps the temperature of each model and an ego-vehicle mask
 out: OUTPUT.h5 with class (uint8) and confidence (uint16, linear in [0, 1]) of each image, and
-     OUTPUT.histogram.npy, int64 (classes, 65536): how many pixels of each class have each confidence,
-     without ego-vehicle pixels. Histograms of shards add up.
+     OUTPUT.histogram.npz with `histogram`, int64 (classes, 65536): how many pixels of each class have each
+     confidence, without ego-vehicle pixels. Histograms of shards add up. Both files say which model, image
+     set and shard they are of.
 """
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 
-import numpy as np
-
-from cotrain.adaptation.thresholds import LEVELS, confidence_histogram
-from cotrain.data.files import written_whole
+from cotrain.adaptation.thresholds import ConfidenceCounter
+from cotrain.data.background import Background
+from cotrain.data.files import sha256_of, written_whole
 from cotrain.data.manifests import read_manifest
-from cotrain.data.predictions import PredictionWriter
+from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images, write_histogram
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
 from workflow_scripts.labelling import add_mask_argument, mask_of
+from workflow_scripts.models import add_weights_argument, load_models
 
 logger = logging.getLogger("cotrain")
 
@@ -27,7 +32,7 @@ EXAMPLE = """python -m workflow_scripts.predict --weights results/demo/models/ba
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--weights", type=Path, required=True, help="weights.safetensors of the model")
+    add_weights_argument(made)
     made.add_argument("--images", type=Path, required=True, help="manifest of the images")
     made.add_argument("--shard", type=int, default=0, help="which shard this is, from 0")
     made.add_argument("--shards", type=int, default=1, help="how many shards the set is cut into")
@@ -39,29 +44,38 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import InferenceSettings, predict
-    from cotrain.networks.weights import load_network, read_header
+    from cotrain.networks.inference import InferenceSettings, Prediction, predict
 
-    items = read_manifest(options.images)[options.shard :: options.shards]
-    classes = read_header(options.weights)[1].number_of_classes
+    if not 0 <= options.shard < options.shards:
+        raise InputError(f"--shard {options.shard}: expected 0 to {options.shards - 1}, less than --shards")
+    listed = read_manifest(options.images)
+    items = listed[options.shard :: options.shards]
+    networks, space = load_models(options.weights, options.temperature)
+    made_by = [sha256_of(path) for path in (*options.weights, *options.temperature)]
+    made_by += [json.dumps(options.settings, sort_keys=True), options.precision]
+    model = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
+    origin = Origin(space.classes, model, hash_of_images(listed), options.shard, options.shards)
     mask = mask_of(options)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
-    histogram = np.zeros((classes, LEVELS), np.int64)
+    counter = ConfidenceCounter(space.number_of_classes)
     torch.set_num_threads(options.threads)
     with (
         claimed_device(options.device) as device,
         written_whole(f"{options.output}.h5") as path,
-        PredictionWriter(path) as writer,
+        PredictionWriter(path, origin) as writer,
+        Background() as background,
         Progress(len(items), "images", f"predict {options.output}") as progress,
     ):
-        network = load_network(options.weights, classes)
-        for prediction in predict(network, items, chosen, device):
+
+        def keep(prediction: Prediction) -> None:
             writer.write(prediction.item.id, prediction.classes, prediction.levels)
             ignored = mask.of_size(*prediction.classes.shape)
-            histogram += confidence_histogram(prediction.classes, prediction.levels, classes, ignored)
+            counter.add(prediction.classes, prediction.levels, ignored)
+
+        for prediction in predict(networks, items, chosen, device):
+            background.call(keep, prediction)
             progress.advance()
-    with written_whole(f"{options.output}.histogram.npy") as path:
-        np.save(path, histogram)
+    write_histogram(f"{options.output}.histogram.npz", counter.histogram(), origin)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,13 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from workflow_scripts.command_line import parse, parser, run
-from workflow_scripts.labelling import Labeller, add_mask_argument, mask_of, read_levels
+from workflow_scripts.labelling import (
+    Labeller,
+    add_mask_argument,
+    add_workers_argument,
+    mask_of,
+    read_levels,
+)
 
 logger = logging.getLogger("cotrain")
 
@@ -34,14 +40,17 @@ def main(arguments: list[str] | None = None) -> None:
         "--ranking", default="confidence", help="the ranking that decides what a better label is"
     )
     add_mask_argument(made)
+    add_workers_argument(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the new labels")
     options = parse(made, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.accumulated)
     with PredictionReader(options.predictions) as predictions:
+        predictions.check(items, options.accumulated, space.classes)
         labeller = Labeller(predictions, read_levels(options.thresholds, space), mask_of(options))
-        anew = write_pseudo_labels(items, labeller.scored_label, options.output / "labels", space)
+        folder = options.output / "labels"
+        anew = write_pseudo_labels(items, labeller.scored_label, folder, space, options.workers)
     merged = relabel(items, anew, ranking=options.ranking)
     new, kept = {item.label for item in anew}, {item.label for item in merged}
     for label in new - kept:

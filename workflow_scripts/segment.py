@@ -1,12 +1,12 @@
 """Use a model: segment a folder of images, or a video.
 
-in:  the folder of a model (or its weights file); a folder of .png and .jpg images, or one video file
+in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
+     .png and .jpg images, or one video file
 out: of images OUTPUT/labels/NAME.png (train ids, in colour to a viewer) and OUTPUT/overlays/NAME.jpg;
      of a video OUTPUT/NAME.mp4 with the overlay, and with --labels OUTPUT/labels/000000.png, …
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,10 +19,12 @@ from cotrain.data.files import written_whole
 from cotrain.data.images import read_image, write_image, write_label
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.layouts import IMAGE_SUFFIXES
+from cotrain.data.lists import read_folder
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.command_line import add_inference_arguments, parse, parser, run, share
+from workflow_scripts.models import add_model_argument, load_models, weights_files
 
 logger = logging.getLogger("cotrain")
 
@@ -34,26 +36,15 @@ DEFAULT_FRAMES_PER_SECOND = 25.0
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--model", type=Path, required=True, help="folder of the model, or its .safetensors")
+    add_model_argument(made)
     made.add_argument("--input", type=Path, required=True, help="folder of images, or a video file")
-    made.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
+    made.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     made.add_argument("--labels", action="store_true", help="of a video: also write the label of each frame")
     add_inference_arguments(made)
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
-    if not 0 <= options.opacity <= 1:
-        raise InputError(f"--opacity: found {options.opacity}, expected a number from 0 to 1")
-    weights = options.model if options.model.suffix else options.model / "weights.safetensors"
     if options.input.is_dir():
-        files = (path for path in options.input.iterdir() if path.is_file())
-        images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not images:
-            raise InputError(f"{options.input}: holds no image, expected .png or .jpg files")
-        twice = [stem for stem, count in Counter(path.stem for path in images).items() if count > 1]
-        if twice:
-            raise InputError(
-                f"{options.input}: two images are named {twice[0]}, their labels would be one file"
-            )
+        images = read_folder(options.input, IMAGE_SUFFIXES)
     elif not options.input.is_file():
         raise InputError(f"{options.input}: there is no such folder or video")
 
@@ -61,16 +52,16 @@ def main(arguments: list[str] | None = None) -> None:
 
     from cotrain.devices import claimed_device
     from cotrain.networks.inference import InferenceSettings, predict_images
-    from cotrain.networks.weights import load_network, read_header
 
-    space = read_header(weights)[1]
+    networks, space = load_models(weights_files(options.model), options.temperature)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
-        network = load_network(weights, space.number_of_classes).to(device).eval()
+        for network in networks:
+            network.to(device).eval()
 
         def labels_of(batch: list[np.ndarray]) -> np.ndarray:
-            return predict_images(network, np.stack(batch), chosen, device)[0]
+            return predict_images(networks, np.stack(batch), chosen, device)[0]
 
         if options.input.is_dir():
             _segment_images(images, labels_of, space, options)
@@ -93,7 +84,10 @@ def _segment_images(images: list[Path], labels_of: Any, space: LabelSpace, optio
 def _segment_video(path: Path, labels_of: Any, space: LabelSpace, options: Any, batch_size: int) -> None:
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
-        raise InputError(f"{path}: neither a folder of images nor a video that can be read")
+        raise InputError(
+            f"{path}: neither a folder of images nor a video that can be read; one that was cut off while it "
+            "was recorded or copied may lack its index, which MP4 and MOV files have at their end"
+        )
     promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     rate = video.get(cv2.CAP_PROP_FPS) or DEFAULT_FRAMES_PER_SECOND
     width, height = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -103,6 +97,11 @@ def _segment_video(path: Path, labels_of: Any, space: LabelSpace, options: Any, 
         Progress(max(promised, 1), "frames", f"segment {path}") as progress,
     ):
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+        if not writer.isOpened():
+            raise InputError(
+                f"{options.output}: a video of {width} × {height} pixels and {rate:g} frames a second cannot "
+                "be written as MP4"
+            )
         try:
             frames = _frames(video)
             while batch := list(islice(frames, batch_size)):
@@ -119,7 +118,13 @@ def _segment_video(path: Path, labels_of: Any, space: LabelSpace, options: Any, 
         if done == 0:
             raise InputError(f"{path}: the video holds no frame that can be read")
     if done < promised:
-        logger.warning("%s: the video ends early: %d of %d frames could be read", path, done, promised)
+        logger.warning(
+            "%s: the video ends early: %d of %d frames could be read, so it may be cut off or damaged; "
+            "what was read is segmented",
+            path,
+            done,
+            promised,
+        )
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cotrain.data.files import write_text
-from cotrain.errors import InputError
 from cotrain.evaluation.scores import ModelScores, read_scores
 from cotrain.reporting.pictures import mean_iou_picture
 from cotrain.reporting.table import (
@@ -23,7 +22,7 @@ from cotrain.reporting.table import (
     to_tsv,
     transposed,
 )
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import named_paths, parse, parser, run
 
 EXAMPLE = (
     "python -m workflow_scripts.summarise --scores baseline=baseline.json final=final.json "
@@ -33,15 +32,8 @@ EXAMPLE = (
 
 def read_all(arguments: Sequence[str]) -> list[ModelScores]:
     """Read `MODEL=PATH` arguments, in their order."""
-    rows: dict[str, ModelScores] = {}
-    for argument in arguments:
-        model, equals, path = argument.partition("=")
-        if not (model and equals and path):
-            raise InputError(f"--scores: found `{argument}`, expected MODEL=PATH, e.g. baseline=scores.json")
-        if model in rows:
-            raise InputError(f"--scores: the model `{model}` is given twice")
-        rows[model] = read_scores(path, model)
-    models = list(rows.values())
+    paths = named_paths("--scores", "MODEL=PATH, e.g. baseline=scores.json", arguments)
+    models = [read_scores(path, model) for model, path in paths.items()]
     check_comparable(models)
     return models
 

@@ -2,7 +2,7 @@
 
 in:  the confidence histograms of an image set's shards
 out: thresholds.json: per class the threshold as confidence and as level (0 to 65535), the portion asked
-     for, the number of pixels found and the share of them that is kept
+     for, the number of pixels found, the highest confidence among them and the share of them that is kept
 """
 
 import json
@@ -11,21 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain.adaptation.thresholds import LEVELS, class_thresholds, portion_at
+from cotrain.adaptation.thresholds import HIGHEST_LEVEL, class_thresholds, portion_at
 from cotrain.data.files import write_json
 from cotrain.data.label_spaces import label_space
+from cotrain.data.predictions import read_histograms
+from cotrain.errors import InputError
 from workflow_scripts.command_line import parse, parser, run
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.thresholds --histograms predictions/0.histogram.npy \\
+EXAMPLE = """python -m workflow_scripts.thresholds --histograms predictions/0.histogram.npz \\
     --label-space cityscapes19 --step 3 --portion '{"initial": 0.5, "maximum": 0.7, "increment": 0.05}' \\
     --lower 0.5 --upper 0.9 --output thresholds.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npy file a shard")
+    made.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
     made.add_argument("--label-space", required=True)
     made.add_argument(
         "--step", type=int, required=True, help="round or cycle, from 0: where the schedule stands"
@@ -41,24 +43,34 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(made, arguments)
 
     names = label_space(options.label_space).classes
-    histogram = sum(np.load(path) for path in options.histograms)
+    histogram = read_histograms(options.histograms, names)
     portion = portion_at(
         options.step, options.portion["initial"], options.portion["maximum"], options.portion["increment"]
     )
     levels = class_thresholds(histogram, portion, options.lower, options.upper)
     found = histogram.sum(1)
+    if not found.any():
+        raise InputError(
+            f"{options.histograms[0]}: counts no pixel of any class; was the image set empty, "
+            "or is every pixel the own vehicle's?"
+        )
     # As int: the successor of level 65535 is not 0.
     kept = np.array([histogram[index, int(level) + 1 :].sum() for index, level in enumerate(levels)])
     portions = np.broadcast_to(np.asarray(portion, float), found.shape)
+    highest = [int(np.flatnonzero(row)[-1]) if row.any() else None for row in histogram]
     write_json(
         options.output,
         {
             "confidences": {
-                name: round(int(level) / (LEVELS - 1), 6) for name, level in zip(names, levels, strict=True)
+                name: round(int(level) / HIGHEST_LEVEL, 6) for name, level in zip(names, levels, strict=True)
             },
             "levels": {name: int(level) for name, level in zip(names, levels, strict=True)},
             "portion": {name: float(value) for name, value in zip(names, portions, strict=True)},
             "pixels": {name: int(value) for name, value in zip(names, found, strict=True)},
+            "highest_confidence": {
+                name: None if level is None else round(level / HIGHEST_LEVEL, 6)
+                for name, level in zip(names, highest, strict=True)
+            },
             "kept_share": {
                 name: round(int(part) / int(whole), 6) if whole else None
                 for name, part, whole in zip(names, kept, found, strict=True)
@@ -68,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     total = int(found.sum())
     logger.info(
         "thresholds: %.1f %% of %d pixels are kept; %s",
-        100 * int(kept.sum()) / max(total, 1),
+        100 * int(kept.sum()) / total,
         total,
         options.output,
     )

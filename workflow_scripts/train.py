@@ -145,10 +145,9 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             for name, module in (("averaged", trained.averaged), ("weights", network)):
                 if module is not None:
                     save_weights(options.output / f"{name}.safetensors", module, network_settings, space)
-    except torch.OutOfMemoryError as error:
-        raise InputError(_out_of_memory(options, error)) from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+        # A GPU has an error of its own for it, a CPU only these words.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise InputError(_out_of_memory(options, error)) from error
     except Stopped as stopped:

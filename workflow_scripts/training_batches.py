@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cotrain.data.class_statistics import read_class_statistics
+from cotrain.data.decoded import read_index
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, verify_labels
 from cotrain.errors import InputError
@@ -24,6 +25,9 @@ def add_batch_arguments(made: ArgumentParser) -> None:
     )
     made.add_argument(
         "--class-statistics", type=Path, nargs="*", default=[], help="one file a source manifest"
+    )
+    made.add_argument(
+        "--decoded", type=Path, nargs="*", default=[], help="index.tsv files of decode_images: decoded images"
     )
     made.add_argument("--settings", type=settings, required=True, help="JSON text or a YAML file")
     made.add_argument("--label-space", required=True)
@@ -75,6 +79,7 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
             "pseudo-labels; without any, class_mixing is plain or none"
         )
     training = chosen["training"]
+    decoded = {image: file for index in options.decoded for image, file in read_index(index).items()}
     return Batches(
         source=Samples(
             "source",
@@ -82,6 +87,7 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
             sampler,
             Augmentation.from_mapping(training["source_augmentation"], training["crop"]),
             seed,
+            decoded,
         ),
         target=Samples(
             "target",
@@ -89,6 +95,7 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
             ShuffledSampler(len(target), seed, stream="target"),
             Augmentation.from_mapping(training["target_augmentation"], training["crop"]),
             seed,
+            decoded,
         )
         if target
         else None,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
+from cotrain.data.counting import count_ids
 from cotrain.data.images import check_header, check_image, check_label_header, label_palette, read_own_ids
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
@@ -101,11 +102,6 @@ def check_items(
     return report
 
 
-def own_id_counts(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return int64 (256,): how many pixels of the uint8 label image hold each id."""
-    return np.bincount(label.ravel(), minlength=256)
-
-
 def fold(own_ids: npt.NDArray[np.int64], lookup: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Return int64 (256,): pixels per train id from pixels per own id, void at 255.
 
@@ -151,7 +147,7 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
         return _Finding(own_ids, problems, turned)
     if label.shape != (size[1], size[0]):
         report(item.label, _size_mismatch(item, (label.shape[1], label.shape[0]), size))
-    own_ids = own_id_counts(label)
+    own_ids = count_ids(label)
     strange = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
     if strange:
         ids, known = ranges(strange), ranges(sorted(table.ids))

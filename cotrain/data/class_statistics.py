@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.checks import fold, own_id_counts
+from cotrain.data.checks import fold
+from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
 from cotrain.data.images import read_label
 from cotrain.data.manifests import Item
@@ -32,7 +33,7 @@ def count_classes(
     def count(item: Item) -> list[int]:
         if item.label is None:
             raise InputError(f"{item.image}: has no label, class statistics need one for every image")
-        return fold(own_id_counts(read_label(item.label)), table_lookup)[:number_of_classes].tolist()
+        return fold(count_ids(read_label(item.label)), table_lookup)[:number_of_classes].tolist()
 
     counts = {}
     with ThreadPoolExecutor(workers) as pool:

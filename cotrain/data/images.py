@@ -205,7 +205,16 @@ def write_label(
     image = Image.fromarray(label)
     image.putpalette(colours.tobytes())
     with written_whole(path) as temporary:
-        image.save(temporary, format="PNG")
+        # Level 1 takes a quarter of the default's time to write and less to read, for files of 120 in place
+        # of 80 kB; a label is read again and again.
+        image.save(temporary, format="PNG", compress_level=1)
+
+
+def write_grey(path: str | Path, grey: npt.NDArray[np.uint8]) -> None:
+    """Write uint8 (H, W) as a PNG of one grey channel: a mask, or ids for tools that cannot read palettes."""
+    encoded = cv2.imencode(".png", grey)[1]
+    with written_whole(path) as temporary:
+        encoded.tofile(temporary)
 
 
 def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:

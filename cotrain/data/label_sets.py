@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cotrain.data.counting import count_ids
 from cotrain.data.files import sha256_of
 from cotrain.data.images import write_label
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
-
-# PNG compression and hashing release Python's lock, so threads use all cores.
-THREADS = 8
 
 
 def write_pseudo_labels(
@@ -22,6 +20,7 @@ def write_pseudo_labels(
     label_of: Callable[[Item], tuple[NDArray[np.uint8], float]],
     folder: Path,
     space: LabelSpace,
+    workers: int,
 ) -> list[Item]:
     """Write the pseudo-label of each item as `folder`/ID.png and return the items that describe them.
 
@@ -30,13 +29,14 @@ def write_pseudo_labels(
         label_of: gives an item's label (H, W) uint8 train ids and its score in [0, 1]; called from threads.
         folder: where the labels go.
         space: whose palette the files carry.
+        workers: threads at work; compression and hashing release Python's lock, so they use as many cores.
     """
 
     def write(item: Item) -> Item:
         label, score = label_of(item)
         path = folder / f"{item.id}.png"
         write_label(path, label, space.palette)
-        counts = np.bincount(label.ravel(), minlength=IGNORE + 1)[:IGNORE]
+        counts = count_ids(label)[:IGNORE]
         return replace(
             item,
             label=path.absolute(),
@@ -47,5 +47,5 @@ def write_pseudo_labels(
         )
 
     folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(write, items))

@@ -1,6 +1,8 @@
-"""List files: one path a line."""
+"""List files, one path a line, and folders of files."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from cotrain.errors import InputError
@@ -30,6 +32,21 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
     if not paths:
         raise InputError(f"{path}: the list is empty, expected one path a line")
     return paths
+
+
+def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files of a folder with one of `suffixes` (in small letters), sorted, hidden ones left out.
+
+    Raises InputError if there is none, or if two differ in their suffix alone.
+    """
+    found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for path in found if path.suffix.lower() in suffixes)
+    if not files:
+        raise InputError(f"{folder}: holds no image, expected {' or '.join(suffixes)} files")
+    twice = [stem for stem, count in Counter(path.stem for path in files).items() if count > 1]
+    if twice:
+        raise InputError(f"{folder}: two images are named {twice[0]}, what is made of them would be one file")
+    return files
 
 
 def _unquoted(entry: str) -> str:

@@ -1,4 +1,4 @@
-"""scores.tsv: why each image of a subset was taken as pseudo-labelled, or not."""
+"""scores.tsv: why each image of a subset was taken with its pseudo-label, or why not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def write_score_table(
     items: Sequence[Item],
     scores: NDArray[np.float64],
     counts: NDArray[np.int64],
-    chosen: Sequence[str],
+    choices: Sequence[tuple[bool, str]],
     space: LabelSpace,
 ) -> None:
     """Write one line an image.
@@ -26,12 +26,13 @@ def write_score_table(
         items: the N images of the subset.
         scores: (N,) mean confidence of the kept pixels, in [0, 1].
         counts: (N, C) kept pixels of each class.
-        chosen: (N,) why the image was taken; empty when it was not.
+        choices: (N,) whether the image was taken, and why or why not.
         space: names the classes.
     """
-    lines = ["\t".join(["id", "chosen", "score", "kept_share", *space.classes])]
-    for item, score, count, reason in zip(items, scores, counts, chosen, strict=True):
+    lines = ["\t".join(["id", "chosen", "why", "score", "kept_share", *space.classes])]
+    for item, score, count, (chosen, why) in zip(items, scores, counts, choices, strict=True):
         size = item.width * item.height
         shares = [f"{value / size:.6f}" for value in count]
-        lines.append("\t".join([item.id, reason, f"{score:.6f}", f"{count.sum() / size:.6f}", *shares]))
+        cells = [item.id, "yes" if chosen else "no", why, f"{score:.6f}", f"{count.sum() / size:.6f}"]
+        lines.append("\t".join([*cells, *shares]))
     write_text(path, "\n".join(lines) + "\n")

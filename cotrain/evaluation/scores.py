@@ -7,13 +7,15 @@ predicts nothing (void) is a miss.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
 from cotrain.data.label_spaces import IGNORE
 from cotrain.errors import InputError
@@ -36,9 +38,9 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, number_of_classe
     if not 1 <= number_of_classes <= IGNORE:
         raise ValueError(f"expected 1 to {IGNORE} classes, found {number_of_classes}")
     # Counting all pairs of bytes needs no mask over the pixels, and ids out of place show up as well.
-    pairs = label.astype(np.uint16).ravel() << 8
-    pairs |= prediction.ravel()
-    counts = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+    pairs: NDArray[np.uint16] = np.left_shift(label, 8, dtype=np.uint16)
+    pairs |= prediction
+    counts = count_ids(pairs).reshape(256, 256)
     for name, pixels in (("label", counts.sum(axis=1)), ("prediction", counts.sum(axis=0))):
         beyond = np.flatnonzero(pixels[number_of_classes:IGNORE])
         if beyond.size:
@@ -46,16 +48,18 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, number_of_classe
                 f"{name} holds id {beyond[0] + number_of_classes}, beyond {number_of_classes} classes"
             )
     columns = [*range(number_of_classes), IGNORE]
-    return np.ascontiguousarray(counts[:number_of_classes, columns], dtype=np.int64)
+    return np.ascontiguousarray(counts[:number_of_classes, columns])
 
 
-def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
+def shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
+    """Return part / whole of two arrays of whole numbers, None where there is nothing to divide by."""
     return [int(p) / int(w) if w else None for p, w in zip(part, whole, strict=True)]
 
 
-def _mean(values: Sequence[float | None]) -> float:
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are not None; None if all are."""
     known = [value for value in values if value is not None]
-    return sum(known) / len(known)
+    return sum(known) / len(known) if known else None
 
 
 def scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -76,14 +80,14 @@ def scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
             "there is nothing to score: no pixel of the labels belongs to a class. "
             "Expected labels with classes of the label space; check `classes` and `label_space`."
         )
-    iou = _shares(correct, labelled + predicted - correct)
-    class_accuracy = _shares(correct, labelled)
+    iou = shares(correct, labelled + predicted - correct)
+    class_accuracy = shares(correct, labelled)
     weighted = sum(int(n) * value for n, value in zip(labelled, iou, strict=True) if value is not None)
     return {
-        "mean_iou": _mean(iou),
+        "mean_iou": mean_of_known(iou),
         "frequency_weighted_iou": weighted / total,
         "pixel_accuracy": int(correct.sum()) / total,
-        "mean_class_accuracy": _mean(class_accuracy),
+        "mean_class_accuracy": mean_of_known(class_accuracy),
         "iou": dict(zip(classes, iou, strict=True)),
         "class_accuracy": dict(zip(classes, class_accuracy, strict=True)),
     }
@@ -100,8 +104,7 @@ def mean_iou_of(iou: Mapping[str, float | None], subset: Sequence[str]) -> float
         raise InputError(
             f"the class {strange[0]!r} is none of the classes that were scored: {', '.join(iou)}"
         )
-    known = [value for value in (iou[name] for name in subset) if value is not None]
-    return sum(known) / len(known) if known else None
+    return mean_of_known(iou[name] for name in subset)
 
 
 def _check_shape(confusion: np.ndarray, classes: Sequence[str]) -> None:

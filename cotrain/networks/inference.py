@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cotrain.adaptation.thresholds import LEVELS
-from cotrain.data.images import read_image
+from cotrain.data.images import read_image, read_label
+from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
 from cotrain.devices import autocast
 from cotrain.errors import InputError
 from cotrain.networks.network import Network
+from cotrain.randomness import generator
 
 # Enough to keep a GPU fed with decoded frames; on a CPU they merely wait.
 DECODING_THREADS = 4
@@ -79,13 +81,15 @@ def batches_of_one_size(items: Sequence[Item], batch_size: int) -> Iterator[list
 
 
 def predict(
-    network: Network, items: Sequence[Item], settings: InferenceSettings, device: torch.device
+    networks: Sequence[Network], items: Sequence[Item], settings: InferenceSettings, device: torch.device
 ) -> Iterator[Prediction]:
     """Yield the prediction of every item, in order; the next images are decoded meanwhile.
 
-    Logits are upsampled to the image's size before the softmax, as in the published method.
+    Logits are upsampled to the image's size before the softmax, as in the published method. The probabilities
+    of several networks are averaged.
     """
-    network.to(device).eval()
+    for network in networks:
+        network.to(device).eval()
     waiting = iter(batches_of_one_size(items, settings.batch_size))
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
 
@@ -97,7 +101,7 @@ def predict(
             batch, futures = coming.pop(0)
             coming += [decoded(following) for following in islice(waiting, 1)]
             images = np.stack([_of_listed_size(f.result(), i) for f, i in zip(futures, batch, strict=True)])
-            classes, levels = predict_images(network, images, settings, device)
+            classes, levels = predict_images(networks, images, settings, device)
             for index, item in enumerate(batch):
                 yield Prediction(item, images[index], classes[index], levels[index])
 
@@ -114,17 +118,61 @@ def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
 
 @torch.inference_mode()
 def predict_images(
-    network: Network, images: NDArray[np.uint8], settings: InferenceSettings, device: torch.device
+    networks: Sequence[Network],
+    images: NDArray[np.uint8],
+    settings: InferenceSettings,
+    device: torch.device,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """Return classes uint8 and confidence levels uint16, both (B, H, W), of images (B, H, W, 3) uint8."""
     x: Tensor = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
-    confidences, classes = _probabilities(network, x, settings).max(1)
+    confidences, classes = probabilities(networks, x, settings).max(1)
     levels = (confidences * (LEVELS - 1)).round().to(torch.int32)
     return classes.to(torch.uint8).cpu().numpy(), levels.cpu().numpy().astype(np.uint16)
 
 
-def _probabilities(network: Network, images: Tensor, settings: InferenceSettings) -> Tensor:
-    """Return (B, C, H, W) of images (B, 3, H, W) uint8: the mean over all scales and mirrorings."""
+@torch.inference_mode()
+def labelled_logits(
+    network: Network, item: Item, settings: InferenceSettings, device: torch.device, pixels: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return logits (M, C) and labels (M,) of at most `pixels` labelled pixels of an image, drawn by `seed`.
+
+    The image is seen once, at the size of predictions; with a `window`, one window of it, drawn as well.
+    Raises InputError when the label has another size or holds an id that is no class of the network.
+    """
+    assert item.label is not None
+    draw = generator(seed, "labelled logits", item.id)
+    image, label = _of_listed_size(read_image(item.image), item), read_label(item.label)
+    if label.shape != image.shape[:2]:
+        raise InputError(
+            f"{item.label}: is {label.shape} (height, width), its image {image.shape[:2]}; expected one size"
+        )
+    view = torch.from_numpy(image).to(device).permute(2, 0, 1)[None]
+    ids = torch.from_numpy(label)[None, None]
+    if settings.resize and settings.resize != label.shape:
+        view = _resized(view.float(), settings.resize, antialias=True)
+        ids = F.interpolate(ids, settings.resize, mode="nearest-exact")
+    if settings.window:
+        height, width = (min(*sizes) for sizes in zip(settings.window, view.shape[2:], strict=True))
+        top, left = (
+            int(draw.integers(length - part + 1))
+            for length, part in zip(view.shape[2:], (height, width), strict=True)
+        )
+        view, ids = (x[:, :, top : top + height, left : left + width] for x in (view, ids))
+    logits = _resized(_logits(network, view, settings), (view.shape[2], view.shape[3]))[0].flatten(1)
+    labels = ids.numpy().ravel()
+    labelled = np.flatnonzero(labels != IGNORE)
+    chosen = draw.choice(labelled, min(pixels, labelled.size), replace=False, shuffle=False)
+    beyond = labels[chosen][labels[chosen] >= len(logits)]
+    if beyond.size:
+        raise InputError(
+            f"{item.label}: holds class id {beyond[0]}, the network tells {len(logits)} classes apart; "
+            "expected weights of the labels' label space"
+        )
+    return logits[:, torch.from_numpy(chosen).to(device)].T.cpu().numpy(), labels[chosen]
+
+
+def probabilities(networks: Sequence[Network], images: Tensor, settings: InferenceSettings) -> Tensor:
+    """Return (B, C, H, W) of images (B, 3, H, W) uint8: the mean over all scales, mirrorings and networks."""
     size = (images.shape[2], images.shape[3])
     base = settings.resize or size
     total: Tensor | None = None
@@ -132,11 +180,12 @@ def _probabilities(network: Network, images: Tensor, settings: InferenceSettings
         scaled = (round(scale * base[0]), round(scale * base[1]))
         view = images if scaled == size else _resized(images.float(), scaled, antialias=True)
         for mirrored in (False, True)[: 1 + settings.flip]:
-            seen = _of_view(network, view.flip(3) if mirrored else view, size, settings)
-            seen = seen.flip(3) if mirrored else seen
-            total = seen if total is None else total + seen
+            for network in networks:
+                seen = _of_view(network, view.flip(3) if mirrored else view, size, settings)
+                seen = seen.flip(3) if mirrored else seen
+                total = seen if total is None else total + seen
     assert total is not None
-    return total / (len(settings.scales) * (1 + settings.flip))
+    return total / (len(settings.scales) * (1 + settings.flip) * len(networks))
 
 
 def _of_view(network: Network, view: Tensor, size: tuple[int, int], settings: InferenceSettings) -> Tensor:
@@ -170,7 +219,7 @@ def intervals(length: int, window: int) -> list[tuple[int, int]]:
 
 def _logits(network: Network, images: Tensor, settings: InferenceSettings) -> Tensor:
     with autocast(images.device, settings.precision):
-        return network(images).float()
+        return network(images).float() / network.temperature
 
 
 def _resized(x: Tensor, size: tuple[int, int], antialias: bool = False) -> Tensor:

@@ -10,12 +10,14 @@ class Network(nn.Module):
     """A box with its input normalisation: uint8 RGB goes in, logits come out.
 
     `box` is any module from normalised RGB (B, 3, H, W) to logits (B, C, h, w).
-    `mean` and `std` are per channel, on the scale 0 to 255.
+    `mean` and `std` are per channel, on the scale 0 to 255. `temperature` divides the logits of a prediction
+    before the softmax; it is 1 unless the network has been calibrated.
     """
 
     def __init__(self, box: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.box = box
+        self.temperature = 1.0
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)

@@ -5,30 +5,10 @@ the checkpoints of the authors (`model_final.pth`), which hold the whole network
 and shape; nothing is guessed from their order.
 """
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
-
-from cotrain.errors import InputError
-
-# The objects that a pickle of NumPy arrays is made of, all of them data.
-ALLOWED_IN_PICKLES = {
-    ("collections", "OrderedDict"),
-    ("_codecs", "encode"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-}
 
 # Detectron2's normalisation layers stand inside their convolution; here they follow it.
 NORM = r"norm\.(weight|bias|running_mean|running_var)"
@@ -55,48 +35,6 @@ NAMES = [
     (rf"sem_seg_head\.decoder\.res5\.project_conv\.project\.{NORM}", r"pyramid.merge.1.\1"),
     (r"sem_seg_head\.predictor\.(weight|bias)", r"classifier.\1"),
 ]
-
-
-class _TensorsOnly(pickle.Unpickler):
-    """A pickle reader that refuses whatever could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED_IN_PICKLES:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no tensor")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a `.pth` checkpoint or a pickle of NumPy arrays, under their own names.
-
-    Of a checkpoint with optimiser and schedule, its `model` alone is returned.
-
-    Raises:
-        InputError: the file is missing, damaged, or holds anything but tensors, arrays and plain data.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    try:
-        if zipfile.is_zipfile(path):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            with path.open("rb") as file:
-                content = _TensorsOnly(file).load()
-    # A damaged pickle can fail in any of the ways its instructions can.
-    except Exception as error:
-        raise InputError(f"{path}: cannot be read as weights: {error}") from error
-    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = content["model"]
-    if not isinstance(content, Mapping):
-        raise InputError(f"{path}: holds {type(content).__name__}, expected names and tensors")
-    tensors = {
-        str(name): torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
-        for name, value in content.items()
-    }
-    others = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
-    if others or not tensors:
-        raise InputError(f"{path}: expected names and tensors, found none or others ({others[:3]})")
-    return tensors
 
 
 def our_name(published: str) -> str | None:

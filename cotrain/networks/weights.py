@@ -1,6 +1,7 @@
 """Weight files: safetensors that say which network they belong to."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -74,3 +75,19 @@ def load_network(path: Path, number_of_classes: int) -> Network:
     network = build_network(settings, number_of_classes, seed=0, pretrained=False)
     load_into(network, path)
     return network
+
+
+def load_networks(paths: Sequence[Path]) -> tuple[list[Network], LabelSpace]:
+    """Load networks that are to predict together, and return them with the label space that they share.
+
+    Raises:
+        InputError: a file cannot be read as weights, or is of another label space than the first.
+    """
+    spaces = [read_header(path)[1] for path in paths]
+    for path, space in zip(paths, spaces, strict=True):
+        if space.classes != spaces[0].classes:
+            raise InputError(
+                f"{path}: weights for {space.name} ({', '.join(space.classes)}), expected the label space of "
+                f"{paths[0]}: {spaces[0].name} ({', '.join(spaces[0].classes)})"
+            )
+    return [load_network(path, spaces[0].number_of_classes) for path in paths], spaces[0]

@@ -32,6 +32,7 @@ TEXT_SIZE = 13
 TITLE_SIZE = 22
 MARGIN = 24
 GAP = 20
+LEGEND_GAP = 6
 
 # Okabe and Ito's colours stay apart for colour-blind eyes and in print.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8E3B8A"
@@ -167,6 +168,13 @@ def legend(
         note_left = text_left + _text_length(name, TEXT_SIZE) + note_gap
         draw.text((note_left, middle), note, fill=FAINT, font=_font(TEXT_SIZE), anchor="lm")
     return np.array(page)
+
+
+def with_legend(
+    picture: np.ndarray, names: Sequence[str], colours: Sequence[Colour], notes: Sequence[str] | None = None
+) -> np.ndarray:
+    """Return the picture with the legend of its colours below, see `legend`."""
+    return stacked([picture, legend(names, colours, picture.shape[1], notes)], LEGEND_GAP)
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Sequence[str]]) -> np.ndarray:

@@ -134,11 +134,15 @@ def _blocks(table: Table) -> list[Table]:
 
 
 def classes_text(rows: Sequence[ModelScores]) -> str:
-    """Return the IoU per class in per cent for a terminal, at most `TEXT_WIDTH` characters wide.
+    """Return the IoU per class in per cent for a terminal, at most `TEXT_WIDTH` characters wide."""
+    return fitted_text(classes_table(rows, decimals=1))
+
+
+def fitted_text(table: Table) -> str:
+    """Return a table whose columns are classes as text of at most `TEXT_WIDTH` characters a line.
 
     Classes are columns when they fit, else lines; where neither fits, the way that needs fewer tables.
     """
-    table = classes_table(rows, decimals=1)
     turned = transposed(table)
     turned[0][0] = "class"
     blocks = _blocks(table)

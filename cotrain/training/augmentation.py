@@ -69,11 +69,22 @@ def draw_scaled_size(
     height: int, width: int, settings: Augmentation, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Return the (height, width) that the frame is scaled to before cropping."""
+    short_side = float(rng.choice(settings.short_sides)) if settings.short_sides else None
+    return _scaled_size(height, width, short_side, settings)
+
+
+def largest_scaled_size(height: int, width: int, settings: Augmentation) -> tuple[int, int]:
+    """Return the largest (height, width) that a frame of this size can be scaled to before cropping."""
+    return _scaled_size(height, width, max(settings.short_sides, default=None), settings)
+
+
+def _scaled_size(
+    height: int, width: int, short_side: float | None, settings: Augmentation
+) -> tuple[int, int]:
     height, width = settings.resize or (height, width)
-    if not settings.short_sides:
+    if short_side is None:
         return height, width
-    scale = float(rng.choice(settings.short_sides)) / min(height, width)
-    scale = min(scale, settings.max_long_side / max(height, width))
+    scale = min(short_side / min(height, width), settings.max_long_side / max(height, width))
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 

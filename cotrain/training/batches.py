@@ -5,15 +5,17 @@ resumes at any iteration and any number of threads gives the same batches.
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.mixing import classes_on_demand, classes_plain, paste
+from cotrain.data.decoded import map_image
 from cotrain.data.images import read_image, read_label
 from cotrain.data.manifests import Item
 from cotrain.randomness import generator
@@ -31,20 +33,26 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """One set of labelled images and the way crops are taken from it; labels hold train ids."""
+    """One set of labelled images and the way crops are taken from it; labels hold train ids.
+
+    `decoded` tells which images are kept decoded, and in which file each.
+    """
 
     name: str
     items: Sequence[Item]
     sampler: Sampler
     augmentation: Augmentation
     seed: int
+    decoded: Mapping[Path, Path] = field(default_factory=dict)
 
     def crop(self, position: int) -> Crop:
         """Return the crop at `position` of the set's endless order."""
         item = self.items[self.sampler.index(position)]
         assert item.label is not None
         rng = generator(self.seed, self.name, position)
-        return augment(read_image(item.image), read_label(item.label), self.augmentation, rng)
+        decoded = self.decoded.get(item.image)
+        image = map_image(decoded) if decoded else read_image(item.image)
+        return augment(image, read_label(item.label), self.augmentation, rng)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cotrain.data.label_spaces import IGNORE
-from cotrain.training.parallel import Workers
-
-ALONE = Workers()
+from cotrain.training.parallel import ALONE, Workers
 
 
 def hard_pixel_loss(

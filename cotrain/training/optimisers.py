@@ -47,8 +47,8 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.opt
         if isinstance(module, NORMALISATIONS)
         for parameter in module.parameters()
     }
-    names = [name for name, _ in network.named_parameters()]
-    blocks = 1 + max((int(found[1]) for name in names if (found := BLOCK.search(name))), default=-1)
+    parameters = dict(network.named_parameters())
+    blocks = 1 + max((int(found[1]) for name in parameters if (found := BLOCK.search(name))), default=-1)
     if settings.layer_decay < 1 and not blocks:
         raise InputError(
             f"training.layer_decay: found {settings.layer_decay}, but the backbone of this network is no row "
@@ -66,18 +66,18 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.opt
         return 1.0 if is_last else settings.layer_decay**blocks
 
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in parameters.items():
         decay = 0.0 if id(parameter) in normalisation else settings.weight_decay
         groups.setdefault((factor(name), decay), []).append(parameter)
-    parameters = [
+    described = [
         {"params": members, "factor": multiple, "weight_decay": decay}
         for (multiple, decay), members in groups.items()
     ]
     # One kernel for all tensors, where the device has such a one.
-    fused = next(network.parameters()).device.type == "cuda"
+    fused = next(iter(parameters.values())).device.type == "cuda"
     if settings.optimiser == "sgd":
         return torch.optim.SGD(
-            parameters, lr=settings.learning_rate, momentum=settings.momentum, fused=fused or None
+            described, lr=settings.learning_rate, momentum=settings.momentum, fused=fused or None
         )
     betas = (settings.momentum, ADAMW_SQUARED_GRADIENT_DECAY)
-    return torch.optim.AdamW(parameters, lr=settings.learning_rate, betas=betas, fused=fused or None)
+    return torch.optim.AdamW(described, lr=settings.learning_rate, betas=betas, fused=fused or None)

@@ -57,6 +57,9 @@ class Workers:
         return int(value)
 
 
+ALONE = Workers()
+
+
 @contextmanager
 def joined_workers(device_type: str) -> Iterator[Workers]:
     """Yield the processes that torchrun has started for this training, or this one alone.
@@ -66,7 +69,7 @@ def joined_workers(device_type: str) -> Iterator[Workers]:
     """
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
-        yield Workers()
+        yield ALONE
         return
     if device_type == "cuda" and torch.cuda.device_count() < int(os.environ.get("LOCAL_WORLD_SIZE", count)):
         raise InputError(

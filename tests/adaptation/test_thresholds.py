@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from cotrain.adaptation.pseudo_labels import filter_prediction
 from cotrain.adaptation.thresholds import (
     LEVELS,
+    ConfidenceCounter,
     class_thresholds,
-    confidence_histogram,
     portion_at,
     quantise,
 )
@@ -20,6 +20,13 @@ def histogram_of(*levels_per_class):
     for class_id, levels in enumerate(levels_per_class):
         np.add.at(histogram[class_id], levels, 1)
     return histogram
+
+
+def counted(*images):
+    counter = ConfidenceCounter(3)
+    for image in images:
+        counter.add(*image)
+    return counter.histogram()
 
 
 def test_quantise():
@@ -36,7 +43,7 @@ def test_quantise_does_not_wrap_around():
 def test_histogram_counts_each_class_and_level():
     classes = np.array([[0, 1, 1], [1, 0, 255]], dtype=np.uint8)
     levels = np.array([[7, 65535, 0], [65535, 7, 9]], dtype=np.uint16)
-    histogram = confidence_histogram(classes, levels, 3)
+    histogram = counted((classes, levels))
     assert histogram.shape == (3, 65536)
     assert histogram.dtype == np.int64
     assert (histogram[0, 7], histogram[1, 0], histogram[1, 65535]) == (2, 1, 2)
@@ -46,9 +53,33 @@ def test_histogram_counts_each_class_and_level():
 def test_ignored_pixels_do_not_count():
     classes = np.array([[0, 1, 1]], dtype=np.uint8)
     levels = np.array([[5, 6, 7]], dtype=np.uint16)
-    histogram = confidence_histogram(classes, levels, 2, ignored=np.array([[True, False, True]]))
+    histogram = counted((classes, levels, np.array([[True, False, True]])))
     assert histogram[1, 6] == histogram.sum() == 1
     assert classes[0, 0] == 0
+
+
+def test_many_images_are_counted_beyond_what_32_bit_hold():
+    image = np.zeros((2, 5), np.uint8), np.full((2, 5), 65535, np.uint16)
+    counter = ConfidenceCounter(3)
+    counter.add(*image)
+    # As after 2 ** 31 - 5 pixels of this one class and level.
+    counter.recent[65535] = counter.recent_pixels = 2**31 - 5
+    counter.add(*image)
+    assert counter.recent_pixels == 10
+    histogram = counter.histogram()
+    assert histogram[0, 65535] == histogram.sum() == 2**31 + 5
+    np.testing.assert_array_equal(counter.histogram(), histogram)
+    counter.add(*image)
+    assert counter.histogram().sum() == 2**31 + 15
+
+
+def test_blocks_of_a_large_image_add_up():
+    rng = np.random.default_rng(3)
+    classes = rng.choice(np.array([0, 1, 2, 3, 255], np.uint8), (300, 1000))
+    levels = rng.integers(0, 65536, classes.shape).astype(np.uint16)
+    expected = np.zeros((256, LEVELS), np.int64)
+    np.add.at(expected, (classes, levels), 1)
+    np.testing.assert_array_equal(counted((classes, levels)), expected[:3])
 
 
 def test_threshold_of_ten_pixels():
@@ -124,21 +155,47 @@ def test_any_split_adds_up_to_the_same_histogram(case, cuts):
     classes, levels = draw(*case)
     borders = [0, *sorted(cuts), 12]
     parts = [slice(a, b) for a, b in pairwise(borders)]
-    total = sum(confidence_histogram(classes[part], levels[part], 3) for part in parts)
-    np.testing.assert_array_equal(total, confidence_histogram(classes, levels, 3))
+    total = sum(counted((classes[part], levels[part])) for part in parts)
+    np.testing.assert_array_equal(total, counted((classes, levels)))
 
 
-@settings(max_examples=40, deadline=None)
-@given(predictions, st.floats(0, 1))
-def test_threshold_is_the_order_statistic_and_filter_keeps_what_exceeds_it(case, portion):
-    classes, levels = draw(*case)
-    thresholds = class_thresholds(confidence_histogram(classes, levels, 3), portion, 0, 1)
-    label = filter_prediction(classes, levels, thresholds)
-    for class_id in range(3):
+def definition(images, number_of_classes, portion, lower, upper):
+    """Return thresholds and labels as the method defines them, from all confidences in memory at once."""
+    low, high = (round(limit * 65535) for limit in (lower, upper))
+    classes = np.concatenate([image[0].ravel() for image in images])
+    levels = np.concatenate([image[1].ravel() for image in images])
+    thresholds = []
+    for class_id in range(number_of_classes):
         ordered = np.sort(levels[classes == class_id])
-        if len(ordered):
-            place = min(round(len(ordered) * (1 - portion)), len(ordered) - 1)
-            assert thresholds[class_id] == ordered[place]
-        kept = (classes == class_id) & (levels > thresholds[class_id])
-        np.testing.assert_array_equal(label == class_id, kept)
-    assert set(np.unique(label)) <= {0, 1, 2, 255}
+        place = min(round(len(ordered) * (1 - portion)), len(ordered) - 1)
+        thresholds.append(min(max(int(ordered[place]), low), high) if len(ordered) else low)
+    labels = [np.full(of_image.shape, 255) for of_image, _ in images]
+    for class_id, threshold in enumerate(thresholds):
+        for label, (of_image, sure) in zip(labels, images, strict=True):
+            label[(of_image == class_id) & (sure > threshold)] = class_id
+    return thresholds, labels
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(predictions, st.integers(0, 3)), min_size=1, max_size=6).flatmap(
+        lambda images: st.tuples(st.just(images), st.permutations(range(len(images))))
+    ),
+    st.floats(0, 1),
+    st.floats(0, 0.5),
+    st.floats(0.5, 1),
+)
+def test_images_of_any_size_in_any_shards_and_order_give_what_the_definition_gives(
+    images_and_order, portion, lower, upper
+):
+    images_of_shards, order = images_and_order
+    images = [draw(*case) for case, _ in images_of_shards]
+    shards = [ConfidenceCounter(3) for _ in range(4)]
+    for index in order:
+        shards[images_of_shards[index][1]].add(*images[index])
+    histogram = sum(shard.histogram() for shard in shards)
+    thresholds = class_thresholds(histogram, portion, lower, upper)
+    expected, labels = definition(images, 3, portion, lower, upper)
+    np.testing.assert_array_equal(thresholds, expected)
+    for image, label in zip(images, labels, strict=True):
+        np.testing.assert_array_equal(filter_prediction(*image, thresholds), label)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cotrain.data.checks import check_items, fold, own_id_counts, raise_problems, ranges
+from cotrain.data.checks import check_items, fold, raise_problems, ranges
 from cotrain.data.class_tables import ClassTable, class_table, translation_table
+from cotrain.data.counting import count_ids
 from cotrain.data.images import write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item
@@ -107,8 +108,8 @@ def test_first_ten_problems_and_the_total_are_shown():
 def test_folded_counts_equal_the_counts_of_the_translated_label():
     label = np.random.default_rng(4).integers(0, 256, (50, 40), dtype=np.uint8)
     lookup = translation_table(class_table("cityscapes_ids"), SPACE)
-    np.testing.assert_array_equal(fold(own_id_counts(label), lookup), own_id_counts(lookup[label]))
-    assert own_id_counts(label).sum() == 2000
+    np.testing.assert_array_equal(fold(count_ids(label), lookup), count_ids(lookup[label]))
+    assert count_ids(label).sum() == 2000
 
 
 def test_ranges_are_short():

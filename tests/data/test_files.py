@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cotrain.data.files import sha256_of, write_json, write_text, written_whole
+from cotrain.data.files import link, sha256_of, write_json, write_text, written_whole
 
 
 def test_the_name_appears_with_the_whole_content(tmp_path):
@@ -54,3 +54,15 @@ def test_text_and_json(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert sha256_of(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_link_replaces_what_was_there(tmp_path):
+    (tmp_path / "image.png").write_text("image")
+    place = tmp_path / "new folder" / "link.png"
+    link(place, tmp_path / "image.png")
+    assert place.read_text() == "image"
+    (tmp_path / "other.png").write_text("other")
+    link(place, tmp_path / "other.png")
+    assert place.readlink() == tmp_path / "other.png"
+    assert (tmp_path / "image.png").read_text() == "image"
+    assert list(place.parent.iterdir()) == [place]

@@ -16,7 +16,11 @@ def test_labels_and_what_describes_them(tmp_path):
     labels["i2"][1:] = [7, 7, 8, 255]
     labels["i3"][:] = 255
     written = write_pseudo_labels(
-        items, lambda item: (labels[item.id], int(item.id[1:]) / 16), tmp_path / "new" / "labels", SPACE
+        items,
+        lambda item: (labels[item.id], int(item.id[1:]) / 16),
+        tmp_path / "new" / "labels",
+        SPACE,
+        workers=3,
     )
     assert [item.id for item in written] == [item.id for item in items]
     for item in written:
@@ -29,5 +33,5 @@ def test_labels_and_what_describes_them(tmp_path):
 
 
 def test_no_images_still_make_the_folder(tmp_path):
-    assert write_pseudo_labels([], lambda item: None, tmp_path / "labels", SPACE) == []
+    assert write_pseudo_labels([], lambda item: None, tmp_path / "labels", SPACE, 1) == []
     assert (tmp_path / "labels").is_dir()

@@ -1,6 +1,6 @@
 import pytest
 
-from cotrain.data.lists import read_list
+from cotrain.data.lists import read_folder, read_list
 from cotrain.errors import InputError
 
 
@@ -54,3 +54,15 @@ def test_other_encodings_are_refused(tmp_path, encoding, found):
     )
     with pytest.raises(InputError, match=rf"list\.txt: .*{found}"):
         read_list(tmp_path / "list.txt")
+
+
+def test_a_folder_gives_its_files_in_order(tmp_path):
+    for name in ("b.png", "a.PNG", ".hidden.png", "c.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in read_folder(tmp_path, (".png",))] == ["a.PNG", "b.png"]
+    with pytest.raises(InputError, match=r"holds no image, expected \.gif or \.tif files"):
+        read_folder(tmp_path, (".gif", ".tif"))
+    (tmp_path / "b.jpg").touch()
+    with pytest.raises(InputError, match="two images are named b"):
+        read_folder(tmp_path, (".png", ".jpg"))

@@ -31,10 +31,14 @@ def network(network_mapping):
 
 
 def predicted(network, items, batch_size, resize=None, **views):
-    return list(predict(network, items, InferenceSettings(batch_size, resize, "float32", **views), CPU))
+    return predicted_together([network], items, batch_size, resize, **views)
 
 
-def probabilities(network, images, size):
+def predicted_together(networks, items, batch_size, resize=None, **views):
+    return list(predict(networks, items, InferenceSettings(batch_size, resize, "float32", **views), CPU))
+
+
+def probabilities_of(network, images, size):
     """Softmax (C, H, W) of the logits scaled up to `size`, images (1, 3, h, w) given."""
     with torch.no_grad():
         logits = network.eval()(images)
@@ -87,7 +91,7 @@ def test_class_and_confidence_are_those_of_the_softmax(network, make_items):
     item = make_items("x", 1)[0]
     prediction = predicted(network, [item], 1)[0]
     images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
-    assert_is(prediction, probabilities(network, images, (40, 48)))
+    assert_is(prediction, probabilities_of(network, images, (40, 48)))
 
 
 def test_scales_and_flip_are_averaged(network, make_items):
@@ -97,10 +101,10 @@ def test_scales_and_flip_are_averaged(network, make_items):
         images.float(), (80, 96), mode="bilinear", align_corners=False, antialias=True
     )
     seen = [
-        probabilities(network, images, (40, 48)),
-        probabilities(network, images.flip(3), (40, 48)).flip(2),
-        probabilities(network, double, (40, 48)),
-        probabilities(network, double.flip(3), (40, 48)).flip(2),
+        probabilities_of(network, images, (40, 48)),
+        probabilities_of(network, images.flip(3), (40, 48)).flip(2),
+        probabilities_of(network, double, (40, 48)),
+        probabilities_of(network, double.flip(3), (40, 48)).flip(2),
     ]
     assert_is(predicted(network, [item], 1, flip=True)[0], sum(seen[:2]) / 2)
     assert_is(predicted(network, [item], 1, scales=(1.0, 2.0))[0], (seen[0] + seen[2]) / 2)
@@ -115,12 +119,46 @@ def test_windows_are_averaged_where_they_overlap(network, make_items):
     for top in (0, 8):
         for left in (0, 8):
             part = images[:, :, top : top + 32, left : left + 40]
-            expected[:, top : top + 32, left : left + 40] += probabilities(network, part, (32, 40))
+            expected[:, top : top + 32, left : left + 40] += probabilities_of(network, part, (32, 40))
             counts[top : top + 32, left : left + 40] += 1
     assert_is(predicted(network, [item], 1, window=(32, 40))[0], expected / counts)
     # A window that holds the whole image changes nothing.
     whole = predicted(network, [item], 1, window=(64, 64))[0]
     np.testing.assert_array_equal(whole.levels, predicted(network, [item], 1)[0].levels)
+
+
+def test_probabilities_of_several_networks_are_averaged(network, network_mapping, make_items):
+    """Boxes of two kinds: each has a normalisation and a stride of its own."""
+    mapping = network_mapping | {"backbone": "test_convnext", "output_stride": 32}
+    other = build_network(NetworkSettings.from_mapping(mapping), CLASSES, 3, pretrained=False)
+    torch.nn.init.normal_(other.box.classifier.weight, std=3.0)
+    item = make_items("x", 1)[0]
+    images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
+    seen = [
+        probabilities_of(each, view, (40, 48))
+        for each in (network, other)
+        for view in (images, images.flip(3))
+    ]
+    assert_is(predicted_together([network, other], [item], 1)[0], (seen[0] + seen[2]) / 2)
+    flipped = (seen[0] + seen[1].flip(2) + seen[2] + seen[3].flip(2)) / 4
+    assert_is(predicted_together([network, other], [item], 1, flip=True)[0], flipped)
+    alone, twice = predicted(network, [item], 1)[0], predicted_together([network] * 2, [item], 1)[0]
+    np.testing.assert_array_equal(alone.levels, twice.levels)
+
+
+def test_the_temperature_divides_the_logits(network, make_items):
+    items = make_items("x", 1)
+    images = torch.from_numpy(read_image(items[0].image)).permute(2, 0, 1)[None]
+    as_it_is = predicted(network, items, 1)[0]
+    network.temperature = 2.5
+    with torch.no_grad():
+        logits = torch.nn.functional.interpolate(
+            network.eval()(images), (40, 48), mode="bilinear", align_corners=False
+        )
+    found = predicted(network, items, 1)[0]
+    assert_is(found, (logits / 2.5).softmax(1)[0])
+    np.testing.assert_array_equal(found.classes, as_it_is.classes)
+    assert (found.levels < as_it_is.levels).all()
 
 
 def test_intervals_by_hand():

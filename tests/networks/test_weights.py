@@ -8,7 +8,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.settings import NetworkSettings
-from cotrain.networks.weights import load_into, load_network, read_header, save_weights
+from cotrain.networks.weights import load_into, load_network, load_networks, read_header, save_weights
 
 CLASSES = 11
 
@@ -92,3 +92,26 @@ def test_header_of_another_version_is_refused(saved, tmp_path):
     path.write_bytes(text.replace(b'\\"label_space\\"', b'\\"label_spaxe\\"'))
     with pytest.raises(InputError, match="its header is not that of this version of cotrain"):
         read_header(path)
+
+
+def test_networks_of_one_label_space_are_loaded_together(saved, settings, tmp_path):
+    network, path = saved
+    other = build_network(settings, CLASSES, 4, pretrained=False)
+    save_weights(tmp_path / "other.safetensors", other, settings, SPACE)
+    loaded, space = load_networks([path, tmp_path / "other.safetensors"])
+    assert space == SPACE
+    for found, expected in zip(loaded, (network, other), strict=True):
+        for name, tensor in expected.state_dict().items():
+            assert torch.equal(tensor, found.state_dict()[name]), name
+
+
+def test_networks_of_two_label_spaces_are_refused(saved, settings, tmp_path):
+    _, path = saved
+    idd = label_space("idd7")
+    network = build_network(settings, idd.number_of_classes, 3, pretrained=False)
+    save_weights(tmp_path / "idd.safetensors", network, settings, idd)
+    message = (
+        r"idd\.safetensors: weights for idd7 \(.*\), expected the label space of .*: camvid11 \(sky, .*\)"
+    )
+    with pytest.raises(InputError, match=message):
+        load_networks([path, tmp_path / "idd.safetensors"])

@@ -5,6 +5,7 @@ import pytest
 
 from cotrain.adaptation.sampling import ShuffledSampler
 from cotrain.adaptation.thresholds import quantise
+from cotrain.data.decoded import decode
 from cotrain.data.images import read_image, read_label
 from cotrain.training.augmentation import Augmentation
 from cotrain.training.batches import Batches, Samples
@@ -159,3 +160,18 @@ def test_shares_of_a_batch_make_the_batch(make_batches, class_mixing):
         assert equal(batches.batch(5, slots), (images[slots], labels[slots]))
     shared = list(batches.stream(4, 6, 2, [1, 3]))
     assert equal(shared[1], (images[[1, 3]], labels[[1, 3]]))
+
+
+def test_decoded_images_give_the_same_batches(make_batches, tmp_path, monkeypatch):
+    batches = make_batches((2, 2), "plain")
+    expected = batches.batch(7)
+    with_decoded = {
+        name: replace(samples, decoded={item.image: decode(item.image, tmp_path) for item in samples.items})
+        for name, samples in (("source", batches.source), ("target", batches.target))
+    }
+
+    def fail(path):
+        raise AssertionError(f"{path} is decoded")
+
+    monkeypatch.setattr("cotrain.training.batches.read_image", fail)
+    assert equal(replace(batches, **with_decoded).batch(7), expected)

@@ -26,7 +26,7 @@ from cotrain.training.parallel import joined_workers
 from cotrain.training.state import Stopped, TrainingState
 
 folder, share, of = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-iterations, stop_at = int(sys.argv[4]), int(sys.argv[5])
+iterations, stop_at, size = map(int, sys.argv[4:])
 torch.set_num_threads(1)
 network = build_network(
     NetworkSettings.from_mapping(
@@ -36,19 +36,19 @@ network = build_network(
 
 
 class Batches:
-    ratio = (2, 2)
+    ratio = (size - size // 2, size // 2)
 
     def stream(self, first, end, threads, slots=None):
         for iteration in range(first, end):
             rng = np.random.default_rng(iteration)
-            labels = rng.integers(0, 3, (4, 32, 32)).astype(np.uint8)
-            images = (labels[..., None] * 80 + rng.integers(0, 60, (4, 32, 32, 3))).astype(np.uint8)
+            labels = rng.integers(0, 3, (size, 32, 32)).astype(np.uint8)
+            images = (labels[..., None] * 80 + rng.integers(0, 60, (size, 32, 32, 3))).astype(np.uint8)
             # Sparse in some slots, so that the processes hold unequal numbers of labelled pixels.
-            labels[1, 4:], labels[3, :, 9:] = 255, 255
+            labels[1, 4:], labels[-1, :, 9:] = 255, 255
             if iteration == stop_at:
                 import os, signal
                 os.kill(os.getpid(), signal.SIGTERM)
-            places = list(range(4)) if slots is None else list(slots)
+            places = list(range(size)) if slots is None else list(slots)
             yield images[places], labels[places]
 
 
@@ -75,13 +75,13 @@ with joined_workers("cpu") as workers:
 def run(tmp_path):
     (tmp_path / "training.py").write_text(textwrap.dedent(TRAINING))
 
-    def go(processes, name, share=0.3, of="labelled", iterations=6, stop_at=-1, expect=0):
+    def go(processes, name, share=0.3, of="labelled", iterations=6, stop_at=-1, size=4, expect=0):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        arguments = [folder, share, of, iterations, stop_at]
+        arguments = [folder, share, of, iterations, stop_at, size]
         done = subprocess.run(
             [*launcher, str(tmp_path / "training.py"), *map(str, arguments)],
             capture_output=True,
@@ -96,9 +96,13 @@ def run(tmp_path):
     return go
 
 
-@pytest.mark.parametrize(("share", "of"), [(0.3, "labelled"), (1.0, "labelled"), (0.4, "all")])
-def test_two_processes_train_as_one(run, share, of):
-    one, two = run(1, "one", share, of), run(2, "two", share, of)
+@pytest.mark.parametrize(
+    ("share", "of", "size"),
+    # With two images each process has one, whose own statistics would be none of the batch.
+    [(0.3, "labelled", 4), (1.0, "labelled", 4), (0.4, "all", 4), (0.3, "labelled", 2)],
+)
+def test_two_processes_train_as_one(run, share, of, size):
+    one, two = run(1, "one", share, of, size=size), run(2, "two", share, of, size=size)
     torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-4, atol=1e-5)
     assert one["network"].keys() == two["network"].keys()
     for name, tensor in one["network"].items():

@@ -54,6 +54,17 @@ def test_class_priors_of_the_source_are_made_once_and_used_in_every_round(run):
     assert "data/class_priors.npy" in dry_run(run, "results/tiny/pseudo_labels/self_training/01/selected.tsv")
 
 
+def test_images_are_kept_decoded_only_when_asked(run):
+    assert "decode_images" not in planned_jobs(run)
+    configuration = run.configuration()
+    configuration["training"]["decoded_cache"] = True
+    run.configure(configuration)
+    # Of the source and of the target; the test images are for the score alone.
+    assert planned_jobs(run)["decode_images"] == 2
+    assert "decoded/camera/index.tsv" not in dry_run(run, "results/tiny/models/baseline/weights.safetensors")
+    assert "decoded/camera/index.tsv" in dry_run(run, "results/tiny/models/final/weights.safetensors")
+
+
 def test_upper_bound_is_trained_only_when_asked(run):
     assert planned_jobs(run)["train"] == 6
     configuration = run.configuration() | {"upper_bound": True}
@@ -72,6 +83,24 @@ def test_second_target_is_drawn_for_branch_b_alone(run):
     inputs = {branch: files for files, branch in jobs}
     assert inputs["a"] == images.format("camera")
     assert inputs["b"] == f"{images.format('camera_test')}, {images.format('camera')}"
+
+
+def test_calibration_holds_source_images_out_of_every_training(run):
+    assert {"hold_out", "calibrate"}.isdisjoint(planned_jobs(run))
+    configuration = run.configuration()
+    configuration["prediction"]["calibration_images"] = 2
+    run.configure(configuration)
+    jobs = planned_jobs(run)
+    assert jobs["hold_out"] == 1
+    # Each model labels or is scored with a temperature of its own.
+    assert jobs["calibrate"] == jobs["train"] == 6
+    output = dry_run(run, "results/tiny/pseudo_labels/self_training/00/thresholds.json")
+    inputs = dict(re.findall(r"rule (\w+):\n +input: (.*)\n", output))
+    assert "results/tiny/data/synthetic/training.tsv" in inputs["train"]
+    assert "translated/synthetic/manifest.tsv" not in inputs["train"]
+    held_out = "results/tiny/data/synthetic/held_out.tsv"
+    assert inputs["calibrate"] == f"results/tiny/models/baseline/weights.safetensors, {held_out}"
+    assert "results/tiny/models/baseline/temperature.json" in inputs["predict"]
 
 
 def test_branches_start_from_their_rounds(run):
@@ -99,6 +128,73 @@ def test_upper_bound_asked_for_afterwards_trains_nothing_else(finished_run, run)
     assert jobs["train"] == jobs["evaluate"] == 1
     assert "translate" not in jobs
     assert "predict" not in jobs
+
+
+def test_oracle_study_reads_labels_for_itself_alone(run):
+    """Only the study and what lists, checks and converts the labels touches them; nothing reads the study."""
+    assert "oracle" not in dry_run(run, "all")
+    output = dry_run(run, "oracle_study")
+    jobs = re.findall(r"rule (\w+):\n +input: (.*)\n +output: (.*)\n", output)
+    steps = ["self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b"]
+    [study] = [inputs for rule, inputs, _ in jobs if rule == "oracle"]
+    manifests = [f"results/tiny/pseudo_labels/{step}/selected.tsv" for step in steps]
+    manifests.append("results/tiny/pseudo_labels/ensemble/manifest.tsv")
+    assert study.split(", ") == [*manifests, "results/tiny/data/camera/train_ids.tsv"]
+    of_labels = r"data/camera/(train_ids\.tsv|labelled\.|labels)|some data/camera\.labels"
+    readers = {rule for rule, inputs, _ in jobs if re.search(of_labels, inputs)}
+    assert readers == {"make_manifest", "check_data", "convert_labels", "oracle"}
+    assert not [rule for rule, inputs, _ in jobs if "oracle/" in inputs and rule != "oracle_study"]
+
+
+def test_oracle_study_needs_labels_of_the_target(run):
+    configuration = run.configuration()
+    del configuration["datasets"]["camera"]["labels"]
+    run.configure(configuration)
+    refused = run.snakemake("--dry-run", "oracle_study")
+    assert refused.returncode != 0
+    assert "oracle_study: the target 'camera' has no labels to compare pseudo-labels with" in refused.stdout
+    assert "expected a value for datasets.camera.labels" in refused.stdout
+    planned_jobs(run)
+
+
+def test_oracle_study_of_two_views_compares_each_with_its_own_labels(run):
+    configuration = run.configuration()
+    configuration["co_training"] |= {"same_domain": False, "target_b": "camera_test"}
+    run.configure(configuration)
+    output = dry_run(run, "oracle_study")
+    studies = re.findall(r"rule oracle:\n +input: (.*)\n +output: results/tiny/oracle/(\w+)/", output)
+    inputs = {dataset: files for files, dataset in studies}
+    assert "co_training/00/a" in inputs["camera"]
+    assert "ensemble" in inputs["camera"]
+    assert inputs["camera_test"].split(", ") == [
+        "results/tiny/pseudo_labels/co_training/00/b/selected.tsv",
+        "results/tiny/data/camera_test/train_ids.tsv",
+    ]
+
+
+def test_oracle_study_of_a_finished_run_trains_nothing(finished_run, run):
+    import csv
+    import shutil
+
+    labels = run.folder / "some data" / "camera" / "labels"
+    kept = run.folder.with_name("labels")
+    shutil.copytree(labels, kept)
+    shutil.rmtree(run.folder)
+    shutil.copytree(finished_run.folder, run.folder)
+    shutil.rmtree(labels)
+    shutil.copytree(kept, labels)
+    done = run.snakemake("oracle_study")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "rule train" not in done.stdout
+    assert "rule predict" not in done.stdout
+    folder = run.folder / "results" / "tiny" / "oracle" / "camera"
+    assert (folder / "oracle.txt").read_text().strip() in done.stdout
+    with open(folder / "steps.tsv", encoding="utf-8") as file:
+        steps = [row["step"] for row in csv.DictReader(file, delimiter="\t")]
+    assert steps == [
+        *("self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b", "ensemble")
+    ]
+    assert "Nothing to be done" in run.snakemake("--dry-run").stdout
 
 
 def test_saving_more_often_trains_nothing_anew(finished_run):

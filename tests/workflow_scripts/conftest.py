@@ -10,7 +10,7 @@ import pytest
 from cotrain.adaptation.thresholds import quantise
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
-from cotrain.data.predictions import PredictionWriter
+from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images
 
 SPACE = label_space("camvid11")
 
@@ -32,7 +32,8 @@ def predicted_set(tmp_path: Path) -> Callable[..., list[Item]]:
     def make(name: str, predictions: dict[str, list[tuple[int, float]]]) -> list[Item]:
         items = [Item(i, tmp_path / f"{i}.png", 10, len(rows)) for i, rows in predictions.items()]
         write_manifest(tmp_path / f"{name}.tsv", items)
-        with PredictionWriter(tmp_path / f"{name}.h5") as writer:
+        origin = Origin(SPACE.classes, "a model", hash_of_images(items), 0, 1)
+        with PredictionWriter(tmp_path / f"{name}.h5", origin) as writer:
             for image_id, rows in predictions.items():
                 classes = np.repeat(np.array([[c] for c, _ in rows], np.uint8), 10, 1)
                 levels = np.repeat(quantise([[confidence] for _, confidence in rows]), 10, 1)

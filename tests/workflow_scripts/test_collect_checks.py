@@ -8,11 +8,28 @@ from cotrain.errors import InputError
 from workflow_scripts import collect_checks
 
 
+def training(crop, plain_augmentation, **changes):
+    return json.dumps(
+        {
+            "crop": crop,
+            "source_augmentation": plain_augmentation,
+            "target_augmentation": plain_augmentation | changes,
+        }
+    )
+
+
 @pytest.fixture
-def arguments(tmp_path):
+def plain_augmentation(training_mapping):
+    return training_mapping["training"]["source_augmentation"]
+
+
+@pytest.fixture
+def arguments(tmp_path, plain_augmentation):
     """Return the arguments of a run whose target has two images of 8×4 pixels."""
     write_manifest(tmp_path / "a.tsv", [Item(name, tmp_path / f"{name}.png", 8, 4) for name in "pq"])
+    write_manifest(tmp_path / "s.tsv", [Item("s", tmp_path / "s.png", 8, 8)])
     return [
+        *("--source", str(tmp_path / "s.tsv"), "--training", training([4, 8], plain_augmentation)),
         "--reports",
         "x.json",
         "--target",
@@ -25,6 +42,25 @@ def arguments(tmp_path):
 def test_reports_are_listed(arguments, tmp_path):
     collect_checks.main(arguments)
     assert json.loads((tmp_path / "checked.json").read_text()) == {"reports": ["x.json"]}
+
+
+@pytest.mark.parametrize(
+    ("crop", "changes", "message"),
+    [
+        ([9, 8], {}, r"training\.crop: 8×9 pixels are more than any image of .*s\.tsv has, at most 8×8"),
+        ([8, 8], {}, r"more than any image of .*a\.tsv has, at most 8×4 .* training\.target_augmentation"),
+        ([8, 8], {"short_sides": [4, 6]}, r"at most 12×6"),
+        ([8, 8], {"short_sides": [8]}, None),
+        ([8, 8], {"short_sides": [8], "max_long_side": 12}, r"at most 12×6"),
+    ],
+)
+def test_crop_larger_than_any_image(arguments, plain_augmentation, crop, changes, message):
+    given = [*arguments, "--training", training(crop, plain_augmentation, **changes)]
+    if message is None:
+        collect_checks.main(given)
+        return
+    with pytest.raises(InputError, match=message):
+        collect_checks.main(given)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from importlib import import_module
 import pytest
 
 import workflow_scripts
+from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, run, settings
+from workflow_scripts.command_line import class_ids, named_paths, parse, parser, run, settings, share
 
 MODULES = [f"workflow_scripts.{module.name}" for module in pkgutil.iter_modules(workflow_scripts.__path__)]
 STEPS = [name for name in MODULES if hasattr(import_module(name), "main")]
@@ -104,3 +105,22 @@ def test_how_a_step_fails(error, status, capsys):
     assert ended.value.code == status
     assert str(error) in shown
     assert ("Traceback" in shown) == (status == 1)
+
+
+def test_names_of_classes_become_train_ids():
+    space = label_space("camvid11")
+    assert class_ids("--any", ["car", "sky"], space) == [8, 0]
+    with pytest.raises(InputError, match="--any: found 'tram', expected classes of camvid11: sky, building"):
+        class_ids("--any", ["sky", "tram"], space)
+
+
+def test_named_paths_keep_their_order_and_may_hold_equal_signs():
+    found = named_paths("--scores", "MODEL=PATH", ["b=x/a=1.json", "a=y.json"])
+    assert [(name, str(path)) for name, path in found.items()] == [("b", "x/a=1.json"), ("a", "y.json")]
+
+
+@pytest.mark.parametrize("text", ["1.1", "-0.1", "nan", "half"])
+def test_a_share_lies_between_0_and_1(text):
+    assert (share("0"), share("1"), share("0.25")) == (0, 1, 0.25)
+    with pytest.raises(argparse.ArgumentTypeError, match=f"found {text}, expected a number from 0 to 1"):
+        share(text)

@@ -327,6 +327,10 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             "datasets.more.seed: 1 (the default) gives the same scenes as datasets.game: expected another",
         ),
         (
+            {"prediction.calibration_images": 240},
+            "prediction.calibration_images: found 240, but datasets.game has 240 images: expected fewer",
+        ),
+        (
             {"co_training.round_b": 12},
             "co_training.round_b: 12 is not a round that self_training makes (rounds: 10, so 0 to 9)",
         ),

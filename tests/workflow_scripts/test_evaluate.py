@@ -49,6 +49,21 @@ def test_labels_without_any_class_are_reported(model, tmp_path):
         evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (np.zeros((40, 47), np.uint8), r"label \(40, 47\) and prediction \(40, 48\) differ in shape"),
+        (np.full((40, 48), 11, np.uint8), "label holds id 11, beyond 11 classes of camvid11"),
+    ],
+)
+def test_labels_that_do_not_fit_their_image_are_named(model, tmp_path, label, message):
+    items, flags = model
+    write_label(items[3].label, label, [])
+    arguments = [*flags, "--model", "final", "--labelled", str(tmp_path / "images.tsv")]
+    with pytest.raises(InputError, match=rf"images\.tsv: .*labels/3\.png against .*images/3\.png: {message}"):
+        evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
+
+
 class TestLists:
     """Predictions that any tool has written."""
 
@@ -80,10 +95,22 @@ class TestLists:
         assert (scores["model"], scores["images"]) == ("predictions", 2)
         assert (tmp_path / "out" / "confusion.tsv").exists()
 
+    def test_folders_and_labels_in_the_ids_of_their_dataset(self, pair, tmp_path):
+        arguments = pair([[[3, 8]]], [[[7, 7]]])
+        folder = tmp_path / "two lists"
+        by_name = ["--predictions", str(folder / "predictions"), "--labels", str(folder / "labels")]
+        # Cityscapes' label id 7 is road, our class 3: one of two pixels is right.
+        evaluate.main([*by_name, *arguments[4:], "--classes", "cityscapes_ids"])
+        scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+        assert scores["pixel_accuracy"] == 0.5
+        (folder / "labels" / "0.png").rename(folder / "labels" / "1.png")
+        with pytest.raises(InputError, match="1 files have no partner"):
+            evaluate.main([*by_name, *arguments[4:]])
+
     @pytest.mark.parametrize(
         ("predictions", "labels", "message"),
         [
-            ([[[0]]], [[[0]], [[0]]], "lists 1 predictions, .* 2 labels"),
+            ([[[0]]], [[[0]], [[0]]], "lists 1 files, .* 2; expected equally many"),
             ([[[0]], [[0, 0]]], [[[0]], [[0]]], r"predictions\.txt, line 2: .*1\.png .* differ in shape"),
             ([[[12]]], [[[0]]], "line 1: .*prediction holds id 12, beyond 11 classes of camvid11"),
             ([[[0]]], [[[11]]], "label holds id 11, beyond 11 classes of camvid11"),
@@ -99,3 +126,8 @@ class TestLists:
             InputError, match=r"expected either --weights and --labelled, or .* found --weights"
         ):
             evaluate.main(["--weights", "w.safetensors", *pair([[[0]]], [[[0]]])])
+
+    def test_a_class_table_is_of_lists_alone(self, tmp_path):
+        of_model = ["--weights", "w.safetensors", "--labelled", "m.tsv", "--classes", "camvid"]
+        with pytest.raises(InputError, match="--classes: the labels of --labelled are train ids"):
+            evaluate.main([*of_model, "--output", str(tmp_path)])

@@ -45,9 +45,12 @@ def rows_of(item):
     return [set(row.tolist()) for row in read_label(item.label)]
 
 
-def chosen_column(tmp_path, name):
+def whys(tmp_path, name):
+    """Return what the branch's scores.tsv says of each image; it begins with "to" where it was chosen."""
     lines = (tmp_path / "cycle" / name / "scores.tsv").read_text().splitlines()[1:]
-    return [line.split("\t")[1] for line in lines]
+    cells = [line.split("\t")[1:3] for line in lines]
+    assert all((chosen == "yes") == why.startswith("to ") for chosen, why in cells)
+    return [why for _, why in cells]
 
 
 def test_each_branch_gets_the_other_ones_best(run, tmp_path):
@@ -59,13 +62,22 @@ def test_each_branch_gets_the_other_ones_best(run, tmp_path):
     # The score is the sender's.
     assert for_a[0].score == pytest.approx(0.9, abs=1e-4)
     assert for_b[0].score == pytest.approx(0.9, abs=1e-4)
-    assert chosen_column(tmp_path, "a") == ["to b for confidence: rank 1", "", ""]
-    assert chosen_column(tmp_path, "b") == ["", "to a for confidence: rank 1", ""]
+    assert whys(tmp_path, "a") == [
+        "to b for confidence: rank 1",
+        "confidence: rank 2 of 3, 1 images are taken",
+        "confidence: rank 3 of 3, 1 images are taken",
+    ]
+    assert whys(tmp_path, "b") == [
+        "confidence: rank 2 of 3, 1 images are taken",
+        "to a for confidence: rank 1",
+        "no pixel exceeds the threshold of its class",
+    ]
 
 
-def test_an_image_without_labels_is_not_sent(run):
+def test_an_image_without_labels_is_not_sent(run, tmp_path):
     for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "3")
     assert (ids(for_a), ids(for_b)) == (["two", "one"], ["one", "two", "three"])
+    assert whys(tmp_path, "b")[2] == "no pixel exceeds the threshold of its class"
 
 
 def test_own_keeps_what_is_own(run):
@@ -74,12 +86,17 @@ def test_own_keeps_what_is_own(run):
     assert rows_of(for_a[0]) == [{0}, {1}, {255}, {255}]
 
 
-def test_both_takes_an_image_once_with_the_own_label(run):
+def test_both_takes_an_image_once_with_the_own_label(run, tmp_path):
     for_a, for_b = run("--fill", "none", "--ranking", "confidence", "--keep", "2", "--collaboration", "both")
     # a: its own best is "one", then b's best. b: its own "two", then a's best.
     assert (ids(for_a), ids(for_b)) == (["one", "two"], ["two", "one"])
     assert rows_of(for_a[0]) == [{0}, {1}, {255}, {255}]
     assert rows_of(for_a[1]) == [{0}, {255}, {2}, {2}]
+    assert whys(tmp_path, "a") == [
+        "to a and b for confidence: rank 1",
+        "confidence: rank 2, but branch b has the image with a label of its own",
+        "confidence: rank 3 of 3, 2 images are taken",
+    ]
 
 
 def test_adding_fills_gaps_of_the_sender(run):
@@ -103,10 +120,15 @@ def test_class_demand_sends_what_the_receiver_lacks(run, tmp_path):
     # surest in "two"; class 2 is the last.
     names = exchange.label_space("camvid11").classes
     assert ids(for_a) == ["two"]
-    assert chosen_column(tmp_path, "b")[1] == f"to a for threshold_difference: {names[0]}"
+    # "one" shows class 2 too, but for it "two" is so much surer that "one" is not among the surest.
+    assert whys(tmp_path, "b") == [
+        f"threshold_difference: not among the surest images of {names[0]}, {names[2]}",
+        f"to a for threshold_difference: {names[0]}",
+        "no pixel exceeds the threshold of its class",
+    ]
     # For a's images class 2 comes first, of which a has none, then class 0, surest in "one".
     assert ids(for_b) == ["one"]
-    assert chosen_column(tmp_path, "a")[0] == f"to b for threshold_difference: {names[0]}"
+    assert whys(tmp_path, "a")[0] == f"to b for threshold_difference: {names[0]}"
 
 
 def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_path):
@@ -124,10 +146,20 @@ def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_pat
     # then for class 0 "one" again and nothing of "two" (0.8 < 0.9 − 0.2 · 0.1).
     assert ids(for_b) == ["one"]
     names = exchange.label_space("camvid11").classes
-    assert chosen_column(tmp_path, "a") == [f"to b for receiver_threshold: {names[1]}", "", ""]
+    assert whys(tmp_path, "a") == [
+        f"to b for receiver_threshold: {names[1]}",
+        f"receiver_threshold: not among the surest images of {names[0]}",
+        f"receiver_threshold: not among the surest images of {names[1]}",
+    ]
     # b sends for class 2 "two" (0.9), not "one" (0.6), and for class 0 "two" again.
     assert ids(for_a) == ["two"]
-    assert chosen_column(tmp_path, "b") == ["", f"to a for receiver_threshold: {names[2]}", ""]
+    assert whys(tmp_path, "b")[1] == f"to a for receiver_threshold: {names[2]}"
+
+
+def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path):
+    for_a, for_b = run("--fill", "none", "--keep", "3", "--min-pixels", "20")
+    assert (ids(for_a), ids(for_b)) == ([], [])
+    assert whys(tmp_path, "a")[0] == "threshold_difference: shows no class with more than 20 pixels"
 
 
 def test_the_label_table_counts_after_filling(run, tmp_path):
@@ -137,7 +169,7 @@ def test_the_label_table_counts_after_filling(run, tmp_path):
     row = dict(zip(header, third, strict=True))
     # Image "three" of b is void; a's row of class 1 fills a quarter of it.
     assert (row["id"], row["kept_share"]) == ("three", "0.250000")
-    assert row[header[4 + 1]] == "0.250000"
+    assert row[header[5 + 1]] == "0.250000"
 
 
 def test_lists_of_different_length_are_refused(run, predicted_set):

@@ -1,13 +1,16 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cotrain.adaptation.thresholds import ConfidenceCounter
 from cotrain.data.images import read_label
-from cotrain.data.manifests import read_manifest
+from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.data.predictions import PredictionReader, write_histogram
 from cotrain.errors import InputError
-from workflow_scripts import label_round
+from workflow_scripts import label_round, thresholds
 
 
 @pytest.fixture
@@ -22,11 +25,11 @@ def run(tmp_path, predicted_set, write_thresholds):
             "varied": [(0, 0.8), (1, 0.8)],
         },
     )
-    thresholds = write_thresholds("thresholds")
+    path = write_thresholds("thresholds")
 
     def go(*more):
         arguments = ["--subset", str(tmp_path / "subset.tsv"), "--predictions", str(tmp_path / "subset.h5")]
-        arguments += ["--thresholds", str(thresholds), "--label-space", "camvid11"]
+        arguments += ["--thresholds", str(path), "--label-space", "camvid11"]
         label_round.main([*arguments, "--output", str(tmp_path / "round"), *more])
         return read_manifest(tmp_path / "round" / "selected.tsv")
 
@@ -60,7 +63,12 @@ def test_labels_scores_and_reasons(run, tmp_path):
     assert (items[0].kept_pixels, items[1].kept_pixels, items[1].classes) == (10, 20, 2)
     rows = table(tmp_path)
     assert [row["id"] for row in rows] == ["sure", "full", "unsure", "varied"]
-    assert [row["chosen"] for row in rows] == ["confidence rank 1", "", "", "confidence rank 2"]
+    assert [(row["chosen"], row["why"]) for row in rows] == [
+        ("yes", "confidence rank 1 of 3"),
+        ("no", "confidence rank 3 of 3, the first 2 are kept"),
+        ("no", "no pixel exceeds the threshold of its class"),
+        ("yes", "confidence rank 2 of 3"),
+    ]
     assert (rows[0]["kept_share"], rows[2]["kept_share"]) == ("0.500000", "0.000000")
     assert json.loads(rows[2]["score"]) == 0
 
@@ -96,3 +104,51 @@ def test_thresholds_of_another_label_space_are_refused(run, tmp_path):
     (tmp_path / "other.json").write_text('{"levels": {"sky": 1}}')
     with pytest.raises(InputError, match=r"other\.json: holds the classes sky, expected"):
         run("--keep", "1", "--thresholds", str(tmp_path / "other.json"))
+
+
+def test_thresholds_that_are_none_are_refused(run, tmp_path):
+    (tmp_path / "other.json").write_text('{"levels": ')
+    with pytest.raises(InputError, match=r"other\.json: cannot be read as thresholds"):
+        run("--keep", "1", "--thresholds", str(tmp_path / "other.json"))
+    with pytest.raises(InputError, match=r"gone\.json: cannot be read as thresholds"):
+        run("--keep", "1", "--thresholds", str(tmp_path / "gone.json"))
+
+
+def test_predictions_of_another_label_space_are_refused(run):
+    with pytest.raises(InputError, match=r"subset\.h5: predicted by a model of another label space"):
+        run("--keep", "1", "--label-space", "cityscapes19")
+
+
+def test_a_subset_that_changed_since_it_was_predicted_is_refused(run, tmp_path):
+    items = read_manifest(tmp_path / "subset.tsv")
+    write_manifest(tmp_path / "subset.tsv", [replace(items[0], bytes=1), *items[1:]])
+    with pytest.raises(
+        InputError, match=r"subset\.tsv: is not the image set of the predictions .*subset\.h5"
+    ):
+        run("--keep", "1")
+
+
+def test_when_nothing_is_left_the_run_says_which_class_is_to_blame(run, tmp_path, predicted_set, caplog):
+    # Of 30 pixels, 20 of class 0 with confidences up to 0.4 and 10 of class 2 with 0.3; none exceeds 0.5.
+    predicted_set("subset", {"x": [(0, 0.4), (0, 0.2)], "y": [(2, 0.3)]})
+    with PredictionReader([tmp_path / "subset.h5"]) as reader:
+        counter = ConfidenceCounter(11)
+        for name in "xy":
+            counter.add(*reader.read(name))
+        write_histogram(tmp_path / "histogram.npz", counter.histogram(), reader.origin)
+    portion = '{"initial": 0.5, "maximum": 0.5, "increment": 0}'
+    thresholds.main(
+        [
+            *("--histograms", str(tmp_path / "histogram.npz"), "--label-space", "camvid11", "--step", "0"),
+            *("--portion", portion, "--lower", "0.5", "--upper", "0.9"),
+            *("--output", str(tmp_path / "thresholds.json")),
+        ]
+    )
+    assert run("--keep", "1") == []
+    assert "warning: no image has a label left by the thresholds of" in caplog.text
+    assert (
+        "sky (66.7 % of the pixels) is predicted with a confidence up to 0.400, its threshold is 0.500"
+        in (caplog.text)
+    )
+    assert "pole (33.3 % of the pixels) is predicted with a confidence up to 0.300" in caplog.text
+    assert {row["why"] for row in table(tmp_path)} == {"no pixel exceeds the threshold of its class"}

@@ -1,10 +1,22 @@
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from cotrain.adaptation.thresholds import LEVELS
-from cotrain.data.predictions import PredictionReader
+from cotrain.data.images import read_image
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import write_manifest
+from cotrain.data.predictions import Origin, PredictionReader, hash_of_images
 from cotrain.errors import InputError
+from cotrain.networks.build import build_network
+from cotrain.networks.settings import NetworkSettings
+from cotrain.networks.weights import load_network, save_weights
 from workflow_scripts import predict
 
 CLASSES = 11
@@ -12,7 +24,7 @@ CLASSES = 11
 
 def run(tmp_path, flags, *more, name="0"):
     predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / name), *more])
-    return np.load(tmp_path / f"{name}.histogram.npy")
+    return np.load(tmp_path / f"{name}.histogram.npz")["histogram"]
 
 
 def test_predictions_and_their_histogram(model, tmp_path):
@@ -32,12 +44,10 @@ def test_shards_together_are_the_whole(model, tmp_path):
     items, flags = model
     whole = run(tmp_path, flags, name="whole")
     # More shards than images: the last ones are empty files, which are as good as any.
-    parts = [
-        run(tmp_path, flags, "--shard", str(s), "--shards", "7", name=f"p{s}") for s in (0, 1, 2, 3, 4, 6)
-    ]
+    parts = [run(tmp_path, flags, "--shard", str(s), "--shards", "7", name=f"p{s}") for s in range(7)]
     np.testing.assert_array_equal(sum(parts), whole)
     assert not parts[-1].any()
-    paths = [tmp_path / f"p{s}.h5" for s in (0, 1, 2, 3, 4, 6)]
+    paths = [tmp_path / f"p{s}.h5" for s in range(7)]
     with PredictionReader(paths) as cut, PredictionReader([tmp_path / "whole.h5"]) as uncut:
         for item in items:
             for one, other in zip(cut.read(item.id), uncut.read(item.id), strict=True):
@@ -59,4 +69,80 @@ def test_a_failure_leaves_no_file(model, tmp_path):
     with pytest.raises(InputError, match=r"3\.png"):
         run(tmp_path, flags)
     assert not list(tmp_path.glob("*.h5"))
-    assert not list(tmp_path.glob("*.npy"))
+    assert not list(tmp_path.glob("*.npz"))
+
+
+def test_what_the_shards_say_of_themselves(model, tmp_path):
+    items, flags = model
+    origins = []
+    for shard, more in ((0, []), (1, []), (1, ["--precision", "bfloat16"])):
+        run(tmp_path, flags, *more, "--shard", str(shard), "--shards", "2", name="x")
+        with h5py.File(tmp_path / "x.h5") as file, np.load(tmp_path / "x.histogram.npz") as beside:
+            assert file.attrs["origin"] == str(beside["origin"])
+            origins.append(Origin.from_text(file.attrs["origin"], tmp_path))
+    first, second, other = origins
+    assert second == replace(first, shard=1)
+    assert (first.shard, first.shards, len(first.classes)) == (0, 2, CLASSES)
+    assert first.images == hash_of_images(items)
+    assert other == replace(second, model=other.model)
+    assert other.model != second.model
+
+
+def test_a_shard_beyond_the_shards_is_refused(model, tmp_path):
+    _, flags = model
+    with pytest.raises(InputError, match="--shard 2: expected 0 to 1"):
+        run(tmp_path, flags, "--shard", "2", "--shards", "2")
+
+
+def test_several_weights_are_averaged(model, tmp_path, network_mapping):
+    items, flags = model
+    torch.set_num_threads(1)
+    settings = NetworkSettings.from_mapping(network_mapping | {"backbone": "test_resnet"})
+    other = build_network(settings, CLASSES, 5, pretrained=False)
+    torch.nn.init.normal_(other.box.classifier.weight, std=3.0)
+    save_weights(tmp_path / "other.safetensors", other, settings, label_space("camvid11"))
+    networks = [load_network(Path(flags[1]), CLASSES).eval(), other.eval()]
+    run(tmp_path, [*flags[:2], str(tmp_path / "other.safetensors"), *flags[2:]])
+    with PredictionReader([tmp_path / "0.h5"]) as reader:
+        for item in items:
+            images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
+            with torch.no_grad():
+                logits = [
+                    F.interpolate(network(images), images.shape[2:], mode="bilinear", align_corners=False)
+                    for network in networks
+                ]
+            confidences, expected = torch.stack([part.softmax(1) for part in logits]).mean(0)[0].max(0)
+            classes, levels = reader.read(item.id)
+            np.testing.assert_array_equal(classes, expected.numpy())
+            assert np.abs(levels - 65535.0 * confidences.numpy()).max() <= 1
+    assert (classes != logits[0].argmax(1)[0].numpy()).any()
+
+
+def test_weights_of_another_label_space_are_refused(model, tmp_path, network_mapping):
+    _, flags = model
+    space = label_space("idd7")
+    settings = NetworkSettings.from_mapping(network_mapping)
+    network = build_network(settings, space.number_of_classes, 5, pretrained=False)
+    save_weights(tmp_path / "idd.safetensors", network, settings, space)
+    with pytest.raises(
+        InputError, match=r"idd\.safetensors: weights for idd7 .* expected the label space of"
+    ):
+        run(tmp_path, [*flags[:2], str(tmp_path / "idd.safetensors"), *flags[2:]])
+
+
+def test_one_temperature_for_each_model(model, tmp_path):
+    _, flags = model
+    (tmp_path / "t.json").write_text('{"temperature": 2.0}')
+    with pytest.raises(InputError, match="--temperature: found 2 files for 1 models, expected one for each"):
+        run(tmp_path, flags, "--temperature", *[str(tmp_path / "t.json")] * 2)
+
+
+def test_a_failure_to_write_ends_the_prediction(model, tmp_path):
+    """The second id cannot be stored beside the first, which the thread that writes finds out."""
+    items, flags = model
+    write_manifest(tmp_path / "images.tsv", [replace(items[1], id="x_0/classes"), items[0], *items[2:]])
+    with pytest.raises(ValueError, match="name already exists"):
+        run(tmp_path, flags)
+    assert not list(tmp_path.glob("*.h5"))
+    assert not list(tmp_path.glob(".*.h5"))
+    assert not list(tmp_path.glob("*.npz"))

@@ -1,14 +1,17 @@
+import re
+
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from cotrain.data.images import read_image, read_label, write_image
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.settings import NetworkSettings
-from cotrain.networks.weights import save_weights
+from cotrain.networks.weights import load_networks, save_weights
 from cotrain.reporting.pictures import overlay
 from workflow_scripts.segment import main
 
@@ -53,8 +56,8 @@ def test_a_folder_of_images(model, tmp_path):
     assert np.array_equal(read_label(tmp_path / "again" / "labels" / "1.png"), label)
 
 
-def write_video(path, number):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+def write_video(path, number, code="mp4v"):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 10.0, (64, 48))
     for picture in pictures(number):
         writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     writer.release()
@@ -70,26 +73,58 @@ def test_a_video(model, tmp_path, caplog):
     assert "ends early" not in caplog.text
 
 
-def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog, monkeypatch):
+def cut_off(path, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
+    write_video(tmp_path / "drive.mkv", 9, "MJPG")
+    cut_off(tmp_path / "drive.mkv", 0.6)
+    segment(model, tmp_path / "drive.mkv", tmp_path / "out", "--labels")
+    found = re.search(r"drive\.mkv: the video ends early: (\d) of 9 frames could be read", caplog.text)
+    assert 2 <= int(found[1]) <= 7
+    made = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
+    assert made.get(cv2.CAP_PROP_FRAME_COUNT) == int(found[1])
+    assert len(list((tmp_path / "out" / "labels").iterdir())) == int(found[1])
+
+
+def test_a_video_without_its_end_is_told(model, tmp_path):
     write_video(tmp_path / "drive.mp4", 7)
-    capture = cv2.VideoCapture
+    cut_off(tmp_path / "drive.mp4", 0.9)
+    with pytest.raises(InputError, match=r"drive\.mp4: .* was cut off .* may lack its index"):
+        segment(model, tmp_path / "drive.mp4", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
-    class Torn:
-        """A video whose file promises more frames than it holds."""
 
-        def __init__(self, path):
-            self.real = capture(path)
+def test_two_models_are_averaged(model, tmp_path, network_mapping):
+    settings = NetworkSettings.from_mapping(network_mapping)
+    other = build_network(settings, SPACE.number_of_classes, 2, pretrained=False)
+    torch.nn.init.normal_(other.box.classifier.weight, std=3.0)
+    save_weights(tmp_path / "other.safetensors", other, settings, SPACE)
+    write_image(tmp_path / "images" / "0.png", pictures(1)[0])
+    arguments = ["--input", str(tmp_path / "images"), "--device", "cpu", "--output", str(tmp_path / "out")]
+    main(["--model", str(model), str(tmp_path / "other.safetensors"), *arguments])
+    networks, _ = load_networks([model / "weights.safetensors", tmp_path / "other.safetensors"])
+    images = torch.from_numpy(pictures(1)[0]).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = [F.interpolate(n.eval()(images), (48, 64), mode="bilinear") for n in networks]
+    mean = (logits[0].softmax(1) + logits[1].softmax(1)) / 2
+    found = read_label(tmp_path / "out" / "labels" / "0.png")
+    assert np.array_equal(found, mean.argmax(1)[0].numpy())
+    assert not np.array_equal(found, logits[0].argmax(1)[0].numpy())
 
-        def __getattr__(self, name):
-            return getattr(self.real, name)
 
-        def get(self, key):
-            return 9.0 if key == cv2.CAP_PROP_FRAME_COUNT else self.real.get(key)
-
-    monkeypatch.setattr(cv2, "VideoCapture", Torn)
-    segment(model, tmp_path / "drive.mp4", tmp_path / "out")
-    assert "the video ends early: 7 of 9 frames could be read" in caplog.text
-    assert capture(str(tmp_path / "out" / "drive.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 7
+def test_models_of_two_label_spaces(model, tmp_path, network_mapping):
+    settings, space = NetworkSettings.from_mapping(network_mapping), label_space("cityscapes7")
+    network = build_network(settings, space.number_of_classes, 1, pretrained=False)
+    save_weights(tmp_path / "other.safetensors", network, settings, space)
+    write_image(tmp_path / "images" / "0.png", pictures(1)[0])
+    arguments = ["--input", str(tmp_path / "images"), "--output", str(tmp_path / "out")]
+    with pytest.raises(
+        InputError, match=r"weights for cityscapes7 .* expected the label space of .* camvid11"
+    ):
+        main(["--model", str(model), str(tmp_path / "other.safetensors"), *arguments])
 
 
 @pytest.mark.parametrize(

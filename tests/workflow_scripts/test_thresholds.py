@@ -1,19 +1,24 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cotrain.adaptation.thresholds import LEVELS
+from cotrain.data.label_spaces import label_space
+from cotrain.data.predictions import Origin, write_histogram
+from cotrain.errors import InputError
 from workflow_scripts import thresholds
 
 CLASSES = 11
+ORIGIN = Origin(label_space("camvid11").classes, "a model", "an image set", 0, 1)
 
 
 def run(tmp_path, histograms, portion, lower="0.5", upper="0.9", step="0"):
     paths = []
     for number, histogram in enumerate(histograms):
-        paths.append(str(tmp_path / f"{number}.npy"))
-        np.save(paths[-1], histogram)
+        paths.append(str(tmp_path / f"{number}.npz"))
+        write_histogram(paths[-1], histogram, replace(ORIGIN, shard=number, shards=len(histograms)))
     flags = ["--label-space", "camvid11", "--step", step, "--portion", json.dumps(portion)]
     flags += ["--lower", lower, "--upper", upper, "--output", str(tmp_path / "t.json")]
     thresholds.main(["--histograms", *paths, *flags])
@@ -41,6 +46,11 @@ def test_by_hand(tmp_path):
     assert (result["confidences"][names[1]], result["kept_share"][names[1]]) == (0.500008, None)
     assert (result["confidences"][names[2]], result["kept_share"][names[2]]) == (0.900008, 1.0)
     assert set(result["portion"].values()) == {0.5}
+    assert [result["highest_confidence"][name] for name in names[:3]] == [
+        pytest.approx(55000 / 65535, abs=1e-6),
+        None,
+        pytest.approx(65000 / 65535, abs=1e-6),
+    ]
 
 
 def test_shards_add_up(tmp_path):
@@ -59,3 +69,8 @@ def test_saturated_confidences_exceed_no_threshold(tmp_path):
     result = run(tmp_path, [histogram(c0=[65535] * 4)], FIXED, upper="1.0")
     name = next(iter(result["levels"]))
     assert (result["levels"][name], result["kept_share"][name]) == (65535, 0.0)
+
+
+def test_no_pixel_at_all_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"0\.npz: counts no pixel of any class"):
+        run(tmp_path, [histogram()], FIXED)

@@ -1,0 +1,106 @@
+"""Confidences that mean what they say: one temperature for the logits of a network.
+
+Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017: the logits are divided
+by the temperature T that minimises the mean negative log-likelihood of held-out labels. The likeliest class
+of a pixel stays what it was; T > 1 lowers confidences, T < 1 raises them.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.files import write_json
+from cotrain.errors import InputError
+
+# A network that needs more than this is not trained yet, or was shown the labels it is measured on.
+LOWEST, HIGHEST = 0.05, 20.0
+# Each halves the interval of log T, which is 6 wide.
+BISECTIONS = 24
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature and what it does on the pixels that it was fitted on.
+
+    `accuracy` is the share of pixels whose likeliest class is right; `confidence` the mean of that class's
+    probability and `negative_log_likelihood` that of the labels, each (at temperature 1, at `temperature`).
+    """
+
+    temperature: float
+    images: int
+    pixels: int
+    accuracy: float
+    confidence: tuple[float, float]
+    negative_log_likelihood: tuple[float, float]
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
+    """Return the T in [0.05, 20] for which softmax(logits / T) gives the labels the greatest likelihood.
+
+    `logits` is (M, C), `labels` (M,) in [0, C), M > 0. With b = 1 / T the mean negative log-likelihood is
+    convex in b, and its slope is the mean over pixels of Σ p_c z_c − z_label, with p the softmax of b · z.
+    So the slope rises with b, and bisection finds where it is 0.
+    """
+    of_label = np.take_along_axis(logits, labels[:, None].astype(np.intp), 1)[:, 0]
+    low, high = np.log(LOWEST), np.log(HIGHEST)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        expected = (_softmax(logits / np.exp(middle)) * logits).sum(1)
+        # A slope below 0: a larger b, so a smaller T, is better.
+        if np.mean(expected - of_label, dtype=np.float64) < 0:
+            high = middle
+        else:
+            low = middle
+    return float(np.exp((low + high) / 2))
+
+
+def calibrated(logits: NDArray[np.float32], labels: NDArray[np.uint8], images: int) -> Calibration:
+    """Fit the temperature to pixels of `images` images, as `fit_temperature`, and measure what it does."""
+    temperature = fit_temperature(logits, labels)
+    places = np.arange(len(labels))
+    both = [_softmax(logits / at) for at in (1.0, temperature)]
+    confidences = [float(p.max(1).mean(dtype=np.float64)) for p in both]
+    # The smallest float: the logarithm of an underflow is no number to average.
+    likelihoods = [np.log(np.maximum(p[places, labels], np.finfo(np.float32).tiny)) for p in both]
+    losses = [float(-part.mean(dtype=np.float64)) for part in likelihoods]
+    return Calibration(
+        temperature,
+        images,
+        len(labels),
+        float((logits.argmax(1) == labels).mean()),
+        (confidences[0], confidences[1]),
+        (losses[0], losses[1]),
+    )
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write a calibration as JSON."""
+    write_json(path, asdict(calibration))
+
+
+def read_temperature(path: Path) -> float:
+    """Return the temperature of a file that `write_calibration` wrote, or of any JSON that holds one.
+
+    Raises:
+        InputError: there is no such file, or no temperature above 0 in it.
+    """
+    try:
+        temperature = json.loads(path.read_text(encoding="utf-8"))["temperature"]
+        if not 0 < temperature < np.inf:
+            raise ValueError(f"found {temperature}")
+        return float(temperature)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a temperature, expected a number above 0 as calibrate writes it: "
+            f"{error!r}"
+        ) from error
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the softmax of (M, C) over the classes."""
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    softmax: NDArray[np.float32] = exponentials / exponentials.sum(1, keepdims=True)
+    return softmax

@@ -1,0 +1,166 @@
+"""Labelled images as a dataset in the folders of Cityscapes and under its names, for other tools."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from cotrain.data.class_tables import class_table
+from cotrain.data.files import link, write_text, written_whole
+from cotrain.data.images import check_header, read_image, write_grey, write_image
+from cotrain.data.label_files import TrainIdReader, train_id_table
+from cotrain.data.label_spaces import IGNORE, LabelSpace
+from cotrain.data.layouts import IMAGE_SUFFIXES
+from cotrain.data.manifests import Item
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+
+UNLABELLED = 0
+IMAGE_ENDING, LABEL_IDS_ENDING, TRAIN_IDS_ENDING = (
+    "_leftImg8bit",
+    "_gtFine_labelIds.png",
+    "_gtFine_labelTrainIds.png",
+)
+ENDING = re.compile(r"_(leftImg8bit\.\w+|gtFine_label(Train)?Ids\.png)$")
+CLASSES_FILE, LABEL_SPACE_FILE = "classes.yaml", "label_space.yaml"
+
+
+@dataclass(frozen=True)
+class ExportedIds:
+    """What stands in `labelIds` and in `labelTrainIds` for each train id, as uint8 (256,).
+
+    `of_cityscapes` tells whether these are the ids of Cityscapes.
+    """
+
+    label_ids: NDArray[np.uint8]
+    train_ids: NDArray[np.uint8]
+    of_cityscapes: bool
+
+
+def exported_ids(space: LabelSpace) -> ExportedIds:
+    """Return the ids of Cityscapes where every class has the name of one of its classes, else the train ids.
+
+    Void is 0 in Cityscapes' label ids, and 255 in all others.
+    """
+    own_ids = {name: own_id for own_id, name in class_table("cityscapes_ids").ids.items() if name}
+    if not set(space.classes) <= set(own_ids):
+        unchanged = np.arange(256, dtype=np.uint8)
+        return ExportedIds(unchanged, unchanged, False)
+    train_ids = {name: own_id for own_id, name in class_table("cityscapes_train_ids").ids.items() if name}
+    label_table, train_table = np.full(256, UNLABELLED, np.uint8), np.full(256, IGNORE, np.uint8)
+    for train_id, name in enumerate(space.classes):
+        label_table[train_id], train_table[train_id] = own_ids[name], train_ids[name]
+    return ExportedIds(label_table, train_table, True)
+
+
+def export_as_cityscapes(
+    items: Sequence[Item],
+    folder: Path,
+    space: LabelSpace,
+    city: str | None,
+    copy: bool,
+    workers: int,
+    progress: Progress,
+) -> ExportedIds:
+    """Write `folder`/leftImg8bit/train/CITY and `folder`/gtFine/train/CITY; return which ids the labels hold.
+
+    An image becomes a link to its file, or a copy; one that is neither PNG nor JPEG, or that EXIF turns, is
+    written upright as PNG, since tools differ in whether they turn it. Names come from the ids of the items.
+    Where the ids are not those of Cityscapes, classes.yaml and label_space.yaml say what they mean.
+
+    Args:
+        items: images with labels of train ids.
+        folder: where the dataset goes; what an export of the same images left there is written anew.
+        space: what the train ids mean.
+        city: the folder of all images; None takes for each the name of the folder that it lies in.
+        copy: copy images instead of linking to them.
+        workers: images at once.
+        progress: counts the images.
+
+    Raises:
+        InputError: a label does not fit its image or holds strange ids, two images get one name, or `folder`
+            holds other images already.
+    """
+    ids = exported_ids(space)
+    reader = TrainIdReader(space)
+    places = [_place(item, city) for item in items]
+    _check_places(items, places, folder)
+
+    def export(work: tuple[Item, str]) -> None:
+        item, place = work
+        if item.label is None:
+            raise InputError(f"image {item.id!r} has no label to export")
+        label = reader.read(item.label)
+        if label.shape != (item.height, item.width):
+            raise InputError(
+                f"{item.label}: is {label.shape[1]}×{label.shape[0]}, its image {item.image} "
+                f"{item.width}×{item.height}"
+            )
+        _export_image(item.image, folder / "leftImg8bit" / "train" / place, copy)
+        labels = folder / "gtFine" / "train"
+        write_grey(labels / f"{place}{LABEL_IDS_ENDING}", ids.label_ids[label])
+        write_grey(labels / f"{place}{TRAIN_IDS_ENDING}", ids.train_ids[label])
+        progress.advance()
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(export, zip(items, places, strict=True)))
+    if not ids.of_cityscapes:
+        _write_yaml(
+            folder / CLASSES_FILE,
+            f"The ids of this dataset's label files: train ids of label space {space.name}.",
+            {"ids": dict(train_id_table(space).ids)},
+        )
+        _write_yaml(
+            folder / LABEL_SPACE_FILE,
+            "The classes in the order of their ids, with colours.",
+            space.definition()["classes"],
+        )
+    return ids
+
+
+def _write_yaml(path: Path, comment: str, content: Any) -> None:
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    write_text(path, f"# {comment}\n{text}")
+
+
+def _place(item: Item, city: str | None) -> str:
+    """Return CITY/FRAME of an image, to which the endings are added."""
+    return f"{city or item.image.parent.name}/{item.id.removesuffix(IMAGE_ENDING)}"
+
+
+def _check_places(items: Sequence[Item], places: Sequence[str], folder: Path) -> None:
+    """Raise InputError if two images would share files, or if `folder` holds files that are not theirs."""
+    users: dict[str, Item] = {}
+    for item, place in zip(items, places, strict=True):
+        other = users.setdefault(place.casefold(), item)
+        if other is not item:
+            raise InputError(f"{other.image} and {item.image} would both be called {place}{IMAGE_ENDING}")
+    expected = set(places)
+    for part in ("leftImg8bit", "gtFine"):
+        for path in (folder / part / "train").glob("*/*"):
+            place = ENDING.sub("", f"{path.parent.name}/{path.name}")
+            if not path.name.startswith(".") and place not in expected:
+                raise InputError(
+                    f"{folder}: holds {path}, which is not of this export; expected an empty folder"
+                )
+
+
+def _export_image(image: Path, without_ending: Path, copy: bool) -> None:
+    suffix = image.suffix.lower()
+    turned = check_header(image)[2]
+    if turned or suffix not in IMAGE_SUFFIXES:
+        write_image(Path(f"{without_ending}{IMAGE_ENDING}.png"), read_image(image))
+        return
+    target = Path(f"{without_ending}{IMAGE_ENDING}{suffix}")
+    if not copy:
+        link(target, image)
+        return
+    with written_whole(target) as temporary:
+        shutil.copyfile(image, temporary)

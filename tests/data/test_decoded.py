@@ -1,0 +1,79 @@
+import os
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from cotrain.data.decoded import check_space, decode, map_image, read_index, write_index
+from cotrain.data.images import read_image, write_image
+from cotrain.errors import InputError
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "frame.png"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+    return path
+
+
+def test_decoded_image_has_the_same_pixels(tmp_path, image):
+    decoded = map_image(decode(image, tmp_path / "decoded"))
+    assert (decoded.shape, decoded.dtype) == ((20, 30, 3), np.uint8)
+    np.testing.assert_array_equal(decoded, read_image(image))
+
+
+def test_what_is_decoded_is_not_decoded_again(tmp_path, image):
+    path = decode(image, tmp_path / "decoded")
+    before = path.stat().st_mtime_ns
+    assert decode(image, tmp_path / "decoded") == path
+    assert path.stat().st_mtime_ns == before
+
+
+def test_another_content_under_the_old_name_is_decoded_anew(tmp_path, image):
+    first = decode(image, tmp_path / "decoded")
+    write_image(image, np.zeros((20, 30, 3), np.uint8))
+    second = decode(image, tmp_path / "decoded")
+    assert second != first
+    assert map_image(second).max() == 0
+
+
+def test_index_is_read_as_it_was_written(tmp_path, image):
+    decoded = {image: decode(image, tmp_path / "decoded")}
+    write_index(tmp_path / "index.tsv", decoded)
+    assert read_index(tmp_path / "index.tsv") == decoded
+
+
+def test_decoded_file_that_is_gone_is_named(tmp_path, image):
+    file = decode(image, tmp_path / "decoded")
+    write_index(tmp_path / "index.tsv", {image: file})
+    file.unlink()
+    with pytest.raises(
+        InputError, match=f"index.tsv: .*frame.png was decoded into .*{file.name}, which is gone"
+    ):
+        read_index(tmp_path / "index.tsv")
+
+
+def test_image_that_changed_since_is_named(tmp_path, image):
+    write_index(tmp_path / "index.tsv", {image: decode(image, tmp_path / "decoded")})
+    os.utime(image, ns=(1, 1))
+    with pytest.raises(InputError, match="of an older image; delete"):
+        read_index(tmp_path / "index.tsv")
+
+
+def test_other_files_are_no_index(tmp_path):
+    (tmp_path / "index.tsv").write_text("id\timage\n")
+    with pytest.raises(InputError, match="found the first line"):
+        read_index(tmp_path / "index.tsv")
+
+
+def test_full_disk_is_told_before_anything_is_written(tmp_path, make_items, monkeypatch):
+    items = make_items("many", 3, seed=1)
+    needed = sum(3 * item.width * item.height for item in items)
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(needed))
+    with pytest.raises(InputError, match=r"training\.decoded_cache: 3 images take .* free"):
+        check_space(items, tmp_path / "decoded")
+    # What is there already takes no more.
+    decode(items[0].image, tmp_path / "decoded")
+    check_space(items, tmp_path / "decoded")

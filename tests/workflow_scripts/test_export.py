@@ -1,0 +1,101 @@
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from cotrain.data.files import sha256_of
+from cotrain.data.images import read_image
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.networks.build import build_network
+from cotrain.networks.inference import InferenceSettings, predict_images
+from cotrain.networks.settings import NetworkSettings
+from cotrain.networks.weights import load_network, save_weights
+from workflow_scripts import export
+from workflow_scripts.export import main
+
+SPACE = label_space("camvid11")
+USERS_MODULE = """
+from torch import nn
+
+def small(number_of_classes):
+    return nn.Sequential(nn.Conv2d(3, 6, 5, 4, 2), nn.ReLU(), nn.Conv2d(6, number_of_classes, 1))
+"""
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """Write the weights of a box of a user, which is traced in a second, and return their folder."""
+    (tmp_path / "quick_boxes.py").write_text(USERS_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "quick_boxes", raising=False)
+    torch.set_num_threads(1)
+    settings = NetworkSettings.from_mapping({"name": "quick_boxes:small", "arguments": {}})
+    network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
+    torch.nn.init.normal_(network.box[2].weight, std=3.0)
+    save_weights(tmp_path / "final" / "weights.safetensors", network, settings, SPACE)
+    return tmp_path / "final"
+
+
+@pytest.fixture
+def images(make_items):
+    return [str(item.image) for item in make_items("x", 3)]
+
+
+def run(model, images, output, *more):
+    main(["--model", str(model), "--images", *images, "--output", str(output), *more])
+
+
+def test_files_and_what_they_say(model, images, tmp_path, caplog):
+    run(model, images, tmp_path / "out")
+    described = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert described["classes"] == list(SPACE.classes)
+    assert described["palette"] == [list(colour) for colour in SPACE.palette]
+    assert described["input"]["shape"] == ["N", 3, 40, 48]
+    assert described["weights"] == {
+        str(model / "weights.safetensors"): sha256_of(model / "weights.safetensors")
+    }
+    assert described["differences"]["model.onnx"]["confidence"] < 1e-4
+    assert "model.onnx: confidences differ from the original by up to " in caplog.text
+
+    # A program of somebody else's, who has the description alone.
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+    names = [output["name"] for output in described["outputs"]]
+    pictures = np.stack([read_image(path) for path in images])
+    given = {described["input"]["name"]: pictures.transpose(0, 3, 1, 2)}
+    classes, confidences = session.run(names, given)
+    network = load_network(model / "weights.safetensors", SPACE.number_of_classes).eval()
+    settings = InferenceSettings(3, None, "float32")
+    expected, levels = predict_images([network], pictures, settings, torch.device("cpu"))
+    assert (classes == expected).mean() > 0.999
+    np.testing.assert_allclose(confidences, levels / 65535, atol=1e-4)
+
+
+def test_another_size(model, images, tmp_path):
+    run(model, images[:1], tmp_path / "out", "--height", "24", "--width", "64")
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+    assert session.get_inputs()[0].shape == ["batch", 3, 24, 64]
+    assert [output.shape for output in session.get_outputs()] == [["batch", 24, 64]] * 2
+
+
+def test_a_file_that_differs_too_much_is_not_written(model, images, tmp_path):
+    # No difference is below 0, so even an exact file is beyond this tolerance.
+    with pytest.raises(InputError, match=r"model\.pt2: .* expected at most -1 and .* not written"):
+        run(model, images, tmp_path / "out", "--tolerance", "-1")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_bad_input(model, images, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="--height and --width: found one of them"):
+        run(model, images, tmp_path / "out", "--height", "24")
+    with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
+        run(model, [str(tmp_path / "gone.png")], tmp_path / "out")
+    with pytest.raises(InputError, match=r"gone: there is no such weights file"):
+        run(tmp_path / "gone", images, tmp_path / "out")
+    monkeypatch.setattr(export, "PACKAGES", ("onnx", "no_such_package"))
+    message = r"packages no_such_package: pip install -r envs/requirements-export\.txt"
+    with pytest.raises(InputError, match=message):
+        run(model, images, tmp_path / "out")

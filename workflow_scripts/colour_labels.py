@@ -1,0 +1,63 @@
+"""Show label files in colour, with a legend, and laid over their images.
+
+In:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
+     Labels hold train ids, unless --classes names the class table of the dataset's own ids.
+Out: OUTPUT/coloured/NAME.png and, where images are known, OUTPUT/overlays/NAME.jpg, each with its legend;
+     void is black, and darkened over an image
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cotrain.data.images import read_image, write_image
+from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, read_label_files
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from cotrain.reporting.pictures import colourise, overlay, with_legend
+from workflow_scripts.command_line import logger, parse, parser, run, share
+
+EXAMPLE = """python -m workflow_scripts.colour_labels --labels segmented/labels --images images \\
+    --label-space cityscapes19 --output coloured"""
+VOID = ("void", (0, 0, 0))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    made.add_argument(
+        "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
+    )
+    made.add_argument("--label-space", required=True, help="classes and colours")
+    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    made.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
+    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    names, colours = (*space.classes, VOID[0]), (*space.palette, VOID[1])
+    files = read_label_files(options.labels, options.images)
+    reader = TrainIdReader(space, options.classes)
+
+    def show(work: tuple[str, LabelFile]) -> None:
+        name, file = work
+        label = reader.read(file.path)
+        coloured = with_legend(colourise(label, space.palette), names, colours)
+        write_image(options.output / "coloured" / f"{name}.png", coloured)
+        if file.image is not None:
+            try:
+                over = overlay(read_image(file.image), label, space.palette, options.opacity)
+            except ValueError as error:
+                raise InputError(f"{file.origin}: {file.path} over {file.image}: {error}") from error
+            write_image(options.output / "overlays" / f"{name}.jpg", with_legend(over, names, colours))
+        progress.advance()
+
+    with ThreadPoolExecutor(options.workers) as pool, Progress(len(files), "labels", "colour") as progress:
+        for _ in pool.map(show, zip(names_of(files), files, strict=True)):
+            pass
+    logger.info("written to %s", options.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,55 @@
+"""Keep a manifest's images decoded on disk, so that training does not decode them again and again.
+
+In:  a manifest of images
+Out: OUTPUT/index.tsv (which file holds which image) and one .npy file an image beside it, of width × height
+     × 3 bytes. Training with them gives the same bytes as without.
+
+An interrupted run goes on; the index is written last. The folder may be deleted when the trainings are done.
+"""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+
+from cotrain.data.decoded import check_space, decode, write_index
+from cotrain.data.manifests import Item, read_manifest
+from cotrain.progress import Progress
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.decode_images --workers 8 \\
+    --manifest results/run/translated/gta5/manifest.tsv --output results/run/decoded/gta5"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--manifest", type=Path, required=True, help="the images")
+    made.add_argument("--workers", type=int, default=1, help="images decoded at a time (default 1)")
+    made.add_argument("--output", type=Path, required=True, help="folder of the decoded images")
+    options = parse(made, arguments)
+
+    items = read_manifest(options.manifest)
+    check_space(items, options.output)
+    # The images are decoded in parallel; OpenCV's own threads would only get in each other's way.
+    cv2.setNumThreads(1)
+    with (
+        ThreadPoolExecutor(options.workers) as pool,
+        Progress(len(items), "images", f"decoding {options.output.name}") as progress,
+    ):
+
+        def decoded(item: Item) -> tuple[Path, Path]:
+            file = decode(item.image, options.output)
+            progress.advance()
+            return item.image, file
+
+        files = dict(pool.map(decoded, items))
+    write_index(options.output / "index.tsv", files)
+    size = sum(file.stat().st_size for file in files.values())
+    logger.info("%s: %d images, %.1f GiB", options.output, len(files), size / 2**30)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,92 @@
+"""Show where predictions of a class are right and wrong: a picture for each image and class.
+
+In:  predictions and true labels, each as a list of one path a line, a manifest or a folder; the images,
+     unless a manifest names them. Predictions hold train ids; labels too, unless --classes names the class
+     table of the dataset's own ids.
+Out: OUTPUT/CLASS/NAME.png: true positives green, false positives red, false negatives blue, over the dimmed
+     image. Pixels whose label is void are left out. Images with few pixels of a class get no picture of it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cotrain.data.images import read_image, write_image
+from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_label_files
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from cotrain.reporting.error_pictures import class_errors, error_picture
+from workflow_scripts.command_line import class_ids, logger, parse, parser, run
+
+EXAMPLE = """python -m workflow_scripts.error_images --predictions predicted.txt --labels labels.txt \\
+    --images images.txt --label-space cityscapes19 --class-names car "traffic light" --output errors"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--predictions", type=Path, required=True, help="list, manifest or folder")
+    made.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    made.add_argument("--images", type=Path, help="list or folder of the images (default: as manifests say)")
+    made.add_argument("--label-space", required=True, help="classes of the predictions")
+    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    made.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
+    made.add_argument(
+        "--more-than",
+        type=int,
+        default=2000,
+        metavar="PIXELS",
+        help="show images with more pixels that are or were taken for the class (default: 2000)",
+    )
+    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    chosen = options.class_names or list(space.classes)
+    train_ids = dict(zip(chosen, class_ids("--class-names", chosen, space), strict=True))
+    pairs = paired_label_files(options.predictions, options.labels, options.images, complete=False)
+    of_predictions, of_labels = TrainIdReader(space), TrainIdReader(space, options.classes)
+    names = names_of([predicted for predicted, _ in pairs])
+
+    def show(work: tuple[str, tuple[LabelFile, LabelFile]]) -> list[str]:
+        name, (predicted, labelled) = work
+        prediction, label = of_predictions.read(predicted.path), of_labels.read(labelled.path)
+        source = predicted.image or labelled.image
+        image, shown = None, []
+        for class_name, train_id in train_ids.items():
+            try:
+                errors = class_errors(label, prediction, train_id)
+                right, wrong, missing = errors.pixels
+                concerned = right + wrong + missing
+                if concerned <= options.more_than:
+                    continue
+                if image is None and source is not None:
+                    image = read_image(source)
+                subtitle = f"IoU {100 * right / concerned:.1f} % of {concerned} pixels"
+                page = error_picture(errors, image, f"{class_name}: {name}", subtitle)
+            except ValueError as error:
+                raise InputError(
+                    f"{predicted.origin}: {predicted.path} against {labelled.path}: {error}"
+                ) from error
+            write_image(options.output / class_name / f"{name}.png", page)
+            shown.append(class_name)
+        progress.advance()
+        return shown
+
+    number = dict.fromkeys(chosen, 0)
+    with (
+        ThreadPoolExecutor(options.workers) as pool,
+        Progress(len(pairs), "images", "error images") as progress,
+    ):
+        for shown in pool.map(show, zip(names, pairs, strict=True)):
+            for class_name in shown:
+                number[class_name] += 1
+    for class_name, count in number.items():
+        logger.info(
+            "%s: %d of %d images have more than %d pixels", class_name, count, len(pairs), options.more_than
+        )
+    logger.info("written to %s", options.output)
+
+
+if __name__ == "__main__":
+    run(main)

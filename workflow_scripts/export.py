@@ -1,0 +1,143 @@
+"""Export a model for other programs: ONNX and torch.export, each compared with the original on real images.
+
+in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
+     compare on
+out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
+     classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH);
+     OUTPUT/model.json: classes, colours, and how far each file is from the original
+
+The number of images is free, their size is not. The packages for ONNX are those of
+envs/requirements-export.txt.
+"""
+
+import logging
+from argparse import Namespace
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.data.files import sha256_of, write_json, written_whole
+from cotrain.data.images import read_image
+from cotrain.errors import InputError
+from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.models import add_model_argument, load_models, weights_files
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.export --model results/demo/models/final \\
+    --images results/demo/data/camera_test/scenes/images/0000*.jpg --output exported"""
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+# Where two classes are equally likely, rounding decides; elsewhere no pixel may change its class.
+SHARE_OF_OTHER_CLASSES = 0.001
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    add_model_argument(made)
+    made.add_argument("--images", type=Path, nargs="+", required=True, help="image files to compare on")
+    made.add_argument("--height", type=int, help="of the exported input (default: that of the first image)")
+    made.add_argument("--width", type=int, help="of the exported input (default: that of the first image)")
+    made.add_argument(
+        "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
+    )
+    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    made.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(made, arguments)
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"ONNX needs the packages {', '.join(missing)}: pip install -r envs/requirements-export.txt"
+        )
+    if (options.height is None) != (options.width is None):
+        raise InputError("--height and --width: found one of them, expected both or none")
+    images = _images(options)
+
+    import torch
+
+    from cotrain.networks.export import (
+        INPUT,
+        OUTPUTS,
+        difference,
+        exported,
+        original,
+        save_onnx,
+        save_program,
+        saved_onnx,
+        saved_program,
+    )
+
+    torch.set_num_threads(options.threads)
+    weights = weights_files(options.model)
+    networks, space = load_models(weights, options.temperature)
+    height, width = images.shape[2:]
+    # Each alone and two at once: the number of images must be free.
+    batches = [*np.split(images, len(images)), images[[0, -1]]]
+    program = exported(networks, height, width)
+    differences = {}
+    for name, save, load in (
+        ("model.pt2", save_program, saved_program),
+        ("model.onnx", save_onnx, lambda path: saved_onnx(path, options.threads)),
+    ):
+        with written_whole(options.output / name) as path:
+            save(path, program)
+            found = difference(original(networks), load(path), batches)
+            text = (
+                f"{name}: confidences differ from the original by up to {found.confidence:.1e}, "
+                f"{100 * found.classes:.4f} % of the pixels have another class"
+            )
+            # Not "greater than": that is false of NaN as well.
+            if not (found.confidence <= options.tolerance and found.classes <= SHARE_OF_OTHER_CLASSES):
+                raise InputError(
+                    f"{text}; expected at most {options.tolerance:g} and "
+                    f"{100 * SHARE_OF_OTHER_CLASSES:g} %. The file was not written"
+                )
+        logger.info(text)
+        differences[name] = {"confidence": found.confidence, "share_of_other_classes": found.classes}
+    write_json(
+        options.output / "model.json",
+        {
+            "label_space": space.name,
+            "classes": list(space.classes),
+            "palette": [list(colour) for colour in space.palette],
+            "input": {
+                "name": INPUT,
+                "type": "uint8",
+                "shape": ["N", 3, height, width],
+                "channels": "RGB, 0 to 255",
+            },
+            "outputs": [
+                {"name": OUTPUTS[0], "type": "uint8", "shape": ["N", height, width], "what": "train ids"},
+                {
+                    "name": OUTPUTS[1],
+                    "type": "float32",
+                    "shape": ["N", height, width],
+                    "what": "probability of the class, 0 to 1",
+                },
+            ],
+            "weights": {str(path): sha256_of(path) for path in weights},
+            "temperatures": [network.temperature for network in networks],
+            "compared_on": [str(path) for path in options.images],
+            "differences": differences,
+        },
+    )
+    logger.info("written to %s", options.output)
+
+
+def _images(options: Namespace) -> NDArray[np.uint8]:
+    """Return the images to compare on as uint8 (N, 3, H, W), brought to the size of the exported input."""
+    read = [read_image(path) for path in options.images]
+    height, width = (options.height, options.width) if options.height else read[0].shape[:2]
+    sized = [
+        image
+        if image.shape[:2] == (height, width)
+        else cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        for image in read
+    ]
+    return np.ascontiguousarray(np.stack(sized).transpose(0, 3, 1, 2))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,55 @@
+"""Export pseudo-labels as a dataset that other tools train on, in the folders of Cityscapes.
+
+In:  a manifest with labels of train ids, such as a run's pseudo_labels/ensemble/manifest.tsv
+Out: OUTPUT/leftImg8bit/train/CITY/*_leftImg8bit.png (or .jpg: links to the images, with --copy copies) and
+     OUTPUT/gtFine/train/CITY/*_gtFine_labelIds.png, *_gtFine_labelTrainIds.png.
+     Where all classes of the label space are classes of Cityscapes these hold Cityscapes' ids. Otherwise both
+     hold the train ids of the label space, and OUTPUT/classes.yaml and label_space.yaml say what they mean.
+"""
+
+from pathlib import Path
+
+from cotrain.data.cityscapes_export import CLASSES_FILE, LABEL_SPACE_FILE, export_as_cityscapes
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import read_manifest, verify_labels
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from workflow_scripts.command_line import logger, parse, parser, run
+
+EXAMPLE = """python -m workflow_scripts.export_pseudo_labels \\
+    --manifest results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 --output exported"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--manifest", type=Path, required=True, help="images with labels of train ids")
+    made.add_argument("--label-space", required=True, help="the run's label space")
+    made.add_argument("--city", help="folder of all images (default: the name of the folder each lies in)")
+    made.add_argument("--copy", action="store_true", help="copy the images, instead of links to them")
+    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    items = read_manifest(options.manifest)
+    if not items:
+        raise InputError(f"{options.manifest}: lists no image, there is nothing to export")
+    verify_labels(items, options.manifest)
+    with Progress(len(items), "images", "export") as progress:
+        ids = export_as_cityscapes(
+            items, options.output, space, options.city, options.copy, options.workers, progress
+        )
+    if ids.of_cityscapes:
+        logger.info("labelIds and labelTrainIds hold the ids of Cityscapes")
+    else:
+        logger.info(
+            "labelIds and labelTrainIds both hold the train ids of %s, not of Cityscapes: see %s and %s",
+            space.name,
+            options.output / CLASSES_FILE,
+            options.output / LABEL_SPACE_FILE,
+        )
+    logger.info("written to %s", options.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""Hold some labelled images out of all trainings, at random by seed, to calibrate the models on.
+
+in:  a manifest of labelled source images
+out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images of one label, the translations of one scene, go
+     to the same side.
+"""
+
+import logging
+from pathlib import Path
+
+from cotrain.adaptation.sampling import choose_subset
+from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.errors import InputError
+from workflow_scripts.command_line import parse, parser, run
+
+logger = logging.getLogger("cotrain")
+
+EXAMPLE = """python -m workflow_scripts.hold_out --labelled results/demo/translated/game/manifest.tsv \\
+    --number 20 --seed 100 --output results/demo/data/game"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--labelled", type=Path, required=True, help="manifest of labelled source images")
+    made.add_argument("--number", type=int, required=True, help="how many scenes are held out")
+    made.add_argument("--seed", type=int, required=True)
+    made.add_argument("--output", type=Path, required=True, help="folder of the two manifests")
+    options = parse(made, arguments)
+
+    items = read_manifest(options.labelled)
+    scenes = [*dict.fromkeys(str(item.label) for item in items)]
+    if options.number >= len(scenes):
+        raise InputError(
+            f"prediction.calibration_images: holds {options.number} images out of training, "
+            f"{options.labelled} has labels of {len(scenes)}; expected fewer, or nothing is left to train on"
+        )
+    held_out = {scenes[place] for place in choose_subset(scenes, options.number, options.seed)}
+    for name, is_held_out in (("training", False), ("held_out", True)):
+        chosen = [item for item in items if (str(item.label) in held_out) == is_held_out]
+        write_manifest(options.output / f"{name}.tsv", chosen, Path.cwd())
+        logger.info("%s: %d of %d images", options.output / f"{name}.tsv", len(chosen), len(items))
+
+
+if __name__ == "__main__":
+    run(main)

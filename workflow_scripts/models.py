@@ -1,0 +1,73 @@
+"""What the steps that use trained models share: which weights are meant, and the networks that they make."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cotrain.adaptation.calibration import read_temperature
+from cotrain.data.label_spaces import LabelSpace
+from cotrain.errors import InputError
+
+if TYPE_CHECKING:
+    from cotrain.networks.network import Network
+
+
+def add_weights_argument(made: ArgumentParser, required: bool = True) -> None:
+    """Add `--weights`, one file or several, and `--temperature`."""
+    made.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        required=required,
+        help="weights.safetensors of the model; the probabilities of several models are averaged",
+    )
+    _add_temperature_argument(made)
+
+
+def add_model_argument(made: ArgumentParser) -> None:
+    """Add `--model`, one or several as folder or weights file, and `--temperature`."""
+    made.add_argument(
+        "--model",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folder of the model, or its .safetensors; the probabilities of several models are averaged",
+    )
+    _add_temperature_argument(made)
+
+
+def _add_temperature_argument(made: ArgumentParser) -> None:
+    made.add_argument(
+        "--temperature",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="temperature.json of each model, as calibrate wrote it (default: confidences as they are)",
+    )
+
+
+def weights_files(models: Sequence[Path]) -> list[Path]:
+    """Return the weights files of models that are given as folders or as weights files."""
+    return [model / "weights.safetensors" if model.is_dir() else model for model in models]
+
+
+def load_models(weights: Sequence[Path], temperatures: Sequence[Path]) -> tuple[list["Network"], LabelSpace]:
+    """Load the networks of `--weights` with their `--temperature`, and return them with their label space.
+
+    Raises:
+        InputError: a file cannot be read, the weights are of several label spaces, or there is not one
+            temperature for each of them.
+    """
+    from cotrain.networks.weights import load_networks
+
+    if temperatures and len(temperatures) != len(weights):
+        raise InputError(
+            f"--temperature: found {len(temperatures)} files for {len(weights)} models, expected one for "
+            "each, in their order"
+        )
+    found = [read_temperature(path) for path in temperatures]
+    networks, space = load_networks(weights)
+    for network, temperature in zip(networks, found, strict=False):
+        network.temperature = temperature
+    return networks, space

@@ -1,0 +1,65 @@
+"""Compare pseudo-labels with the target's true labels: how right and how complete they are, class by class.
+
+An oracle study: it reads labels of the target, so it serves analysis alone: nothing is made
+from its outputs.
+
+In:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
+     labels (train ids) of these images, and perhaps of more
+Out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
+     OUTPUT/classes.tsv (a line for each class of each step) and OUTPUT/oracle.json (everything)
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from cotrain.data.files import write_json, write_text
+from cotrain.data.label_files import paired_label_files
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import read_manifest, verify_labels
+from cotrain.evaluation.label_pairs import confusion_of_pairs
+from cotrain.evaluation.oracle import oracle_scores
+from cotrain.progress import Progress
+from cotrain.reporting.oracle_tables import ORACLE_NOTE, classes_table, oracle_text, steps_table
+from cotrain.reporting.table import to_tsv
+from workflow_scripts.command_line import named_paths, parse, parser, run
+
+EXAMPLE = """python -m workflow_scripts.oracle_study --label-space cityscapes7 \\
+    --pseudo-labels ensemble=results/demo/pseudo_labels/ensemble/manifest.tsv \\
+    --labelled results/demo/data/camera/train_ids.tsv --output oracle"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument(
+        "--pseudo-labels", nargs="+", required=True, metavar="STEP=MANIFEST", help="what to compare"
+    )
+    made.add_argument("--labelled", type=Path, required=True, help="manifest with the target's true labels")
+    made.add_argument("--label-space", required=True, help="the run's label space")
+    made.add_argument("--workers", type=int, default=4, help="images read at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="folder of the tables")
+    options = parse(made, arguments)
+
+    manifests = named_paths(
+        "--pseudo-labels", "STEP=MANIFEST, e.g. ensemble=manifest.tsv", options.pseudo_labels
+    )
+    space = label_space(options.label_space)
+    studies: dict[str, dict[str, Any]] = {}
+    for step, manifest in manifests.items():
+        verify_labels(read_manifest(manifest), manifest)
+        pairs = paired_label_files(manifest, options.labelled, complete=False)
+        with Progress(len(pairs), "images", f"oracle study of {step}") as progress:
+            confusion = confusion_of_pairs(pairs, space, options.workers, progress)
+        studies[step] = {"images": len(pairs), **oracle_scores(confusion, space.classes)}
+    text = oracle_text(studies)
+    write_text(options.output / "steps.tsv", to_tsv(steps_table(studies)))
+    write_text(options.output / "classes.tsv", to_tsv(classes_table(studies)))
+    write_text(options.output / "oracle.txt", text)
+    write_json(
+        options.output / "oracle.json", {"note": ORACLE_NOTE, "label_space": space.name, "steps": studies}
+    )
+    sys.stdout.write(f"\n{text}\nTables: {options.output}\n")
+
+
+if __name__ == "__main__":
+    run(main)

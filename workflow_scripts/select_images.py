@@ -1,0 +1,91 @@
+"""List the images that show certain classes, by their labels: for splits by class, or to look at rare ones.
+
+In:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
+     Labels hold train ids, unless --classes names the class table of the dataset's own ids.
+Out: OUTPUT/labels.txt and, where images are known, OUTPUT/images.txt, one path a line in one order: a dataset
+     of the layout `lists`
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.data.class_content import chosen_by_classes
+from cotrain.data.counting import count_ids
+from cotrain.data.files import write_text
+from cotrain.data.label_files import LabelFile, TrainIdReader, read_label_files
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from workflow_scripts.command_line import class_ids, logger, parse, parser, run
+
+EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data/game/train_ids.tsv \\
+    --label-space cityscapes7 --all human vehicle --more-than 500 --output with_people"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    made.add_argument(
+        "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
+    )
+    made.add_argument("--label-space", required=True, help="what the classes are")
+    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    for flag, what in (("--any", "one of these at least"), ("--all", "all of these")):
+        made.add_argument(flag, nargs="+", default=[], metavar="CLASS", help=f"the image shows {what}")
+    made.add_argument(
+        "--without", nargs="+", default=[], metavar="CLASS", help="the image shows none of these"
+    )
+    made.add_argument(
+        "--more-than",
+        type=int,
+        default=5000,
+        metavar="PIXELS",
+        help="a class of --any or --all is shown by more pixels than this (default: 5000)",
+    )
+    made.add_argument(
+        "--at-most",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="an image is without a class up to this many pixels of it (default: 0)",
+    )
+    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="folder of the lists")
+    options = parse(made, arguments)
+
+    space = label_space(options.label_space)
+    wanted = {
+        flag: class_ids(f"--{flag}", getattr(options, flag), space) for flag in ("any", "all", "without")
+    }
+    if not any(wanted.values()):
+        raise InputError("expected --any, --all or --without, found none of them")
+    files = read_label_files(options.labels, options.images)
+    reader = TrainIdReader(space, options.classes)
+    with (
+        ThreadPoolExecutor(options.workers) as pool,
+        Progress(len(files), "labels", "count classes") as progress,
+    ):
+
+        def count(file: LabelFile) -> np.ndarray:
+            counts = count_ids(reader.read(file.path))[: space.number_of_classes]
+            progress.advance()
+            return counts
+
+        counts = np.array(list(pool.map(count, files)), np.int64).reshape(-1, space.number_of_classes)
+    chosen = chosen_by_classes(
+        counts, wanted["any"], wanted["all"], wanted["without"], options.more_than, options.at_most
+    )
+    kept = [file for file, is_chosen in zip(files, chosen, strict=True) if is_chosen]
+    if not kept:
+        raise InputError(f"{options.labels}: none of {len(files)} images shows what is asked for")
+    write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in kept))
+    images = [file.image for file in kept if file.image is not None]
+    if images:
+        write_text(options.output / "images.txt", "".join(f"{image}\n" for image in images))
+    logger.info("%d of %d images -> %s", len(kept), len(files), options.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,73 @@
+"""Make one set of labels out of two: where they differ, the majority of the pixels around decides.
+
+In:  two sets of label files of the same images, each as a list of one path a line, a manifest or a folder;
+     train ids, 255 for void
+Out: OUTPUT/labels/NAME.png and OUTPUT/labels.txt, their list in the order of the first set
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cotrain.adaptation.voting import windowed_majority
+from cotrain.data.files import write_text
+from cotrain.data.images import write_label
+from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_label_files
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.progress import Progress
+from workflow_scripts.command_line import logger, parse, parser, run
+
+EXAMPLE = """python -m workflow_scripts.vote_labels --labels a/labels b/labels --window 3 \\
+    --label-space cityscapes19 --output both"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    made = parser(__doc__, EXAMPLE)
+    made.add_argument(
+        "--labels",
+        type=Path,
+        nargs=2,
+        required=True,
+        metavar=("FIRST", "SECOND"),
+        help="lists, manifests or folders",
+    )
+    made.add_argument(
+        "--window", type=int, default=3, metavar="PIXELS", help="width of what votes, odd (default: 3)"
+    )
+    made.add_argument("--label-space", required=True, help="what the train ids mean")
+    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(made, arguments)
+    if options.window < 1 or options.window % 2 == 0:
+        raise InputError(f"--window: found {options.window}, expected a positive odd number")
+
+    space = label_space(options.label_space)
+    pairs = paired_label_files(*options.labels)
+    paths = [options.output / "labels" / f"{name}.png" for name in names_of([first for first, _ in pairs])]
+    reader = TrainIdReader(space)
+
+    def vote(work: tuple[Path, tuple[LabelFile, LabelFile]]) -> tuple[int, int]:
+        path, (first, second) = work
+        a, b = reader.read(first.path), reader.read(second.path)
+        try:
+            label = windowed_majority(a, b, options.window, space.number_of_classes)
+        except ValueError as error:
+            raise InputError(f"{first.origin}: {first.path} with {second.path}: {error}") from error
+        write_label(path, label, space.palette)
+        progress.advance()
+        return int(np.count_nonzero(a != b)), a.size
+
+    differing = pixels = 0
+    with ThreadPoolExecutor(options.workers) as pool, Progress(len(pairs), "images", "vote") as progress:
+        for different, size in pool.map(vote, zip(paths, pairs, strict=True)):
+            differing, pixels = differing + different, pixels + size
+    write_text(options.output / "labels.txt", "".join(f"labels/{path.name}\n" for path in paths))
+    logger.info(
+        "they differed in %.2f %% of the pixels; %s", 100 * differing / pixels, options.output / "labels.txt"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
