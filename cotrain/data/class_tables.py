@@ -65,8 +65,7 @@ def class_table(name: str, root: Path | None = None, fields: Mapping[str, str] |
     for own_id, class_name in ids.items():
         if type(own_id) is not int or not 0 <= own_id <= 255:
             raise InputError(f"{place}: found the id {own_id!r}, expected integers from 0 to 255")
-        if not isinstance(class_name, str | None):
-            raise InputError(f"{place}: id {own_id} means {class_name!r}, expected a class name or null")
+        _refuse_other_than_name(f"{place}: id {own_id}", class_name)
     return ClassTable(title, ids, encoding)
 
 
@@ -89,6 +88,11 @@ def known_ids(table: ClassTable) -> npt.NDArray[np.bool_]:
     return known
 
 
+def _refuse_other_than_name(what: str, class_name: Any) -> None:
+    if not isinstance(class_name, str | None):
+        raise InputError(f"{what} means {class_name!r}, expected a class name or null")
+
+
 def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> ClassTable:
     entries = definition.get("colours")
     if not isinstance(entries, list) or not 1 <= len(entries) <= 256:
@@ -96,6 +100,7 @@ def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> 
     for entry in entries:
         if not isinstance(entry, dict) or set(entry) != {"class", "colour"} or not is_colour(entry["colour"]):
             raise InputError(f"{place}: found {entry!r}, expected {{class: road, colour: [128, 64, 128]}}")
+        _refuse_other_than_name(f"{place}: the colour {entry['colour']}", entry["class"])
     colours = tuple(tuple(entry["colour"]) for entry in entries)
     if len(set(colours)) < len(colours):
         raise InputError(f"{place}: a colour is there twice")
@@ -107,11 +112,20 @@ def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> 
 def _table_of_names(
     title: str, place: str, definition: Mapping[str, Any], root: Path | None, fields: Mapping[str, str]
 ) -> ClassTable:
+    if not isinstance(definition["names"], dict) or not isinstance(definition.get("names_file"), str):
+        raise InputError(
+            f"{place}: expected `names`, name -> class name or null, and `names_file`, a JSON file"
+        )
+    for name, class_name in definition["names"].items():
+        _refuse_other_than_name(f"{place}: {name!r}", class_name)
     if root is None:
         raise InputError(
             f"{place}: its ids are told by a file of the dataset, so it needs a layout with a root"
         )
-    path = root / definition["names_file"].format(**fields)
+    try:
+        path = root / definition["names_file"].format(**fields)
+    except LookupError as error:
+        raise InputError(f"{place}: {{{error.args[0]}}} in `names_file` stands for nothing") from error
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
         names = [label["name"] for label in labels]

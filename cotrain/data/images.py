@@ -59,7 +59,7 @@ def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
     """
 
     def ids(image: Image.Image) -> npt.NDArray[np.uint8]:
-        if image.mode not in ("L", "P"):
+        if image.mode not in ("L", "P") or _stretched(image):
             raise InputError(f"{path}: has {_description(image)}, expected 1 channel of 8-bit class ids")
         return np.array(image)
 
@@ -159,7 +159,8 @@ def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
     wanted = {"ids": ("L", "P"), "red_channel": ("RGB",), "colours": ("RGB", "P")}[table.encoding]
 
     def check(image: Image.Image) -> tuple[int, int]:
-        if image.mode not in wanted:
+        too_deep = table.encoding == "colours" and _sixteen_bit(image)
+        if image.mode not in wanted or too_deep or _stretched(image):
             raise InputError(f"{path}: has {_description(image)}, expected the encoding {table.encoding!r}")
         return image.size
 
@@ -263,7 +264,14 @@ def _sixteen_bit(image: Image.Image) -> bool:
     return image.mode == "RGB" and ";16" in str(getattr(image, "tile", ""))
 
 
+def _stretched(image: Image.Image) -> bool:
+    # Grey of 2 or 4 bits comes as the mode "L" too, its ids stretched to 0-255; palette indices stay.
+    return image.mode == "L" and any(f"L;{bits}" in str(getattr(image, "tile", "")) for bits in (2, 4))
+
+
 def _description(image: Image.Image) -> str:
     if _sixteen_bit(image):
         return "3 channels of 16 bit"
+    if _stretched(image):
+        return "1 channel of less than 8 bit"
     return MODE_NAMES.get(image.mode, f"pixels of kind {image.mode}")

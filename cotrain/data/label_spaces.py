@@ -121,7 +121,7 @@ def make_label_space(name: str, entries: Any) -> LabelSpace:
             raise InputError(
                 f"{place}: entry {number} is {entry!r}, expected the keys class, colour and perhaps members"
             )
-        if not isinstance(entry["class"], str) or not _is_list_of_names(entry.get("members", [])):
+        if not isinstance(entry["class"], str) or not is_list_of_names(entry.get("members", [])):
             raise InputError(f"{place}: entry {number} is {entry!r}, expected names as text")
         if not is_colour(entry["colour"]):
             raise InputError(
@@ -151,16 +151,17 @@ def is_colour(value: Any) -> bool:
     )
 
 
+def is_list_of_names(value: Any) -> bool:
+    """Return whether `value` is a list of texts."""
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def _refuse_repeated(place: str, noun: str, values: Iterable[Any]) -> None:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
             raise InputError(f"{place}: the {noun} {value!r} is there twice")
         seen.add(value)
-
-
-def _is_list_of_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _fast_loader() -> Any:

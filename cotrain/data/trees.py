@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotrain.data.label_spaces import built_in, definition_of, title_of
+from cotrain.data.label_spaces import built_in, definition_of, is_list_of_names, title_of
 from cotrain.errors import InputError
 
 KEYS = {"trees", "classes", "splits", "versions", "sizes_may_differ"}
-FIELD = re.compile(r"\{(\w+)\}")
+FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 FOLDERS = "{folders}"
 # A layout is asked for one suffix of images alone where it says so.
 SUFFIX = r"(?:png|jpg|jpeg|PNG|JPG|JPEG)"
@@ -65,17 +65,24 @@ def tree_layout(name: str) -> TreeLayout:
     trees = declared["trees"]
     if not isinstance(trees, list) or not trees:
         raise InputError(f"layout {title}: expected `trees`, a list of {{images, labels}}, found {trees!r}")
-    splits = {
-        split: (folders,) if isinstance(folders, str) else tuple(folders)
-        for split, folders in (declared.get("splits") or {}).items()
-    }
+    for key, fits, expected in (
+        ("classes", lambda value: isinstance(value, str), "the name of a class table"),
+        ("splits", _are_splits, "split -> its folder, or a list of several"),
+        ("versions", is_list_of_names, "a list of names"),
+        ("sizes_may_differ", lambda value: isinstance(value, bool), "true or false"),
+    ):
+        if key in declared and not fits(declared[key]):
+            raise InputError(f"layout {title}: found {declared[key]!r} as `{key}`, expected {expected}")
     layout = TreeLayout(
         title,
         tuple(_tree(title, tree) for tree in trees),
         declared["classes"],
-        splits,
-        tuple(declared.get("versions") or ()),
-        bool(declared.get("sizes_may_differ", False)),
+        {
+            split: (folders,) if isinstance(folders, str) else tuple(folders)
+            for split, folders in declared.get("splits", {}).items()
+        },
+        tuple(declared.get("versions", ())),
+        declared.get("sizes_may_differ", False),
     )
     for tree in layout.trees:
         for field, given in (("split", layout.splits), ("version", layout.versions)):
@@ -174,8 +181,19 @@ def chosen_fields(
     return fields
 
 
+def _are_splits(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and is_list_of_names([*value])
+        and all(
+            isinstance(folders, str) or (folders and is_list_of_names(folders)) for folders in value.values()
+        )
+    )
+
+
 def _tree(title: str, tree: Any) -> Tree:
-    if not isinstance(tree, dict) or set(tree) != {"images", "labels"}:
+    is_pair = isinstance(tree, dict) and set(tree) == {"images", "labels"}
+    if not is_pair or not is_list_of_names([*tree.values()]):
         raise InputError(
             f"layout {title}: found {tree!r} in `trees`, expected {{images: PATH, labels: PATH}}"
         )

@@ -1,3 +1,5 @@
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -84,6 +86,22 @@ def test_label_of_more_than_one_channel_of_8_bit_is_refused(tmp_path, mode, foun
         InputError, match=rf"label\.png: has .*{found}.*, expected 1 channel of 8-bit class ids"
     ):
         read_label(tmp_path / "label.png")
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_label_of_less_than_8_bit_is_refused(tmp_path, bits):
+    # Decoders stretch its ids to 0-255: 1 of 4 bits would become 17, a pole of Cityscapes.
+    path = tmp_path / "label.png"
+    write_label(path, np.arange(1 << bits, dtype=np.uint8)[None], [(1, 2, 3)])
+    Image.open(path).save(path, bits=bits)
+    np.testing.assert_array_equal(read_label(path), np.arange(1 << bits)[None])
+    palette = path.read_bytes()
+    grey = palette[:25] + b"\0" + palette[26:29]
+    header = grey + zlib.crc32(grey[12:]).to_bytes(4, "big")
+    path.write_bytes(header + palette[palette.index(b"IDAT") - 4 :])
+    for read in (read_own_ids, check_label_header):
+        with pytest.raises(InputError, match="has 1 channel of less than 8 bit, expected"):
+            read(path, ClassTable("own", {0: "road"}))
 
 
 @pytest.mark.parametrize("read", [read_image, read_label, image_size, check_image])
@@ -209,6 +227,13 @@ def test_ids_are_refused_where_colours_are_expected(tmp_path):
     Image.new("L", (3, 2)).save(tmp_path / "label.png")
     with pytest.raises(InputError, match="expected 3 channels of 8-bit class colours"):
         read_own_ids(tmp_path / "label.png", CAMVID_COLOURS)
+
+
+def test_colours_of_16_bit_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "label.png"), np.zeros((2, 3, 3), np.uint16))
+    for read in (read_own_ids, check_label_header):
+        with pytest.raises(InputError, match="has 3 channels of 16 bit, expected"):
+            read(tmp_path / "label.png", CAMVID_COLOURS)
 
 
 @pytest.mark.parametrize(

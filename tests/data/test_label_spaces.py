@@ -180,7 +180,12 @@ def test_missing_file_of_a_label_space_is_named():
         ("{ids: []}", "expected `ids`, own id -> class name or null"),
         ("{ids: {300: road}}", "found the id 300, expected integers from 0 to 255"),
         ("{ids: {1: [road]}}", "id 1 means"),
+        ("{names: {sky: sky}}", "expected `names`, .* and `names_file`"),
+        ("{names: [sky], names_file: a.json}", "expected `names`, .* and `names_file`"),
+        ("{names: {sky: 1}, names_file: a.json}", "'sky' means 1, expected a class name or null"),
+        ("{names: {sky: sky}, names_file: '{year}.json'}", "{year} in `names_file` stands for nothing"),
         ("{encoding: colours, ids: {0: road}}", "expected `colours`"),
+        ("{encoding: colours, colours: [{class: 1, colour: [1, 2, 3]}]}", r"the colour \[1, 2, 3\] means 1"),
         ("{encoding: colours, colours: [{class: a, colour: red}]}", "found {'class': 'a', 'colour': 'red'}"),
         (
             "{encoding: colours, colours: [{class: a, colour: [1, 1, 1]}, {class: b, colour: [1, 1, 1]}]}",
@@ -192,7 +197,7 @@ def test_wrong_class_tables_are_explained(tmp_path, text, message):
     path = tmp_path / "own.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=rf"class table own: {message}"):
-        class_table(str(path))
+        class_table(str(path), tmp_path)
 
 
 def test_own_class_table_is_read_from_a_file(tmp_path):

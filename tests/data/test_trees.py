@@ -17,6 +17,7 @@ from tests.miniature import make, scene
 
 FORMATS = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[3] / "shared" / "data")) / "formats"
 CITYSCAPES = label_space("cityscapes19")
+PAIR = "trees: [{images: 'a/{x}.png', labels: 'b/{x}.png'}]"
 
 
 def train_ids(entry, item):
@@ -181,6 +182,21 @@ def test_own_layout_is_read_from_a_file(tmp_path):
         ("{trees: []}", "expected the keys trees and classes"),
         ("{trees: [], classes: camvid}", "expected `trees`, a list"),
         ("{trees: [{images: 'a/{x}.png'}], classes: camvid}", "expected {images: PATH, labels: PATH}"),
+        (
+            "{trees: [{images: 'a/{x}.png', labels: 5}], classes: camvid}",
+            "expected {images: PATH, labels: PATH}",
+        ),
+        (f"{{{PAIR}, classes: 5}}", "found 5 as `classes`, expected the name of a class table"),
+        (
+            f"{{{PAIR}, classes: camvid, splits: [train]}}",
+            r"found \['train'\] as `splits`, expected split ->",
+        ),
+        (f"{{{PAIR}, classes: camvid, splits: {{train: []}}}}", "expected split -> its folder"),
+        (f"{{{PAIR}, classes: camvid, versions: v1}}", "found 'v1' as `versions`, expected a list of names"),
+        (
+            f"{{{PAIR}, classes: camvid, sizes_may_differ: 'no'}}",
+            "found 'no' as `sizes_may_differ`, expected true or false",
+        ),
         (
             "{trees: [{images: 'a/{x}.png', labels: 'b/{y}.png'}], classes: camvid}",
             r"\{y\} in 'b/\{y\}.png' is not in 'a/\{x\}.png', so it stands for nothing",
