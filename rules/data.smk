@@ -67,7 +67,7 @@ rule check_data:
         labelled=labelled_flag,
         label_space=config["label_space"],
     shell:
-        "python -m workflow_scripts.check_data --manifest {input.manifest:q} --dataset {wildcards.dataset}"
+        "python -m workflow_scripts.check_data --manifest {input.manifest:q} --discard --dataset {wildcards.dataset}"
         " --settings {params.settings:q} --label-space {params.label_space} {params.labelled}"
         " --workers {threads} --output {output.report:q} --log {log:q}"
 

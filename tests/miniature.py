@@ -23,7 +23,7 @@ TINY_NETWORK = {
     "decoder_channels": 8,
 }
 
-# The beginning of Mapillary Vistas' lists of classes; the true ones go on in the same way.
+# Excerpts of Mapillary Vistas' lists of classes. As in the true ones v2.0 has more: ids of v1.2 fit into it.
 MAPILLARY = {
     "v1.2": [
         ("animal--bird", [165, 42, 42]),
@@ -41,8 +41,11 @@ MAPILLARY = {
     "v2.0": [
         ("animal--bird", [165, 42, 42]),
         ("construction--barrier--separator", [128, 128, 128]),
+        ("construction--flat--bike-lane", [128, 64, 255]),
         ("construction--flat--road", [128, 64, 128]),
         ("human--person--individual", [220, 20, 60]),
+        ("human--rider--bicyclist", [255, 0, 0]),
+        ("marking--continuous--solid", [255, 255, 255]),
         ("marking--discrete--arrow--left", [250, 171, 30]),
         ("nature--sky", [70, 130, 180]),
         ("object--traffic-light--general-upright", [250, 170, 30]),

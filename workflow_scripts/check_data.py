@@ -39,6 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--dataset", help="with --manifest: name of the dataset in the configuration")
     made.add_argument("--settings", type=settings, help="with --manifest: its settings, JSON or a YAML file")
     made.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
+    made.add_argument(
+        "--discard",
+        action="store_true",
+        help="with --manifest: delete it if anything is wrong, since its sizes may change with the mending",
+    )
     made.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
     made.add_argument(
         "--quick", action="store_true", help="read headers alone: neither damage nor ids are seen"
@@ -58,11 +63,12 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if not options.dataset or options.settings is None:
         raise InputError("--manifest needs --dataset and --settings beside it")
+    items = read_manifest(options.manifest)
     try:
-        check(options.dataset, options.settings, read_manifest(options.manifest), options.labelled, options)
+        check(options.dataset, options.settings, items, options.labelled, options)
     except InputError:
-        # Mending the data can change sizes that the manifest holds: it is to be made anew then.
-        options.manifest.unlink()
+        if options.discard:
+            options.manifest.unlink()
         raise
 
 
@@ -97,8 +103,8 @@ def check_configuration(options: argparse.Namespace) -> None:
 def check_dataset(name: str, chosen: dict[str, Any], labelled: bool, options: argparse.Namespace) -> None:
     """Find the files of a dataset and check them."""
     found = find_dataset(name, chosen, labelled)
-    for reason, images in found.left_out.items():
-        logger.info("%s: left out %d images, %s, the first %s", name, len(images), reason, images[0])
+    for line in found.left_out_in_words():
+        logger.info("%s: %s", name, line)
     if not labelled:
         logger.info("%s: images alone, the run never opens its labels", name)
     check(name, chosen, found.items, labelled, options)

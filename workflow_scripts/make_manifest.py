@@ -26,10 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--output", required=True, type=Path, help="the manifest to write")
     options = parse(made, arguments)
     found = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
-    for reason, images in found.left_out.items():
-        logger.info("%s: left out %d images, %s:", options.dataset, len(images), reason)
-        for image in images:
-            logger.info("  %s", image)
+    for line in found.left_out_in_words():
+        logger.info("%s: %s", options.dataset, line)
     # Rendered scenes belong to the results and move with them; a user's own data stays where it is.
     write_manifest(options.output, found.items, relative_to_root=options.scenes)
     kind = "labelled images" if options.labelled else "images"

@@ -56,7 +56,7 @@ def check_items(
     lookup = np.full(256, IGNORE, np.uint8) if table is None else translation_table(table, space)
 
     def check(item: Item) -> _Finding:
-        return (_check_headers if quick else _check_item)(item, table, origins)
+        return _check_item(item, table, origins, quick)
 
     with ThreadPoolExecutor(workers) as pool:
         findings = []
@@ -119,7 +119,7 @@ class _Finding:
     turned: bool = False
 
 
-def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str]) -> _Finding:
+def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str], quick: bool) -> _Finding:
     problems: list[str] = []
 
     def report(file: Path, problem: str) -> None:
@@ -128,7 +128,7 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     own_ids = np.zeros(256, dtype=np.int64)
     size, turned = (item.width, item.height), False
     try:
-        *found, turned = check_image(item.image)
+        *found, turned = (check_header if quick else check_image)(item.image)
         if tuple(found) != size:
             size = (found[0], found[1])
             expected = _size((item.width, item.height))
@@ -140,13 +140,21 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     if item.label is None:
         report(item.image, f"{item.image}: the manifest gives no label")
         return _Finding(own_ids, problems, turned)
+    label = None
     try:
-        label = read_own_ids(item.label, table)
+        if quick:
+            label_size = check_label_header(item.label, table)
+        else:
+            label = read_own_ids(item.label, table)
+            label_size = (label.shape[1], label.shape[0])
     except InputError as error:
         report(item.label, str(error))
         return _Finding(own_ids, problems, turned)
-    if label.shape != (size[1], size[0]):
-        report(item.label, _size_mismatch(item, (label.shape[1], label.shape[0]), size))
+    if label_size != size:
+        expected = f"expected {_size(size)} as its image {item.image}"
+        report(item.label, f"{item.label}: is {_size(label_size)}, {expected}")
+    if label is None:
+        return _Finding(own_ids, problems, turned)
     own_ids = count_ids(label)
     strange = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
     if strange:
@@ -167,23 +175,6 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     return _Finding(own_ids, problems, turned)
 
 
-def _check_headers(item: Item, table: ClassTable | None, origins: Mapping[Path, str]) -> _Finding:
-    problems, turned = [], False
-    size = (item.width, item.height)
-    try:
-        *_, turned = check_header(item.image)
-    except InputError as error:
-        problems.append(_located(item.image, str(error), origins))
-    if table is not None and item.label is not None:
-        try:
-            found = check_label_header(item.label, table)
-            if found != size:
-                problems.append(_located(item.label, _size_mismatch(item, found, size), origins))
-        except InputError as error:
-            problems.append(_located(item.label, str(error), origins))
-    return _Finding(np.zeros(256, dtype=np.int64), problems, turned)
-
-
 # Cityscapes has label files of both kinds side by side.
 TRAIN_IDS_HINT = "; these look like train ids (labelTrainIds instead of labelIds)"
 
@@ -198,10 +189,6 @@ def _problems_of_all_ids(own_ids: npt.NDArray[np.int64], table: ClassTable) -> l
             f"expected class table {table.name!r}"
         ]
     return []
-
-
-def _size_mismatch(item: Item, found: tuple[int, int], size: tuple[int, int]) -> str:
-    return f"{item.label}: is {_size(found)}, expected {_size(size)} as its image {item.image}"
 
 
 def _located(file: Path, problem: str, origins: Mapping[Path, str]) -> str:

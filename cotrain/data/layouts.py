@@ -27,6 +27,8 @@ TRIED = 200
 # From this time a header on, threads pay: a network disk. A local one answers faster than threads switch.
 SLOW_S = 0.001
 THREADS = 16
+# Enough to name all that are faulty in a published dataset; a filter may leave out thousands.
+SHOWN_LEFT_OUT = 50
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class Dataset:
 
     items: list[Item]
     left_out: dict[str, list[Path]]
+
+    def left_out_in_words(self) -> list[str]:
+        """Return a line for each reason and, below it, for each of the first images of that reason."""
+        lines = []
+        for reason, images in self.left_out.items():
+            lines.append(f"left out {len(images)} images, {reason}:")
+            lines += [f"  {image}" for image in images[:SHOWN_LEFT_OUT]]
+            if len(images) > SHOWN_LEFT_OUT:
+                lines.append(f"  and {len(images) - SHOWN_LEFT_OUT} more")
+        return lines
 
 
 def find_dataset(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,16 +31,14 @@ def items(tmp_path):
     return made
 
 
-def check(items, table=TABLE, origins=None):
+def check(items, table=TABLE, origins=None, quick=False):
     with Progress(len(items), "images", "checking") as progress:
-        return check_items(
-            items, table, SPACE, origins or {}, workers=2, progress=progress, subject="datasets.city"
-        )
+        return check_items(items, table, SPACE, origins or {}, 2, progress, "datasets.city", quick)
 
 
-def problems(items, table=TABLE, origins=None):
+def problems(items, table=TABLE, origins=None, quick=False):
     with pytest.raises(InputError) as caught:
-        check(items, table, origins)
+        check(items, table, origins, quick)
     return str(caught.value).splitlines()
 
 
@@ -79,11 +79,12 @@ def test_all_problems_stand_in_one_message_with_the_lines_of_the_lists(items):
     )
 
 
-def test_image_that_changed_its_size_since_the_manifest_is_named(items):
+@pytest.mark.parametrize("quick", [False, True])
+def test_image_that_changed_its_size_since_the_manifest_is_named(items, quick):
     write_image(items[0].image, np.zeros((8, 6, 3), np.uint8))
     # The label fits the image as it is now, so it is no second problem.
     write_label(items[0].label, np.zeros((8, 6), np.uint8), [])
-    assert problems(items) == [
+    assert problems(items, quick=quick) == [
         "datasets.city: 1 problem:",
         f"  {items[0].image}: is 6×8 now, 6×4 in the manifest",
     ]
@@ -136,13 +137,15 @@ def test_quick_check_reads_headers_alone(items):
     write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
     Image.new("RGBA", (6, 4)).save(items[1].image)
     Image.new("RGB", (6, 4)).save(items[2].label)
-    with Progress(3, "images", "checking") as progress, pytest.raises(InputError) as caught:
-        check_items(items, TABLE, SPACE, {items[1].image: "i.txt:2"}, 1, progress, quick=True)
+    bare = replace(items[2], label=None)
+    with Progress(4, "images", "checking") as progress, pytest.raises(InputError) as caught:
+        check_items([*items, bare], TABLE, SPACE, {items[1].image: "i.txt:2"}, 1, progress, quick=True)
     assert str(caught.value).splitlines() == [
-        "data: 3 problems:",
+        "data: 4 problems:",
         f"  {items[0].label}: is 4×6, expected 6×4 as its image {items[0].image}",
         f"  i.txt:2: {items[1].image}: has 4 channels (RGBA), expected 3 channels (RGB) of 8 bit",
         f"  {items[2].label}: has 3 channels (RGB), expected the encoding 'ids'",
+        f"  {bare.image}: the manifest gives no label",
     ]
 
 

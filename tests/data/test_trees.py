@@ -146,7 +146,7 @@ def test_the_true_mapillary_trees(version, split, images):
 
 def test_names_of_mapillary_stand_for_what_continues_them(tmp_path):
     entry = make("mapillary_vistas", tmp_path) | {"version": "v2.0"}
-    expected = [None, None, "road", "person", "road", "sky", "traffic light", "car", None]
+    expected = [None] * 3 + ["road", "person", "rider", "road", "road", "sky", "traffic light", "car", None]
     assert list(dataset_class_table("d", entry).ids.values()) == expected
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_truncated_image_is_named_with_its_line(tmp_path, dataset):
         check(tmp_path, dataset)
 
 
+def test_a_manifest_is_deleted_only_if_that_is_asked_for_and_its_data_is_wrong(tmp_path, dataset):
+    make(tmp_path, dataset)
+    check(tmp_path, dataset, "--discard")
+    (tmp_path / "images" / "04.png").write_bytes(b"")
+    with pytest.raises(InputError):
+        check(tmp_path, dataset)
+    assert (tmp_path / "manifest.tsv").exists()
+    with pytest.raises(InputError, match=r"04\.png: is empty"):
+        check(tmp_path, dataset, "--discard")
+    assert not (tmp_path / "manifest.tsv").exists()
+    with pytest.raises(InputError, match="manifest cannot be read"):
+        check(tmp_path, dataset, "--discard")
+    (tmp_path / "manifest.tsv").write_text("no manifest")
+    with pytest.raises(InputError, match="is no manifest"):
+        check(tmp_path, dataset, "--discard")
+    assert (tmp_path / "manifest.tsv").exists()
+
+
 @pytest.mark.parametrize(("part", "images"), [("train", 367), ("test", 233)])
 def test_camvid_is_fine(tmp_path, part, images):
     folder = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[3] / "shared" / "data")) / "camvid"
@@ -110,8 +129,9 @@ def test_images_left_out_are_named_by_hand(tmp_path, capfd):
     make_tree("gta5", tmp_path / "gta5")
     write_image(tmp_path / "gta5" / "images" / "00001.png", np.zeros((48, 60, 3), np.uint8))
     check_data.main(["--layout", "gta5", "--root", str(tmp_path / "gta5")])
-    message = "gta5: left out 1 images, the label is of another size than the image, the first"
-    assert f"{message} {tmp_path}/gta5/images/00001.png" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "gta5: left out 1 images, the label is of another size than the image:\n" in told
+    assert f"gta5:   {tmp_path}/gta5/images/00001.png\n" in told
 
 
 def test_layout_needs_its_root():
@@ -154,6 +174,19 @@ def test_all_datasets_with_problems_stand_in_one_message(tmp_path):
         check_data.main(arguments)
     assert "datasets.gta: 1 problem:" in str(caught.value)
     assert f"datasets.city: 1 problem:\n  {label}: is empty (0 bytes)" in str(caught.value)
+
+
+def test_labels_of_another_version_of_mapillary_are_told_by_its_list_of_classes(tmp_path):
+    make_tree("mapillary_vistas", tmp_path)
+    arguments = ["--layout", "mapillary_vistas", "--root", str(tmp_path), "--version", "v2.0"]
+    check_data.main(arguments)
+    shutil.rmtree(tmp_path / "training" / "v2.0" / "labels")
+    shutil.copytree(tmp_path / "training" / "v1.2" / "labels", tmp_path / "training" / "v2.0" / "labels")
+    with pytest.raises(InputError) as caught:
+        check_data.main(arguments)
+    label = tmp_path / "training" / "v2.0" / "labels" / "m0.png"
+    assert f"{label}: shows id 1 in the colour (128, 64, 128), the dataset's list" in str(caught.value)
+    assert "is the label file of another version?" in str(caught.value)
 
 
 @pytest.mark.parametrize("flags", [[], ["--quick"]])
