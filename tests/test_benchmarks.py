@@ -1,6 +1,7 @@
 """Every benchmark runs, on tiny input, and prints its figures; what they are is no matter of a test."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,12 @@ def test_boxes(monkeypatch, capsys):
     assert cells[:2] == ["the demo's", "`tf_efficientnet_lite0`"]
     assert float(cells[2]) == pytest.approx(3.6, abs=0.05)
     assert cells[4] == "32"
+
+
+def test_documents_show_the_boxes_of_the_benchmark():
+    table = (Path(__file__).parents[1] / "docs" / "boxes.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| `([^`]+)` \|", table, re.MULTILINE)
+    assert dict(rows) == {title: mapping["backbone"] for title, mapping in boxes.BOXES.items()}
 
 
 def test_training_step(capsys):

@@ -1,10 +1,10 @@
 """Backbones: timm's models and where their first weights come from."""
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cotrain.errors import InputError
@@ -18,30 +18,86 @@ PACKAGED_WEIGHTS = {
     for n in range(3)
 }
 
+# Of the features that sharpen the deepest ones.
+LOW_LEVEL_STRIDE = 4
+
 Settings = DeepLabSettings | PlainTransformerSettings
 
 
-def feature_maps(settings: DeepLabSettings, from_timm: bool, low_level: int) -> Any:
-    """Return timm's backbone; it gives its feature maps number `low_level` and the last.
+def feature_maps(settings: DeepLabSettings, from_timm: bool) -> Any:
+    """Return timm's backbone; it gives its feature maps at stride 4 and at the output stride.
 
     Raises:
-        InputError: the backbone gives no feature maps at this stride, or timm cannot load its weights.
+        InputError: the backbone has no such maps, or timm cannot load its weights.
     """
-    try:
+    drawn = torch.get_rng_state()
+
+    def made(low_level: int, **dilated: int) -> Any:
+        # The weights do not depend on what had to be tried before.
+        torch.set_rng_state(drawn)
         return import_timm().create_model(
             settings.backbone,
             features_only=True,
-            output_stride=settings.output_stride,
             out_indices=(low_level, -1),
             pretrained=from_timm,
+            **dilated,
         )
+
+    dilated = {"output_stride": settings.output_stride}
+    try:
+        try:
+            backbone = made(1, **dilated)
+        except (TypeError, AssertionError):
+            # A family that timm cannot dilate: it has its own stride alone.
+            dilated = {}
+            backbone = made(1)
+        strides = [of_map["reduction"] for of_map in backbone.feature_info.info]
+        sharp = [number for number, stride in enumerate(strides) if stride <= LOW_LEVEL_STRIDE]
+        if sharp and sharp[-1] != 1:
+            # Their second map is at stride 8 (transformers and their like) or at stride 2.
+            backbone = made(sharp[-1], **dilated)
     except OSError as error:
         raise InputError(_not_downloaded(settings, error)) from error
-    except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:
+    except (RuntimeError, TypeError, NotImplementedError, AssertionError, AttributeError) as error:
+        raise InputError(f"network.backbone: {settings.backbone!r} gives no feature maps: {error}") from error
+    if strides[-1] != settings.output_stride:
         raise InputError(
-            f"network.backbone: {settings.backbone!r} gives no feature maps at "
-            f"network.output_stride {settings.output_stride}: {error}"
-        ) from error
+            f"network.output_stride: found {settings.output_stride}, but timm does not dilate "
+            f"{settings.backbone!r}, whose features have stride {strides[-1]}; expected that, or a backbone "
+            "that dilates, such as a ResNet, EfficientNet or ConvNeXt"
+        )
+    if not sharp:
+        raise InputError(
+            f"network.backbone: {settings.backbone!r} has no features at stride {LOW_LEVEL_STRIDE}, but at "
+            f"{strides[0]}; a plain transformer takes network.name: plain_transformer"
+        )
+    if not dilated:
+        _check_feature_maps(backbone, settings)
+    return backbone
+
+
+def _check_feature_maps(backbone: Any, settings: DeepLabSettings) -> None:
+    """Send a small image through a backbone of a family that is known for no feature maps of our kind."""
+    height, width = 96, 160
+    expected = [
+        (1, channels, height // stride, width // stride)
+        for channels, stride in zip(
+            backbone.feature_info.channels(), backbone.feature_info.reduction(), strict=True
+        )
+    ]
+    try:
+        with torch.inference_mode():
+            found: Any = [tuple(of_map.shape) for of_map in backbone.eval()(torch.zeros(1, 3, height, width))]
+    # Each family has errors of its own for images of a size that it does not take.
+    except Exception as error:
+        found = f"{error!r}"
+    finally:
+        backbone.train()
+    if found != expected:
+        raise InputError(
+            f"network.backbone: {settings.backbone!r} gives no feature maps of any image size: "
+            f"of an image of {width} × {height} pixels expected {expected}, found {found}"
+        )
 
 
 def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
@@ -76,13 +132,14 @@ def _no_transformer(settings: Settings) -> str:
 
 def _not_downloaded(settings: Settings, error: OSError) -> str:
     """Return where to get timm's weights by hand and where to put them."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
     hub = import_timm().get_pretrained_cfg(settings.backbone)
     repository = getattr(hub, "hf_hub_id", None)
     address = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
-    cache = os.environ.get("HF_HUB_CACHE") or "~/.cache/huggingface/hub"
     return (
-        f"network.backbone_weights: timm's weights of {settings.backbone!r} are not in the cache ({cache}) "
-        f"and cannot be downloaded: {str(error).splitlines()[0]}. Fetch "
+        f"network.backbone_weights: timm's weights of {settings.backbone!r} are not in the cache "
+        f"({HF_HUB_CACHE}) and cannot be downloaded: {str(error).splitlines()[0]}. Fetch "
         f"{address if repository else 'them'} on a machine that can, and give the file's path as "
         "network.backbone_weights"
     )
@@ -115,16 +172,19 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
         given = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
     else:
         given = _tensors_of(Path(settings.backbone_weights))
-    # The classifier's tensors, which a stored model has besides, are of no use here.
+    # The classifier's tensors, which a stored model has besides, are of no use here. Where timm takes a model
+    # apart for its feature maps, `stages.0` becomes `stages_0`.
+    given = {name.replace(".", "_"): tensor for name, tensor in given.items()}
     own = without_batch_counts(backbone.state_dict())
-    missing = [name for name, tensor in own.items() if name not in given or given[name].shape != tensor.shape]
+    fitting = {name: given.get(name.replace(".", "_")) for name in own}
+    missing = [name for name, found in fitting.items() if found is None or found.shape != own[name].shape]
     if missing:
         raise InputError(
             f"network.backbone_weights: the tensors of {settings.backbone_weights!r} are not those of "
             f"{settings.backbone!r}: {len(missing)} of {len(own)} are missing or have another shape, "
             f"the first is {missing[0]!r}"
         )
-    backbone.load_state_dict({name: given[name] for name in own}, strict=False)
+    backbone.load_state_dict(fitting, strict=False)
 
 
 def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:

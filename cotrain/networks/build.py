@@ -47,10 +47,15 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
             "python -c 'import timm; print(*timm.list_models())' lists those it knows"
         )
     from_timm = pretrained and settings.backbone_weights == "timm"
+    if from_timm and not import_timm().is_model_pretrained(settings.backbone):
+        raise InputError(
+            f"network.backbone_weights: timm has no weights of {settings.backbone!r}; expected none or the "
+            "path of a file"
+        )
     torch.manual_seed(seed_of(seed, "initial weights"))
     box: nn.Module
     if isinstance(settings, DeepLabSettings):
-        box = _deeplabv3plus(settings, number_of_classes, seed, from_timm)
+        box = _deeplabv3plus(settings, number_of_classes, from_timm)
     else:
         box = PlainTransformer(
             transformer(settings, from_timm),
@@ -69,14 +74,8 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     return Network(box.to(memory_format=torch.channels_last), mean, std)
 
 
-def _deeplabv3plus(
-    settings: DeepLabSettings, number_of_classes: int, seed: int, from_timm: bool
-) -> DeepLabV3Plus:
-    backbone = feature_maps(settings, from_timm, low_level=1)
-    if backbone.feature_info.reduction()[0] > 4:
-        # Transformers and their like have no features at stride 2: their first are those at stride 4.
-        torch.manual_seed(seed_of(seed, "initial weights"))
-        backbone = feature_maps(settings, from_timm, low_level=0)
+def _deeplabv3plus(settings: DeepLabSettings, number_of_classes: int, from_timm: bool) -> DeepLabV3Plus:
+    backbone = feature_maps(settings, from_timm)
     if settings.last_stage_dilations is not None:
         dilate_last_stage(backbone, settings)
     low, high = backbone.feature_info.channels()
@@ -116,6 +115,7 @@ def _own_box(settings: OwnBoxSettings, number_of_classes: int, seed: int) -> Net
         ) from error
     if not isinstance(box, nn.Module):
         raise InputError(f"network.name: {settings.name} gives {type(box).__name__}, expected a torch module")
+    box = box.to(memory_format=torch.channels_last)
     network = Network(box, getattr(box, "mean", IMAGENET_MEAN), getattr(box, "std", IMAGENET_STD))
     check_box(network, number_of_classes, settings.name)
     return network

@@ -1,11 +1,14 @@
 """The contract that every box keeps: uint8 RGB of any size in, float logits of every class out, trainable."""
 
+import re
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
+from timm import create_model
 from torch import nn
 
 from cotrain.errors import InputError
@@ -38,7 +41,10 @@ BOXES = {
     "resnet": DEEPLAB | {"backbone": "test_resnet"},
     "multi-grid": DEEPLAB | {"backbone": "test_resnet", "last_stage_dilations": [4]},
     "convnext": DEEPLAB | {"backbone": "test_convnext", "output_stride": 32},
+    "not dilated": DEEPLAB | {"backbone": "pvt_v2_b0", "output_stride": 32},
     "vit": TRANSFORMER,
+    "dinov2": TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"},
+    "dinov3": TRANSFORMER | {"backbone": "vit_small_patch16_dinov3"},
     "eva02": TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"},
     "own": {"name": "boxes_of_a_user:small", "arguments": {"width": 6}},
 }
@@ -138,6 +144,23 @@ def test_every_parameter_learns_and_one_image_is_enough(settings):
     assert without == []
 
 
+@pytest.mark.parametrize("box", ["efficientnet", "resnet", "convnext", "not dilated", "vit", "eva02"])
+def test_weights_of_a_file_reach_the_backbone(box, tmp_path):
+    # As timm publishes them: whole models, under its own names.
+    whole = create_model(BOXES[box]["backbone"]).state_dict()
+    whole = {name: torch.rand_like(t) if t.is_floating_point() else t for name, t in whole.items()}
+    save_file(whole, tmp_path / "model.safetensors")
+    settings = NetworkSettings.from_mapping(
+        BOXES[box] | {"backbone_weights": str(tmp_path / "model.safetensors")}
+    )
+    loaded = build_network(settings, CLASSES, 1, pretrained=True).box.backbone.state_dict()
+    by_joined_name = {name.replace(".", "_"): tensor for name, tensor in whole.items()}
+    floating = [name for name in loaded if loaded[name].is_floating_point()]
+    assert len(floating) > 20
+    for name in floating:
+        assert torch.equal(loaded[name], by_joined_name[name.replace(".", "_")]), name
+
+
 def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     # Squares of 14 pixels on an image of 45 × 61: two sides are filled up, no pixel may move.
     settings = NetworkSettings.from_mapping(TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"})
@@ -191,15 +214,37 @@ def test_arguments_that_a_factory_does_not_take():
         build_network(OwnBoxSettings("boxes_of_a_user:small", {"depth": 3}), CLASSES, 1, pretrained=False)
 
 
-def test_a_backbone_without_dilation_says_so():
-    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": "test_convnext_v9"})
-    with pytest.raises(InputError, match=r"network\.backbone: timm knows no model"):
+@pytest.mark.parametrize(
+    ("backbone", "stride", "message"),
+    [
+        ("test_convnext_v9", 16, r"^network\.backbone: timm knows no model"),
+        # Without dilation, in the two ways in which timm refuses it.
+        (
+            "pvt_v2_b0",
+            8,
+            r"^network\.output_stride: found 8, but timm does not dilate 'pvt_v2_b0'.* stride 32",
+        ),
+        ("ghostnet_050", 8, r"^network\.output_stride: found 8, but timm does not dilate 'ghostnet_050'"),
+        ("test_vit", 16, "'test_vit' has no features at stride 4, but at 16; .*plain_transformer"),
+        # For images of 224 × 224 pixels alone; of another order of axes.
+        ("swinv2_cr_tiny_224", 32, "'swinv2_cr_tiny_224' gives no feature maps of any image size.*224"),
+        ("mambaout_femto", 32, r"no feature maps of any .*\(1, 48, 24, 40\).*found .*\(1, 24, 40, 48\)"),
+    ],
+)
+def test_a_backbone_without_such_feature_maps_says_so(backbone, stride, message):
+    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": backbone, "output_stride": stride})
+    with pytest.raises(InputError, match=message):
         build_network(settings, CLASSES, 1, pretrained=False)
-    swin = NetworkSettings.from_mapping(DEEPLAB | {"backbone": "swinv2_cr_tiny_224", "output_stride": 8})
-    with pytest.raises(
-        InputError, match=r"'swinv2_cr_tiny_224' gives no feature maps at network.output_stride 8"
-    ):
-        build_network(swin, CLASSES, 1, pretrained=False)
+
+
+@pytest.mark.parametrize(("backbone", "low_level"), [("pvt_v2_b0", 32), ("vgg11_bn", 256)])
+def test_low_level_features_are_those_at_stride_4(backbone, low_level):
+    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": backbone, "output_stride": 32})
+    backbone = build_network(settings, CLASSES, 1, pretrained=False).box.backbone.eval()
+    with torch.inference_mode():
+        low, high = backbone(torch.zeros(1, 3, 64, 96))
+    assert low.shape == (1, low_level, 16, 24)
+    assert high.shape[2:] == (2, 3)
 
 
 def test_a_network_with_convolutions_is_no_plain_transformer():
@@ -212,10 +257,34 @@ def test_a_network_with_convolutions_is_no_plain_transformer():
     "box", [DEEPLAB | {"backbone": "resnet50"}, TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"}]
 )
 def test_weights_that_cannot_be_downloaded(box, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    # Not the environment: it has been read when these were imported.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     settings = NetworkSettings.from_mapping(box | {"backbone_weights": "timm"})
-    with pytest.raises(
-        InputError, match=r"not in the cache.*Fetch https://huggingface.co/timm/.*give the file's path"
-    ):
+    with pytest.raises(InputError, match="not in the cache") as error:
+        build_network(settings, CLASSES, 1, pretrained=True)
+    message = str(error.value)
+    assert str(tmp_path) in message
+    assert re.search(r"Fetch https://huggingface.co/timm/\S+/resolve/main/model.safetensors on", message)
+    assert "give the file's path as network.backbone_weights" in message
+
+
+def test_weights_in_the_cache_need_no_network(monkeypatch, tmp_path):
+    torch.manual_seed(9)
+    tensors = create_model("test_resnet").state_dict()
+    snapshot = tmp_path / "models--timm--test_resnet.r160_in1k" / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    save_file(tensors, snapshot / "model.safetensors")
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    settings = NetworkSettings.from_mapping(BOXES["resnet"] | {"backbone_weights": "timm"})
+    loaded = build_network(settings, CLASSES, 1, pretrained=True).box.backbone.state_dict()
+    assert torch.equal(loaded["conv1.0.weight"], tensors["conv1.0.weight"])
+
+
+def test_a_model_that_timm_has_no_weights_of():
+    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": "darknet17", "backbone_weights": "timm"})
+    with pytest.raises(InputError, match=r"^network\.backbone_weights: timm has no weights of 'darknet17'"):
         build_network(settings, CLASSES, 1, pretrained=True)
