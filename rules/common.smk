@@ -9,6 +9,7 @@ from cotrain.adaptation.sampling import (
     co_training_subset_seed,
     self_training_subset_seed,
 )
+from cotrain.data.trees import tree_layout
 
 RUN = f"results/{config['run']}"
 # Declared by no rule: Snakemake removes what a killed job declares, and this is what resumes it.
@@ -176,7 +177,11 @@ def own_definitions(*names):
 
 def label_definitions(wildcards):
     """The user's files that say what a dataset's labels mean."""
-    return own_definitions(config["label_space"], config["datasets"][wildcards.dataset].get("classes"))
+    settings = config["datasets"][wildcards.dataset]
+    classes = settings.get("classes")
+    if not classes and own_definitions(settings["layout"]):
+        classes = tree_layout(settings["layout"]).classes
+    return own_definitions(config["label_space"], classes)
 
 
 def dataset_settings(wildcards):

@@ -187,6 +187,7 @@ rule evaluate:
         weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
         temperature=temperature,
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
+        class_subsets=own_definitions(*config["evaluation"]["class_subsets"]),
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
         confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",

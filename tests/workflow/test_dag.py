@@ -65,6 +65,33 @@ def test_images_are_kept_decoded_only_when_asked(run):
     assert "decoded/camera/index.tsv" in dry_run(run, "results/tiny/models/final/weights.safetensors")
 
 
+def test_own_definitions_are_inputs_of_what_reads_them(run):
+    """A layout, its class table, a label space and a subset of its classes, all YAML files of the user's."""
+    folder = run.folder
+    (folder / "own layout.yaml").write_text(
+        "trees: [{images: 'camera_test/{frame}.png', labels: 'camera_test/labels/{frame}.png'}]\n"
+        "classes: own_ids.yaml\n"
+    )
+    (folder / "own_ids.yaml").write_text("ids: {0: road, 2: building, 8: vegetation, 10: sky}\n")
+    classes = [
+        f"- {{class: {name}, colour: [{index}, 0, 0]}}\n" for index, name in enumerate(["road", "sky"])
+    ]
+    (folder / "space.yaml").write_text("".join(classes))
+    (folder / "subset.yaml").write_text(classes[0])
+    configuration = run.configuration() | {"label_space": "space.yaml"}
+    configuration["datasets"]["camera_test"] = {"layout": "own layout.yaml", "root": "some data"}
+    configuration["evaluation"] = {"class_subsets": ["subset.yaml"]}
+    run.configure(configuration)
+    jobs = re.findall(r"rule (\w+):\n +input: (.*)\n +output: (.*)\n", dry_run(run, "baseline"))
+    inputs = {rule: files.split(", ") for rule, files, outputs in jobs if "camera_test" in outputs}
+    assert inputs["make_manifest"] == ["own layout.yaml"]
+    for rule in ("check_data", "convert_labels"):
+        assert inputs[rule][-2:] == ["space.yaml", "own_ids.yaml"]
+    assert inputs["evaluate"][-1] == "subset.yaml"
+    done = run.snakemake("--", "results/tiny/data/camera_test/train_ids.tsv")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 def test_upper_bound_is_trained_only_when_asked(run):
     assert planned_jobs(run)["train"] == 6
     configuration = run.configuration() | {"upper_bound": True}
