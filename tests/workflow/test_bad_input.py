@@ -1,6 +1,10 @@
 """Mistakes end the run before anything is trained, with one message that says what to change."""
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from cotrain.data.images import write_label
 
 
 def refused(run, *arguments):
@@ -32,6 +36,43 @@ def test_missing_test_label(run):
     (run.folder / "some data" / "camera_test" / "labels" / "01.png").unlink()
     output = refused(run)
     assert "camera_test.labels.txt:2" in output
+
+
+def test_all_that_is_wrong_with_files_is_told_at_once(run):
+    """Three datasets in one run, each with mistakes; what one step finds stands in one message."""
+    data = run.folder / "some data"
+    source, test = data / "synthetic", data / "camera_test"
+    write_label(source / "labels" / "00.png", np.zeros((32, 48), np.uint8), [])
+    write_label(source / "labels" / "01.png", np.full((64, 96), 77, np.uint8), [])
+    Image.new("L", (96, 64)).save(source / "02.png")
+    (data / "camera.images.txt").write_text("camera/00.png\r\n\r\ncamera/../camera/00.png\r\n")
+    (test / "00.png").unlink()
+    (test / "01.png").write_bytes(b"")
+    output = refused(run, "--keep-going")
+    assert "datasets.synthetic: 3 problems:" in output
+    assert "synthetic.labels.txt:1: " in output
+    assert "labels/00.png: is 48×32, expected 96×64 as its image" in output
+    assert "labels/01.png: holds the ids 77, expected class table 'cityscapes_train_ids'" in output
+    assert "02.png: has 1 channel (grey), expected 3 channels (RGB) of 8 bit" in output
+    assert "camera.images.txt:3: " in output
+    assert "00.png: is listed in line 1 already" in output
+    assert "datasets.camera_test: 2 problems:" in output
+    assert "camera_test.images.txt:1: " in output
+    assert "01.png: is empty (0 bytes), expected an image" in output
+
+
+def test_empty_target_list(run):
+    path = run.folder / "some data" / "camera.images.txt"
+    path.write_text("\ufeff\r\n", encoding="utf-8")
+    assert "camera.images.txt: the list is empty, expected one path a line" in refused(run)
+
+
+def test_lists_as_other_systems_write_them(run):
+    for path in (run.folder / "some data").glob("*.txt"):
+        lines = [f'"{line}"\r\n\r\n' for line in path.read_text().splitlines()]
+        path.write_text("\ufeff" + "".join(lines), encoding="utf-8", newline="")
+    done = run.snakemake("--", "collect_checks")
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_lists_of_different_length(run):
