@@ -27,6 +27,8 @@ TRAIN = (
     else f"python -m torch.distributed.run --standalone --nproc-per-node {PROCESSES}"
 )
 TEST = config["test"]
+# Quoted for the shell: it may be the path of a user's file.
+LABEL_SPACE = shlex.quote(config["label_space"])
 PREDICTING = {"last": "weights", "averaged": "averaged"}[config["prediction"]["weights"]]
 CALIBRATION_IMAGES = config["prediction"]["calibration_images"]
 

@@ -65,7 +65,7 @@ rule check_data:
     params:
         settings=dataset_settings,
         labelled=labelled_flag,
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.check_data --manifest {input.manifest:q} --discard --dataset {wildcards.dataset}"
         " --settings {params.settings:q} --label-space {params.label_space} {params.labelled}"
@@ -137,7 +137,7 @@ rule convert_labels:
     threads: workflow.cores or 1
     params:
         settings=lambda wildcards: json.dumps(config["datasets"][wildcards.dataset]),
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.convert_labels --manifest {input.manifest:q} --dataset {wildcards.dataset}"
@@ -199,7 +199,7 @@ rule contact_sheet:
     conda:
         "../envs/environment.yaml"
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.contact_sheet --manifest {input:q} --label-space {params.label_space}"
         " --output {output:q} --log {log:q}"
@@ -243,7 +243,7 @@ rule class_priors:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         prefix=lambda wildcards, output: os.path.splitext(output[0])[0],
     shell:
         "python -m workflow_scripts.class_priors --labelled {input.labelled:q} --target {input.target:q}"
@@ -262,7 +262,7 @@ rule class_statistics:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.class_statistics --manifest {input:q} --label-space {params.label_space}"
         " --workers {threads} --output {output:q} --log {log:q}"

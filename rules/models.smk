@@ -57,7 +57,7 @@ rule train:
                 )
             }
         ),
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         device=config["device"],
         state=lambda wildcards: f"{STATE}/{wildcards.model}",
         folder=lambda wildcards, output: os.path.dirname(output.weights),
@@ -85,7 +85,7 @@ rule batch_sheet:
                 for name in ("source", "target", "thresholds", "class_statistics", "decoded")
             }
         ),
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.batch_sheet --model {wildcards.model} {params.inputs}"
         " --settings {input.settings:q} --label-space {params.label_space} --output {output:q} --log {log:q}"
@@ -115,7 +115,7 @@ rule estimate:
     params:
         prediction=prediction_settings(),
         plan=plan(),
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         precision=config["precision"],
         device=config["device"],
     shell:

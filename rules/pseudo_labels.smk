@@ -45,7 +45,7 @@ rule thresholds:
     conda:
         "../envs/environment.yaml"
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         settings=threshold_settings,
     shell:
         "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
@@ -70,7 +70,7 @@ rule label_round:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         ranking=SELF_TRAINING["ranking"],
         keep=SELF_TRAINING["keep"],
         mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
@@ -112,7 +112,7 @@ rule exchange:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         # In the first cycle both models are fresh from self-training; they fill each other from the second on.
         choice=lambda wildcards: flags(
             fill=CO_TRAINING["fill"] if int(wildcards.cycle) > 0 else "none",
@@ -170,7 +170,7 @@ rule relabel:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         ranking=lambda wildcards: section(wildcards.step)["ranking"],
         mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
@@ -202,7 +202,7 @@ rule ensemble_labels:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
     params:
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
         folder=lambda wildcards, output: os.path.dirname(output.manifest),
     shell:

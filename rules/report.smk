@@ -75,7 +75,7 @@ rule oracle:
         pseudo_labels=lambda wildcards: [
             f"{step}={path}" for step, path in pseudo_label_sets(wildcards.dataset).items()
         ],
-        label_space=config["label_space"],
+        label_space=LABEL_SPACE,
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.oracle_study --pseudo-labels {params.pseudo_labels:q}"

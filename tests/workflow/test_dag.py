@@ -76,9 +76,9 @@ def test_own_definitions_are_inputs_of_what_reads_them(run):
     classes = [
         f"- {{class: {name}, colour: [{index}, 0, 0]}}\n" for index, name in enumerate(["road", "sky"])
     ]
-    (folder / "space.yaml").write_text("".join(classes))
+    (folder / "own space.yaml").write_text("".join(classes))
     (folder / "subset.yaml").write_text(classes[0])
-    configuration = run.configuration() | {"label_space": "space.yaml"}
+    configuration = run.configuration() | {"label_space": "own space.yaml"}
     configuration["datasets"]["camera_test"] = {"layout": "own layout.yaml", "root": "some data"}
     configuration["evaluation"] = {"class_subsets": ["subset.yaml"]}
     run.configure(configuration)
@@ -86,7 +86,7 @@ def test_own_definitions_are_inputs_of_what_reads_them(run):
     inputs = {rule: files.split(", ") for rule, files, outputs in jobs if "camera_test" in outputs}
     assert inputs["make_manifest"] == ["own layout.yaml"]
     for rule in ("check_data", "convert_labels"):
-        assert inputs[rule][-2:] == ["space.yaml", "own_ids.yaml"]
+        assert inputs[rule][-2:] == ["own space.yaml", "own_ids.yaml"]
     assert inputs["evaluate"][-1] == "subset.yaml"
     done = run.snakemake("--", "results/tiny/data/camera_test/train_ids.tsv")
     assert done.returncode == 0, done.stdout[-3000:]
