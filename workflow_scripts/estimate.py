@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.build import build_network
     from cotrain.networks.inference import InferenceSettings, predict
     from cotrain.networks.settings import NetworkSettings
-    from cotrain.training.guidance import peak_memory_mib
+    from cotrain.training.guidance import memory_advice, peak_memory_mib
     from cotrain.training.loop import LoopSettings
 
     torch.set_num_threads(options.threads)
@@ -78,7 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
         {**chosen["training"], **chosen, "save_every_iterations": 1, "log_every_iterations": 1}
     )
     with claimed_device(options.device) as device:
-        seconds_a_step = _seconds_a_step(network, loop, chosen, space.number_of_classes, device)
+        with memory_advice("a step of the baseline's training", chosen):
+            seconds_a_step = _seconds_a_step(network, loop, chosen, space.number_of_classes, device)
         memory = peak_memory_mib(device)
         started = time.monotonic()
         for iteration in range(STEPS_TO_MEASURE):

@@ -60,7 +60,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
     from cotrain.networks.build import build_network
     from cotrain.networks.settings import NetworkSettings
     from cotrain.networks.weights import load_into, read_header, save_weights
-    from cotrain.training.guidance import peak_memory_mib
+    from cotrain.training.guidance import memory_advice, peak_memory_mib
     from cotrain.training.loop import LoopSettings, train
     from cotrain.training.parallel import joined_workers
     from cotrain.training.state import Stopped, TrainingState, fingerprint
@@ -87,6 +87,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
     batches = make_batches(options, source, target)
     try:
         with (
+            memory_advice(options.model, chosen),
             claimed_device(options.device) as device,
             joined_workers(device.type) as workers,
             ExitStack() as held,
@@ -145,11 +146,6 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             for name, module in (("averaged", trained.averaged), ("weights", network)):
                 if module is not None:
                     save_weights(options.output / f"{name}.safetensors", module, network_settings, space)
-    except RuntimeError as error:
-        # A GPU has an error of its own for it, a CPU only these words.
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        raise InputError(_out_of_memory(options, error)) from error
     except Stopped as stopped:
         logger.info("%s: %s; the same command goes on from there", options.model, stopped)
         sys.exit(128 + stopped.number)
@@ -162,23 +158,6 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             name,
         )
     logger.info("%s: weights in %s", options.model, options.output / "weights.safetensors")
-
-
-def _out_of_memory(options: Namespace, error: RuntimeError) -> str:
-    """Return what to change when memory runs out, the cheapest change first."""
-    training, network = options.settings["training"], options.settings["network"]
-    height, width = training["crop"]
-    changes = [f"training.crop below [{height}, {width}] (memory falls with its area)"]
-    if training["batch_size"] > 2:
-        changes.append(f"training.batch_size below {training['batch_size']} (and each batch_ratio with it)")
-    if network.get("output_stride", 32) < 32:
-        changes.append(f"network.output_stride above {network['output_stride']}")
-    if options.settings["precision"] == "float32":
-        changes.append("precision: auto, which is bfloat16 on a GPU")
-    return (
-        f"{options.model}: out of memory ({str(error).splitlines()[0]}); the state before is kept. One of "
-        f"these helps: {'; '.join(changes)}. snakemake estimate tells how much a training needs"
-    )
 
 
 def code_hash() -> str:

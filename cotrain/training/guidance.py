@@ -3,11 +3,16 @@
 import resource
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cotrain.data.label_spaces import IGNORE
+from cotrain.errors import InputError
+from cotrain.training.parallel import ALONE, Workers
 
 # A class with fewer of the labelled pixels than this may well be missed without anything being wrong.
 NOTABLE_SHARE = 0.001
@@ -27,14 +32,17 @@ class ClassWatch:
         self.labelled: Tensor | None = None
         self.predicted: Tensor | None = None
 
-    def see(self, iteration: int, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: `logits` (B, C, H, W), `labels` (B, H, W) int64 with 255 ignored."""
+    def see(self, iteration: int, logits: Tensor, labels: Tensor, workers: Workers = ALONE) -> None:
+        """Count a batch: `logits` (B, C, H, W), `labels` (B, H, W) int64 with 255 ignored.
+
+        Of `workers` that share the batch each gives its part, and all count the whole.
+        """
         if iteration < self.first:
             return
         classes = logits.shape[1]
         known = labels != IGNORE
-        labelled = torch.bincount(labels[known], minlength=classes)[:classes].cpu()
-        predicted = torch.bincount(logits.argmax(1)[known], minlength=classes).cpu()
+        labelled = workers.sum(torch.bincount(labels[known], minlength=classes)[:classes]).cpu()
+        predicted = workers.sum(torch.bincount(logits.argmax(1)[known], minlength=classes)).cpu()
         self.labelled = labelled if self.labelled is None else self.labelled + labelled
         self.predicted = predicted if self.predicted is None else self.predicted + predicted
 
@@ -70,6 +78,35 @@ class WaitClock:
     def share(self) -> float:
         """Return the share, in [0, 1]."""
         return self.waited / max(time.monotonic() - self.started, 1e-9)
+
+
+@contextmanager
+def memory_advice(title: str, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Say what to change, the cheapest change first, when memory runs out within this context.
+
+    `settings` are those of the training, as `train` takes them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # A GPU has an error of its own for it, a CPU only these words.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        training, network = settings["training"], settings["network"]
+        height, width = training["crop"]
+        changes = [f"training.crop below [{height}, {width}] (memory falls with its area)"]
+        if training["batch_size"] > 2:
+            changes.append(
+                f"training.batch_size below {training['batch_size']} (and each batch_ratio with it)"
+            )
+        if network.get("output_stride", 32) < 32:
+            changes.append(f"network.output_stride above {network['output_stride']}")
+        if settings["precision"] == "float32":
+            changes.append("precision: auto, which is bfloat16 on a GPU")
+        raise InputError(
+            f"{title}: out of memory ({str(error).splitlines()[0]}). One of these helps: "
+            f"{'; '.join(changes)}. snakemake estimate tells how much a training then needs"
+        ) from error
 
 
 def peak_memory_mib(device: torch.device) -> int:

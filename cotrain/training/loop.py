@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cotrain.devices import autocast
+from cotrain.errors import InputError
 from cotrain.networks.network import Network
 from cotrain.progress import Progress
 from cotrain.randomness import seed_of
@@ -71,7 +72,7 @@ class Trained:
     vanished: list[int]
 
 
-class NonFiniteLossError(Exception):
+class NonFiniteLossError(InputError):
     """The loss or a weight became infinite or not a number; the last good state stays on disk."""
 
 
@@ -217,7 +218,7 @@ def train(
             done = iteration + 1
             if done % settings.log_every_iterations == 0 or done == settings.iterations:
                 history.append({"iteration": done, "loss": checked(loss, iteration), "learning_rate": rate})
-                watch.see(iteration, logits, y)
+                watch.see(iteration, logits, y, workers)
                 note = (
                     f"loss {history[-1]['loss']:.3f}, learning rate {rate:.2g}, "
                     f"{100 * clock.share():.0f} % of the time waiting for images, "

@@ -50,3 +50,12 @@ def test_a_target_without_images(arguments, tmp_path):
     write_manifest(tmp_path / "target.tsv", [])
     with pytest.raises(InputError, match=r"target\.tsv: lists no image"):
         main(arguments)
+
+
+def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", exhausted)
+    with pytest.raises(InputError, match=r"^a step of .* out of memory .*training\.crop below \[32, 32\]"):
+        main(arguments)

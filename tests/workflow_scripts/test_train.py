@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from cotrain.networks.weights import load_network, read_header, save_weights
-from workflow_scripts import train
+from workflow_scripts import decode_images, train
 from workflow_scripts.training_batches import make_batches
 
 
@@ -77,6 +78,9 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, trainin
     trained = [name for name in first if "running" not in name and "num_batches" not in name]
     # Not equal: a weight that is exactly 0, say behind a dead ReLU, moves by 1e-30 times its gradient.
     assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-20) for name in trained)
+    space = ["--label-space", "cityscapes7"]
+    with pytest.raises(InputError, match="weights for camvid11, expected those for cityscapes7"):
+        train.main([*arguments("third", *initial), *space])
     other = {**training_mapping["network"], "backbone": "test_resnet"}
     message = (
         "weights for camvid11, backbone test_efficientnet, expected those for camvid11, backbone test_resnet"
@@ -147,6 +151,13 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
         assert advice in str(error.value)
 
 
+def test_a_training_that_diverges_ends_with_advice(arguments, training_mapping):
+    diverging = {**training_mapping["training"], "learning_rate": 1e30, "warmup_iterations": 0}
+    with pytest.raises(InputError, match=r"^baseline: .* finite|^baseline: the loss is nan") as error:
+        train.main(arguments("model", training=diverging))
+    assert "A lower training.learning_rate" in str(error.value)
+
+
 def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_mapping):
     # Frozen weights that give one class to all pixels, and labels that hold all eleven.
     train.main(arguments("first", iterations=1))
@@ -161,6 +172,46 @@ def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_map
     vanished = record(tmp_path / "model")["vanished_classes"]
     assert vanished == [name for name in label_space("camvid11").classes if name != "sidewalk"]
     assert f"class {vanished[0]} was in the labels but no longer predicted" in caplog.text
+
+
+def test_decoded_images_train_the_same_weights(arguments, tmp_path, monkeypatch):
+    train.main(arguments("model", target=True))
+    flags = []
+    for name in ("source", "target"):
+        flags.append(str(tmp_path / "decoded" / name / "index.tsv"))
+        manifest = ["--manifest", str(tmp_path / f"{name}.tsv")]
+        decode_images.main([*manifest, "--output", str(tmp_path / "decoded" / name)])
+
+    def fail(path):
+        raise AssertionError(f"{path} is decoded again")
+
+    monkeypatch.setattr("cotrain.training.batches.read_image", fail)
+    train.main(arguments("decoded model", "--decoded", *flags, target=True))
+    names = ("model", "decoded model")
+    assert len({(tmp_path / name / "weights.safetensors").read_bytes() for name in names}) == 1
+
+
+def test_two_processes_train_one_model(arguments, tmp_path, training_mapping, caplog):
+    """Started by torchrun: one set of files, and what one process would have learnt and told."""
+    network = {**training_mapping["network"], "dropout": 0.0}
+    train.main(arguments("alone", target=True, network=network))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, "-m", "workflow_scripts.train", *arguments("model", target=True, network=network)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("baseline: weights in") == 1
+    assert record(tmp_path / "model")["processes"] == 2
+    losses = [
+        [json.loads(line)["loss"] for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        for name in ("model", "alone")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    vanished = [record(tmp_path / name)["vanished_classes"] for name in ("model", "alone")]
+    assert vanished[0] == vanished[1]
+    # The state of two serves one: there is nothing left to train.
+    train.main(arguments("model", target=True, network=network))
+    assert "resumed at iteration 2 of 2" in caplog.text
 
 
 class TestRareClasses:
