@@ -19,7 +19,7 @@ from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.data_table import data_table
-from workflow_scripts.command_line import logger, parse, parser, run, settings
+from workflow_scripts.command_line import logger, parse, parser, positive, run, settings
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--quick", action="store_true", help="read headers alone: neither damage nor ids are seen"
     )
-    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", type=Path, help="also write the report as JSON")
     options = parse(made, arguments)
     if options.config:

@@ -16,7 +16,7 @@ from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import heat_maps
-from workflow_scripts.command_line import logger, parse, parser, run
+from workflow_scripts.command_line import logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.class_priors --labelled results/demo/data/game/train_ids.tsv \\
     --target results/demo/data/camera/images.tsv --label-space cityscapes19 --output class_priors"""
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--labelled", type=Path, nargs="+", required=True, help="manifests of the source")
     made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
     made.add_argument("--label-space", required=True, help="the run's label space")
-    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", required=True, help="path without suffix of the two files")
     options = parse(made, arguments)
     items = [item for path in options.labelled for item in read_manifest(path)]

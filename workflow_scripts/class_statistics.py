@@ -12,7 +12,7 @@ from cotrain.data.class_statistics import count_classes, write_class_statistics
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, parse, parser, run
+from workflow_scripts.command_line import logger, parse, parser, positive, run
 
 EXAMPLE = (
     "python -m workflow_scripts.class_statistics --manifest train_ids.tsv --label-space camvid11 \\\n"
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--manifest", required=True, type=Path, help="manifest with labels of train ids")
     made.add_argument("--label-space", required=True, help="the run's label space")
-    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", required=True, type=Path, help="the statistics to write")
     options = parse(made, arguments)
     items = read_manifest(options.manifest)

@@ -15,7 +15,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import colourise, overlay, with_legend
-from workflow_scripts.command_line import logger, parse, parser, run, share
+from workflow_scripts.command_line import logger, parse, parser, positive, run, share
 
 EXAMPLE = """python -m workflow_scripts.colour_labels --labels segmented/labels --images images \\
     --label-space cityscapes19 --output coloured"""
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--label-space", required=True, help="classes and colours")
     made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
     made.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
-    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
 

@@ -45,6 +45,13 @@ def settings(text: str) -> dict[str, Any]:
     return content
 
 
+def positive(text: str) -> int:
+    """Read an argument that is an integer of at least 1; argparse.ArgumentTypeError when it is not."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected an integer >= 1")
+    return int(text)
+
+
 def share(text: str) -> float:
     """Read an argument that is a number from 0 to 1; argparse.ArgumentTypeError when it is not."""
     try:
@@ -92,7 +99,7 @@ def add_inference_arguments(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    made.add_argument("--threads", type=positive, default=1, help="CPU threads")
 
 
 def parse(made: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:

@@ -26,7 +26,7 @@ from cotrain.reporting.pictures import (
     share_bar,
     stacked,
 )
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 
 EXAMPLE = (
     "python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/train_ids.tsv "
@@ -65,13 +65,11 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--classes", help="class table of the label files; default: train ids of the label space"
     )
-    made.add_argument("--count", type=int, default=12, help="number of images to show (default: 12)")
+    made.add_argument("--count", type=positive, default=12, help="number of images to show (default: 12)")
     made.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
     made.add_argument("--output", type=Path, required=True, help="the PNG to write")
     given = parse(made, arguments)
 
-    if given.count < 1:
-        raise InputError(f"--count: found {given.count}, expected 1 or more")
     if given.output.suffix.lower() != ".png":
         raise InputError(f"--output: found `{given.output}`, expected a name that ends in .png")
     space = label_space(given.label_space)

@@ -20,7 +20,7 @@ from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, run, settings
+from workflow_scripts.command_line import parse, parser, positive, run, settings
 
 logger = logging.getLogger("cotrain")
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
     made.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
     made.add_argument("--label-space", required=True)
-    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--threads", type=positive, default=1)
     made.add_argument("--output", type=Path, required=True, help="folder of the dataset")
     options = parse(made, arguments)
 

@@ -16,7 +16,7 @@ import cv2
 from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -27,7 +27,7 @@ EXAMPLE = """python -m workflow_scripts.decode_images --workers 8 \\
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--manifest", type=Path, required=True, help="the images")
-    made.add_argument("--workers", type=int, default=1, help="images decoded at a time (default 1)")
+    made.add_argument("--workers", type=positive, default=1, help="images decoded at a time (default 1)")
     made.add_argument("--output", type=Path, required=True, help="folder of the decoded images")
     options = parse(made, arguments)
 

@@ -16,7 +16,7 @@ from cotrain.data.images import read_label, write_grey
 from cotrain.data.layouts import find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, parse, parser, run
+from workflow_scripts.command_line import logger, parse, parser, positive, run
 
 EGO_VEHICLE_ID = 1
 EXAMPLE = """python -m workflow_scripts.ego_vehicle_mask --layout cityscapes --root /data/cityscapes \\
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--layout", default="cityscapes", help="layout with Cityscapes' label ids (cityscapes)")
     made.add_argument("--root", required=True, help="folder of the dataset")
     made.add_argument("--split", default="train", help="part of the dataset (train)")
-    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", type=Path, required=True, help="the PNG to write")
     options = parse(made, arguments)
     chosen = {"layout": options.layout, "root": options.root, "split": options.split}

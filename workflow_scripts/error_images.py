@@ -16,7 +16,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
-from workflow_scripts.command_line import class_ids, logger, parse, parser, run
+from workflow_scripts.command_line import class_ids, logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.error_images --predictions predicted.txt --labels labels.txt \\
     --images images.txt --label-space cityscapes19 --class-names car "traffic light" --output errors"""
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="PIXELS",
         help="show images with more pixels that are or were taken for the class (default: 2000)",
     )
-    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
 

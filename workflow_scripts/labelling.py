@@ -23,6 +23,7 @@ from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from workflow_scripts.command_line import positive
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -38,7 +39,7 @@ def add_mask_argument(made: ArgumentParser) -> None:
 
 def add_workers_argument(made: ArgumentParser) -> None:
     """Add `--workers`."""
-    made.add_argument("--workers", type=int, default=4, help="images labelled at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="images labelled at once (default 4)")
 
 
 def add_prior_arguments(made: ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, read_label_files
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import class_ids, logger, parse, parser, run
+from workflow_scripts.command_line import class_ids, logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --all human vehicle --more-than 500 --output with_people"""
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="PIXELS",
         help="an image is without a class up to this many pixels of it (default: 0)",
     )
-    made.add_argument("--workers", type=int, default=4, help="files read at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", type=Path, required=True, help="folder of the lists")
     options = parse(made, arguments)
 

@@ -51,11 +51,16 @@ def arguments() -> argparse.ArgumentParser:
         "--seed", type=int, required=True, help="which target image goes with which source image"
     )
     made.add_argument(
-        "--per-image", type=int, default=1, help="translations of each source image (default 1)"
+        "--per-image",
+        type=command_line.positive,
+        default=1,
+        help="translations of each source image (default 1)",
     )
     made.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default png)")
     made.add_argument("--quality", type=int, default=95, help="of JPEG images, 1 to 100 (default 95)")
-    made.add_argument("--workers", type=int, default=1, help="images treated at a time (default 1)")
+    made.add_argument(
+        "--workers", type=command_line.positive, default=1, help="images treated at a time (default 1)"
+    )
     made.add_argument("--output", type=Path, required=True, help="folder of the translated images")
     return made
 

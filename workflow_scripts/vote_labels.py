@@ -17,7 +17,7 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, parse, parser, run
+from workflow_scripts.command_line import logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.vote_labels --labels a/labels b/labels --window 3 \\
     --label-space cityscapes19 --output both"""
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--window", type=int, default=3, metavar="PIXELS", help="width of what votes, odd (default: 3)"
     )
     made.add_argument("--label-space", required=True, help="what the train ids mean")
-    made.add_argument("--workers", type=int, default=4, help="images at once (default 4)")
+    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
     if options.window < 1 or options.window % 2 == 0:

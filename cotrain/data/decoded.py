@@ -65,7 +65,8 @@ def read_index(path: Path) -> dict[Path, Path]:
         InputError: the file is no index, or a decoded file is gone or older than its image.
     """
     try:
-        header, *rows = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): it also splits at characters that a path may hold.
+        header, *rows = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as an index of decoded images: {error}") from error
     if header != HEADER:

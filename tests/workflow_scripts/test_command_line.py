@@ -1,6 +1,8 @@
 import argparse
+import inspect
 import logging
 import pkgutil
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -10,10 +12,20 @@ import pytest
 import workflow_scripts
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
-from workflow_scripts.command_line import class_ids, named_paths, parse, parser, run, settings, share
+from workflow_scripts.command_line import (
+    class_ids,
+    named_paths,
+    parse,
+    parser,
+    positive,
+    run,
+    settings,
+    share,
+)
 
 MODULES = [f"workflow_scripts.{module.name}" for module in pkgutil.iter_modules(workflow_scripts.__path__)]
 STEPS = [name for name in MODULES if hasattr(import_module(name), "main")]
+WITH_WORKERS = [name for name in STEPS if re.search(r"\w\.workers\b", inspect.getsource(import_module(name)))]
 
 NO_TORCH = """
 import contextlib, io, sys
@@ -124,3 +136,18 @@ def test_a_share_lies_between_0_and_1(text):
     assert (share("0"), share("1"), share("0.25")) == (0, 1, 0.25)
     with pytest.raises(argparse.ArgumentTypeError, match=f"found {text}, expected a number from 0 to 1"):
         share(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "all", ""])
+def test_a_positive_number_is_1_at_least(text):
+    assert (positive("1"), positive("20")) == (1, 20)
+    with pytest.raises(argparse.ArgumentTypeError, match=f"found {text}, expected an integer >= 1"):
+        positive(text)
+
+
+@pytest.mark.parametrize("name", WITH_WORKERS)
+def test_no_step_works_with_no_workers(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        import_module(name).main(["--workers", "0"])
+    assert ended.value.code == 2
+    assert "argument --workers: found 0, expected an integer >= 1" in capsys.readouterr().err
