@@ -124,6 +124,18 @@ def test_logits_cover_images_of_any_size(settings, height, width):
     assert torch.equal(logits, network(images))
 
 
+def test_channels_last(settings):
+    # The memory format in which convolutions are fastest, of weights and images alike.
+    network = build_network(settings, CLASSES, 1, pretrained=False).eval()
+    weights = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
+    seen = []
+    network.box.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        network(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in [*weights, *seen])
+    assert seen
+
+
 def test_weights_are_a_function_of_the_seed(settings):
     first, same, other = (
         build_network(settings, CLASSES, seed, pretrained=False).state_dict() for seed in (1, 1, 2)

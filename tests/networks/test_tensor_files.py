@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from cotrain.errors import InputError
 from cotrain.networks.tensor_files import read_checkpoint
@@ -59,6 +60,21 @@ def test_what_is_no_checkpoint_is_explained(tmp_path, content, message):
     path = tmp_path / "weights.pkl"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as error:
+        read_checkpoint(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
+@pytest.mark.parametrize("kept", [0, 0.1, 0.9])
+def test_a_truncated_file_is_refused(tmp_path, suffix, kept):
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pkl":
+        path.write_bytes(pickle.dumps({"a": np.ones(999, np.float32)}))
+    else:
+        (save_file if suffix == ".safetensors" else torch.save)({"a": torch.ones(999)}, path)
+    assert torch.equal(read_checkpoint(path)["a"], torch.ones(999))
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(InputError, match=r"cannot be read as weights") as error:
         read_checkpoint(path)
     assert str(path) in str(error.value)
 

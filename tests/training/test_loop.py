@@ -1,6 +1,8 @@
 import os
+import re
 import signal
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -101,10 +103,10 @@ def test_training_again_gives_the_same_weights(run, settings):
     assert other[1] != run(settings, "one")[1]
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "adamw"}, {"precision": "bfloat16"}])
 @pytest.mark.parametrize("iteration", [5, 8, 9])
-def test_resumed_after_a_crash_as_if_uninterrupted(run, settings, iteration, optimiser):
-    settings = replace(settings, optimiser=optimiser)
+def test_resumed_after_a_crash_as_if_uninterrupted(run, settings, iteration, changes):
+    settings = replace(settings, **changes)
 
     def crash(logits):
         raise RuntimeError("power cut")
@@ -227,6 +229,47 @@ def test_average_resumed_as_if_uninterrupted(run, settings):
 def test_no_average_unless_asked_for(run, settings):
     run(settings)
     assert run.averages == [None]
+
+
+def test_one_line_tells_how_it_goes(run, settings, monkeypatch, caplog):
+    monkeypatch.setattr("cotrain.progress.SECONDS_BETWEEN_LINES", 0.0)
+    with caplog.at_level("INFO", "cotrain"):
+        run(settings)
+    line = next(message for message in caplog.messages if message.startswith("test: 4/9 iterations"))
+    assert re.fullmatch(
+        r"test: 4/9 iterations, [\d.e+]+/s, \d+ s left, loss \d\.\d{3}, learning rate 0\.00\d+, "
+        r"\d+ % of the time waiting for images, \d+\.\d GiB",
+        line,
+    )
+
+
+def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monkeypatch):
+    # Without machine code, which takes long to make: what is saved and loaded is the same.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+    class Interrupted(RandomBatches):
+        def stream(self, first, end, threads, slots=None):
+            yield from super().stream(first, 6, threads)
+            raise RuntimeError("power cut")
+
+    def go(folder, batches):
+        torch.manual_seed(1)
+        layers = (
+            nn.Conv2d(3, 4, 3, 2, 1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Conv2d(4, CLASSES, 1),
+        )
+        network = Network(nn.Sequential(*layers), (127.0,) * 3, (60.0,) * 3)
+        with TrainingState(tmp_path / folder, "mine") as state:
+            chosen = replace(settings, compile=True)
+            trained = train(network, batches, chosen, state, torch.device("cpu"), 1, "test")
+            return network, trained.history
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        go("state", Interrupted())
+    assert_same_training(go("state", RandomBatches()), go("uninterrupted", RandomBatches()))
 
 
 def test_compiled_network_learns_the_same(settings, tmp_path):
