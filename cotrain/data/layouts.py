@@ -285,7 +285,12 @@ def _streets(name: str, labelled: bool, scenes_folder: Path | None) -> list[Entr
     if scenes_folder is None:
         raise InputError(f"datasets.{name}: the layout 'streets' needs the folder of its rendered scenes")
     folder = Path(os.path.abspath(scenes_folder))
-    images = sorted(file for file in (folder / "images").glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    # Not hidden ones: a killed rendering leaves unfinished files.
+    images = sorted(
+        file
+        for file in (folder / "images").glob("*")
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    )
     if not images:
         raise InputError(f"datasets.{name}: {folder / 'images'} holds no image, expected .png or .jpg files")
     return [Entry(image, folder / "labels" / f"{image.stem}.png" if labelled else None) for image in images]

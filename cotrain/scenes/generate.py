@@ -149,7 +149,7 @@ def _check(images: int, width: int, height: int, processes: int) -> None:
 
 
 def _clear(folder: Path, settings: dict[str, Any], pairs: list[tuple[Path, Path]]) -> None:
-    """Remove scenes of other settings, and those beyond the wanted number."""
+    """Remove scenes of other settings, those beyond the wanted number, and what a kill left unfinished."""
     try:
         same = json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings
     except (OSError, ValueError):
@@ -157,5 +157,5 @@ def _clear(folder: Path, settings: dict[str, Any], pairs: list[tuple[Path, Path]
     wanted = {file for pair in pairs for file in pair} if same else set()
     for part in ("images", "labels"):
         for file in sorted((folder / part).glob("*")):
-            if re.fullmatch(r"\d{5}\.(jpg|png)", file.name) and file not in wanted:
+            if re.fullmatch(r"(\d{5}|\.\d{5}\.\d+\.partial)\.(jpg|png)", file.name) and file not in wanted:
                 file.unlink()

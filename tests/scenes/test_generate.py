@@ -73,13 +73,13 @@ def test_another_seed_gives_other_streets(both_looks, tmp_path):
     assert (first != other).mean() > 0.1
 
 
-def test_finished_scenes_are_kept_and_missing_ones_made_again(tmp_path):
+def test_finished_scenes_are_kept_and_missing_or_unfinished_ones_made_again(tmp_path):
     render_scenes(tmp_path, "game", 3, WIDTH, HEIGHT, 3, 1)
     before = bytes_of(tmp_path)
     kept = tmp_path / "images" / "00000.jpg"
     stamp = kept.stat().st_mtime_ns
     (tmp_path / "labels" / "00001.png").unlink()
-    (tmp_path / "images" / "00002.jpg").unlink()
+    (tmp_path / "images" / "00002.jpg").rename(tmp_path / "images" / ".00002.123.partial.jpg")
     render_scenes(tmp_path, "game", 3, WIDTH, HEIGHT, 3, 1)
     assert bytes_of(tmp_path) == before
     assert kept.stat().st_mtime_ns == stamp
