@@ -10,7 +10,7 @@ from pathlib import Path
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="manifest whose image i shows the scene of image i here: the same places of both are chosen",
     )
     made.add_argument("--number", type=int, required=True, help="how many images; -1 for all")
-    made.add_argument("--every", type=int, default=1, help="choose among every k-th image only")
+    made.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
     made.add_argument("--seed", type=int, required=True)
     made.add_argument("--output", type=Path, required=True)
     options = parse(made, arguments)

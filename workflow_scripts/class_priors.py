@@ -1,6 +1,7 @@
 """Find out where in the image each class is likely, from the labels of the source.
 
-In:  manifests with labels of train ids; the target's manifest, whose image size the maps get
+In:  manifests with labels of train ids, unless --classes names the class table of the dataset's own ids; the
+     target's manifest, whose image size the maps get
 Out: OUTPUT.npy, float32 (classes, height, width) in [0, 1], and OUTPUT.png, the same as heat maps
 """
 
@@ -11,6 +12,7 @@ import numpy as np
 from cotrain.data.class_priors import class_priors
 from cotrain.data.files import written_whole
 from cotrain.data.images import write_image
+from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
@@ -27,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--labelled", type=Path, nargs="+", required=True, help="manifests of the source")
     made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
     made.add_argument("--label-space", required=True, help="the run's label space")
+    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
     made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", required=True, help="path without suffix of the two files")
     options = parse(made, arguments)
@@ -38,12 +41,12 @@ def main(arguments: list[str] | None = None) -> None:
             f"self_training.class_priors: the images of {options.target} have {len(sizes)} sizes ({shown}), "
             "expected one: priors are maps of one size"
         )
-    space = label_space(options.label_space)
+    reader = TrainIdReader(label_space(options.label_space), options.classes)
     with Progress(len(items), "labels", "class priors") as progress:
-        maps = class_priors(items, space.number_of_classes, sizes.pop(), options.workers, progress)
+        maps = class_priors(items, reader, sizes.pop(), options.workers, progress)
     with written_whole(f"{options.output}.npy") as path:
         np.save(path, maps)
-    write_image(f"{options.output}.png", heat_maps(maps, space.classes))
+    write_image(f"{options.output}.png", heat_maps(maps, reader.space.classes))
     logger.info(
         "where classes are likely, from %d labels -> %s.npy, %s.png", len(items), *[options.output] * 2
     )

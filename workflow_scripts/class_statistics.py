@@ -1,14 +1,13 @@
 """Count the pixels of each class in every image of a labelled dataset, for sampling that favours rare ones.
 
-In:  a manifest with labels of train ids.
+In:  a manifest with labels of train ids, unless --classes names the class table of the dataset's own ids
 Out: class_statistics.json: {"classes": [name, ...], "images": {id: [pixels of each class], ...}}
 """
 
 from pathlib import Path
 
-import numpy as np
-
 from cotrain.data.class_statistics import count_classes, write_class_statistics
+from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.progress import Progress
@@ -22,17 +21,17 @@ EXAMPLE = (
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--manifest", required=True, type=Path, help="manifest with labels of train ids")
+    made.add_argument("--manifest", required=True, type=Path, help="images with labels")
     made.add_argument("--label-space", required=True, help="the run's label space")
+    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
     made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", required=True, type=Path, help="the statistics to write")
     options = parse(made, arguments)
     items = read_manifest(options.manifest)
-    space = label_space(options.label_space)
-    unchanged = np.arange(256, dtype=np.uint8)
+    reader = TrainIdReader(label_space(options.label_space), options.classes)
     with Progress(len(items), "labels", f"count classes of {options.manifest}") as progress:
-        counts = count_classes(items, unchanged, space.number_of_classes, options.workers, progress)
-    write_class_statistics(options.output, space.classes, counts)
+        counts = count_classes(items, reader, options.workers, progress)
+    write_class_statistics(options.output, reader.space.classes, counts)
     logger.info("classes of %d images -> %s", len(items), options.output)
 
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.images import read_label
+from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 # As published, for images of 2048 pixels width.
@@ -22,20 +23,23 @@ OF_WIDTH_PX = 2048
 
 
 def class_priors(
-    items: Sequence[Item], number_of_classes: int, size: tuple[int, int], workers: int, progress: Progress
+    items: Sequence[Item], reader: TrainIdReader, size: tuple[int, int], workers: int, progress: Progress
 ) -> npt.NDArray[np.float32]:
     """Return float32 (C, H, W) in [0, 1]: how likely each class is at each place, 1 where it is likeliest.
 
-    Labels hold train ids and are brought to `size` (height, width) by nearest neighbour. A class's map is
-    blurred by a Gaussian of 70 pixels for a width of 2048; that of an absent class is 0.
+    Labels are brought to `size` (height, width) by nearest neighbour. A class's map is blurred by a Gaussian
+    of 70 pixels for a width of 2048; that of an absent class is 0. Raises InputError for an item
+    without label, for a label file that cannot be read, and for strange ids.
     """
     height, width = size
+    number_of_classes = reader.space.number_of_classes
     counts = np.zeros((number_of_classes, height * width), dtype=np.int32)
     places = np.arange(height * width)
 
     def label_of(item: Item) -> npt.NDArray[np.uint8]:
-        assert item.label is not None
-        label = cv2.resize(read_label(item.label), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        if item.label is None:
+            raise InputError(f"{item.image}: has no label, class priors need one for every image")
+        label = cv2.resize(reader.read(item.label), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         progress.advance()
         return np.asarray(label, dtype=np.uint8).ravel()
 

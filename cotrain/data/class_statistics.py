@@ -8,39 +8,32 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.checks import fold
 from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
-from cotrain.data.images import read_label
+from cotrain.data.label_files import TrainIdReader
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 
 def count_classes(
-    items: Sequence[Item],
-    table_lookup: npt.NDArray[np.uint8],
-    number_of_classes: int,
-    workers: int,
-    progress: Progress | None = None,
+    items: Sequence[Item], reader: TrainIdReader, workers: int, progress: Progress
 ) -> dict[str, list[int]]:
     """Return pixels per train id of every image, in the order of `items`; void is not counted.
 
-    `table_lookup` is uint8 (256,), a label file's own id -> train id. Raises InputError for an item
-    without label and for a label file that cannot be read.
+    Raises InputError for an item without label, for a label file that cannot be read, and for strange ids.
     """
 
     def count(item: Item) -> list[int]:
         if item.label is None:
             raise InputError(f"{item.image}: has no label, class statistics need one for every image")
-        return fold(count_ids(read_label(item.label)), table_lookup)[:number_of_classes].tolist()
+        return count_ids(reader.read(item.label))[: reader.space.number_of_classes].tolist()
 
     counts = {}
     with ThreadPoolExecutor(workers) as pool:
         for item, row in zip(items, pool.map(count, items), strict=True):
             counts[item.id] = row
-            if progress is not None:
-                progress.advance()
+            progress.advance()
     return counts
 
 

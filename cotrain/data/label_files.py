@@ -129,6 +129,7 @@ class TrainIdReader:
     """
 
     def __init__(self, space: LabelSpace, classes: str | None = None) -> None:
+        self.space = space
         self.table = train_id_table(space) if classes is None else class_table(classes)
         self.train_ids, self.known = translation_table(self.table, space), known_ids(self.table)
 

@@ -100,7 +100,7 @@ def dataset_entries(
 
     Raises InputError for settings, lists or folders that are wrong, and for an image listed twice.
     """
-    layout = settings["layout"]
+    layout = _needed(name, settings, "layout", "where the images and labels are")
     if layout == "lists":
         return _lists(name, settings, labelled)
     if layout == "streets":
@@ -110,23 +110,23 @@ def dataset_entries(
 
 def dataset_class_table(name: str, settings: Mapping[str, Any]) -> ClassTable:
     """Return how the label files of the dataset `name` encode classes; InputError if that is not told."""
-    if settings["layout"] == "streets":
+    layout = _needed(name, settings, "layout", "where the images and labels are")
+    if layout == "streets":
         return class_table("cityscapes_train_ids")
-    chosen = settings.get("classes")
     root, fields = None, {}
-    if settings["layout"] != "lists":
-        chosen = chosen or tree_layout(settings["layout"]).classes
-        root = Path(settings["root"])
+    if layout == "lists":
+        chosen = _needed(name, settings, "classes", "the class table of the label files")
+    else:
+        chosen = settings.get("classes") or tree_layout(layout).classes
+        root = Path(_needed(name, settings, "root", "the folder of the dataset"))
         fields = chosen_fields(
-            tree_layout(settings["layout"]),
+            tree_layout(layout),
             root,
             settings.get("split"),
             settings.get("version"),
             True,
             f"datasets.{name}",
         )
-    if not chosen:
-        raise InputError(f"datasets.{name}.classes: is missing, expected the class table of the label files")
     try:
         return class_table(chosen, root, fields)
     except InputError as error:
@@ -135,7 +135,7 @@ def dataset_class_table(name: str, settings: Mapping[str, Any]) -> ClassTable:
 
 def file_origins(name: str, settings: Mapping[str, Any], labelled: bool) -> dict[Path, str]:
     """Return "LIST:LINE" of each file of a dataset that is given by lists, nothing for other layouts."""
-    if settings["layout"] != "lists":
+    if settings.get("layout") != "lists":
         return {}
     entries = dataset_entries(name, settings, labelled)
     origins = {entry.label: entry.label_origin for entry in entries if entry.label is not None}
@@ -234,16 +234,21 @@ def _sizes_may_differ(settings: Mapping[str, Any]) -> bool:
 
 def _tree_files(name: str, settings: Mapping[str, Any], labelled: bool) -> list[tuple[Path, Path | None]]:
     """Return the images, with labels if `labelled`, of a dataset in its makers' folders."""
-    if not settings.get("root"):
-        raise InputError(f"datasets.{name}.root: is missing, expected the folder of the dataset")
+    root = Path(os.path.abspath(_needed(name, settings, "root", "the folder of the dataset")))
     try:
         layout = tree_layout(settings["layout"])
     except InputError as error:
         raise InputError(f"datasets.{name}.layout: {error}") from error
-    root = Path(os.path.abspath(settings["root"]))
     return find_files(
         layout, root, settings.get("split"), settings.get("version"), labelled, f"datasets.{name}"
     )
+
+
+def _needed(name: str, settings: Mapping[str, Any], key: str, expected: str) -> str:
+    """Return the value of a key that the dataset `name` must have; InputError if it is missing."""
+    if not settings.get(key):
+        raise InputError(f"datasets.{name}.{key}: is missing, expected {expected}")
+    return str(settings[key])
 
 
 def _located(origin: str, problem: str) -> str:
@@ -252,9 +257,7 @@ def _located(origin: str, problem: str) -> str:
 
 def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry]:
     """Two text files, line i of one belongs to line i of the other."""
-    if not settings.get("images"):
-        raise InputError(f"datasets.{name}.images: is missing, expected the list of the images")
-    image_list = settings["images"]
+    image_list = _needed(name, settings, "images", "the list of the images")
     images = read_list(image_list, settings.get("root"))
     first_lines: dict[Path, int] = {}
     repeated = []
@@ -265,9 +268,7 @@ def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry
     raise_problems(f"datasets.{name}.images", repeated)
     if not labelled:
         return [Entry(image, image_origin=f"{image_list}:{line}") for line, image in images]
-    if not settings.get("labels"):
-        raise InputError(f"datasets.{name}.labels: is missing, expected the list of the label files")
-    label_list = settings["labels"]
+    label_list = _needed(name, settings, "labels", "the list of the label files")
     labels = read_list(label_list, settings.get("root"))
     if len(images) != len(labels):
         raise InputError(

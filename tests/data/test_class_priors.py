@@ -1,12 +1,18 @@
 import numpy as np
+import pytest
 
 from cotrain.data.class_priors import class_priors
 from cotrain.data.images import write_image, write_label
+from cotrain.data.label_files import TrainIdReader
+from cotrain.data.label_spaces import make_label_space
 from cotrain.data.manifests import Item
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 
+SPACE = make_label_space("own", [{"class": name, "colour": [1, 2, ord(name)]} for name in "abc"])
 
-def priors(tmp_path, labels, size, classes=3):
+
+def priors(tmp_path, labels, size):
     items = []
     for number, label in enumerate(labels):
         image, file = tmp_path / f"{number}.png", tmp_path / f"{number}.label.png"
@@ -14,7 +20,7 @@ def priors(tmp_path, labels, size, classes=3):
         write_label(file, label.astype(np.uint8), [])
         items.append(Item(str(number), image, label.shape[1], label.shape[0], file))
     with Progress(len(items), "labels", "priors") as progress:
-        return class_priors(items, classes, size, 2, progress)
+        return class_priors(items, TrainIdReader(SPACE), size, 2, progress)
 
 
 def test_maps_are_counts_where_nothing_is_blurred(tmp_path):
@@ -48,3 +54,17 @@ def test_blur_grows_with_the_width(tmp_path):
     row = priors(tmp_path, [label], (64, 256))[0][32]
     np.testing.assert_allclose(row[[118, 119]].mean(), 0.841, atol=0.02)
     np.testing.assert_allclose(row[[127, 128]].mean(), 0.5, atol=0.01)
+
+
+def test_strange_ids_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"0\.label\.png: found id 3, which 'own' does not list"):
+        priors(tmp_path, [np.full((6, 8), 3)], (6, 8))
+
+
+def test_item_without_label_is_refused(tmp_path):
+    bare = Item("bare", tmp_path / "bare.png", 8, 6)
+    with (
+        Progress(1, "labels", "priors") as progress,
+        pytest.raises(InputError, match=r"bare\.png: has no label"),
+    ):
+        class_priors([bare], TrainIdReader(SPACE), (6, 8), 1, progress)

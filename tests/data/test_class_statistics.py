@@ -5,28 +5,46 @@ import pytest
 
 from cotrain.data.class_statistics import count_classes, read_class_statistics, write_class_statistics
 from cotrain.data.images import write_label
+from cotrain.data.label_files import TrainIdReader
+from cotrain.data.label_spaces import make_label_space
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
+from cotrain.progress import Progress
 
-LOOKUP = np.full(256, 255, np.uint8)
-LOOKUP[[7, 8, 9]] = [0, 1, 1]
+SPACE = make_label_space(
+    "own",
+    [
+        {"class": "road", "colour": [1, 2, 3]},
+        {"class": "sidewalk", "colour": [1, 2, 4]},
+        {"class": "sky", "colour": [1, 2, 5]},
+    ],
+)
+
+
+def count(items, classes=None):
+    with Progress(len(items), "labels", "counting") as progress:
+        return count_classes(items, TrainIdReader(SPACE, classes), 2, progress)
 
 
 @pytest.fixture
 def items(tmp_path):
-    write_label(tmp_path / "a.png", np.array([[7, 7, 8], [9, 9, 0]], np.uint8), [])
-    write_label(tmp_path / "b.png", np.array([[0, 255], [7, 0]], np.uint8), [])
+    write_label(tmp_path / "a.png", np.array([[7, 7, 8], [8, 8, 0]], np.uint8), [])
+    write_label(tmp_path / "b.png", np.array([[0, 11], [7, 0]], np.uint8), [])
     return [Item(name, tmp_path / "i.png", 1, 1, tmp_path / f"{name}.png") for name in "ba"]
 
 
-def test_own_ids_are_folded_and_void_is_not_counted(items):
-    counts = count_classes(items, LOOKUP, 3, workers=2)
-    assert list(counts.items()) == [("b", [1, 0, 0]), ("a", [2, 3, 0])]
+def test_own_ids_are_translated_and_void_is_not_counted(items):
+    assert list(count(items, "cityscapes_ids").items()) == [("b", [1, 0, 0]), ("a", [2, 3, 0])]
+
+
+def test_strange_ids_are_named(items):
+    with pytest.raises(InputError, match=r"b\.png: found id 7, which 'own' does not list"):
+        count(items)
 
 
 def test_item_without_label_is_refused(items, tmp_path):
     with pytest.raises(InputError, match=r"bare\.png: has no label"):
-        count_classes([*items, Item("c", tmp_path / "bare.png", 1, 1)], LOOKUP, 3, workers=1)
+        count([*items, Item("c", tmp_path / "bare.png", 1, 1)], "cityscapes_ids")
 
 
 def test_file_comes_back_as_written_one_image_a_line(tmp_path):

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +94,18 @@ def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
         find_dataset("city", pairs, labelled=False)
 
 
-@pytest.mark.parametrize("key", ["images", "labels"])
+@pytest.mark.parametrize("key", ["layout", "images", "labels"])
 def test_missing_setting_is_named(pairs, key):
     del pairs[key]
     with pytest.raises(InputError, match=rf"datasets\.city\.{key}: is missing"):
         find_dataset("city", pairs, labelled=True)
+
+
+@pytest.mark.parametrize(("settings", "key"), [({}, "layout"), ({"layout": "gta5"}, "root")])
+def test_missing_setting_of_the_class_table_is_named(settings, key):
+    for read in (dataset_class_table, partial(find_dataset, labelled=True)):
+        with pytest.raises(InputError, match=rf"datasets\.city\.{key}: is missing"):
+            read("city", settings)
 
 
 def test_unknown_layout_is_answered_with_the_known_ones():

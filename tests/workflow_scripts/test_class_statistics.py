@@ -34,3 +34,13 @@ def test_manifest_without_labels_is_refused(folder):
     with pytest.raises(InputError, match="has no label"):
         class_statistics.main(arguments(folder))
     assert not (folder / "class_statistics.json").exists()
+
+
+def test_ids_of_the_dataset_are_translated(folder):
+    write_label(folder / "a.png", np.array([[23, 23, 23, 7], [7, 25, 0, 4]], np.uint8), [])
+    with pytest.raises(InputError, match="found id 23"):
+        class_statistics.main(arguments(folder))
+    class_statistics.main([*arguments(folder), "--classes", "cityscapes_ids"])
+    classes, _, counts = read_class_statistics(folder / "class_statistics.json")
+    found = dict(zip(classes, counts[0].tolist(), strict=True))
+    assert (found["sky"], found["road"], found["bicyclist"], sum(found.values())) == (3, 2, 1, 6)
