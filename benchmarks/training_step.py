@@ -1,13 +1,21 @@
 """A training step against the bare network: forward, backward, step, on the CPU or a GPU.
 
-Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory; on a GPU
-the utilisation too:
+Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory; on
+request also the gain of compiling, and a training from image files with the share of its time that it waits:
 
-    python -m benchmarks.training_step [--box demo|paper] [--iterations 20] [--compile]
+    python -m benchmarks.training_step [--box demo|paper] [--iterations 20] [--compile] [--data decoded|png]
+
+The full figures of a GPU: --box paper --iterations 100 --threads 16 --compile --data decoded
 """
 
 import argparse
+import gc
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,23 +24,44 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.boxes import BOXES
+from benchmarks.frames import rendered_frames
+from benchmarks.input_pipeline import PUBLISHED
+from cotrain.adaptation.sampling import ShuffledSampler
+from cotrain.data.decoded import decode
 from cotrain.devices import autocast
 from cotrain.networks.build import build_network
 from cotrain.networks.settings import NetworkSettings
-from cotrain.training.guidance import peak_memory_mib
-from cotrain.training.loop import LoopSettings, train
+from cotrain.progress import duration
+from cotrain.training.batches import Batches, Crop, Samples
+from cotrain.training.guidance import WaitClock, peak_memory_mib
+from cotrain.training.loop import LoopSettings, step, train
 from cotrain.training.optimisers import make_optimiser
 from workflow_scripts.config_schema import whole_schema, with_defaults
 
-SETTINGS = {
-    "demo": ("the demo's", (160, 224), 7),
-    "paper": ("the paper's", (512, 1024), 19),
-    "tiny": ("the demo's", (64, 64), 7),
-}
 BATCH_SIZE = 4
 WARM_UP = 3
-# Dense bfloat16 arithmetic of an H200, as its vendor gives it.
+# Of the published chain: baseline and final 60 000 each, 10 rounds and 5 cycles of two branches 8 000 each.
+CHAIN_ITERATIONS = 280_000
+# Dense bfloat16 arithmetic a second, as the vendor gives it.
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and what it is trained on: crops of (height, width), cut from frames of (width, height)."""
+
+    box: str
+    crop: tuple[int, int]
+    classes: int
+    frame: tuple[int, int]
+    short_sides: tuple[int, ...]
+
+
+CASES = {
+    "demo": Case("the demo's", (160, 224), 7, (384, 216), (160, 216, 288)),
+    "paper": Case("the paper's", (512, 1024), 19, (2048, 1024), PUBLISHED.short_sides),
+    "tiny": Case("the demo's", (64, 64), 7, (96, 64), (64, 96)),
+}
 
 
 class RandomBatches:
@@ -45,10 +74,29 @@ class RandomBatches:
         self.images = rng.integers(0, 256, (BATCH_SIZE, *crop, 3), np.uint8)
         self.labels = rng.integers(0, classes, (BATCH_SIZE, *crop)).astype(np.uint8)
 
-    def stream(self, first: int, end: int, threads: int, slots: Any = None) -> Any:
+    def stream(self, first: int, end: int, threads: int, slots: Any = None) -> Iterator[Crop]:
         """Yield the batch for each iteration."""
         for _ in range(first, end):
             yield self.images, self.labels
+
+
+class ClockedBatches:
+    """Batches that tell which share of a training's time it has waited for them."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches, self.ratio = batches, batches.ratio
+
+    def stream(self, first: int, end: int, threads: int, slots: Any = None) -> Iterator[Crop]:
+        """Yield the batches; when the training closes the stream the share is in `waited`."""
+        clock = WaitClock()
+        with closing(self.batches.stream(first, end, threads, slots)) as stream:
+            try:
+                for _ in range(first, end):
+                    with clock:
+                        batch = next(stream)
+                    yield batch
+            finally:
+                self.waited = clock.share()
 
 
 class NoState:
@@ -68,37 +116,49 @@ def loop_settings(iterations: int, compiled: bool) -> LoopSettings:
     return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | chosen)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--box", choices=SETTINGS, default="demo")
-    made.add_argument("--iterations", type=int, default=20)
-    made.add_argument("--threads", type=int, default=2)
-    made.add_argument("--compile", action="store_true", help="of the training loop, not of the bare network")
-    options = made.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    title, crop, classes = SETTINGS[options.box]
-    settings = loop_settings(options.iterations, options.compile)
+def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) -> Batches:
+    """Return the batches of a round of self-training: source crops, and target crops mixed with donors."""
+    items = rendered_frames(folder, frames, case.frame, case.classes)
+    decoded = {item.image: decode(item.image, folder / "decoded") for item in items} if is_decoded else {}
+    augmentation = replace(PUBLISHED, crop=case.crop, short_sides=case.short_sides)
+    source, target = (
+        Samples(name, items, ShuffledSampler(frames, 0, stream=name), augmentation, 0, decoded)
+        for name in ("source", "target")
+    )
+    return Batches(source, target, (BATCH_SIZE // 2, BATCH_SIZE // 2), "plain", None, 0)
 
-    def fresh() -> Any:
-        network = build_network(NetworkSettings.from_mapping(BOXES[title]), classes, 0, pretrained=False)
-        return network.to(device).train()
 
-    def finish() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
+def finished(device: torch.device) -> float:
+    """Return the time when the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
+
+def start_up(case: Case, weights: str, settings: LoopSettings, device: torch.device) -> float:
+    """Return the seconds in which a network is built, its weights loaded, and its first step taken."""
     started = time.perf_counter()
-    network = fresh()
-    built = time.perf_counter() - started
-    batches = RandomBatches(crop, classes)
-    x = torch.from_numpy(batches.images).to(device).permute(0, 3, 1, 2)
-    y = torch.from_numpy(batches.labels).to(device).long()
+    mapping = BOXES[case.box] | {"backbone_weights": weights}
+    network = build_network(NetworkSettings.from_mapping(mapping), case.classes, 0, pretrained=True)
+    network.to(device).train()
+    images, labels = tensors(case, device)
+    step(network, make_optimiser(network, settings), images, labels, settings)
+    return finished(device) - started
+
+
+def tensors(case: Case, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a random batch, images (B, 3, H, W) and labels (B, H, W), on the device."""
+    batches = RandomBatches(case.crop, case.classes)
+    images = torch.from_numpy(batches.images).to(device).permute(0, 3, 1, 2)
+    return images, torch.from_numpy(batches.labels).to(device).long()
+
+
+def bare(network: Any, case: Case, settings: LoopSettings, device: torch.device) -> tuple[float, int]:
+    """Return the seconds of a bare step and its floating-point operations."""
+    x, y = tensors(case, device)
     optimiser = make_optimiser(network, settings)
 
-    def bare() -> None:
+    def bare_step() -> None:
         with autocast(device, "auto"):
             logits = network(x)
             loss = F.cross_entropy(logits, y[:, ::4, ::4][:, : logits.shape[2], : logits.shape[3]])
@@ -107,38 +167,91 @@ def main(arguments: list[str] | None = None) -> None:
         optimiser.step()
 
     with FlopCounterMode(display=False) as counter:
-        bare()
-    operations = counter.get_total_flops()
+        bare_step()
     for _ in range(WARM_UP):
-        bare()
-    started = finish()
-    for _ in range(options.iterations):
-        bare()
-    bare_seconds = (finish() - started) / options.iterations
+        bare_step()
+    started = finished(device)
+    for _ in range(settings.iterations):
+        bare_step()
+    return (finished(device) - started) / settings.iterations, counter.get_total_flops()
 
-    network = fresh()
-    state: Any = NoState()
-    loaded: Any = batches
-    train(network, loaded, settings, state, device, options.threads, "warm-up")
-    started = finish()
-    train(network, loaded, settings, state, device, options.threads, "measured")
-    seconds = (finish() - started) / options.iterations
-    shown = {
-        "network built": f"{built:.1f} s",
-        "bare forward, backward and step": f"{1000 * bare_seconds:.1f} ms",
-        "training loop": f"{1000 * seconds:.1f} ms, {seconds / bare_seconds:.2f} times bare",
-        "arithmetic of a step": f"{operations / 1e12:.3f} TFLOP, {operations / seconds / 1e12:.1f} TFLOP/s",
-        "images per second": f"{BATCH_SIZE / seconds:.1f}",
-        "peak memory": f"{peak_memory_mib(device)} MiB",
-    }
-    print(f"{title} network, {BATCH_SIZE} crops of {crop[1]}×{crop[0]}, {device}, {options.threads} threads")
-    for what, value in shown.items():
-        print(f"{what:<34}{value}")
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--box", choices=CASES, default="demo")
+    made.add_argument(
+        "--weights", default="none", help="network.backbone_weights at the start (default: none)"
+    )
+    made.add_argument("--iterations", type=int, default=20)
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--compile", action="store_true", help="measure the compiled loop as well")
+    made.add_argument("--data", choices=("png", "decoded"), help="measure a training from files as well")
+    made.add_argument("--frames", type=int, default=8, help="frames that are rendered for it (default 8)")
+    options = made.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    case = CASES[options.box]
+    settings = loop_settings(options.iterations, compiled=False)
+    # A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
+    loaders = options.threads if device.type == "cuda" else max(1, options.threads // 2)
+
+    def fresh() -> Any:
+        mapping = NetworkSettings.from_mapping(BOXES[case.box])
+        return build_network(mapping, case.classes, 0, pretrained=False).to(device).train()
+
+    def loop(batches: Any, compiled: bool = False) -> float:
+        """Return the seconds of an iteration of the training loop."""
+        network, chosen, state = fresh(), replace(settings, compile=compiled), NoState()
+        seconds = []
+        # The first time is to warm up, and to compile.
+        for title in ("warm-up", "measured"):
+            started = finished(device)
+            train(network, batches, chosen, state, device, loaders, title)  # type: ignore[arg-type]
+            seconds.append((finished(device) - started) / settings.iterations)
+        return seconds[-1]
+
+    shown: dict[str, str] = {}
+    started_in = start_up(case, options.weights, settings, device)
+    shown["built, weights loaded, first step"] = f"{started_in:.1f} s (weights: {options.weights})"
+    bare_seconds, operations = bare(fresh(), case, settings, device)
+    shown["bare forward, backward and step"] = f"{1000 * bare_seconds:.1f} ms"
+    # What the bare step needed is no part of the loop's memory.
+    gc.collect()
     if device.type == "cuda":
-        name = torch.cuda.get_device_name()
-        peak = next((value for key, value in PEAK_FLOPS.items() if key in name), None)
-        if peak:
-            print(f"model-FLOPs utilisation on {name}: {100 * operations / seconds / peak:.0f} %")
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    random = RandomBatches(case.crop, case.classes)
+    best = seconds = loop(random)
+    memory = peak_memory_mib(device)
+    shown["training loop"] = f"{1000 * seconds:.1f} ms, {seconds / bare_seconds:.2f} times bare"
+    if options.compile:
+        compiled = loop(random, compiled=True)
+        shown["training loop, compiled"] = f"{1000 * compiled:.1f} ms, {seconds / compiled:.2f} times as fast"
+        best = min(best, compiled)
+    if options.data:
+        with tempfile.TemporaryDirectory() as folder:
+            files = ClockedBatches(
+                batches_of_files(Path(folder), case, options.frames, options.data == "decoded")
+            )
+            best = from_files = loop(files, compiled=options.compile and best < seconds)
+        shown[f"training from {options.data} frames"] = (
+            f"{1000 * from_files:.1f} ms, {100 * files.waited:.0f} % of it waiting for crops"
+        )
+    shown["arithmetic of a step"] = f"{operations / 1e12:.3f} TFLOP, {operations / best / 1e12:.1f} TFLOP/s"
+    shown["images per second"] = f"{BATCH_SIZE / best:.1f}"
+    shown["peak memory"] = f"{memory} MiB"
+    shown[f"chain of {CHAIN_ITERATIONS} iterations"] = duration(CHAIN_ITERATIONS * best)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
+    for peak in (value for key, value in PEAK_FLOPS.items() if key in name):
+        floor = duration(CHAIN_ITERATIONS * operations / peak)
+        shown["model-FLOPs utilisation"] = (
+            f"{100 * operations / best / peak:.0f} %, the chain's floor is {floor}"
+        )
+    crop = f"{case.crop[1]}×{case.crop[0]}"
+    print(f"{case.box} network, {BATCH_SIZE} crops of {crop}, {name}, {options.threads} threads")
+    for what, value in shown.items():
+        print(f"{what:<36}{value}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
 """Every benchmark runs, on tiny input, and prints its figures; what they are is no matter of a test."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from benchmarks import boxes, colour_translation, datasets, input_pipeline, labelling, training_step
+from workflow_scripts.config_schema import whole_schema, with_defaults
+
+PROJECT = Path(__file__).parents[1]
 
 
 def figures_of(text, unit):
@@ -24,25 +30,46 @@ def test_boxes(monkeypatch, capsys):
 
 
 def test_documents_show_the_boxes_of_the_benchmark():
-    table = (Path(__file__).parents[1] / "docs" / "boxes.md").read_text()
+    table = (PROJECT / "docs" / "boxes.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \| `([^`]+)` \|", table, re.MULTILINE)
     assert dict(rows) == {title: mapping["backbone"] for title, mapping in boxes.BOXES.items()}
 
 
-def test_training_step(capsys):
-    training_step.main(["--box", "tiny", "--iterations", "2", "--threads", "1"])
+@pytest.mark.parametrize("data", ["png", "decoded"])
+def test_training_step(capsys, monkeypatch, data):
+    # Without machine code, which takes long to make.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    # As on a GPU whose peak is known.
+    monkeypatch.setitem(training_step.PEAK_FLOPS, "CPU", 1e12)
+    arguments = ["--box", "tiny", "--iterations", "2", "--threads", "1", "--frames", "2", "--compile"]
+    training_step.main([*arguments, "--data", data])
     shown = capsys.readouterr().out
-    assert "4 crops of 64×64" in shown
-    assert len(figures_of(shown, "ms")) == 2
+    assert "4 crops of 64×64, the CPU" in shown
+    assert len(figures_of(shown, "ms")) == 4
     assert figures_of(shown, "times bare")[0] > 0
+    assert figures_of(shown, "times as fast")[0] > 0
+    assert re.search(rf"training from {data} frames .* ms, \d+ % of it waiting", shown)
     assert figures_of(shown, "MiB")[0] > 100
+    assert re.search(r"built, weights loaded, first step +\d\.\d s", shown)
+    assert re.search(r"chain of 280000 iterations .* (h|min)", shown)
+    assert re.search(r"model-FLOPs utilisation +\d+ %, the chain's floor is", shown)
+
+
+def test_chain_of_the_benchmark_is_the_published_one():
+    chosen = yaml.safe_load((PROJECT / "config" / "experiments" / "gtav_cityscapes.yaml").read_text())
+    filled = with_defaults(chosen, whole_schema())
+    of_rounds = filled["self_training"]["rounds"] * filled["self_training"]["iterations"]
+    of_cycles = 2 * filled["co_training"]["cycles"] * filled["co_training"]["iterations"]
+    ends = filled["baseline"]["iterations"] + filled["final"]["iterations"]
+    assert ends + of_rounds + of_cycles == training_step.CHAIN_ITERATIONS
 
 
 def test_input_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(input_pipeline, "SIZE", (192, 96))
     input_pipeline.main(["--images", "1"])
     shown = capsys.readouterr().out
-    assert len(figures_of(shown, "ms")) == 5
+    assert len(figures_of(shown, "ms")) == 6
+    assert figures_of(shown, "times as fast")[0] > 0
     assert figures_of(shown, "times ours")[0] > 0
     assert "25000 images, 240000 draws" in shown
 
