@@ -47,12 +47,10 @@ class Progress:
             self._show(note)
 
     def _show(self, note: str) -> None:
-        elapsed = time.monotonic() - self.started
-        speed = (self.done - self.first) / elapsed if elapsed > 0 else 0.0
+        speed = self._speed()
         left = f"{duration((self.total - self.done) / speed)} left" if speed > 0 else ""
         share = self.done / self.total if self.total else 1.0
-        rate = f"{speed:.0f}/s" if speed >= 100 else f"{speed:.3g}/s"
-        parts = [f"{self.done}/{self.total} {self.unit}", rate, left, note]
+        parts = [f"{self.done}/{self.total} {self.unit}", _rate(speed), left, note]
         text = f"{self.title}: " + ", ".join(part for part in parts if part)
         if self.on_terminal:
             filled = round(20 * share)
@@ -60,6 +58,10 @@ class Progress:
             sys.stderr.flush()
         else:
             logger.info(text)
+
+    def _speed(self) -> float:
+        elapsed = time.monotonic() - self.started
+        return (self.done - self.first) / elapsed if elapsed > 0 else 0.0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,4 +71,10 @@ class Progress:
             sys.stderr.flush()
         if kind is None:
             elapsed = time.monotonic() - self.started
-            logger.info("%s: %d %s in %s", self.title, self.done - self.first, self.unit, duration(elapsed))
+            number, speed = self.done - self.first, self._speed()
+            rate = f", {_rate(speed)}" if speed > 0 else ""
+            logger.info("%s: %d %s in %s%s", self.title, number, self.unit, duration(elapsed), rate)
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:.0f}/s" if speed >= 100 else f"{speed:.3g}/s"

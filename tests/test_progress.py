@@ -42,7 +42,7 @@ def test_a_log_gets_a_line_now_and_then(clock, caplog, monkeypatch):
     assert caplog.messages == [
         "predict: 15/100 images, 1/s, 1 min 25 s left, loss 0.5",
         "predict: 30/100 images, 1/s, 1 min 10 s left, loss 0.5",
-        "predict: 40 images in 40 s",
+        "predict: 40 images in 40 s, 1/s",
     ]
 
 
@@ -53,7 +53,7 @@ def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatc
         shown.advance(100)
     assert caplog.messages == [
         "train: 900/1000 iterations, 5/s, 20 s left",
-        "train: 100 iterations in 20 s",
+        "train: 100 iterations in 20 s, 5/s",
     ]
 
 

@@ -16,7 +16,6 @@ from typing import Any
 from cotrain.data.files import write_json, write_text
 from cotrain.data.label_files import paired_label_files
 from cotrain.data.label_spaces import label_space
-from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.evaluation.label_pairs import confusion_of_pairs
 from cotrain.evaluation.oracle import oracle_scores
 from cotrain.progress import Progress
@@ -46,7 +45,6 @@ def main(arguments: list[str] | None = None) -> None:
     space = label_space(options.label_space)
     studies: dict[str, dict[str, Any]] = {}
     for step, manifest in manifests.items():
-        verify_labels(read_manifest(manifest), manifest)
         pairs = paired_label_files(manifest, options.labelled, complete=False)
         with Progress(len(pairs), "images", f"oracle study of {step}") as progress:
             confusion = confusion_of_pairs(pairs, space, options.workers, progress)

@@ -13,7 +13,7 @@ from cotrain.data.images import read_own_ids
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.layouts import IMAGE_SUFFIXES, unique_ids
 from cotrain.data.lists import read_folder, read_list
-from cotrain.data.manifests import read_manifest
+from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.errors import InputError
 
 MANIFEST_SUFFIX = ".tsv"
@@ -44,8 +44,8 @@ def read_label_files(source: Path, images: Path | None = None) -> list[LabelFile
             labels. A manifest names its images itself.
 
     Raises:
-        InputError: a list, manifest or folder cannot be read or is empty, an item has no label, or images
-            and labels do not fit each other.
+        InputError: a list, manifest or folder cannot be read or is empty, an item has no label or one that
+            changed since its manifest was written, or images and labels do not fit each other.
     """
     if source.is_dir():
         files = [LabelFile(path, str(path), path.stem) for path in read_folder(source, LABEL_SUFFIXES)]
@@ -155,9 +155,10 @@ def train_id_table(space: LabelSpace) -> ClassTable:
 
 
 def _of_manifest(manifest: Path) -> list[LabelFile]:
-    files = []
-    for item in read_manifest(manifest):
-        if item.label is None:
-            raise InputError(f"{manifest}: image {item.id!r} has no label")
-        files.append(LabelFile(item.label, f"{manifest}, image {item.id!r}", item.id, item.image))
-    return files
+    items = read_manifest(manifest)
+    verify_labels(items, manifest)
+    return [
+        LabelFile(item.label, f"{manifest}, image {item.id!r}", item.id, item.image)
+        for item in items
+        if item.label is not None
+    ]

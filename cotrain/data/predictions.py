@@ -81,7 +81,7 @@ def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np
         try:
             with np.load(path, allow_pickle=False) as content:
                 histogram, origin = content["histogram"], content["origin"]
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(
                 f"{path}: cannot be read as a confidence histogram, expected what predict wrote: {error}"
             ) from error
@@ -218,7 +218,7 @@ class PredictionReader:
         try:
             group = file[image_id]
             classes, levels = _unpacked(group["classes"]), group["levels"][()]
-        except (OSError, KeyError, ValueError, zlib.error) as error:
+        except (OSError, KeyError, ValueError) as error:
             raise InputError(
                 f"{file.filename}: the prediction of image {image_id!r} is damaged: {error}"
             ) from error

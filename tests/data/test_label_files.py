@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cotrain.data.files import sha256_of
 from cotrain.data.images import write_grey, write_image, write_label
 from cotrain.data.label_files import TrainIdReader, names_of, paired_label_files, read_label_files
 from cotrain.data.label_spaces import label_space
@@ -25,6 +26,7 @@ def write_list(path, *paths):
 
 def manifest(path, *ids):
     folder = path.parent
+    write_labels(folder / "of manifest", *ids)
     write_manifest(
         path, [Item(i, folder / f"{i}.jpg", 3, 2, folder / "of manifest" / f"{i}.png") for i in ids]
     )
@@ -74,7 +76,17 @@ def test_images_that_do_not_fit_are_named(tmp_path):
 
 def test_a_manifest_without_labels_is_refused(tmp_path):
     write_manifest(tmp_path / "m.tsv", [Item("x", tmp_path / "x.jpg", 3, 2)])
-    with pytest.raises(InputError, match=r"m\.tsv: image 'x' has no label"):
+    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 labels are bad: image 'x' has no label"):
+        read_label_files(tmp_path / "m.tsv")
+
+
+def test_a_label_that_changed_since_its_manifest_was_written_is_named(tmp_path):
+    label = write_labels(tmp_path, "x") / "x.png"
+    item = Item("x", tmp_path / "x.jpg", 3, 2, label, label_sha256=sha256_of(label))
+    write_manifest(tmp_path / "m.tsv", [item])
+    assert len(read_label_files(tmp_path / "m.tsv")) == 1
+    write_label(label, np.ones((2, 3), np.uint8), [])
+    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 labels are bad: .*x\.png has changed since"):
         read_label_files(tmp_path / "m.tsv")
 
 

@@ -94,6 +94,17 @@ def test_files_that_are_gone_truncated_or_of_something_else_are_named(shards, tm
             paths[1].write_bytes(whole)
 
 
+def test_a_damaged_histogram_is_named(tmp_path):
+    path = write_shard(tmp_path, 0, shards=1)[1]
+    whole = path.read_bytes()
+    for place in (60, 100, 500):
+        path.write_bytes(
+            whole[:place] + bytes(255 - byte for byte in whole[place:][:20]) + whole[place + 20 :]
+        )
+        with pytest.raises(InputError, match=r"0\.histogram\.npz: cannot be read as a confidence histogram"):
+            read_histograms([path], CLASSES)
+
+
 def test_files_without_an_origin_are_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w"):
         pass
