@@ -156,8 +156,21 @@ def main(arguments: list[str] | None = None) -> None:
         choices = explain(branch.name, evidence, rankings[branch.name], taken, options, space)
         path = options.output / branch.name / "scores.tsv"
         write_score_table(path, branch.items, evidence.scores, evidence.counts, choices, space)
-        if not evidence.counts.any():
+        # Classes that the branch itself found, before it was filled from the other.
+        found = ~np.isnan(evidence.mean_confidence)
+        if not found.any():
             logger.warning("warning: branch %s: %s", branch.name, why_nothing_is_kept(thresholds))
+        elif not len(rankings[branch.name].order):
+            index, train_id = np.unravel_index(np.argmax(evidence.counts * found), found.shape)
+            logger.warning(
+                "warning: branch %s offers no image: none shows a class with more than %d pixels, the most are "
+                "%d of %s in %s",
+                branch.name,
+                options.min_pixels,
+                evidence.counts[index, train_id],
+                space.classes[train_id],
+                branch.items[index].image,
+            )
 
 
 def evidence_of(

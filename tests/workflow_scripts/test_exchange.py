@@ -156,10 +156,26 @@ def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_pat
     assert whys(tmp_path, "b")[1] == f"to a for receiver_threshold: {names[2]}"
 
 
-def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path):
+def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path, caplog):
     for_a, for_b = run("--fill", "none", "--keep", "3", "--min-pixels", "20")
     assert (ids(for_a), ids(for_b)) == ([], [])
+    names = exchange.label_space("camvid11").classes
+    for branch, name, image in (("a", names[0], "two"), ("b", names[2], "two")):
+        assert (
+            f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels, the most "
+            f"are 20 of {name} in {tmp_path / image}.png"
+        ) in caplog.text
     assert whys(tmp_path, "a")[0] == "threshold_difference: shows no class with more than 20 pixels"
+
+
+@pytest.mark.parametrize("fill", ["none", "add"])
+def test_thresholds_that_leave_a_branch_no_label_are_to_blame(run, tmp_path, caplog, fill):
+    for_a, _ = run("--fill", fill, "--keep", "3", thresholds_b=dict.fromkeys(range(3), 0.95))
+    assert ids(for_a) == []
+    assert f"branch b: no image has a label left by the thresholds of {tmp_path / 'thresholds_b.json'}" in (
+        caplog.text
+    )
+    assert "branch a:" not in caplog.text
 
 
 def test_the_label_table_counts_after_filling(run, tmp_path):
