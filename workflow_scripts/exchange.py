@@ -163,8 +163,8 @@ def main(arguments: list[str] | None = None) -> None:
         elif not len(rankings[branch.name].order):
             index, train_id = np.unravel_index(np.argmax(evidence.counts * found), found.shape)
             logger.warning(
-                "warning: branch %s offers no image: none shows a class with more than %d pixels, the most are "
-                "%d of %s in %s",
+                "warning: branch %s offers no image: none shows a class with more than %d pixels, "
+                "the most are %d of %s in %s",
                 branch.name,
                 options.min_pixels,
                 evidence.counts[index, train_id],

@@ -162,8 +162,8 @@ def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path, caplog):
     names = exchange.label_space("camvid11").classes
     for branch, name, image in (("a", names[0], "two"), ("b", names[2], "two")):
         assert (
-            f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels, the most "
-            f"are 20 of {name} in {tmp_path / image}.png"
+            f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels, "
+            f"the most are 20 of {name} in {tmp_path / image}.png"
         ) in caplog.text
     assert whys(tmp_path, "a")[0] == "threshold_difference: shows no class with more than 20 pixels"
 
