@@ -352,6 +352,11 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             "final.batch_ratio: [2, 3] adds up to 5, expected training.batch_size, which is 4 (the default)",
         ),
         (
+            {"gpus_per_training": 3},
+            "gpus_per_training: found 3, which does not divide training.batch_size, 4: "
+            "expected equal shares of every batch",
+        ),
+        (
             {"self_training.images_per_round": 50},
             "self_training.keep: 100 (the default) is more than images_per_round, which is 50",
         ),
