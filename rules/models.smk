@@ -118,11 +118,12 @@ rule estimate:
         label_space=LABEL_SPACE,
         precision=config["precision"],
         device=config["device"],
+        processes=PROCESSES,
     shell:
         "python -m workflow_scripts.estimate --training {input.settings:q} --label-space {params.label_space}"
         " --source {input.source:q} --images {input.images:q} --plan {params.plan:q}"
         " --settings {params.prediction:q} --precision {params.precision} --device {params.device}"
-        " --threads {threads} --output {output:q} --log {log:q}"
+        " --threads {threads} --processes {params.processes} --output {output:q} --log {log:q}"
 
 
 rule calibrate:

@@ -2,7 +2,8 @@
 
 Measures, on the device that the run would use: training steps on random images, the making of batches from
 the real source images, and the prediction of target images of their real size. Trainings and labellings of
---plan are then added up. Reading and writing of labels is left out; it is small beside the rest.
+--plan are then added up. Of --processes that share each batch one is measured, with its share. Left out is
+what is small beside the rest: reading and writing of labels, and what processes tell each other.
 """
 
 import json
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         help='JSON: {"trainings": {model: iterations}, "labellings": {what: images, -1 for all}}',
     )
     add_inference_arguments(made)
+    made.add_argument("--processes", type=int, default=1, help="processes that train one model (default 1)")
     made.add_argument("--output", type=Path, required=True, help="text file to write")
     options = parse(made, arguments)
     target = read_manifest(options.images)
@@ -55,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.settings import NetworkSettings
     from cotrain.training.guidance import memory_advice, peak_memory_mib
     from cotrain.training.loop import LoopSettings
+    from cotrain.training.parallel import Workers
 
     torch.set_num_threads(options.threads)
     chosen, space = options.training, label_space(options.label_space)
@@ -71,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         decoded=[],
     )
     batches = make_batches(of_batches, *labelled_sets(of_batches))
+    share = Workers(count=options.processes).slots(chosen["training"]["batch_size"])
     network = build_network(
         NetworkSettings.from_mapping(chosen["network"]), space.number_of_classes, 0, pretrained=False
     )
@@ -79,11 +83,13 @@ def main(arguments: list[str] | None = None) -> None:
     )
     with claimed_device(options.device) as device:
         with memory_advice("a step of the baseline's training", chosen):
-            seconds_a_step = _seconds_a_step(network, loop, chosen, space.number_of_classes, device)
+            seconds_a_step = _seconds_a_step(
+                network, loop, (len(share), *chosen["training"]["crop"]), space.number_of_classes, device
+            )
         memory = peak_memory_mib(device)
         started = time.monotonic()
         for iteration in range(STEPS_TO_MEASURE):
-            batches.batch(iteration)
+            batches.batch(iteration, share)
         loaders = options.threads if device.type != "cpu" else 1
         seconds_a_batch = (time.monotonic() - started) / STEPS_TO_MEASURE / loaders
         inference = InferenceSettings.from_mapping(options.settings, options.precision)
@@ -96,8 +102,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     seconds = max(seconds_a_step, seconds_a_batch)
     limit = "making batches" if seconds_a_batch > seconds_a_step else "the network"
+    processes = f"{options.processes} processes, each " if options.processes > 1 else ""
     text = report(options.plan, len(target), seconds, seconds_an_image) + (
-        f"\non {name}: {1 / seconds:.2f} iterations a second, limited by {limit} "
+        f"\n{processes}on {name}: {1 / seconds:.2f} iterations a second, limited by {limit} "
         f"({1000 * seconds_a_step:.0f} ms a step, {1000 * seconds_a_batch:.0f} ms a batch);\n"
         f"{1 / seconds_an_image:.1f} images labelled a second; "
         f"a training needs about {memory / 1024:.1f} GiB\n"
@@ -132,8 +139,8 @@ def report(plan: dict[str, Any], images: int, seconds_an_iteration: float, secon
     return "\n".join(rows) + "\n"
 
 
-def _seconds_a_step(network: Any, loop: Any, chosen: dict[str, Any], classes: int, device: Any) -> float:
-    """Return the seconds of a training step on random images of the configured crop."""
+def _seconds_a_step(network: Any, loop: Any, size: tuple[int, int, int], classes: int, device: Any) -> float:
+    """Return the seconds of a training step on random images of `size` (number, height, width)."""
     import torch
 
     from cotrain.training.loop import step
@@ -141,11 +148,11 @@ def _seconds_a_step(network: Any, loop: Any, chosen: dict[str, Any], classes: in
 
     network.to(device).train()
     optimiser = make_optimiser(network, loop)
-    size, (height, width) = chosen["training"]["batch_size"], chosen["training"]["crop"]
-    images = torch.randint(0, 256, (size, 3, height, width), dtype=torch.uint8, device=device)
-    labels = torch.randint(0, classes, (size, height, width), device=device)
-    for number in range(STEPS_TO_WARM_UP + STEPS_TO_MEASURE):
-        if number == STEPS_TO_WARM_UP:
+    number, height, width = size
+    images = torch.randint(0, 256, (number, 3, height, width), dtype=torch.uint8, device=device)
+    labels = torch.randint(0, classes, size, device=device)
+    for done in range(STEPS_TO_WARM_UP + STEPS_TO_MEASURE):
+        if done == STEPS_TO_WARM_UP:
             _finish(device)
             started = time.monotonic()
         step(network, optimiser, images, labels, loop)

@@ -59,3 +59,18 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", exhausted)
     with pytest.raises(InputError, match=r"^a step of .* out of memory .*training\.crop below \[32, 32\]"):
         main(arguments)
+
+
+def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatch):
+    from cotrain.training import loop
+    from cotrain.training.batches import Batches
+
+    sizes, slots = [], []
+    step, batch = loop.step, Batches.batch
+    monkeypatch.setattr(loop, "step", lambda *given: sizes.append(given[2].shape) or step(*given))
+    monkeypatch.setattr(Batches, "batch", lambda *given: slots.append(list(given[2])) or batch(*given))
+    main([*arguments, "--processes", "2"])
+    # Of a batch of two crops of 32 × 32 pixels.
+    assert set(sizes) == {(1, 3, 32, 32)}
+    assert slots == [[0]] * len(slots)
+    assert "2 processes, each on cpu: " in (tmp_path / "estimate.txt").read_text()
