@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
@@ -99,3 +100,13 @@ def test_the_first_step_of_adamw_is_the_learning_rate():
     (1000 * layer(torch.ones(1, 1))).sum().backward()
     optimiser.step()
     assert layer.weight.item() == pytest.approx(1.9, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_one_kernel_steps_all_tensors_on_a_gpu(optimiser, device):
+    # Tensors without content, which need no GPU.
+    with FakeTensorMode():
+        network = nn.Conv2d(3, 4, 1, device=device)
+        groups = make_optimiser(network, replace(SETTINGS, optimiser=optimiser)).param_groups
+    assert all(bool(group["fused"]) == (device == "cuda") for group in groups)
