@@ -1,5 +1,8 @@
 import csv
 import json
+import shutil
+
+import pytest
 
 from cotrain.data.images import read_label
 from cotrain.data.manifests import read_manifest, verify_labels
@@ -76,3 +79,16 @@ def test_number_of_shards_does_not_change_the_models(finished_run, run):
     assert done.returncode == 0, done.stdout[-4000:]
     name = "models/self_training/00/weights.safetensors"
     assert run.bytes_of(name) == finished_run.bytes_of(name)
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_branches_train_side_by_side_where_two_gpus_are_granted(finished_run, run, gpus):
+    shutil.rmtree(run.folder)
+    shutil.copytree(finished_run.folder, run.folder)
+    shutil.rmtree(run.folder / "results" / "tiny" / "models" / "co_training")
+    # Jobs ask for a GPU unless the device is the CPU; that there is none changes nothing of their order.
+    run.configure(run.configuration() | {"device": "auto"})
+    models = [f"results/tiny/models/co_training/00/{branch}/weights.safetensors" for branch in "ab"]
+    done = run.snakemake("--rerun-triggers", "mtime", "--resources", f"gpu={gpus}", "--", *models)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert ("Execute 2 jobs" in done.stdout) == (gpus == 2), done.stdout
