@@ -32,7 +32,7 @@ from cotrain.devices import autocast
 from cotrain.networks.build import build_network
 from cotrain.networks.settings import NetworkSettings
 from cotrain.progress import duration
-from cotrain.training.batches import Batches, Crop, Samples
+from cotrain.training.batches import Batches, Crop, Samples, loader_threads
 from cotrain.training.guidance import WaitClock, peak_memory_mib
 from cotrain.training.loop import LoopSettings, step, train
 from cotrain.training.optimisers import make_optimiser
@@ -193,8 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     case = CASES[options.box]
     settings = loop_settings(options.iterations, compiled=False)
-    # A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
-    loaders = options.threads if device.type == "cuda" else max(1, options.threads // 2)
+    loaders = loader_threads(options.threads, device.type)
 
     def fresh() -> Any:
         mapping = NetworkSettings.from_mapping(BOXES[case.box])

@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.build import build_network
     from cotrain.networks.inference import InferenceSettings, predict
     from cotrain.networks.settings import NetworkSettings
+    from cotrain.training.batches import loader_threads
     from cotrain.training.guidance import memory_advice, peak_memory_mib
     from cotrain.training.loop import LoopSettings
     from cotrain.training.parallel import Workers
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         started = time.monotonic()
         for iteration in range(STEPS_TO_MEASURE):
             batches.batch(iteration, share)
-        loaders = options.threads if device.type != "cpu" else 1
+        loaders = loader_threads(options.threads, device.type)
         seconds_a_batch = (time.monotonic() - started) / STEPS_TO_MEASURE / loaders
         inference = InferenceSettings.from_mapping(options.settings, options.precision)
         sample = target[: 4 * inference.batch_size]

@@ -60,6 +60,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
     from cotrain.networks.build import build_network
     from cotrain.networks.settings import NetworkSettings
     from cotrain.networks.weights import load_into, read_header, save_weights
+    from cotrain.training.batches import loader_threads
     from cotrain.training.guidance import memory_advice, peak_memory_mib
     from cotrain.training.loop import LoopSettings, train
     from cotrain.training.parallel import joined_workers
@@ -114,8 +115,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
                     "log_every_iterations": options.log_every,
                 }
             )
-            # A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
-            loaders = options.threads if device.type != "cpu" else max(1, options.threads // 2)
+            loaders = loader_threads(options.threads, device.type)
             trained = train(network, batches, loop, state, device, loaders, options.model, workers)
             if not workers.is_first:
                 return

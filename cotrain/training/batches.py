@@ -55,6 +55,14 @@ class Samples:
         return augment(image, read_label(item.label), self.augmentation, rng)
 
 
+def loader_threads(threads: int, device_type: str) -> int:
+    """Return how many of a training's threads prepare batches.
+
+    A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
+    """
+    return threads if device_type != "cpu" else max(1, threads // 2)
+
+
 @dataclass(frozen=True)
 class Batches:
     """Mixes source and target crops into batches (as published).

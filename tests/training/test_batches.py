@@ -8,7 +8,7 @@ from cotrain.adaptation.thresholds import quantise
 from cotrain.data.decoded import decode
 from cotrain.data.images import read_image, read_label
 from cotrain.training.augmentation import Augmentation
-from cotrain.training.batches import Batches, Samples
+from cotrain.training.batches import Batches, Samples, loader_threads
 
 SEED = 5
 
@@ -150,6 +150,11 @@ def test_crop_reads_what_the_manifest_names(make_batches):
     image, label = samples.crop(11)
     np.testing.assert_array_equal(image, read_image(item.image))
     np.testing.assert_array_equal(label, read_label(item.label))
+
+
+def test_threads_that_prepare_batches():
+    assert [loader_threads(8, device) for device in ("cuda", "mps", "cpu")] == [8, 8, 4]
+    assert loader_threads(1, "cpu") == 1
 
 
 @pytest.mark.parametrize("class_mixing", ["none", "plain"])
