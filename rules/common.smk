@@ -29,6 +29,7 @@ TRAIN = (
 TEST = config["test"]
 # Quoted for the shell: it may be the path of a user's file.
 LABEL_SPACE = shlex.quote(config["label_space"])
+SHARDS = config["prediction"]["shards"]
 PREDICTING = {"last": "weights", "averaged": "averaged"}[config["prediction"]["weights"]]
 CALIBRATION_IMAGES = config["prediction"]["calibration_images"]
 
@@ -56,7 +57,7 @@ wildcard_constraints:
     step=r"self_training/\d\d|co_training/\d\d/[ab]",
     cycle=r"\d\d",
     round=r"\d\d",
-    image_set=r"target|accumulated|subset/self_training/\d\d|subset/co_training/\d\d/[ab]",
+    image_set=r"target|accumulated|labelled/[A-Za-z0-9_-]+|subset/self_training/\d\d|subset/co_training/\d\d/[ab]",
     labelling=r"(self_training/\d\d|co_training/\d\d/[ab])(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
 
@@ -417,11 +418,39 @@ def predicted(labelling):
 
 def shards(labelling, suffix):
     """The prediction files of a labelling, one a shard."""
-    model, image_set = predicted(labelling)
-    return [
-        f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}"
-        for shard in range(config["prediction"]["shards"])
-    ]
+    return prediction_files(*predicted(labelling), suffix)
+
+
+def prediction_files(model, image_set, suffix):
+    """The files of a model's predictions of an image set, one a shard."""
+    return [f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}" for shard in range(SHARDS)]
+
+
+def scored(wildcards):
+    """What a model is scored by: its predictions where several jobs make them, else its weights."""
+    if SHARDS > 1:
+        return {"predictions": prediction_files(wildcards.model, f"labelled/{wildcards.dataset}", ".h5")}
+    return {
+        "weights": f"{RUN}/models/{wildcards.model}/{PREDICTING}.safetensors",
+        "temperature": temperature(wildcards),
+    }
+
+
+def scoring(wildcards, input, output):
+    """The flags of `workflow_scripts.evaluate` for what `scored` gives."""
+    if SHARDS > 1:
+        return flags(
+            predictions=input.predictions,
+            labels=input.labelled,
+            label_space=config["label_space"],
+            output=output.scores,
+        )
+    return flags(
+        weights=input.weights,
+        temperature=input.temperature,
+        labelled=input.labelled,
+        output=os.path.dirname(output.scores),
+    )
 
 
 def subset_choice(step):
@@ -438,6 +467,8 @@ def image_set_manifest(wildcards):
     """The images that a prediction is made of."""
     if wildcards.image_set == "target":
         return f"{RUN}/data/{target_dataset(wildcards.model)}/images.tsv"
+    if wildcards.image_set.startswith("labelled/"):
+        return f"{RUN}/data/{wildcards.image_set.removeprefix('labelled/')}/train_ids.tsv"
     if wildcards.image_set == "accumulated":
         return f"{RUN}/pseudo_labels/{wildcards.model}/accumulated.tsv"
     return f"{RUN}/pseudo_labels/{wildcards.image_set.removeprefix('subset/')}/subset.tsv"

@@ -170,7 +170,7 @@ rule predict:
         gpu=GPU,
     params:
         settings=prediction_settings(),
-        shards=config["prediction"]["shards"],
+        shards=SHARDS,
         inputs=lambda wildcards, input: flags(temperature=input.temperature, ego_vehicle_mask=input.mask),
         precision=config["precision"],
         device=config["device"],
@@ -185,8 +185,7 @@ rule predict:
 rule evaluate:
     """Score a model on the labelled test set."""
     input:
-        weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
-        temperature=temperature,
+        unpack(scored),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         class_subsets=own_definitions(*config["evaluation"]["class_subsets"]),
     output:
@@ -199,18 +198,15 @@ rule evaluate:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=0 if SHARDS > 1 else GPU,
     params:
         settings=prediction_settings(),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
         class_subsets=flags(class_subsets=config["evaluation"]["class_subsets"]),
-        temperature=lambda wildcards, input: flags(temperature=input.temperature),
+        scoring=scoring,
         precision=config["precision"],
         device=config["device"],
-        folder=lambda wildcards, output: os.path.dirname(output.scores),
     shell:
-        "python -m workflow_scripts.evaluate --model {wildcards.model} --weights {input.weights:q}"
-        " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
-        " {params.class_subsets} {params.temperature}"
-        " --precision {params.precision} --device {params.device} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.evaluate --model {wildcards.model} {params.scoring}"
+        " --settings {params.settings:q} {params.write_outputs} {params.class_subsets}"
+        " --precision {params.precision} --device {params.device} --threads {threads} --log {log:q}"

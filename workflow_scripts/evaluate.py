@@ -2,23 +2,26 @@
 
 in:  the weights of a model, or of several whose probabilities are averaged, and a manifest of images with
      labels of train ids; or predictions and labels as PNG files of train ids, each given as a list of one
-     path a line, a manifest or a folder
+     path a line, a manifest or a folder; or all shards that predict wrote of a manifest of labelled images
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
-     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays). For files OUTPUT is the
-     scores.json itself; the confusion lies beside it.
+     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays). Of predictions OUTPUT is
+     the scores.json itself; everything else lies beside it.
 """
 
 import logging
 from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from cotrain.data.background import Background
 from cotrain.data.files import write_json
-from cotrain.data.images import read_label, write_image, write_label
-from cotrain.data.label_files import paired_label_files
+from cotrain.data.images import read_image, read_label, write_image, write_label
+from cotrain.data.label_files import MANIFEST_SUFFIX, paired_label_files
 from cotrain.data.label_spaces import LabelSpace, label_space
-from cotrain.data.manifests import read_manifest, verify_labels
+from cotrain.data.manifests import Item, read_manifest, verify_labels
+from cotrain.data.predictions import SHARD_SUFFIX, PredictionReader
 from cotrain.errors import InputError
 from cotrain.evaluation.label_pairs import confusion_of_pairs
 from cotrain.evaluation.scores import confusion_matrix, mean_iou_of, scores, write_confusion
@@ -42,7 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--predictions",
         type=Path,
-        help="list of predicted label files, or a manifest, or a folder; in place of a model",
+        nargs="+",
+        help="list of predicted label files, or a manifest, or a folder, or one .h5 file a shard, as predict "
+        "wrote them with --settings; in place of a model",
     )
     made.add_argument("--labels", type=Path, help="list of the label files, or a manifest, or a folder")
     made.add_argument("--label-space", help="classes of --predictions and --labels")
@@ -64,20 +69,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(made, arguments)
     of_model, of_files = ("weights", "labelled"), ("predictions", "labels", "label_space")
     given = [name for name in (*of_model, *of_files) if getattr(options, name) is not None]
+    views = {key: options.settings[key] for key in ("resize", "scales", "flip", "window")}
     if given == [*of_files]:
         if options.output.suffix != ".json":
             raise InputError(f"--output {options.output}: expected a name that ends in .json")
-        if options.write_outputs:
-            raise InputError("--write-outputs: the predictions of --predictions are written already")
-        space = label_space(options.label_space)
-        confusion, images = _of_files(options, space)
-        folder, protocol = options.output.parent, {"label_space": space.name}
-        scores_file = options.output
+        space, folder, scores_file = label_space(options.label_space), options.output.parent, options.output
+        protocol = {"label_space": space.name}
+        if all(path.suffix == SHARD_SUFFIX for path in options.predictions):
+            protocol |= views
+            confusion, images = _of_shards(options, space, folder)
+        else:
+            confusion, images = _of_files(options, space)
     elif given == [*of_model]:
         if options.classes is not None:
             raise InputError("--classes: the labels of --labelled are train ids")
         space, confusion, images = _of_model(options)
-        views = {key: options.settings[key] for key in ("resize", "scales", "flip", "window")}
         folder, protocol = options.output, {"label_space": space.name, **views}
         scores_file = folder / "scores.json"
     else:
@@ -107,35 +113,74 @@ def _of_model(options: Namespace) -> tuple[LabelSpace, np.ndarray, int]:
     verify_labels(items, options.labelled)
     networks, space = load_models(options.weights, options.temperature)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
-    confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
     torch.set_num_threads(options.threads)
+    with claimed_device(options.device) as device:
+        predictions = ((made.item, made.classes) for made in predict(networks, items, chosen, device))
+        return space, _counted(items, predictions, space, options, options.output), len(items)
+
+
+def _of_shards(options: Namespace, space: LabelSpace, folder: Path) -> tuple[np.ndarray, int]:
+    """Return (confusion, number of images) of predictions in shards and a manifest of labels."""
+    if options.labels.suffix != MANIFEST_SUFFIX:
+        raise InputError(f"--labels {options.labels}: expected the manifest whose images the shards are of")
+    if options.classes is not None:
+        raise InputError("--classes: labels that shards of predictions are compared with are train ids")
+    items = read_manifest(options.labels)
+    verify_labels(items, options.labels)
+    with PredictionReader(options.predictions) as reader:
+        reader.check(items, options.labels, space.classes)
+        predictions = ((item, reader.read(item.id)[0]) for item in items)
+        return _counted(items, predictions, space, options, folder), len(items)
+
+
+def _counted(
+    items: Sequence[Item],
+    predictions: Iterable[tuple[Item, np.ndarray]],
+    space: LabelSpace,
+    options: Namespace,
+    folder: Path,
+) -> np.ndarray:
+    """Return the confusion (C, C + 1) of predicted classes (H, W) with the labels of their items.
+
+    Labels are read, and with --write-outputs pictures written into `folder`, while the next image is
+    predicted.
+    """
+    confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
+
+    def count(item: Item, classes: np.ndarray) -> None:
+        assert item.label is not None
+        try:
+            confusion[:] += confusion_matrix(read_label(item.label), classes, space.number_of_classes)
+        except ValueError as error:
+            raise InputError(
+                f"{options.labelled or options.labels}: {item.label} against the prediction of {item.image}: "
+                f"{error} of {space.name}"
+            ) from error
+        if options.write_outputs:
+            write_label(folder / "images" / f"{item.id}.png", classes, space.palette)
+            picture = overlay(read_image(item.image), classes, space.palette)
+            write_image(folder / "coloured" / f"{item.id}.jpg", picture)
+
     with (
-        claimed_device(options.device) as device,
+        Background() as background,
         Progress(len(items), "images", f"evaluate {options.model}") as progress,
     ):
-        for prediction in predict(networks, items, chosen, device):
-            item = prediction.item
-            assert item.label is not None
-            try:
-                confusion += confusion_matrix(
-                    read_label(item.label), prediction.classes, space.number_of_classes
-                )
-            except ValueError as error:
-                raise InputError(
-                    f"{options.labelled}: {item.label} against the prediction of {item.image}: {error} "
-                    f"of {space.name}"
-                ) from error
-            if options.write_outputs:
-                write_label(options.output / "images" / f"{item.id}.png", prediction.classes, space.palette)
-                picture = overlay(prediction.image, prediction.classes, space.palette)
-                write_image(options.output / "coloured" / f"{item.id}.jpg", picture)
+        for item, classes in predictions:
+            background.call(count, item, classes)
             progress.advance()
-    return space, confusion, len(items)
+    return confusion
 
 
 def _of_files(options: Namespace, space: LabelSpace) -> tuple[np.ndarray, int]:
     """Return (confusion, number of images) of predictions and labels in files."""
-    pairs = paired_label_files(options.predictions, options.labels)
+    if len(options.predictions) > 1:
+        raise InputError(
+            f"--predictions: found {len(options.predictions)} files, expected one list, manifest or folder, "
+            "or shards that end in .h5"
+        )
+    if options.write_outputs:
+        raise InputError("--write-outputs: the predictions of --predictions are written already")
+    pairs = paired_label_files(options.predictions[0], options.labels)
     with Progress(len(pairs), "images", f"evaluate {options.model}") as progress:
         return confusion_of_pairs(pairs, space, options.threads, progress, options.classes), len(pairs)
 

@@ -23,6 +23,8 @@ from cotrain.errors import InputError
 # each reading in place of 2. On CamVid, where models are surer, it is the same fifth.
 CLASS_COMPRESSION = {"compression": "gzip", "compression_opts": 1}
 
+SHARD_SUFFIX = ".h5"
+
 # The largest block that counts for `_keep_freed_memory`.
 LARGE_BLOCK = 31 << 20
 

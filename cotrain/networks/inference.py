@@ -134,9 +134,9 @@ def predict_images(
 def class_probabilities(
     networks: Sequence[Network], image: NDArray[np.uint8], settings: InferenceSettings, device: torch.device
 ) -> NDArray[np.float32]:
-    """Return the probability of every class at every pixel, (C, H, W) in [0, 1], of one image (H, W, 3) uint8.
+    """Return (C, H, W) in [0, 1], the probability of each class at each pixel, of one image (H, W, 3) uint8.
 
-    As `predict_images` has it, of which this keeps the largest alone: all of them fill memory and disk.
+    Of these `predict_images` keeps the largest alone: those of many images would fill memory and disk.
     """
     x = torch.from_numpy(image[None]).to(device).permute(0, 3, 1, 2)
     return probabilities(networks, x, settings)[0].cpu().numpy()

@@ -30,12 +30,23 @@ def test_paper_sized_graph(run):
     assert jobs["train"] == jobs["evaluate"] == models
     labellings = 10 + 4 + 2 * (5 + 4) + 2
     assert jobs["thresholds"] == labellings
-    assert jobs["predict"] == 8 * labellings
+    assert jobs["predict"] == 8 * (labellings + models)
     assert jobs["relabel"] == 4 + 2 * 4
     assert jobs["choose_subset"] == jobs["accumulate"] == 10 + 2 * 5
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
     assert jobs["ensemble_labels"] == jobs["report"] == 1
+
+
+def test_models_are_scored_by_their_shards_or_in_one_job(run):
+    scores = "results/tiny/evaluation/baseline/camera_test/scores.json"
+    predicted = "results/tiny/predictions/baseline/labelled/camera_test/{}.h5"
+    inputs = f"rule evaluate:\n    input: {predicted.format(0)}, {predicted.format(1)}, "
+    assert inputs in dry_run(run, scores)
+    configuration = run.configuration()
+    configuration["prediction"]["shards"] = 1
+    run.configure(configuration)
+    assert "rule predict:" not in dry_run(run, scores)
 
 
 def test_contact_sheets_show_labels_only_where_the_run_reads_them(run):
@@ -154,7 +165,8 @@ def test_upper_bound_asked_for_afterwards_trains_nothing_else(finished_run, run)
     jobs = planned_jobs(run)
     assert jobs["train"] == jobs["evaluate"] == 1
     assert "translate" not in jobs
-    assert "predict" not in jobs
+    # Its own scores, in two shards.
+    assert jobs["predict"] == 2
 
 
 def test_oracle_study_reads_labels_for_itself_alone(run):

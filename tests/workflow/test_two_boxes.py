@@ -65,6 +65,6 @@ def test_averaged_weights_are_kept_and_scored(two_boxes):
         )
         assert averaged != last
     command = two_boxes.snakemake("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host")
-    steps = [line for line in command.stdout.splitlines() if "workflow_scripts.evaluate" in line]
+    steps = [line for line in command.stdout.splitlines() if "workflow_scripts.predict" in line]
     assert steps
     assert all("averaged.safetensors" in step for step in steps)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cotrain.data.images import read_label, write_label
+from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
 from workflow_scripts import evaluate, predict
@@ -62,6 +63,70 @@ def test_labels_that_do_not_fit_their_image_are_named(model, tmp_path, label, me
     arguments = [*flags, "--model", "final", "--labelled", str(tmp_path / "images.tsv")]
     with pytest.raises(InputError, match=rf"images\.tsv: .*labels/3\.png against .*images/3\.png: {message}"):
         evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
+
+
+class TestShards:
+    """Predictions that the step predict has written."""
+
+    @pytest.fixture
+    def shards(self, model, tmp_path):
+        """Write labels that are partly right and three shards, and return all arguments but the shards."""
+        items, flags = model
+        rng = np.random.default_rng(3)
+        for item in items:
+            ids = rng.choice([0, 1, 2, 255], (4, 8)).astype(np.uint8)
+            write_label(item.label, np.kron(ids, np.ones((10, 6), np.uint8)), [])
+        for shard in range(3):
+            predict.main(
+                [
+                    *(
+                        *flags,
+                        "--images",
+                        str(tmp_path / "images.tsv"),
+                        "--shard",
+                        str(shard),
+                        "--shards",
+                        "3",
+                    ),
+                    *("--output", str(tmp_path / str(shard))),
+                ]
+            )
+        output = ["--output", str(tmp_path / "of shards" / "scores.json"), "--model", "final"]
+        return ["--labels", str(tmp_path / "images.tsv"), "--label-space", "camvid11", *flags[-2:], *output]
+
+    def files(self, tmp_path, *numbers):
+        return ["--predictions", *(str(tmp_path / f"{number}.h5") for number in numbers)]
+
+    def test_their_scores_are_those_of_the_model(self, model, shards, tmp_path):
+        _, flags = model
+        evaluate.main([*self.files(tmp_path, 2, 0, 1), *shards, "--write-outputs"])
+        of_model = [*flags, "--model", "final", "--labelled", str(tmp_path / "images.tsv"), "--write-outputs"]
+        evaluate.main([*of_model, "--output", str(tmp_path / "of model")])
+        for name in ("scores.json", "confusion.tsv", "images/x_3.png", "coloured/x_3.jpg"):
+            one, other = (tmp_path / folder / name for folder in ("of shards", "of model"))
+            assert one.read_bytes() == other.read_bytes()
+
+    def test_bad_input(self, model, shards, tmp_path):
+        items, _ = model
+        with pytest.raises(InputError, match="of 3 shards, counted from 0, 1 is missing"):
+            evaluate.main([*self.files(tmp_path, 0, 2), *shards])
+        all_shards = self.files(tmp_path, 0, 1, 2)
+        with pytest.raises(InputError, match="another label space"):
+            evaluate.main([*all_shards, *shards, "--label-space", "cityscapes19"])
+        with pytest.raises(InputError, match="expected the manifest whose images the shards are of"):
+            evaluate.main([*all_shards, *shards, "--labels", str(tmp_path)])
+        with pytest.raises(InputError, match=r"--classes: labels that shards .* are train ids"):
+            evaluate.main([*all_shards, *shards, "--classes", "camvid"])
+        with pytest.raises(
+            InputError, match="found 2 files, expected one list, manifest or folder, or shards"
+        ):
+            evaluate.main(["--predictions", "a.txt", "0.h5", *shards])
+        write_label(items[0].label, np.zeros((40, 47), np.uint8), [])
+        with pytest.raises(InputError, match=r"images\.tsv: .*0\.png against .*differ in shape"):
+            evaluate.main([*all_shards, *shards])
+        write_manifest(tmp_path / "images.tsv", items[1:])
+        with pytest.raises(InputError, match=r"images\.tsv: is not the image set of the predictions"):
+            evaluate.main([*all_shards, *shards])
 
 
 class TestLists:
