@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.timing import seconds
+from benchmarks.timing import peak_memory_mb, seconds
 from cotrain.adaptation.pseudo_labels import filter_prediction, image_score
 from cotrain.adaptation.thresholds import HIGHEST_LEVEL, ConfidenceCounter, class_thresholds, quantise
 from cotrain.data.class_tables import class_table
@@ -343,14 +343,15 @@ def predicted_set(
     return PredictedSet(root / "images.tsv", [root / f"{shard}.h5" for shard in range(shards)])
 
 
-def count_shard(path: Path) -> None:
-    """Count the confidences of a shard, as the step predict does while it predicts."""
+def count_shard(path: Path) -> float:
+    """Count the confidences of a shard, as the step predict does while it predicts; return the peak in MB."""
     counter = ConfidenceCounter(CLASSES)
     with PredictionReader(shards_of(path)) as reader:
         for image_id in reader.files[shards_of(path).index(path)]:
             counter.add(*reader.read(image_id))
         origin = replace(reader.origin, shard=int(path.stem))
     write_histogram(path.with_suffix(".histogram.npz"), counter.histogram(), origin)
+    return peak_memory_mb()
 
 
 def shards_of(path: Path) -> list[Path]:
@@ -358,14 +359,14 @@ def shards_of(path: Path) -> list[Path]:
     return sorted(path.parent.glob("*.h5"), key=lambda shard: int(shard.stem))
 
 
-def counted(chosen: PredictedSet) -> float:
-    """Return the seconds that counting all confidences takes, with one process a shard."""
+def counted(chosen: PredictedSet) -> tuple[float, float]:
+    """Return (seconds, peak memory in MB) of counting all confidences, with one process a shard."""
     with ProcessPoolExecutor(len(chosen.shards), get_context("spawn")) as pool:
         # Nothing but the start of the processes, which predict pays once for its network as well.
         list(pool.map(shards_of, chosen.shards))
         started = time.perf_counter()
-        list(pool.map(count_shard, chosen.shards))
-        return time.perf_counter() - started
+        peaks = list(pool.map(count_shard, chosen.shards))
+        return time.perf_counter() - started, max(peaks)
 
 
 def step(module: str, *arguments: object) -> tuple[float, float]:
@@ -376,12 +377,12 @@ def step(module: str, *arguments: object) -> tuple[float, float]:
     return time.perf_counter() - started, float(done.stdout.split()[-1])
 
 
-def thresholds_of(chosen: PredictedSet) -> tuple[Path, float]:
-    """Run the step thresholds and return its file and the seconds it took."""
+def thresholds_of(chosen: PredictedSet) -> tuple[Path, float, float]:
+    """Run the step thresholds and return (its file, seconds, peak memory in MB)."""
     path = chosen.manifest.with_name("thresholds.json")
     portion = json.dumps({"initial": PORTION, "maximum": PORTION, "increment": 0.0})
     limits = ("--lower", LOWER, "--upper", UPPER, "--portion", portion, "--step", 0)
-    taken, _ = step(
+    taken, peak = step(
         "thresholds",
         "--histograms",
         *chosen.histograms,
@@ -391,7 +392,7 @@ def thresholds_of(chosen: PredictedSet) -> tuple[Path, float]:
         "--output",
         path,
     )
-    return path, taken
+    return path, taken, peak
 
 
 def labelled(chosen: PredictedSet, thresholds: Path, keep: int, workers: int) -> tuple[float, float]:
@@ -404,20 +405,22 @@ def labelled(chosen: PredictedSet, thresholds: Path, keep: int, workers: int) ->
 
 
 def measure_memory(folder: Path, predictions: Sequence[Prediction], numbers: Sequence[int]) -> None:
-    """Print the peak of memory of labelling few and many images."""
+    """Print the peak of memory of each step of labelling few and many images."""
     print(f"peak memory of a process, {WORKERS} threads")
     for number in numbers:
         chosen = predicted_set(folder, "a", predictions, number, WORKERS)
-        counted(chosen)
-        _, peak = labelled(chosen, thresholds_of(chosen)[0], round(KEPT_SHARE * number), WORKERS)
-        tell(f"labelling {number} images", f"{peak:.0f} MB")
+        _, counting = counted(chosen)
+        thresholds, _, finding = thresholds_of(chosen)
+        _, labelling = labelled(chosen, thresholds, round(KEPT_SHARE * number), WORKERS)
+        for what, peak in (("counting", counting), ("thresholds", finding), ("labelling", labelling)):
+            tell(f"{number} images, {what}", f"{peak:.0f} MB")
 
 
 def measure_round(folder: Path, predictions: Sequence[Prediction], number: int) -> None:
     """Print how long a round takes, from predictions on disk to labels, manifest and scores."""
     chosen, keep = predicted_set(folder, "a", predictions, number, WORKERS), round(KEPT_SHARE * number)
-    counting = counted(chosen)
-    thresholds, finding = thresholds_of(chosen)
+    counting, _ = counted(chosen)
+    thresholds, finding, _ = thresholds_of(chosen)
     labelling, _ = labelled(chosen, thresholds, keep, WORKERS)
     of_all, _ = labelled(chosen, thresholds, number, WORKERS)
     print(f"a round of {number} images, {WORKERS} cores")
@@ -433,7 +436,7 @@ def measure_shards(folder: Path, predictions: Sequence[Prediction], number: int)
     taken = []
     for shards in (1, 2):
         chosen = predicted_set(folder, "a", predictions, number, shards)
-        counting = counted(chosen)
+        counting, _ = counted(chosen)
         labelling, _ = labelled(chosen, thresholds_of(chosen)[0], round(KEPT_SHARE * number), shards)
         taken.append((counting, labelling))
     print("one shard and one thread, two shards and two threads")
@@ -472,8 +475,8 @@ def measure_growth(
     taken = []
     for number in numbers:
         chosen = predicted_set(folder, "a", predictions, number, WORKERS)
-        counting = counted(chosen)
-        thresholds, finding = thresholds_of(chosen)
+        counting, _ = counted(chosen)
+        thresholds, finding, _ = thresholds_of(chosen)
         labelling, peak = labelled(chosen, thresholds, round(KEPT_SHARE * number), WORKERS)
         taken.append(counting + finding + labelling)
         each = f"{1000 * taken[-1] / number:.1f} ms an image, {peak:.0f} MB at most"
