@@ -7,7 +7,7 @@ out: of images OUTPUT/labels/NAME.png (train ids, in colour to a viewer) and OUT
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cotrain.data.background import Background
 from cotrain.data.files import written_whole
-from cotrain.data.images import read_image, write_image, write_label
+from cotrain.data.images import image_size, write_image, write_label
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.layouts import IMAGE_SUFFIXES
 from cotrain.data.lists import read_folder
+from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
@@ -44,40 +46,49 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
     if options.input.is_dir():
-        images = read_folder(options.input, IMAGE_SUFFIXES)
+        images = [
+            Item(path.stem, path, *image_size(path)) for path in read_folder(options.input, IMAGE_SUFFIXES)
+        ]
     elif not options.input.is_file():
         raise InputError(f"{options.input}: there is no such folder or video")
 
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import InferenceSettings, predict_images
+    from cotrain.networks.inference import InferenceSettings, predict, predict_images
 
     networks, space = load_models(weights_files(options.model), options.temperature)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
-        for network in networks:
-            network.to(device).eval()
-
-        def labels_of(batch: list[np.ndarray]) -> np.ndarray:
-            return predict_images(networks, np.stack(batch), chosen, device)[0]
-
         if options.input.is_dir():
-            _segment_images(images, labels_of, space, options)
+            predictions = predict(networks, images, chosen, device)
+            seen = ((one.item, one.image, one.classes) for one in predictions)
+            _write_images(seen, len(images), space, options)
         else:
+            for network in networks:
+                network.to(device).eval()
+
+            def labels_of(batch: list[np.ndarray]) -> np.ndarray:
+                return predict_images(networks, np.stack(batch), chosen, device)[0]
+
             _segment_video(options.input, labels_of, space, options, chosen.batch_size)
     logger.info("written to %s", options.output)
 
 
-def _segment_images(images: list[Path], labels_of: Any, space: LabelSpace, options: Any) -> None:
-    with Progress(len(images), "images", f"segment {options.input}") as progress:
-        for path in images:
-            image = read_image(path)
-            label = labels_of([image])[0]
-            write_label(options.output / "labels" / f"{path.stem}.png", label, space.palette)
-            shown = overlay(image, label, space.palette, options.opacity)
-            write_image(options.output / "overlays" / f"{path.stem}.jpg", shown)
+def _write_images(
+    predictions: Iterable[tuple[Item, np.ndarray, np.ndarray]], number: int, space: LabelSpace, options: Any
+) -> None:
+    """Write label and overlay of each (item, image, classes) while the next images are predicted."""
+
+    def write(item: Item, image: np.ndarray, label: np.ndarray) -> None:
+        write_label(options.output / "labels" / f"{item.id}.png", label, space.palette)
+        shown = overlay(image, label, space.palette, options.opacity)
+        write_image(options.output / "overlays" / f"{item.id}.jpg", shown)
+
+    with Background() as background, Progress(number, "images", f"segment {options.input}") as progress:
+        for prediction in predictions:
+            background.call(write, *prediction)
             progress.advance()
 
 

@@ -147,3 +147,25 @@ def test_two_images_of_one_name(model, tmp_path):
         write_image(tmp_path / "in" / f"a.{suffix}", pictures(1)[0])
     with pytest.raises(InputError, match="two images are named a"):
         segment(model, tmp_path / "in", tmp_path / "out")
+
+
+def test_images_of_several_sizes_are_each_what_they_are_alone(model, tmp_path):
+    for index, picture in enumerate([*pictures(3), *(picture[:40] for picture in pictures(2))]):
+        write_image(tmp_path / "in" / f"{index}.png", picture)
+        write_image(tmp_path / f"in {index}" / f"{index}.png", picture)
+    segment(model, tmp_path / "in", tmp_path / "out")
+    for index, shape in enumerate([(48, 64)] * 3 + [(40, 64)] * 2):
+        segment(model, tmp_path / f"in {index}", tmp_path / "alone")
+        together, alone = (
+            read_label(tmp_path / folder / "labels" / f"{index}.png") for folder in ("out", "alone")
+        )
+        assert together.shape == shape
+        # Sums in another order may change the class of a tie.
+        assert (together != alone).mean() < 0.002
+
+
+def test_an_image_that_cannot_be_read_is_named(model, tmp_path):
+    write_image(tmp_path / "in" / "0.png", pictures(1)[0])
+    (tmp_path / "in" / "1.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"1\.png: is empty"):
+        segment(model, tmp_path / "in", tmp_path / "out")
