@@ -220,7 +220,7 @@ class PredictionReader:
         try:
             group = file[image_id]
             classes, levels = _unpacked(group["classes"]), group["levels"][()]
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, zlib.error) as error:
             raise InputError(
                 f"{file.filename}: the prediction of image {image_id!r} is damaged: {error}"
             ) from error
