@@ -357,23 +357,31 @@ def prediction_settings():
     return json.dumps({key: config["prediction"][key] for key in keys})
 
 
+def all_settings_names():
+    """The settings files of all trainings, each once."""
+    return list(dict.fromkeys(map(settings_name, all_models())))
+
+
 def plan():
-    """The trainings of the run with their iterations, and the labellings with their images, as JSON."""
-    labellings = {f"score {model}": -1 for model in all_models()}
+    """Trainings with their iterations, labellings with their images, each with its settings file, as JSON."""
+    trainings = {model: (section(model)["iterations"], settings_name(model)) for model in all_models()}
+    labellings = {f"score {model}": (-1, settings_name(model)) for model in all_models()}
     for stage_name, steps, images, relabelled in (
         ("self_training", rounds(), "images_per_round", "relabel_rounds"),
         ("co_training", branches(), "images_per_cycle", "relabel_cycles"),
     ):
         chosen = config[stage_name]
         for step in steps:
-            labellings[f"label for {step}"] = chosen[images]
+            labellings[f"label for {step}"] = (chosen[images], settings_name(teacher(step)))
             if number(step) < chosen[relabelled]:
-                labellings[f"label anew after {step}"] = chosen["keep"] * (number(step) + 1)
-    labellings |= {f"ensemble, branch {branch}": -1 for branch in "ab"}
+                again = chosen["keep"] * (number(step) + 1)
+                labellings[f"label anew after {step}"] = (again, settings_name(step))
+    for branch in "ab":
+        last = predicted(f"ensemble/{branch}")[0]
+        labellings[f"ensemble, branch {branch}"] = (-1, settings_name(last))
     if CALIBRATION_IMAGES:
         held_out = CALIBRATION_IMAGES * len(config["source"])
-        labellings |= {f"calibrate {model}": held_out for model in all_models()}
-    trainings = {model: section(model)["iterations"] for model in all_models()}
+        labellings |= {f"calibrate {model}": (held_out, settings_name(model)) for model in all_models()}
     return json.dumps({"trainings": trainings, "labellings": labellings})
 
 

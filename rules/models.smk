@@ -102,7 +102,7 @@ rule estimate:
     input:
         source=[f"{RUN}/data/{dataset}/train_ids.tsv" for dataset in config["source"]],
         images=f"{RUN}/data/{config['target']}/images.tsv",
-        settings=f"{RUN}/settings/baseline.json",
+        settings=[f"{RUN}/settings/{name}.json" for name in all_settings_names()],
     output:
         f"{RUN}/report/estimate.txt",
     log:

@@ -102,7 +102,9 @@ def check_configuration(options: argparse.Namespace) -> None:
 
 def check_dataset(name: str, chosen: dict[str, Any], labelled: bool, options: argparse.Namespace) -> None:
     """Find the files of a dataset and check them."""
-    found = find_dataset(name, chosen, labelled)
+    # A run knows where it renders its scenes; by hand, --root says where they lie.
+    scenes = Path(chosen["root"]) if chosen["layout"] == "streets" else None
+    found = find_dataset(name, chosen, labelled, scenes)
     for line in found.left_out_in_words():
         logger.info("%s: %s", name, line)
     if not labelled:
@@ -129,7 +131,7 @@ def check(
         print(text, flush=True)
     absent = [name for name, found in report.get("classes", {}).items() if not found["pixels"]]
     missing = f", but no pixel of {', '.join(absent)}" if absent else ""
-    logger.info("%s: %d images are fine%s", name, report["images"], missing)
+    logger.info("%s: all is well%s", name, missing)
 
 
 if __name__ == "__main__":

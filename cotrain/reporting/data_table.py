@@ -12,7 +12,8 @@ def data_table(name: str, report: Mapping[str, Any]) -> str:
     """
     sizes = [f"{size.replace('x', '×')} ({count})" for size, count in report["sizes"].items()]
     more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    lines = [f"{name}: {report['images']} images of {', '.join(sizes[:4])}{more}"]
+    images = "1 image" if report["images"] == 1 else f"{report['images']} images"
+    lines = [f"{name}: {images} of {', '.join(sizes[:4])}{more}"]
     if report["turned"]:
         lines.append(f"  {report['turned']} of them are turned upright as their EXIF orientation says")
     if "ids" not in report:

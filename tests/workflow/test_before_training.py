@@ -16,7 +16,7 @@ def test_a_sheet_of_batches_and_an_estimate(finished_run):
     rows = [line.split()[0] for line in estimate.split("\n\n")[0].splitlines()]
     assert rows == ["baseline", "self_training", "co_training", "final", "labelling", "all"]
     assert "iterations a second, limited by" in estimate
-    assert "a training needs about" in estimate
+    assert " GiB at most:" in estimate
 
 
 def test_images_kept_decoded_train_the_same_weights(finished_run, run):

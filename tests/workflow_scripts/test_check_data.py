@@ -43,7 +43,7 @@ def test_report_is_written(tmp_path, dataset, capfd):
     report = check(tmp_path, dataset, "--labelled")
     assert report["images"] == 12
     assert report["classes"]["road"]["pixels"] == 12 * 24
-    assert "city: 12 images are fine, but no pixel of sky, building, pole, sidewalk" in capfd.readouterr().err
+    assert "city: all is well, but no pixel of sky, building, pole, sidewalk" in capfd.readouterr().err
     assert "3  road            road          100.00      12" in (tmp_path / "check.txt").read_text()
 
 
@@ -120,7 +120,7 @@ def test_a_published_tree_by_hand(tmp_path, capfd):
     assert " 7  road            road " in told.out
     assert "23  sky             sky " in told.out
     assert "no pixel of sidewalk, wall, fence, pole" in told.out
-    assert "cityscapes: 4 images are fine, but no pixel of sidewalk" in told.err
+    assert "cityscapes: all is well, but no pixel of sidewalk" in told.err
     assert told.out == (tmp_path / "check.txt").read_text()
     assert json.loads((tmp_path / "check.json").read_text())["ids"]["26"]["class"] == "car"
 
@@ -132,6 +132,15 @@ def test_images_left_out_are_named_by_hand(tmp_path, capfd):
     told = capfd.readouterr().err
     assert "gta5: left out 1 images, the label is of another size than the image:\n" in told
     assert f"gta5:   {tmp_path}/gta5/images/00001.png\n" in told
+
+
+def test_rendered_streets_by_hand(tmp_path, capfd):
+    write_image(tmp_path / "scenes" / "images" / "000.png", np.zeros((4, 6, 3), np.uint8))
+    write_label(tmp_path / "scenes" / "labels" / "000.png", np.full((4, 6), 10, np.uint8), [])
+    check_data.main(["--layout", "streets", "--root", str(tmp_path / "scenes")])
+    told = capfd.readouterr().out.splitlines()
+    assert told[0] == "scenes: 1 image of 6×4 (1)"
+    assert told[2].split() == ["10", "sky", "sky", "100.00", "1"]
 
 
 def test_layout_needs_its_root():

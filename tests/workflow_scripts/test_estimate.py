@@ -1,27 +1,41 @@
 import json
+import re
 
 import pytest
 import torch
 
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.estimate import main, report
+from workflow_scripts.estimate import crops_read, main, report
 
 PLAN = {
-    "trainings": {"baseline": 100, "self_training/00": 50, "self_training/01": 50, "final": 200},
-    "labellings": {"label for self_training/00": 30, "score final": -1},
+    "trainings": {
+        "baseline": [100, "baseline"],
+        "co_training/00/a": [50, "co_training"],
+        "co_training/00/b": [50, "co_training_b"],
+        "final": [200, "final"],
+    },
+    "labellings": {
+        "label for co_training/00/a": [30, "baseline"],
+        "score co_training/00/b": [-1, "co_training_b"],
+    },
 }
 
 
 def test_report_by_hand():
-    # 400 iterations of 2 s are 800 s, and 30 + 10 of at most 10 target images at 0.5 s each are 10 s.
-    text = report(PLAN, images=10, seconds_an_iteration=2.0, seconds_an_image=0.5)
+    # 10 images each, at 0.5 and 1 s: 15 s in all. Trainings: 100 × 2, 50 × 2.4 + 50 × 6, 200 × 2 s.
+    text = report(
+        PLAN,
+        images=10,
+        seconds_an_iteration={"baseline": 2.0, "co_training": 2.4, "co_training_b": 6.0, "final": 2.0},
+        seconds_an_image={"baseline": 0.5, "co_training_b": 1.0},
+    )
     assert text.splitlines() == [
-        "baseline       1 training   100 iterations   3 min 20 s",
-        "self_training  2 trainings  100 iterations   3 min 20 s",
-        "final          1 training   200 iterations   6 min 40 s",
-        "labelling      2 sets            20 images         10 s",
-        "all                                         13 min 30 s",
+        "baseline     1 training   100 iterations   3 min 20 s",
+        "co_training  2 trainings  100 iterations   7 min 00 s",
+        "final        1 training   200 iterations   6 min 40 s",
+        "labelling    2 sets            20 images         15 s",
+        "all                                       17 min 15 s",
     ]
 
 
@@ -30,8 +44,20 @@ def arguments(tmp_path, make_items, training_mapping):
     torch.set_num_threads(1)
     write_manifest(tmp_path / "source.tsv", make_items("source", 3))
     write_manifest(tmp_path / "target.tsv", make_items("target", 2))
+    adapting = {**training_mapping, "batch_ratio": [1, 1], "class_mixing": "plain"}
+    wider = {**training_mapping["network"], "decoder_channels": 16}
+    stages = {
+        "baseline": training_mapping,
+        "co_training": adapting,
+        "co_training_b": {**adapting, "network": wider},
+        "final": {**adapting, "class_mixing": "none"},
+    }
+    files = []
+    for name, chosen in stages.items():
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(chosen))
     return [
-        *("--training", json.dumps(training_mapping), "--label-space", "camvid11", "--device", "cpu"),
+        *("--training", *map(str, files), "--label-space", "camvid11", "--device", "cpu"),
         *("--source", str(tmp_path / "source.tsv"), "--images", str(tmp_path / "target.tsv")),
         *("--plan", json.dumps(PLAN), "--output", str(tmp_path / "estimate.txt")),
     ]
@@ -41,9 +67,30 @@ def test_measures_on_this_machine(arguments, tmp_path, capsys):
     main(arguments)
     text = (tmp_path / "estimate.txt").read_text()
     assert text in capsys.readouterr().out
-    assert "on cpu: " in text
-    assert "limited by" in text
     assert text.splitlines()[4].startswith("all")
+    assert re.search(r"^on cpu, \d+\.\d GiB at most:$", text, re.MULTILINE)
+    speeds = re.findall(
+        r"^(\w+): .* limited by .* \((\d+) ms a step, (\d+) ms a batch\); .*", text, re.MULTILINE
+    )
+    assert [name for name, _, _ in speeds] == ["baseline", "co_training", "co_training_b", "final"]
+    # Only branch b has another network, so only its steps are measured anew.
+    steps = [int(step) for _, step, _ in speeds]
+    assert steps[0] == steps[1] == steps[3]
+    batches = [int(batch) for _, _, batch in speeds]
+    assert batches[1] == batches[2] >= batches[0] == batches[3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "crops"),
+    [
+        ({}, 4),
+        ({"batch_ratio": [3, 2], "class_mixing": "none"}, 5),
+        ({"batch_ratio": [3, 2], "class_mixing": "plain"}, 7),
+        ({"batch_ratio": [2, 2], "class_mixing": "on_demand"}, 6),
+    ],
+)
+def test_crops_that_a_batch_is_made_of(changes, crops):
+    assert crops_read({"training": {"batch_size": 4}, **changes}) == crops
 
 
 def test_a_target_without_images(arguments, tmp_path):
@@ -63,14 +110,11 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
 
 def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatch):
     from cotrain.training import loop
-    from cotrain.training.batches import Batches
 
-    sizes, slots = [], []
-    step, batch = loop.step, Batches.batch
+    sizes = []
+    step = loop.step
     monkeypatch.setattr(loop, "step", lambda *given: sizes.append(given[2].shape) or step(*given))
-    monkeypatch.setattr(Batches, "batch", lambda *given: slots.append(list(given[2])) or batch(*given))
     main([*arguments, "--processes", "2"])
     # Of a batch of two crops of 32 × 32 pixels.
     assert set(sizes) == {(1, 3, 32, 32)}
-    assert slots == [[0]] * len(slots)
-    assert "2 processes, each on cpu: " in (tmp_path / "estimate.txt").read_text()
+    assert "2 processes, each on cpu, " in (tmp_path / "estimate.txt").read_text()
