@@ -13,8 +13,10 @@ from workflow_scripts.command_line import parse, parser, run
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.accumulate --previous 00/accumulated.tsv --selected 01/selected.tsv \\
-    --mode best_score --step 01 --output 01/accumulated.tsv"""
+EXAMPLE = """python -m workflow_scripts.accumulate \\
+    --previous results/demo/pseudo_labels/self_training/00/accumulated.tsv \\
+    --selected results/demo/pseudo_labels/self_training/01/selected.tsv \\
+    --mode best_score --step 01 --output by_hand/accumulated.tsv"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -12,9 +12,9 @@ from cotrain.reporting.pictures import beside, contact_sheet, heading, legend, o
 from workflow_scripts.command_line import parse, parser, run
 from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
 
-EXAMPLE = """python -m workflow_scripts.batch_sheet --model baseline --label-space cityscapes19 \\
+EXAMPLE = """python -m workflow_scripts.batch_sheet --model baseline --label-space cityscapes7 \\
     --source results/demo/translated/game/manifest.tsv --settings results/demo/settings/baseline.json \\
-    --output batches.png"""
+    --output by_hand/batches.png"""
 WIDTH_OF_CROP = 200
 SPACE_IN_PAIR = 4
 

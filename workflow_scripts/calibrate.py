@@ -17,8 +17,8 @@ from workflow_scripts.command_line import add_inference_arguments, parse, parser
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.calibrate --weights results/demo/models/final/weights.safetensors \\
-    --labelled results/demo/data/game/held_out.tsv --seed 100 --output temperature.json"""
+EXAMPLE = """python -m workflow_scripts.calibrate --weights results/demo/models/final/averaged.safetensors \\
+    --labelled by_hand/held_out.tsv --seed 100 --output by_hand/temperature.json"""
 # Of all images together: far more than one number needs, and few enough to hold their logits.
 PIXELS = 200_000
 

@@ -23,8 +23,9 @@ from workflow_scripts.command_line import logger, parse, parser, positive, run, 
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
-  python -m workflow_scripts.check_data --manifest manifest.tsv --dataset camvid --labelled \\
-    --settings camvid.yaml --label-space camvid11 --workers 4 --output check.json"""
+  python -m workflow_scripts.check_data --dataset game --labelled --label-space cityscapes7 \\
+    --manifest results/demo/data/game/labelled.tsv --settings '{"layout": "streets"}' \\
+    --output by_hand/check.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:

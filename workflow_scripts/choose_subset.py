@@ -15,7 +15,7 @@ from workflow_scripts.command_line import parse, parser, positive, run
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.choose_subset --images results/demo/data/camera/images.tsv \\
-    --number 500 --seed 103 --output subset.tsv"""
+    --number 120 --seed 103 --output by_hand/subset.tsv"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from cotrain.reporting.pictures import heat_maps
 from workflow_scripts.command_line import logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.class_priors --labelled results/demo/data/game/train_ids.tsv \\
-    --target results/demo/data/camera/images.tsv --label-space cityscapes19 --output class_priors"""
+    --target results/demo/data/camera/images.tsv --label-space cityscapes7 --output by_hand/class_priors"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from workflow_scripts.models import add_model_argument, load_models, weights_fil
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.class_probabilities --model results/demo/models/final \\
-    --image results/demo/data/camera_test/scenes/images/00000.jpg --output 00000"""
+    --image results/demo/data/camera_test/scenes/images/00000.jpg --output by_hand/00000"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,10 +13,8 @@ from cotrain.data.manifests import read_manifest
 from cotrain.progress import Progress
 from workflow_scripts.command_line import logger, parse, parser, positive, run
 
-EXAMPLE = (
-    "python -m workflow_scripts.class_statistics --manifest train_ids.tsv --label-space camvid11 \\\n"
-    "    --output class_statistics.json"
-)
+EXAMPLE = """python -m workflow_scripts.class_statistics --manifest results/demo/data/game/train_ids.tsv \\
+    --label-space cityscapes7 --output by_hand/class_statistics.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -21,9 +21,10 @@ from workflow_scripts.labelling import add_mask_argument, mask_of
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.collect_checks --reports labelled.check.json images.check.json \\
+EXAMPLE = """python -m workflow_scripts.collect_checks \\
+    --reports results/demo/data/game/labelled.check.json results/demo/data/camera/images.check.json \\
     --source results/demo/data/game/labelled.tsv --target results/demo/data/camera/images.tsv \\
-    --training training.yaml --output checked.json"""
+    --training training.yaml --output by_hand/checked.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:

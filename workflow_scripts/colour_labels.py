@@ -17,8 +17,9 @@ from cotrain.progress import Progress
 from cotrain.reporting.pictures import colourise, overlay, with_legend
 from workflow_scripts.command_line import logger, parse, parser, positive, run, share
 
-EXAMPLE = """python -m workflow_scripts.colour_labels --labels segmented/labels --images images \\
-    --label-space cityscapes19 --output coloured"""
+EXAMPLE = """python -m workflow_scripts.colour_labels \\
+    --labels results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 \\
+    --output by_hand/coloured"""
 VOID = ("void", (0, 0, 0))
 
 

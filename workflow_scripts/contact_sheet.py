@@ -28,10 +28,8 @@ from cotrain.reporting.pictures import (
 )
 from workflow_scripts.command_line import parse, parser, positive, run
 
-EXAMPLE = (
-    "python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/train_ids.tsv "
-    "--label-space cityscapes19 --output sheet.png"
-)
+EXAMPLE = """python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/train_ids.tsv \\
+    --label-space cityscapes7 --output by_hand/sheet.png"""
 WIDTH_OF_IMAGE = 300
 COLUMNS_WITH_LABELS = 2
 COLUMNS_WITHOUT_LABELS = 4

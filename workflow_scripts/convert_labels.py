@@ -24,8 +24,8 @@ from workflow_scripts.command_line import parse, parser, positive, run, settings
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.convert_labels --manifest labelled.tsv --dataset camvid_test \\
-    --settings camvid_test.yaml --label-space camvid11 --output results/run/data/camvid_test"""
+EXAMPLE = """python -m workflow_scripts.convert_labels --manifest results/demo/data/game/labelled.tsv \\
+    --dataset game --settings '{"layout": "streets"}' --label-space cityscapes7 --output by_hand/converted"""
 
 
 def main(arguments: list[str] | None = None) -> None:

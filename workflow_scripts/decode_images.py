@@ -21,7 +21,7 @@ from workflow_scripts.command_line import parse, parser, positive, run
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.decode_images --workers 8 \\
-    --manifest results/run/translated/gta5/manifest.tsv --output results/run/decoded/gta5"""
+    --manifest results/demo/translated/game/manifest.tsv --output by_hand/decoded"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -31,7 +31,7 @@ logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --images-b images.tsv \\
     --predictions-a a/0.h5 --predictions-b b/0.h5 --thresholds a.json b.json \\
-    --label-space cityscapes19 --output ensemble"""
+    --label-space cityscapes7 --output ensemble"""
 
 
 def main(arguments: list[str] | None = None) -> None:

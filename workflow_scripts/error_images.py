@@ -18,8 +18,9 @@ from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
 from workflow_scripts.command_line import class_ids, logger, parse, parser, positive, run
 
-EXAMPLE = """python -m workflow_scripts.error_images --predictions predicted.txt --labels labels.txt \\
-    --images images.txt --label-space cityscapes19 --class-names car "traffic light" --output errors"""
+EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segmented/labels \\
+    --labels results/demo/data/camera_test/train_ids.tsv --label-space cityscapes7 \\
+    --class-names human vehicle --output by_hand/errors"""
 
 
 def main(arguments: list[str] | None = None) -> None:

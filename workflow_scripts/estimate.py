@@ -23,7 +23,7 @@ from workflow_scripts.training_batches import labelled_sets, make_batches
 
 EXAMPLE = """python -m workflow_scripts.estimate --training results/demo/settings/baseline.json \\
     --label-space cityscapes7 --source results/demo/data/game/train_ids.tsv \\
-    --images results/demo/data/camera/images.tsv --output estimate.txt \\
+    --images results/demo/data/camera/images.tsv --output by_hand/estimate.txt \\
     --plan '{"trainings": {"baseline": [350, "baseline"]}, "labellings": {"score": [-1, "baseline"]}}'"""
 # The first steps also choose kernels and fill caches.
 STEPS_TO_WARM_UP = 2

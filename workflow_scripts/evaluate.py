@@ -33,8 +33,8 @@ from workflow_scripts.models import add_weights_argument, load_models
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.evaluate --model final \\
-    --weights results/demo/models/final/weights.safetensors \\
-    --labelled results/demo/data/camera_test/train_ids.tsv --output evaluation"""
+    --weights results/demo/models/final/averaged.safetensors \\
+    --labelled results/demo/data/camera_test/train_ids.tsv --output by_hand/evaluation"""
 
 
 def main(arguments: list[str] | None = None) -> None:

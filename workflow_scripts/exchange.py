@@ -46,8 +46,8 @@ logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.exchange \\
     --subset-a a.tsv --predictions-a a/0.h5 --thresholds-a a.json \\
-    --subset-b b.tsv --predictions-b b/0.h5 --thresholds-b b.json --label-space cityscapes19 \\
-    --fill add --min-pixels 5000 --ranking threshold_difference --collaboration exchange --keep 100 \\
+    --subset-b b.tsv --predictions-b b/0.h5 --thresholds-b b.json --label-space cityscapes7 \\
+    --fill add --min-pixels 200 --ranking threshold_difference --collaboration exchange --keep 80 \\
     --output cycle"""
 
 # Score, pixels of each class and mean confidence in each class of one image of one branch.

@@ -17,7 +17,8 @@ from cotrain.progress import Progress
 from workflow_scripts.command_line import logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.export_pseudo_labels \\
-    --manifest results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 --output exported"""
+    --manifest results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 \\
+    --output by_hand/exported"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from workflow_scripts.command_line import parse, parser, run
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.hold_out --labelled results/demo/translated/game/manifest.tsv \\
-    --number 20 --seed 100 --output results/demo/data/game"""
+    --number 20 --seed 100 --output by_hand"""
 
 
 def main(arguments: list[str] | None = None) -> None:

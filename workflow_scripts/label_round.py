@@ -35,8 +35,9 @@ from workflow_scripts.labelling import (
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.label_round --subset subset.tsv --predictions predictions/0.h5 \\
-    --thresholds thresholds.json --label-space cityscapes19 --ranking confidence --keep 100 --output round"""
+EXAMPLE = """python -m workflow_scripts.label_round --subset by_hand/subset.tsv \\
+    --predictions by_hand/predictions/0.h5 --thresholds by_hand/thresholds.json \\
+    --label-space cityscapes7 --ranking confidence --keep 80 --output by_hand/round"""
 
 
 def main(arguments: list[str] | None = None) -> None:

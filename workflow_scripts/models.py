@@ -32,7 +32,8 @@ def add_model_argument(made: ArgumentParser) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="folder of the model, or its .safetensors; the probabilities of several models are averaged",
+        help="folder of the model (its averaged weights, if there are any), or a .safetensors file; the "
+        "probabilities of several models are averaged",
     )
     _add_temperature_argument(made)
 
@@ -48,8 +49,16 @@ def _add_temperature_argument(made: ArgumentParser) -> None:
 
 
 def weights_files(models: Sequence[Path]) -> list[Path]:
-    """Return the weights files of models that are given as folders or as weights files."""
-    return [model / "weights.safetensors" if model.is_dir() else model for model in models]
+    """Return the weights files of models that are given as folders or as weights files.
+
+    A folder stands for its averaged weights if there are any: they are kept because they predict better.
+    """
+    return [_weights_file(model) if model.is_dir() else model for model in models]
+
+
+def _weights_file(folder: Path) -> Path:
+    averaged = folder / "averaged.safetensors"
+    return averaged if averaged.exists() else folder / "weights.safetensors"
 
 
 def load_models(weights: Sequence[Path], temperatures: Sequence[Path]) -> tuple[list["Network"], LabelSpace]:

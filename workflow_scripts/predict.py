@@ -26,8 +26,8 @@ from workflow_scripts.models import add_weights_argument, load_models
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.predict --weights results/demo/models/baseline/weights.safetensors \\
-    --images results/demo/data/camera/images.tsv --output predictions/0"""
+EXAMPLE = """python -m workflow_scripts.predict --weights results/demo/models/baseline/averaged.safetensors \\
+    --images by_hand/subset.tsv --output by_hand/predictions/0"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,9 +23,9 @@ from workflow_scripts.labelling import (
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.relabel \\
-    --accumulated 00/accumulated.tsv --predictions predictions/0.h5 \\
-    --thresholds 00/relabelled/thresholds.json --label-space cityscapes19 --output 00/relabelled"""
+EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv \\
+    --predictions predictions_of_accumulated/0.h5 --thresholds thresholds.json \\
+    --label-space cityscapes7 --output 00/relabelled"""
 
 
 def main(arguments: list[str] | None = None) -> None:

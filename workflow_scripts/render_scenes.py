@@ -12,10 +12,8 @@ from cotrain.scenes.generate import render_scenes
 from cotrain.scenes.looks import LOOKS
 from workflow_scripts import command_line
 
-EXAMPLE = (
-    "python -m workflow_scripts.render_scenes --look game --images 240 --width 480 --height 270 "
-    "--seed 1 --processes 2 --output results/demo/scenes/game"
-)
+EXAMPLE = """python -m workflow_scripts.render_scenes --look game --images 240 --width 480 --height 270 \\
+    --seed 1 --processes 2 --output by_hand/game"""
 
 
 def main(arguments: list[str] | None = None) -> None:

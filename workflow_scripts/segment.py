@@ -30,9 +30,8 @@ from workflow_scripts.models import add_model_argument, load_models, weights_fil
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = (
-    "python -m workflow_scripts.segment --model results/demo/models/final --input images --output segmented"
-)
+EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/final \\
+    --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
 DEFAULT_FRAMES_PER_SECOND = 25.0
 
 

@@ -21,7 +21,7 @@ from cotrain.progress import Progress
 from workflow_scripts.command_line import class_ids, logger, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data/game/train_ids.tsv \\
-    --label-space cityscapes7 --all human vehicle --more-than 500 --output with_people"""
+    --label-space cityscapes7 --all human vehicle --more-than 500 --output by_hand/with_people"""
 
 
 def main(arguments: list[str] | None = None) -> None:

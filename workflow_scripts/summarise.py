@@ -24,10 +24,9 @@ from cotrain.reporting.table import (
 )
 from workflow_scripts.command_line import named_paths, parse, parser, run
 
-EXAMPLE = (
-    "python -m workflow_scripts.summarise --scores baseline=baseline.json final=final.json "
-    "--output-dir results/demo/report"
-)
+EXAMPLE = """python -m workflow_scripts.summarise --output-dir by_hand/report \\
+    --scores baseline=results/demo/evaluation/baseline/camera_test/scores.json \\
+    final=results/demo/evaluation/final/camera_test/scores.json"""
 
 
 def read_all(arguments: Sequence[str]) -> list[ModelScores]:

@@ -20,9 +20,9 @@ from workflow_scripts.command_line import parse, parser, run
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.thresholds --histograms predictions/0.histogram.npz \\
-    --label-space cityscapes19 --step 3 --portion '{"initial": 0.5, "maximum": 0.7, "increment": 0.05}' \\
-    --lower 0.5 --upper 0.9 --output thresholds.json"""
+EXAMPLE = """python -m workflow_scripts.thresholds --histograms by_hand/predictions/0.histogram.npz \\
+    --label-space cityscapes7 --step 0 --portion '{"initial": 0.5, "maximum": 0.7, "increment": 0.05}' \\
+    --lower 0.5 --upper 0.9 --output by_hand/thresholds.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -30,9 +30,9 @@ from workflow_scripts.training_batches import add_batch_arguments, labelled_sets
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.train --model baseline --label-space cityscapes19 \\
-    --source results/demo/translated/game/manifest.tsv --settings training.yaml \\
-    --state state/demo/baseline --output results/demo/models/baseline"""
+EXAMPLE = """python -m workflow_scripts.train --model baseline --label-space cityscapes7 \\
+    --source results/demo/translated/game/manifest.tsv --settings results/demo/settings/baseline.json \\
+    --state by_hand/state --output by_hand/baseline"""
 
 
 def main(arguments: list[str] | None = None) -> None:

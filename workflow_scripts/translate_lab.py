@@ -34,17 +34,15 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+EXAMPLE = """python -m workflow_scripts.translate_lab --source results/demo/data/game/train_ids.tsv \\
+    --target results/demo/data/camera/images.tsv --output by_hand/translated --seed 100 --workers 8"""
 # What is recorded beside the inputs: another number here makes all images anew.
 VERSION = 1
 
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this step's command line."""
-    made = command_line.parser(
-        __doc__,
-        "python -m workflow_scripts.translate_lab --source gta5.txt --target camera.txt --output translated "
-        "--seed 100 --workers 8",
-    )
+    made = command_line.parser(__doc__, EXAMPLE)
     made.add_argument("--source", type=Path, required=True, help="the source images: manifest or list")
     made.add_argument("--target", type=Path, required=True, help="the target images: manifest or list")
     made.add_argument(

@@ -11,8 +11,8 @@ from pathlib import Path
 from cotrain.data.files import write_json
 from workflow_scripts.command_line import parse, parser, run, settings
 
-EXAMPLE = """python -m workflow_scripts.write_settings \\
-    --settings '{"iterations": 8000}' --output settings.json"""
+EXAMPLE = """python -m workflow_scripts.write_settings --settings '{"iterations": 8000}' \\
+    --output by_hand/settings.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:

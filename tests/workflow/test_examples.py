@@ -1,0 +1,57 @@
+"""The examples of `--help` do what they say after `make demo`; here they are run on the tiny run's files."""
+
+import glob
+import shlex
+from importlib import import_module
+
+import pytest
+import torch
+
+# In an order in which each finds what it needs among the files of a run and what those before it have made.
+STEPS = [
+    *("translate_lab", "check_data", "contact_sheet", "convert_labels", "decode_images"),
+    *("class_statistics", "class_priors", "select_images"),
+    *("batch_sheet", "estimate", "train", "hold_out", "calibrate"),
+    *("choose_subset", "predict", "thresholds", "label_round", "accumulate"),
+    *("evaluate", "summarise", "segment", "class_probabilities", "error_images"),
+    *("colour_labels", "export_pseudo_labels", "write_settings"),
+]
+OF_THE_TINY_RUN = {
+    "results/demo/data/camera_test/scenes/images/00000.jpg": "'some data/camera_test/00.png'",
+    "results/demo/data/camera_test/scenes/images": "'some data/camera_test'",
+    "results/demo": "results/tiny",
+    "/game/": "/synthetic/",
+    "cityscapes7": "cityscapes19",
+    "human vehicle": "road sky",
+    "averaged.safetensors": "weights.safetensors",
+    '{"layout": "streets"}': (
+        '{"layout": "lists", "images": "some data/synthetic.images.txt", '
+        '"labels": "some data/synthetic.labels.txt", "classes": "cityscapes_train_ids"}'
+    ),
+    "--number 20": "--number 2",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(finished_run, tmp_path_factory):
+    """A folder with the data and the results of the tiny run, to write something else beside them."""
+    made = tmp_path_factory.mktemp("by hand")
+    for name in ("some data", "results"):
+        (made / name).symlink_to(finished_run.folder / name)
+    return made
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_example_runs(name, folder, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.chdir(folder)
+    step = import_module(f"workflow_scripts.{name}")
+    # Of several examples the last is of a run; those before it are of datasets.
+    example = step.EXAMPLE.split("python -m ")[-1]
+    for demo, tiny in OF_THE_TINY_RUN.items():
+        example = example.replace(demo, tiny)
+    module, *arguments = shlex.split(example.replace("\\\n", " "))
+    assert module == step.__name__
+    step.main(arguments)
+    output = arguments[arguments.index("--output-dir" if "--output-dir" in arguments else "--output") + 1]
+    assert glob.glob(f"{output}*"), f"{output} is not there"
