@@ -352,9 +352,20 @@ def cropping():
 
 
 def prediction_settings():
-    """How images go through a network, as JSON; the number of shards changes no prediction."""
+    """How the target's images go through a network, as JSON; the number of shards changes no prediction."""
     keys = ("batch_size", "resize", "scales", "flip", "window")
     return json.dumps({key: config["prediction"][key] for key in keys})
+
+
+def evaluation_settings():
+    """How test images go through a network, as JSON."""
+    return json.dumps({"batch_size": config["prediction"]["batch_size"], **config["evaluation"]["protocol"]})
+
+
+def settings_of_image_set(wildcards):
+    """How the images of a set go through a network, as JSON."""
+    is_scored = wildcards.image_set.startswith("labelled/")
+    return evaluation_settings() if is_scored else prediction_settings()
 
 
 def all_settings_names():

@@ -169,7 +169,7 @@ rule predict:
     resources:
         gpu=GPU,
     params:
-        settings=prediction_settings(),
+        settings=settings_of_image_set,
         shards=SHARDS,
         inputs=lambda wildcards, input: flags(temperature=input.temperature, ego_vehicle_mask=input.mask),
         precision=config["precision"],
@@ -200,7 +200,7 @@ rule evaluate:
     resources:
         gpu=0 if SHARDS > 1 else GPU,
     params:
-        settings=prediction_settings(),
+        settings=evaluation_settings(),
         write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
         class_subsets=flags(class_subsets=config["evaluation"]["class_subsets"]),
         scoring=scoring,

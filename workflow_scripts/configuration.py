@@ -18,11 +18,16 @@ from workflow_scripts.config_problems import Problems, check_names, explain, in_
 from workflow_scripts.config_reference import reference
 from workflow_scripts.config_schema import Validator, load_yaml, plain_copy, whole_schema, with_defaults
 
+# What of `prediction` decides a score.
+PROTOCOL = ("resize", "scales", "flip", "window")
+
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a deep copy of `config` with every default filled in; it is safe to resolve twice.
 
-    `round_b: -1` becomes the last round and `portion_b: null` a copy of `portion_a`. Paths stay as written.
+    `round_b: -1` becomes the last round; `portion_a` completes `portion_b`, and `prediction` the protocol of
+    `evaluation`. Paths stay as written.
+
     Raises InputError that lists all problems, one a line, in the order of the schema: unknown and missing
     keys, wrong types and values, contradictions between keys, files that do not exist.
     """
@@ -33,6 +38,7 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     for error in Validator(schema).iter_errors(filled):
         explain(problems, error)
     _complete_co_training(problems)
+    _complete_evaluation(problems)
     check_across_keys(problems)
     problems.raise_if_any()
     return filled
@@ -47,6 +53,14 @@ def _complete_co_training(problems: Problems) -> None:
     if portion_a is not None and ("co_training", "portion_b") not in problems.bad_values:
         own = problems.filled["co_training"]["portion_b"] or {}
         problems.filled["co_training"]["portion_b"] = {**copy.deepcopy(portion_a), **own}
+
+
+def _complete_evaluation(problems: Problems) -> None:
+    """Take from `prediction` what the evaluation's protocol leaves out."""
+    evaluation = problems.value("evaluation")
+    if evaluation is not None:
+        of_prediction = {key: problems.value("prediction", key) for key in PROTOCOL}
+        evaluation["protocol"] = {**copy.deepcopy(of_prediction), **(evaluation["protocol"] or {})}
 
 
 def merged(base: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

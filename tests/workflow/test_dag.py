@@ -4,8 +4,8 @@ import re
 
 
 def dry_run(run, target):
-    """Return what a dry run says of each job on the way to `target`."""
-    done = run.snakemake("--dry-run", "--quiet", "host", "--", target)
+    """Return what a dry run says of each job on the way to `target`, and its commands."""
+    done = run.snakemake("--dry-run", "--printshellcmds", "--quiet", "host", "--", target)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 
@@ -47,6 +47,21 @@ def test_models_are_scored_by_their_shards_or_in_one_job(run):
     configuration["prediction"]["shards"] = 1
     run.configure(configuration)
     assert "rule predict:" not in dry_run(run, scores)
+
+
+def test_the_protocol_of_the_score_changes_no_pseudo_label(run):
+    configuration = run.configuration()
+    configuration["evaluation"] = {"protocol": {"flip": True}}
+    run.configure(configuration)
+    mirrored = '"flip": true'
+    shard = "results/tiny/predictions/baseline/{}/0.h5"
+    subset = dry_run(run, shard.format("subset/self_training/00"))
+    assert mirrored not in subset
+    assert '"flip": false' in subset
+    assert mirrored in dry_run(run, shard.format("labelled/camera_test"))
+    configuration["prediction"]["shards"] = 1
+    run.configure(configuration)
+    assert mirrored in dry_run(run, "results/tiny/evaluation/baseline/camera_test/scores.json")
 
 
 def test_contact_sheets_show_labels_only_where_the_run_reads_them(run):

@@ -95,7 +95,8 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
     assert resolved["self_training"]["batch_ratio"] == [2, 2]
     assert resolved["co_training"]["batch_ratio"] == [1, 3]
     assert resolved["final"]["class_mixing"] == "none"
-    assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False}
+    protocol = {"resize": None, "scales": [1.0], "flip": False, "window": None}
+    assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False, "protocol": protocol}
 
 
 def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, Any]) -> None:
@@ -107,7 +108,8 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
     assert resolved["co_training"]["confidence"] == {"lower": 0.6, "upper": 0.95}
     assert resolved["training"]["target_augmentation"]["cutout"] == {"holes": [1, 3], "size_px": [100, 200]}
     assert resolved["training"]["source_augmentation"]["cutout"]["holes"] == [0, 0]
-    assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False}
+    protocol = {"resize": None, "scales": [1.0], "flip": False, "window": None}
+    assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False, "protocol": protocol}
     assert resolved["network"]["aspp_dilations"] == [6, 12, 18]
 
 
@@ -140,6 +142,16 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
     assert resolved["portion_b"] == {"initial": 0.3, "maximum": 0.6, "increment": 0.05}
 
 
+def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any]) -> None:
+    prediction = {"prediction.resize": [512, 1024], "prediction.flip": True}
+    resolved = configuration.resolve(changed(config, prediction))["evaluation"]["protocol"]
+    assert resolved == {"resize": [512, 1024], "scales": [1.0], "flip": True, "window": None}
+
+    own = {"evaluation.protocol": {"resize": None, "scales": [0.75, 1.0]}}
+    resolved = configuration.resolve(changed(config, prediction | own))["evaluation"]["protocol"]
+    assert resolved == {"resize": None, "scales": [0.75, 1.0], "flip": True, "window": None}
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -151,7 +163,7 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
         ),
         (
             {"evaluation.zzz": 3},
-            "evaluation.zzz: unknown key (known here: class_subsets, write_outputs)",
+            "evaluation.zzz: unknown key (known here: class_subsets, write_outputs, protocol)",
         ),
         ({"datasets.game.hight": 3}, "datasets.game.hight: unknown key (did you mean 'height'?)"),
         (
@@ -233,6 +245,14 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
         (
             {"co_training.portion_b": {"initial": [0.5, 1.5]}},
             "co_training.portion_b.initial[1]: expected a number > 0 and <= 1, found 1.5",
+        ),
+        (
+            {"evaluation.protocol": {"flip": 2}},
+            "evaluation.protocol.flip: expected true or false, found 2",
+        ),
+        (
+            {"evaluation.protocol": {"shards": 2}},
+            "evaluation.protocol.shards: unknown key (it belongs to prediction)",
         ),
         (
             {"co_training.portion_b": 0.5},
@@ -636,8 +656,8 @@ def test_schema_is_valid_and_complete() -> None:
 def test_every_default_is_allowed() -> None:
     for key, part in keys(whole_schema()):
         own_default = "default" in part or "properties" in part
-        # What is left out of portion_b comes from portion_a.
-        inherited = key.startswith("co_training.portion_b.")
+        # What is left out of them comes from portion_a and from prediction.
+        inherited = key.startswith(("co_training.portion_b.", "evaluation.protocol."))
         assert own_default or inherited or key in whole_schema()["required"], key
         if "default" in part:
             part = {**part, "$defs": whole_schema()["$defs"]}
