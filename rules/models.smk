@@ -42,7 +42,6 @@ rule train:
         save_every=config["training"]["save_every_iterations"],
         log_every=config["training"]["log_every_iterations"],
         launcher=TRAIN,
-        threads_each=THREADS,
     params:
         inputs=lambda wildcards, input: flags(
             **{
@@ -64,7 +63,7 @@ rule train:
     shell:
         "{resources.launcher} -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
         " --settings {input.settings:q} --label-space {params.label_space} --device {params.device}"
-        " --threads {resources.threads_each} --save-every {resources.save_every} --log-every {resources.log_every}"
+        " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
         " --state {params.state:q} --output {params.folder:q} --log {log:q}"
 
 

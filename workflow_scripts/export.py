@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from cotrain.data.files import sha256_of, write_json, written_whole
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 from workflow_scripts.models import add_model_argument, load_models, weights_files
 
 logger = logging.getLogger("cotrain")
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument(
         "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
-    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    made.add_argument("--threads", type=positive, default=1, help="CPU threads")
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
     missing = [name for name in PACKAGES if find_spec(name) is None]

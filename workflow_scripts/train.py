@@ -25,7 +25,7 @@ from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
 
 logger = logging.getLogger("cotrain")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_batch_arguments(made)
     made.add_argument("--initial-weights", type=Path, help="weights.safetensors to start from")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--threads", type=int, default=1, help="CPU threads")
+    made.add_argument("--threads", type=positive, default=1, help="CPU threads of all its processes")
     made.add_argument("--save-every", type=int, default=500, help="iterations between two saves of the state")
     made.add_argument(
         "--log-every", type=int, default=20, help="iterations between two entries of the history"
@@ -84,7 +84,6 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
     # In order, not sorted: which manifest is which, and the order of sources, decide the training too.
     images = _bytes_of_images([*source, *(target or [])])
     identity = fingerprint([chosen, space.definition(), options.model, list(parents.values()), images])
-    torch.set_num_threads(options.threads)
     batches = make_batches(options, source, target)
     try:
         with (
@@ -93,6 +92,8 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
             joined_workers(device.type) as workers,
             ExitStack() as held,
         ):
+            threads = max(1, options.threads // workers.count)
+            torch.set_num_threads(threads)
             state = TrainingState(options.state, identity)
             if workers.is_first:
                 held.enter_context(state)
@@ -115,7 +116,7 @@ def train_model(options: Namespace, source: list[Item], target: list[Item] | Non
                     "log_every_iterations": options.log_every,
                 }
             )
-            loaders = loader_threads(options.threads, device.type)
+            loaders = loader_threads(threads, device.type)
             trained = train(network, batches, loop, state, device, loaders, options.model, workers)
             if not workers.is_first:
                 return
