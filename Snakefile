@@ -7,6 +7,7 @@ snakemake --list            all such targets
 
 import os
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -21,7 +22,7 @@ os.environ.update(
 )
 
 from cotrain.errors import InputError
-from workflow_scripts.configuration import resolve
+from workflow_scripts.configuration import read, resolve
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:
@@ -30,6 +31,9 @@ if "datasets" not in config:
 
 
 try:
+    # Snakemake has read them already, but of a key that is given twice it forgets the first.
+    for file in workflow.configfiles:
+        read(Path(file))
     config.update(resolve(config))
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -17,9 +17,9 @@ STATE = f"state/{config['run']}"
 SELF_TRAINING = config["self_training"]
 CO_TRAINING = config["co_training"]
 GPU = 0 if config["device"] == "cpu" else 1
-DEMANDS_GPU = config["device"] in ("cuda", "mps")
 THREADS = config["threads_per_training"]
 PROCESSES = config["gpus_per_training"]
+DEMANDS_GPU = config["device"] in ("cuda", "mps") or (GPU == 1 and PROCESSES > 1)
 # Started by torchrun, several processes share each batch.
 TRAIN = (
     "python"
@@ -266,7 +266,7 @@ def pseudo_label_sets(dataset):
 
 
 def check_reports():
-    """One report a dataset and use, and one of the device when a GPU is demanded."""
+    """One report a dataset and use, and one of the device when GPUs are demanded."""
     reports = [
         f"{RUN}/data/{dataset}/{labels}.check.json"
         for labels, datasets in (("labelled", labelled_datasets()), ("images", target_datasets()))

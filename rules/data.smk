@@ -73,7 +73,7 @@ rule check_data:
 
 
 rule check_device:
-    """Find out now that a demanded GPU is missing, not after an hour of translation."""
+    """Find out now that demanded GPUs are missing, not after an hour of translation."""
     output:
         f"{RUN}/data/device.json",
     log:
@@ -81,11 +81,13 @@ rule check_device:
     conda:
         "../envs/environment.yaml"
     resources:
-        gpu=1,
+        gpu=GPU * PROCESSES,
     params:
         device=config["device"],
+        processes=PROCESSES,
     shell:
-        "python -m workflow_scripts.check_device --device {params.device} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.check_device --device {params.device} --processes {params.processes}"
+        " --output {output:q} --log {log:q}"
 
 
 rule collect_checks:

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from cotrain.adaptation.accumulation import accumulate
+from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.data.manifests import read_manifest, write_manifest
 from workflow_scripts.command_line import parse, parser, run
 
@@ -25,7 +26,10 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
     made.add_argument("--mode", default="best_score", choices=("best_score", "all", "none"))
     made.add_argument(
-        "--ranking", default="confidence", help="the ranking that decides what a better label is"
+        "--ranking",
+        default="confidence",
+        choices=EXCHANGE_RANKINGS,
+        help="the ranking that decides what a better label is",
     )
     made.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
     made.add_argument("--output", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""Check that the device that the configuration demands is there.
+"""Check that the device that the configuration demands is there, and as many GPUs as share a training.
 
 out: a small JSON file with the device's name
 """
@@ -6,7 +6,7 @@ out: a small JSON file with the device's name
 from pathlib import Path
 
 from cotrain.data.files import write_json
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 
 EXAMPLE = "python -m workflow_scripts.check_device --device cuda --output device.json"
 
@@ -14,12 +14,15 @@ EXAMPLE = "python -m workflow_scripts.check_device --device cuda --output device
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--device", required=True, choices=("auto", "cpu", "cuda", "mps"))
+    made.add_argument("--processes", type=positive, default=1, help="GPUs that one training shares (1)")
     made.add_argument("--output", type=Path, required=True)
     options = parse(made, arguments)
 
     from cotrain.devices import claimed_device
+    from cotrain.training.parallel import check_processes
 
     with claimed_device(options.device) as device:
+        check_processes(options.processes, device.type)
         write_json(options.output, {"device": str(device)})
 
 

@@ -18,6 +18,10 @@ EXAMPLE = """python -m workflow_scripts.choose_subset --images results/demo/data
     --number 120 --seed 103 --output by_hand/subset.tsv"""
 
 
+def _number(text: str) -> int:
+    return -1 if text == "-1" else positive(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--images", type=Path, required=True, help="manifest of all target images")
@@ -26,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         type=Path,
         help="manifest whose image i shows the scene of image i here: the same places of both are chosen",
     )
-    made.add_argument("--number", type=int, required=True, help="how many images; -1 for all")
+    made.add_argument("--number", type=_number, required=True, help="how many images; -1 for all")
     made.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
     made.add_argument("--seed", type=int, required=True)
     made.add_argument("--output", type=Path, required=True)

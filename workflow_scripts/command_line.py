@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
+
+# How images go through a network, where --settings does not say otherwise.
+INFERENCE = {"batch_size": 4, "resize": None, "scales": [1.0], "flip": False, "window": None}
 
 
 def parser(description: str | None, example: str) -> argparse.ArgumentParser:
@@ -49,6 +53,13 @@ def positive(text: str) -> int:
     """Read an argument that is an integer of at least 1; argparse.ArgumentTypeError when it is not."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text}, expected an integer >= 1")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """Read an argument that is an integer of at least 0; argparse.ArgumentTypeError when it is not."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"found {text}, expected an integer >= 0")
     return int(text)
 
 
@@ -89,12 +100,27 @@ def named_paths(flag: str, form: str, arguments: Sequence[str]) -> dict[str, Pat
     return found
 
 
+def inference_settings(text: str) -> dict[str, Any]:
+    """Read the configuration's `prediction` section, or what of it differs from the defaults, as `settings`.
+
+    Keys that decide nothing of a single prediction are left out; argparse.ArgumentTypeError for unknown ones.
+    """
+    given = settings(text)
+    unknown = given.keys() - INFERENCE.keys() - {"weights", "shards", "calibration_images"}
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown key {', '.join(sorted(unknown))}, expected those of {', '.join(INFERENCE)} that differ "
+            "from the defaults"
+        )
+    return {key: given.get(key, default) for key, default in INFERENCE.items()}
+
+
 def add_inference_arguments(made: argparse.ArgumentParser) -> None:
     """Add what every step that runs a trained network takes: settings, precision, device, threads."""
     made.add_argument(
         "--settings",
-        type=settings,
-        default={"batch_size": 4, "resize": None, "scales": [1.0], "flip": False, "window": None},
+        type=inference_settings,
+        default=INFERENCE,
         help="the configuration's `prediction` section: JSON text or a YAML file",
     )
     made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
@@ -126,6 +152,9 @@ def run(main: Callable[[], None]) -> None:
     except InputError as error:
         logger.error("error: %s", error)
         sys.exit(2)
+    except KeyboardInterrupt:
+        logger.error("interrupted")
+        sys.exit(128 + signal.SIGINT)
     except Exception:
         logger.exception("unexpected error")
         sys.exit(1)

@@ -92,6 +92,15 @@ def _check_roles(problems: Problems) -> None:
     target, target_b = problems.value("target"), problems.value(*second_view)
     if target is not None and target in (problems.value(*path) for path in source_paths):
         problems.add(("target",), f"{target!r} is also a source: expected another dataset")
+    test = problems.value("test")
+    if test is not None and test in (problems.value(*path) for path in source_paths):
+        text = (
+            f"{test!r} is also a source: expected another dataset, or models are scored on what they learnt"
+        )
+        problems.add(("test",), text)
+    elif test is not None and test == target and problems.value("upper_bound"):
+        text = f"{test!r} is also the target, whose labels upper_bound learns: expected another dataset"
+        problems.add(("test",), text)
     same_domain = problems.value("co_training", "same_domain")
     if same_domain is False and value_at(problems.filled, second_view) is None:
         problems.add(second_view, "missing, expected a dataset name because co_training.same_domain is false")

@@ -19,9 +19,23 @@ AUGMENTATIONS = ("source_augmentation", "target_augmentation")
 Schema = dict[str, Any]
 
 
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The fast parser where there is one; of two equal keys, YAML's own would forget the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first_lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            first = first_lines.setdefault(key.value, line) if isinstance(key, yaml.ScalarNode) else line
+            if first != line:
+                problem = f"the key {key.value!r} is given in line {first} already"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return dict(super().construct_mapping(node, deep))
+
+
 def load_yaml(text: str) -> Any:
-    """Return the content of a YAML text, by the fast parser where there is one; raises yaml.YAMLError."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """Return the content of a YAML text; raises yaml.YAMLError, for a key that is given twice too."""
+    return yaml.load(text, Loader=_UniqueKeys)
 
 
 @cache

@@ -18,8 +18,8 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import duration
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run, settings
-from workflow_scripts.training_batches import labelled_sets, make_batches
+from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.training_batches import labelled_sets, make_batches, training_settings
 
 EXAMPLE = """python -m workflow_scripts.estimate --training results/demo/settings/baseline.json \\
     --label-space cityscapes7 --source results/demo/data/game/train_ids.tsv \\
@@ -151,7 +151,7 @@ def report(
 
 
 def _named_settings(file: str) -> tuple[str, dict[str, Any]]:
-    return Path(file).stem, settings(file)
+    return Path(file).stem, training_settings(file)
 
 
 def crops_read(chosen: dict[str, Any]) -> int:

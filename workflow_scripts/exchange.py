@@ -30,7 +30,7 @@ from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 from workflow_scripts.labelling import (
     Labeller,
     add_mask_argument,
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     made.add_argument("--ranking", default="threshold_difference", choices=EXCHANGE_RANKINGS)
     made.add_argument("--collaboration", default="exchange", choices=("exchange", "own", "both"))
-    made.add_argument("--keep", type=int, required=True, help="how many images each branch gets")
+    made.add_argument("--keep", type=positive, required=True, help="how many images each branch gets")
     add_mask_argument(made)
     add_workers_argument(made)
     made.add_argument("--output", type=Path, required=True, help="folder of the cycle")

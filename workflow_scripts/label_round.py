@@ -20,7 +20,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import parse, parser, positive, run
 from workflow_scripts.labelling import (
     Labeller,
     Priors,
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--thresholds", type=Path, required=True)
     made.add_argument("--label-space", required=True)
     made.add_argument("--ranking", default="confidence", choices=("confidence", "class_count", "void_pixels"))
-    made.add_argument("--keep", type=int, required=True, help="how many images to keep")
+    made.add_argument("--keep", type=positive, required=True, help="how many images to keep")
     add_mask_argument(made)
     add_prior_arguments(made)
     add_workers_argument(made)

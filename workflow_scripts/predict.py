@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cotrain.adaptation.thresholds import ConfidenceCounter
 from cotrain.data.background import Background
-from cotrain.data.files import sha256_of, written_whole
+from cotrain.data.files import remove_partial, sha256_of, written_whole
 from cotrain.data.manifests import read_manifest
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images, write_histogram
 from cotrain.errors import InputError
@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
     model = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
     origin = Origin(space.classes, model, hash_of_images(listed), options.shard, options.shards)
     mask = mask_of(options)
+    # A killed process leaves up to gigabytes.
+    remove_partial(f"{options.output}.h5")
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     counter = ConfidenceCounter(space.number_of_classes)
     torch.set_num_threads(options.threads)

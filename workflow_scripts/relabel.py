@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from cotrain.adaptation.accumulation import relabel
+from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
@@ -37,7 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--thresholds", type=Path, required=True)
     made.add_argument("--label-space", required=True)
     made.add_argument(
-        "--ranking", default="confidence", help="the ranking that decides what a better label is"
+        "--ranking",
+        default="confidence",
+        choices=EXCHANGE_RANKINGS,
+        help="the ranking that decides what a better label is",
     )
     add_mask_argument(made)
     add_workers_argument(made)

@@ -5,9 +5,10 @@ out: thresholds.json: per class the threshold as confidence and as level (0 to 6
      for, the number of pixels found, the highest confidence among them and the share of them that is kept
 """
 
-import json
 import logging
+from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from cotrain.data.files import write_json
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import not_negative, parse, parser, run, settings, share
 
 logger = logging.getLogger("cotrain")
 
@@ -25,24 +26,45 @@ EXAMPLE = """python -m workflow_scripts.thresholds --histograms by_hand/predicti
     --lower 0.5 --upper 0.9 --output by_hand/thresholds.json"""
 
 
+def _schedule(text: str) -> dict[str, Any]:
+    """Read --portion: each key a share, or a list of one a class."""
+    found = settings(text)
+    if found.keys() != {"initial", "maximum", "increment"}:
+        raise ArgumentTypeError(
+            f"found the keys {', '.join(found) or 'none'}, expected initial, maximum and increment"
+        )
+    for value in found.values():
+        for portion in value if isinstance(value, list) else [value]:
+            share(str(portion))
+    return found
+
+
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
     made.add_argument("--label-space", required=True)
     made.add_argument(
-        "--step", type=int, required=True, help="round or cycle, from 0: where the schedule stands"
+        "--step", type=not_negative, required=True, help="round or cycle, from 0: where the schedule stands"
     )
     made.add_argument(
-        "--portion", type=json.loads, required=True, help="schedule of the target portion, as JSON"
+        "--portion", type=_schedule, required=True, help="schedule of the target portion, as JSON"
     )
-    made.add_argument("--lower", type=float, required=True, help="no threshold is lower than this confidence")
+    made.add_argument("--lower", type=share, required=True, help="no threshold is lower than this confidence")
     made.add_argument(
-        "--upper", type=float, required=True, help="no threshold is higher than this confidence"
+        "--upper", type=share, required=True, help="no threshold is higher than this confidence"
     )
     made.add_argument("--output", type=Path, required=True)
     options = parse(made, arguments)
 
+    if options.lower > options.upper:
+        raise InputError(f"--lower: found {options.lower}, expected at most --upper, {options.upper}")
     names = label_space(options.label_space).classes
+    for key, value in options.portion.items():
+        if isinstance(value, list) and len(value) != len(names):
+            raise InputError(
+                f"--portion: {key} has {len(value)} values, expected {len(names)}, one for each class of "
+                f"{options.label_space}"
+            )
     histogram = read_histograms(options.histograms, names)
     portion = portion_at(
         options.step, options.portion["initial"], options.portion["maximum"], options.portion["increment"]

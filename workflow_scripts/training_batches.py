@@ -1,6 +1,6 @@
 """What a training sees: the arguments of its data, and the batches made from them."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,19 @@ from cotrain.data.manifests import Item, read_manifest, verify_labels
 from cotrain.errors import InputError
 from cotrain.randomness import seed_of
 from workflow_scripts.command_line import settings
+
+PARTS = ("network", "training", "precision", "seed", "iterations", "hard_pixel_share")
+
+
+def training_settings(text: str) -> dict[str, Any]:
+    """Read what decides a training, as `settings`; argparse.ArgumentTypeError when a part is missing."""
+    found = settings(text)
+    missing = [key for key in PARTS if key not in found]
+    if missing:
+        raise ArgumentTypeError(
+            f"lacks {', '.join(missing)}; a run writes such files, results/RUN/settings/STAGE.json"
+        )
+    return found
 
 
 def add_batch_arguments(made: ArgumentParser) -> None:
@@ -29,7 +42,7 @@ def add_batch_arguments(made: ArgumentParser) -> None:
     made.add_argument(
         "--decoded", type=Path, nargs="*", default=[], help="index.tsv files of decode_images: decoded images"
     )
-    made.add_argument("--settings", type=settings, required=True, help="JSON text or a YAML file")
+    made.add_argument("--settings", type=training_settings, required=True, help="JSON text or a YAML file")
     made.add_argument("--label-space", required=True)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
-from cotrain.data.files import write_text
+from cotrain.data.files import remove_partial, write_text
 from cotrain.data.images import read_image, write_image
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import Item, read_manifest, write_manifest
@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     source, target = _images(parsed.source), _images(parsed.target)
     manifest = parsed.output / "manifest.tsv"
     manifest.unlink(missing_ok=True)
+    remove_partial(parsed.output / "images" / f"*.{parsed.format}")
     # The images are treated in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
     chosen = choose_target_images(len(source), len(target), parsed.seed, parsed.per_image)

@@ -33,6 +33,16 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_partial(path: str | os.PathLike[str]) -> None:
+    """Remove what earlier, killed processes left of `path` before it was whole.
+
+    Not for a file that another process may be writing. `path.name` may be "*" for all files of a folder.
+    """
+    target = Path(path)
+    for partial in target.parent.glob(f".{target.stem}.*.partial{target.suffix}"):
+        partial.unlink(missing_ok=True)
+
+
 def link(path: Path, to: Path) -> None:
     """Make `path` a symbolic link to `to`, in place of what had that name.
 

@@ -259,10 +259,11 @@ def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry
     """Two text files, line i of one belongs to line i of the other."""
     image_list = _needed(name, settings, "images", "the list of the images")
     images = read_list(image_list, settings.get("root"))
-    first_lines: dict[Path, int] = {}
+    first_lines: dict[str, int] = {}
     repeated = []
     for line, image in images:
-        first = first_lines.setdefault(image, line)
+        # A link to an image is that image.
+        first = first_lines.setdefault(os.path.realpath(image), line)
         if first != line:
             repeated.append(f"{image_list}:{line}: {image}: is listed in line {first} already")
     raise_problems(f"datasets.{name}.images", repeated)

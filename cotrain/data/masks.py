@@ -18,7 +18,7 @@ class EgoVehicleMask:
         path: an image whose non-black pixels are the own vehicle, or None.
 
     Raises:
-        InputError: the file is no image, or marks every pixel.
+        InputError: the file is no image, or marks every pixel or none.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -43,5 +43,10 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
     if mask.all():
         raise InputError(
             f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected some black"
+        )
+    if not mask.any():
+        raise InputError(
+            f"ego_vehicle_mask: {path} marks no pixel: all are black (transparency does not count); expected "
+            "the own vehicle in another colour"
         )
     return mask

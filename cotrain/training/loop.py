@@ -54,7 +54,14 @@ class LoopSettings(OptimiserSettings):
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "LoopSettings":
-        """Make settings from the `training` section and what a stage adds to it."""
+        """Make settings from the `training` section and what a stage adds to it.
+
+        Raises:
+            InputError: a key is missing.
+        """
+        missing = [key for key in cls.__dataclass_fields__ if key not in mapping]
+        if missing:
+            raise InputError(f"settings of a training: {', '.join(missing)} missing")
         return cls(**{key: mapping[key] for key in cls.__dataclass_fields__})
 
 

@@ -60,6 +60,15 @@ class Workers:
 ALONE = Workers()
 
 
+def check_processes(count: int, device_type: str) -> None:
+    """Raise InputError when `count` processes are more than the GPUs that they would compute on."""
+    if device_type == "cuda" and torch.cuda.device_count() < count:
+        raise InputError(
+            f"gpus_per_training: found {count}, expected at most {torch.cuda.device_count()}, the GPUs that "
+            "this job is given; where the machine has more, `--resources gpu=N` says so"
+        )
+
+
 @contextmanager
 def joined_workers(device_type: str) -> Iterator[Workers]:
     """Yield the processes that torchrun has started for this training, or this one alone.
@@ -71,11 +80,7 @@ def joined_workers(device_type: str) -> Iterator[Workers]:
     if count == 1:
         yield ALONE
         return
-    if device_type == "cuda" and torch.cuda.device_count() < int(os.environ.get("LOCAL_WORLD_SIZE", count)):
-        raise InputError(
-            f"gpus_per_training: {count} processes were started, but this machine shows "
-            f"{torch.cuda.device_count()} GPUs"
-        )
+    check_processes(int(os.environ.get("LOCAL_WORLD_SIZE", count)), device_type)
     dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
     try:
         yield Workers(dist.get_rank(), count)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cotrain.data.files import link, sha256_of, write_json, write_text, written_whole
+from cotrain.data.files import link, remove_partial, sha256_of, write_json, write_text, written_whole
 
 
 def test_the_name_appears_with_the_whole_content(tmp_path):
@@ -66,3 +66,13 @@ def test_a_link_replaces_what_was_there(tmp_path):
     assert place.readlink() == tmp_path / "other.png"
     assert (tmp_path / "image.png").read_text() == "image"
     assert list(place.parent.iterdir()) == [place]
+
+
+def test_only_what_is_left_of_that_file_is_removed(tmp_path):
+    left, other, whole = (tmp_path / name for name in (".0.123.partial.h5", ".1.123.partial.h5", "0.h5"))
+    for path in (left, other, whole):
+        path.write_text("half")
+    remove_partial(tmp_path / "0.h5")
+    assert sorted(tmp_path.iterdir()) == sorted([other, whole])
+    remove_partial(tmp_path / "*.h5")
+    assert list(tmp_path.iterdir()) == [whole]

@@ -93,6 +93,11 @@ def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
     ):
         find_dataset("city", pairs, labelled=False)
 
+    (tmp_path / "images" / "link.png").symlink_to("d.png")
+    (tmp_path / "i.txt").write_text("images/d.png\nimages/link.png\n")
+    with pytest.raises(InputError, match=r"i\.txt:2: .*link\.png: is listed in line 1 already"):
+        find_dataset("city", pairs, labelled=False)
+
 
 @pytest.mark.parametrize("key", ["layout", "images", "labels"])
 def test_missing_setting_is_named(pairs, key):

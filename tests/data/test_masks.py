@@ -52,3 +52,9 @@ def test_bad_masks_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 9, np.uint8)).save(tmp_path / "all.png")
     with pytest.raises(InputError, match="marks every pixel"):
         EgoVehicleMask(tmp_path / "all.png")
+    # Black, and opaque where the own vehicle is meant to be.
+    rgba = np.zeros((4, 4, 4), np.uint8)
+    rgba[3, :, 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "alpha.png")
+    with pytest.raises(InputError, match=r"marks no pixel: all are black \(transparency does not count\)"):
+        EgoVehicleMask(tmp_path / "alpha.png")

@@ -79,9 +79,20 @@ def test_lists_of_different_length(run):
     path = run.folder / "some data" / "synthetic.labels.txt"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     output = refused(run)
-    assert "8" in output
-    assert "7" in output
-    assert "synthetic.labels.txt" in output
+    assert "synthetic.images.txt lists 8 images but " in output
+    assert "synthetic.labels.txt lists 7 labels, expected one label an image" in output
+
+
+def test_a_section_that_is_given_twice(run):
+    path = run.folder / "tiny.yaml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, "training: {batch_size: 4}", ""]))
+    first = next(number for number, line in enumerate(lines, start=1) if line == "training:")
+    output = refused(run, "--dry-run")
+    assert (
+        f"tiny.yaml, line {len(lines) + 1}: not valid YAML: the key 'training' is given in line {first}"
+        in output
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """The graph of jobs, asked from Snakemake without running any."""
 
+import json
 import re
+import shlex
+
+import pytest
 
 
 def dry_run(run, target):
@@ -16,6 +20,23 @@ def planned_jobs(run, *arguments):
     assert done.returncode == 0, done.stdout[-3000:]
     table = done.stdout.split("Job stats:")[1].split("total")[0]
     return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+
+
+def commands(run):
+    """Return {(step, output): {flag: [values]}} of all jobs, with paths relative to the results."""
+    found = {}
+    for line in dry_run(run, "all").splitlines():
+        command = line.replace("results/tiny/", "").removeprefix("Shell command: ")
+        if command.startswith("python -m workflow_scripts."):
+            flags, values = {}, []
+            for word in shlex.split(command)[3:]:
+                if word.startswith("--"):
+                    values = flags.setdefault(word.removeprefix("--"), [])
+                else:
+                    values.append(word)
+            step = command.split()[2].removeprefix("workflow_scripts.")
+            found[step, flags.get("output", [""])[0]] = flags
+    return found
 
 
 def test_paper_sized_graph(run):
@@ -259,3 +280,145 @@ def test_saving_more_often_trains_nothing_anew(finished_run):
         assert "Nothing to be done" in finished_run.snakemake("--dry-run").stdout
     finally:
         finished_run.configure(configuration)
+
+
+SELF = {"initial": 0.2, "maximum": 0.35, "increment": 0.1}
+OF_A = {"initial": 0.5, "maximum": 0.6, "increment": 0.2}
+OF_B = {"initial": 0.4, "maximum": 0.8, "increment": 0.3}
+
+
+@pytest.fixture
+def three_rounds_and_two_cycles(run):
+    """The commands of a run whose stages all differ in portion and bounds."""
+    configuration = run.configuration()
+    configuration["prediction"]["shards"] = 1
+    configuration["self_training"] |= {"rounds": 3, "relabel_rounds": 2, "portion": SELF}
+    configuration["co_training"] |= {"cycles": 2, "round_a": 1, "relabel_cycles": 1}
+    configuration["co_training"] |= {"portion_a": OF_A, "portion_b": OF_B, "fill": "subtract"}
+    run.configure(configuration)
+    return commands(run)
+
+
+def test_every_step_is_labelled_by_the_model_before_it(three_rounds_and_two_cycles):
+    predicted = {
+        labelling: three_rounds_and_two_cycles["thresholds", f"pseudo_labels/{labelling}/thresholds.json"]
+        for labelling in [
+            *("self_training/00", "self_training/01", "self_training/02", "self_training/00/relabelled"),
+            *("co_training/00/a", "co_training/00/b", "co_training/01/a", "co_training/01/b"),
+            *("co_training/00/a/relabelled", "ensemble/a", "ensemble/b"),
+        ]
+    }
+    histograms = {
+        name: flags["histograms"][0].removeprefix("predictions/").removesuffix("/0.histogram.npz")
+        for name, flags in predicted.items()
+    }
+    assert histograms == {
+        "self_training/00": "baseline/subset/self_training/00",
+        "self_training/01": "self_training/00/subset/self_training/01",
+        "self_training/02": "self_training/01/subset/self_training/02",
+        "self_training/00/relabelled": "self_training/00/accumulated",
+        # The branches begin with the rounds that the configuration names.
+        "co_training/00/a": "self_training/01/subset/co_training/00/a",
+        "co_training/00/b": "self_training/02/subset/co_training/00/b",
+        "co_training/01/a": "co_training/00/a/subset/co_training/01/a",
+        "co_training/01/b": "co_training/00/b/subset/co_training/01/b",
+        "co_training/00/a/relabelled": "co_training/00/a/accumulated",
+        "ensemble/a": "co_training/01/a/target",
+        "ensemble/b": "co_training/01/b/target",
+    }
+    schedules = {
+        name: (int(flags["step"][0]), json.loads(flags["portion"][0]), float(flags["upper"][0]))
+        for name, flags in predicted.items()
+    }
+    assert schedules == {
+        "self_training/00": (0, SELF, 0.9),
+        "self_training/01": (1, SELF, 0.9),
+        "self_training/02": (2, SELF, 0.9),
+        "self_training/00/relabelled": (0, SELF, 0.9),
+        "co_training/00/a": (0, OF_A, 0.95),
+        "co_training/00/b": (0, OF_B, 0.95),
+        "co_training/01/a": (1, OF_A, 0.95),
+        "co_training/01/b": (1, OF_B, 0.95),
+        "co_training/00/a/relabelled": (0, OF_A, 0.95),
+        # With the thresholds of the models that make them: those of the last cycle.
+        "ensemble/a": (1, OF_A, 0.95),
+        "ensemble/b": (1, OF_B, 0.95),
+    }
+
+
+def test_subsets_are_drawn_by_the_published_seeds(three_rounds_and_two_cycles):
+    seeds = {
+        output.removeprefix("pseudo_labels/").removesuffix("/subset.tsv"): int(flags["seed"][0])
+        for (step, output), flags in three_rounds_and_two_cycles.items()
+        if step == "choose_subset"
+    }
+    assert seeds == {
+        "self_training/00": 100,
+        "self_training/01": 101,
+        "self_training/02": 103,
+        # Both branches see the same images.
+        **{"co_training/00/a": 100, "co_training/00/b": 100},
+        **{"co_training/01/a": 101, "co_training/01/b": 101},
+    }
+
+
+def test_labels_accumulate_on_those_labelled_anew(three_rounds_and_two_cycles):
+    previous = {
+        output.removeprefix("pseudo_labels/").removesuffix("/accumulated.tsv"): flags.get("previous")
+        for (step, output), flags in three_rounds_and_two_cycles.items()
+        if step == "accumulate"
+    }
+    assert previous == {
+        "self_training/00": None,
+        "self_training/01": ["pseudo_labels/self_training/00/relabelled/manifest.tsv"],
+        "self_training/02": ["pseudo_labels/self_training/01/relabelled/manifest.tsv"],
+        "co_training/00/a": None,
+        "co_training/00/b": None,
+        "co_training/01/a": ["pseudo_labels/co_training/00/a/relabelled/manifest.tsv"],
+        "co_training/01/b": ["pseudo_labels/co_training/00/b/relabelled/manifest.tsv"],
+    }
+
+
+def test_branches_are_filled_from_the_second_cycle_on(three_rounds_and_two_cycles):
+    first, second = (
+        three_rounds_and_two_cycles["exchange", f"pseudo_labels/co_training/{cycle}"]
+        for cycle in ("00", "01")
+    )
+    assert first["fill"] == ["none"]
+    assert second["fill"] == ["subtract"]
+    for branch in "ab":
+        assert second[f"thresholds-{branch}"] == [f"pseudo_labels/co_training/01/{branch}/thresholds.json"]
+        prediction = f"predictions/co_training/00/{branch}/subset/co_training/01/{branch}/0.h5"
+        assert second[f"predictions-{branch}"] == [prediction]
+
+
+def test_what_each_training_starts_from_and_learns(three_rounds_and_two_cycles):
+    trainings = {
+        output.removeprefix("models/"): (
+            flags.get("initial-weights"),
+            flags.get("target"),
+            flags.get("thresholds"),
+        )
+        for (step, output), flags in three_rounds_and_two_cycles.items()
+        if step == "train"
+    }
+
+    def weights(model):
+        return [f"models/{model}/weights.safetensors"]
+
+    def labels(step):
+        folder = f"pseudo_labels/{step}"
+        return [f"{folder}/accumulated.tsv"], [f"{folder}/thresholds.json"]
+
+    assert trainings == {
+        "baseline": (None, None, None),
+        # As published, every round starts from the baseline, and every cycle from its round.
+        "self_training/00": (weights("baseline"), *labels("self_training/00")),
+        "self_training/01": (weights("baseline"), *labels("self_training/01")),
+        "self_training/02": (weights("baseline"), *labels("self_training/02")),
+        "co_training/00/a": (weights("self_training/01"), *labels("co_training/00/a")),
+        "co_training/00/b": (weights("self_training/02"), *labels("co_training/00/b")),
+        "co_training/01/a": (weights("self_training/01"), *labels("co_training/01/a")),
+        "co_training/01/b": (weights("self_training/02"), *labels("co_training/01/b")),
+        "final": (weights("baseline"), ["pseudo_labels/ensemble/manifest.tsv"], None),
+    }

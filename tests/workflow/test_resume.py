@@ -21,6 +21,18 @@ def wait_for_save(run, process, after=0):
     pytest.fail("no state was saved within two minutes")
 
 
+def test_a_second_workflow_on_the_same_run_is_refused(run):
+    process = run.start("baseline")
+    try:
+        wait_for_save(run, process)
+        second = run.snakemake("baseline")
+        assert second.returncode != 0
+        assert "another snakemake is at work on run tiny (state/tiny/workflow.lock)" in second.stdout
+        assert process.poll() is None
+    finally:
+        run.kill(process, signal.SIGKILL)
+
+
 def test_killed_three_ways_it_ends_with_the_same_bytes(tmp_path, run, make_run):
     """`kill -9`, Ctrl-C and SIGTERM of everything, each followed by a plain `snakemake`."""
     configuration = run.configuration()

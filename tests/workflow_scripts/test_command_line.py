@@ -13,7 +13,9 @@ import workflow_scripts
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
+    INFERENCE,
     class_ids,
+    inference_settings,
     named_paths,
     parse,
     parser,
@@ -22,6 +24,7 @@ from workflow_scripts.command_line import (
     settings,
     share,
 )
+from workflow_scripts.training_batches import training_settings
 
 MODULES = [f"workflow_scripts.{module.name}" for module in pkgutil.iter_modules(workflow_scripts.__path__)]
 STEPS = [name for name in MODULES if hasattr(import_module(name), "main")]
@@ -90,6 +93,29 @@ def test_settings_must_be_a_mapping(tmp_path):
     (tmp_path / "s.yaml").write_text("- 1\n")
     with pytest.raises(argparse.ArgumentTypeError, match="found list"):
         settings(str(tmp_path / "s.yaml"))
+
+
+def test_settings_of_a_prediction_are_completed():
+    assert inference_settings('{"flip": true, "shards": 4}') == {**INFERENCE, "flip": True}
+    with pytest.raises(argparse.ArgumentTypeError, match="unknown key flipp, expected those of batch_size, "):
+        inference_settings('{"flipp": true}')
+
+
+def test_settings_of_a_training_have_all_their_parts():
+    with pytest.raises(argparse.ArgumentTypeError, match="lacks network, training, precision, iterations, "):
+        training_settings('{"seed": 1}')
+
+
+def test_interrupted_at_the_keyboard(capsys):
+    parse(parser("Does.", "do"), [])
+
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
 
 
 def test_messages_go_to_the_log_too(tmp_path, capsys):

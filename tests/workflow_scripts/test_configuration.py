@@ -324,6 +324,11 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ({"source": ["game", "x"]}, "source[1]: 'x' is not a dataset; known are game, camera, camera_test"),
         ({"test": "x"}, "test: 'x' is not a dataset; known are game, camera, camera_test"),
         ({"target": "game"}, "target: 'game' is also a source: expected another dataset"),
+        ({"test": "game"}, "test: 'game' is also a source: expected another dataset, or models are scored"),
+        (
+            {"upper_bound": True, "target": "camera_test"},
+            "test: 'camera_test' is also the target, whose labels upper_bound learns: expected another",
+        ),
         (
             {"source": ["camera"], "target": "game"},
             "source[0]: 'camera' has no labels: expected a value for ",
@@ -516,7 +521,7 @@ def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) 
     [
         {"self_training.images_per_round": -1, "self_training.keep": 9000},
         {"co_training.same_domain": False, "co_training.target_b": "camera_test"},
-        {"upper_bound": True, "target": "camera_test"},
+        {"target": "camera_test"},
         {"self_training.portion": {"initial": [0.5] * 19, "maximum": 0.2}},
         {"final.initial_weights": "co_training/04/b"},
         {"final.class_mixing": "plain"},

@@ -72,6 +72,14 @@ def test_a_failure_leaves_no_file(model, tmp_path):
     assert not list(tmp_path.glob("*.npz"))
 
 
+def test_what_a_killed_process_left_is_removed(model, tmp_path):
+    _, flags = model
+    half = tmp_path / ".0.99.partial.h5"
+    half.write_bytes(b"half")
+    run(tmp_path, flags)
+    assert not half.exists()
+
+
 def test_what_the_shards_say_of_themselves(model, tmp_path):
     items, flags = model
     origins = []

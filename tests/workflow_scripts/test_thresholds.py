@@ -74,3 +74,27 @@ def test_saturated_confidences_exceed_no_threshold(tmp_path):
 def test_no_pixel_at_all_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"0\.npz: counts no pixel of any class"):
         run(tmp_path, [histogram()], FIXED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"portion": {"initial": 0.5}}, "found the keys initial, expected initial, maximum and increment"),
+        ({"portion": {**FIXED, "maximum": [0.5, 7]}}, "found 7, expected a number from 0 to 1"),
+        ({"portion": 1}, "neither JSON text nor a readable YAML file"),
+        ({"upper": "90"}, "argument --upper: found 90, expected a number from 0 to 1"),
+        ({"step": "-1"}, "argument --step: found -1, expected an integer >= 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(tmp_path, capsys, changes, message):
+    with pytest.raises(SystemExit):
+        run(tmp_path, [histogram(c0=[1])], **{"portion": FIXED, **changes})
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "t.json").exists()
+
+
+def test_portions_and_bounds_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(InputError, match="--portion: initial has 2 values, expected 11, one for each class"):
+        run(tmp_path, [histogram(c0=[1])], {**FIXED, "initial": [0.5, 0.6]})
+    with pytest.raises(InputError, match=r"--lower: found 0\.9, expected at most --upper, 0\.5"):
+        run(tmp_path, [histogram(c0=[1])], FIXED, lower="0.9", upper="0.5")

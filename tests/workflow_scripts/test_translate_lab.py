@@ -140,7 +140,10 @@ def test_interrupted_run_makes_what_is_missing_alone(images, tmp_path):
     items[1].image.unlink()
     journal = tmp_path / "translated" / "done.jsonl"
     journal.write_text(journal.read_text()[:-20])
+    half = items[1].image.with_name(".source_1.99.partial.png")
+    half.write_bytes(b"half")
     again = run(arguments, output)
+    assert not half.exists()
     assert [item.image.read_bytes() for item in again] == [content for content, _ in before.values()]
     made_anew = [item.id for item in again if item.image.stat().st_mtime_ns != before[item.id][1]]
     assert made_anew == ["source_1", "source_4"]
