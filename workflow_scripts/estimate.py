@@ -3,8 +3,8 @@
 Measures, on the device that the run would use, for each network: training steps on random images, and the
 prediction of target images of their real size; and the cutting of crops from the real source images.
 Trainings and labellings of --plan are then added up, as if one followed the other. Of --processes that share
-each batch one is measured, with its share. Left out is what is small beside the rest: reading and writing of
-labels, and what processes tell each other.
+each batch one is measured, with its share. Scores count as labellings, whatever evaluation.protocol says.
+Left out is what is small beside the rest: reading and writing of labels, and what processes tell each other.
 """
 
 import json
