@@ -83,6 +83,11 @@ class PredictedSet:
         return [path.with_suffix(".histogram.npz") for path in self.shards]
 
 
+def images_kept(number: int) -> int:
+    """Return how many of a round's images are kept."""
+    return max(1, round(KEPT_SHARE * number))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -411,14 +416,14 @@ def measure_memory(folder: Path, predictions: Sequence[Prediction], numbers: Seq
         chosen = predicted_set(folder, "a", predictions, number, WORKERS)
         _, counting = counted(chosen)
         thresholds, _, finding = thresholds_of(chosen)
-        _, labelling = labelled(chosen, thresholds, round(KEPT_SHARE * number), WORKERS)
+        _, labelling = labelled(chosen, thresholds, images_kept(number), WORKERS)
         for what, peak in (("counting", counting), ("thresholds", finding), ("labelling", labelling)):
             tell(f"{number} images, {what}", f"{peak:.0f} MB")
 
 
 def measure_round(folder: Path, predictions: Sequence[Prediction], number: int) -> None:
     """Print how long a round takes, from predictions on disk to labels, manifest and scores."""
-    chosen, keep = predicted_set(folder, "a", predictions, number, WORKERS), round(KEPT_SHARE * number)
+    chosen, keep = predicted_set(folder, "a", predictions, number, WORKERS), images_kept(number)
     counting, _ = counted(chosen)
     thresholds, finding, _ = thresholds_of(chosen)
     labelling, _ = labelled(chosen, thresholds, keep, WORKERS)
@@ -437,7 +442,7 @@ def measure_shards(folder: Path, predictions: Sequence[Prediction], number: int)
     for shards in (1, 2):
         chosen = predicted_set(folder, "a", predictions, number, shards)
         counting, _ = counted(chosen)
-        labelling, _ = labelled(chosen, thresholds_of(chosen)[0], round(KEPT_SHARE * number), shards)
+        labelling, _ = labelled(chosen, thresholds_of(chosen)[0], images_kept(number), shards)
         taken.append((counting, labelling))
     print("one shard and one thread, two shards and two threads")
     for what, one, two in zip(("confidences counted", "images labelled"), *taken, strict=True):
@@ -456,7 +461,7 @@ def measure_exchange(
         counted(chosen)
         arguments += [f"--subset-{name}", chosen.manifest, f"--thresholds-{name}", thresholds_of(chosen)[0]]
         arguments += [f"--predictions-{name}", *chosen.shards]
-    keep = round(KEPT_SHARE * number)
+    keep = images_kept(number)
     taken, peak = step(
         *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--workers", WORKERS),
         *("--output", folder / "cycle"),
@@ -477,7 +482,7 @@ def measure_growth(
         chosen = predicted_set(folder, "a", predictions, number, WORKERS)
         counting, _ = counted(chosen)
         thresholds, finding, _ = thresholds_of(chosen)
-        labelling, peak = labelled(chosen, thresholds, round(KEPT_SHARE * number), WORKERS)
+        labelling, peak = labelled(chosen, thresholds, images_kept(number), WORKERS)
         taken.append(counting + finding + labelling)
         each = f"{1000 * taken[-1] / number:.1f} ms an image, {peak:.0f} MB at most"
         tell(f"{number} images", f"{taken[-1]:.1f} s", each)

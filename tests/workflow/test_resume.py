@@ -36,8 +36,8 @@ def test_a_second_workflow_on_the_same_run_is_refused(run):
 def test_killed_three_ways_it_ends_with_the_same_bytes(tmp_path, run, make_run):
     """`kill -9`, Ctrl-C and SIGTERM of everything, each followed by a plain `snakemake`."""
     configuration = run.configuration()
-    # Long enough to be hit three times in the middle.
-    configuration["baseline"]["iterations"] = 90
+    # Long enough to be hit three times in the middle, even where this test is given little time.
+    configuration["baseline"]["iterations"] = 240
     run.configure(configuration)
     seen = 0
     for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
