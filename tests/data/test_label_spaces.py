@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -5,24 +7,233 @@ from cotrain.data.class_tables import class_table, class_table_names, known_ids,
 from cotrain.data.label_spaces import IGNORE, label_space, label_space_names
 from cotrain.errors import InputError
 
+# Train id and colour of each class, as cityscapesScripts has them.
+CITYSCAPES = {
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}
+OFFICIAL_IDS = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10}
+OFFICIAL_IDS |= {24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18}
+OFFICIAL_VOID = [0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30]
+TRAIN_IDS = {train_id: train_id for train_id in range(19)}
+SYNTHIA_IDS = {3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13}
+SYNTHIA_IDS |= {18: 14, 19: 15, 20: 16, 12: 17, 11: 18}
+
+# The 32 classes of CamVid in the order of its makers' table, in the groups of the SegNet copy.
+CAMVID_COLOURS = {
+    (64, 128, 64): "pedestrian",  # Animal
+    (192, 0, 128): "building",  # Archway
+    (0, 128, 192): "bicyclist",  # Bicyclist
+    (0, 128, 64): "building",  # Bridge
+    (128, 0, 0): "building",  # Building
+    (64, 0, 128): "car",  # Car
+    (64, 0, 192): "pedestrian",  # CartLuggagePram
+    (192, 128, 64): "pedestrian",  # Child
+    (192, 192, 128): "pole",  # Column_Pole
+    (64, 64, 128): "fence",  # Fence
+    (128, 0, 192): "road",  # LaneMkgsDriv
+    (192, 0, 64): "road",  # LaneMkgsNonDriv
+    (128, 128, 64): "sign",  # Misc_Text
+    (192, 0, 192): "bicyclist",  # MotorcycleScooter
+    (128, 64, 64): "car",  # OtherMoving
+    (64, 192, 128): "sidewalk",  # ParkingBlock
+    (64, 64, 0): "pedestrian",  # Pedestrian
+    (128, 64, 128): "road",  # Road
+    (128, 128, 192): "sidewalk",  # RoadShoulder
+    (0, 0, 192): "sidewalk",  # Sidewalk
+    (192, 128, 128): "sign",  # SignSymbol
+    (128, 128, 128): "sky",  # Sky
+    (64, 128, 192): "car",  # SUVPickupTruck
+    (0, 0, 64): "pole",  # TrafficCone
+    (0, 64, 64): "sign",  # TrafficLight
+    (192, 64, 128): "car",  # Train
+    (128, 128, 0): "tree",  # Tree
+    (192, 128, 192): "car",  # Truck_Bus
+    (64, 0, 64): "building",  # Tunnel
+    (192, 192, 0): "tree",  # VegetationMisc
+    (0, 0, 0): None,  # Void
+    (64, 192, 0): "building",  # Wall
+}
+
+# Mapillary Vistas: the names that both versions have, those of v1.2 alone, those of v2.0 alone.
+VISTAS = {
+    "construction--flat--road": "road",
+    "object--manhole": "road",
+    "object--pothole": "road",
+    "construction--flat--sidewalk": "sidewalk",
+    "construction--structure--building": "building",
+    "construction--barrier--wall": "wall",
+    "construction--barrier--fence": "fence",
+    "object--street-light": "pole",
+    "object--support--pole": "pole",
+    "object--support--traffic-sign-frame": "pole",
+    "object--support--utility-pole": "pole",
+    "object--traffic-sign--front": "traffic sign",
+    "nature--vegetation": "vegetation",
+    "nature--terrain": "terrain",
+    "nature--sky": "sky",
+    "human--rider--bicyclist": "rider",
+    "human--rider--motorcyclist": "rider",
+    "human--rider--other-rider": "rider",
+    "object--vehicle--car": "car",
+    "object--vehicle--truck": "truck",
+    "object--vehicle--bus": "bus",
+    "object--vehicle--on-rails": "train",
+    "object--vehicle--motorcycle": "motorcycle",
+    "object--vehicle--bicycle": "bicycle",
+}
+VISTAS_1_2 = {
+    "marking--crosswalk-zebra": "road",
+    "marking--general": "road",
+    "object--traffic-light": "traffic light",
+    "human--person": "person",
+}
+VISTAS_2_0 = {
+    "marking--continuous--dashed": "road",
+    "marking--continuous--solid": "road",
+    "marking--continuous--zigzag": "road",
+    "marking--discrete--ambiguous": "road",
+    "marking--discrete--arrow--left": "road",
+    "marking--discrete--arrow--other": "road",
+    "marking--discrete--arrow--right": "road",
+    "marking--discrete--arrow--split-left-or-straight": "road",
+    "marking--discrete--arrow--split-right-or-straight": "road",
+    "marking--discrete--arrow--straight": "road",
+    "marking--discrete--crosswalk-zebra": "road",
+    "marking--discrete--give-way-row": "road",
+    "marking--discrete--give-way-single": "road",
+    "marking--discrete--hatched--chevron": "road",
+    "marking--discrete--hatched--diagonal": "road",
+    "marking--discrete--other-marking": "road",
+    "marking--discrete--stop-line": "road",
+    "marking--discrete--symbol--bicycle": "road",
+    "marking--discrete--symbol--other": "road",
+    "marking--discrete--text": "road",
+    "marking-only--continuous--dashed": "road",
+    "marking-only--discrete--crosswalk-zebra": "road",
+    "marking-only--discrete--other-marking": "road",
+    "marking-only--discrete--text": "road",
+    "object--support--pole-group": "pole",
+    "object--traffic-light--cyclists": "traffic light",
+    "object--traffic-light--general-horizontal": "traffic light",
+    "object--traffic-light--general-single": "traffic light",
+    "object--traffic-light--general-upright": "traffic light",
+    "object--traffic-light--other": "traffic light",
+    "object--traffic-light--pedestrians": "traffic light",
+    "object--traffic-sign--direction-front": "traffic sign",
+    "object--traffic-sign--temporary-front": "traffic sign",
+    "human--person--individual": "person",
+    "human--person--person-group": "person",
+}
+VISTAS_VOID = """
+    animal--bird animal--ground-animal construction--barrier--curb construction--barrier--guard-rail
+    construction--barrier--other-barrier construction--flat--bike-lane construction--flat--crosswalk-plain
+    construction--flat--curb-cut construction--flat--parking construction--flat--pedestrian-area
+    construction--flat--rail-track construction--flat--service-lane construction--structure--bridge
+    construction--structure--tunnel nature--mountain nature--sand nature--snow nature--water object--banner
+    object--bench object--bike-rack object--catch-basin object--cctv-camera object--fire-hydrant
+    object--junction-box object--mailbox object--phone-booth object--traffic-sign--back object--trash-can
+    object--vehicle--boat object--vehicle--caravan object--vehicle--other-vehicle object--vehicle--trailer
+    object--vehicle--wheeled-slow void--car-mount void--ego-vehicle void--unlabeled
+"""
+VISTAS_1_2_VOID = "object--billboard"
+VISTAS_2_0_VOID = """
+    construction--barrier--ambiguous construction--barrier--concrete-block construction--barrier--road-median
+    construction--barrier--road-side construction--barrier--separator construction--barrier--temporary
+    construction--flat--driveway construction--flat--parking-aisle construction--flat--road-shoulder
+    construction--flat--traffic-island construction--structure--garage object--parking-meter
+    object--sign--advertisement object--sign--ambiguous object--sign--back object--sign--information
+    object--sign--other object--sign--store object--traffic-cone object--traffic-sign--ambiguous
+    object--traffic-sign--direction-back object--traffic-sign--information-parking
+    object--traffic-sign--temporary-back object--vehicle--vehicle-group object--water-valve void--dynamic
+    void--ground void--static
+"""
+
 
 def test_cityscapes_classes_stand_in_train_id_order_with_their_palette():
     space = label_space("cityscapes19")
     assert space.number_of_classes == 19
-    assert space.classes[0] == "road"
-    assert space.classes[18] == "bicycle"
-    assert space.palette[0] == (128, 64, 128)
-    assert space.palette[13] == (0, 0, 142)
+    assert space.classes == tuple(CITYSCAPES)
+    assert space.palette == tuple(CITYSCAPES.values())
 
 
-def test_official_cityscapes_ids_become_train_ids():
-    lookup = translation_table(class_table("cityscapes_ids"), label_space("cityscapes19"))
-    official = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10}
-    official |= {24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18}
+@pytest.mark.parametrize(
+    ("name", "encoding", "own", "void"),
+    [
+        ("cityscapes_ids", "ids", OFFICIAL_IDS, OFFICIAL_VOID),
+        ("gta5", "ids", OFFICIAL_IDS, [*OFFICIAL_VOID, 34]),
+        ("cityscapes_train_ids", "ids", TRAIN_IDS, [255]),
+        ("urbansyn", "ids", TRAIN_IDS, [19, 255]),
+        ("synthia", "red_channel", SYNTHIA_IDS, [0, 13, 14, 22]),
+    ],
+)
+def test_published_ids_become_train_ids_of_cityscapes(name, encoding, own, void):
+    table = class_table(name)
+    assert table.encoding == encoding
+    lookup = translation_table(table, label_space("cityscapes19"))
     expected = np.full(256, IGNORE)
-    expected[list(official)] = list(official.values())
+    expected[list(own)] = list(own.values())
     assert lookup.dtype == np.uint8
     np.testing.assert_array_equal(lookup, expected)
+    assert np.flatnonzero(known_ids(table)).tolist() == sorted([*own, *void])
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ("synthia16", [0, 1, 2, 3, 4, 5, 6, 7, 8, IGNORE, 9, 10, 11, 12, IGNORE, 13, IGNORE, 14, 15]),
+        (
+            "synthia13",
+            [0, 1, 2, *[IGNORE] * 3, 3, 4, 5, IGNORE, 6, 7, 8, 9, IGNORE, 10, IGNORE, 11, 12],
+        ),
+        ("cityscapes7", [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6]),
+    ],
+)
+def test_cityscapes_train_ids_fold_into_smaller_spaces(space, expected):
+    lookup = translation_table(class_table("cityscapes_train_ids"), label_space(space))
+    assert lookup[:19].tolist() == expected
+
+
+def test_camvid_colours_are_those_of_its_makers():
+    table = class_table("camvid_colours")
+    assert table.encoding == "colours"
+    assert len(table.colours) == 32
+    assert {table.colours[own_id]: name for own_id, name in table.ids.items()} == CAMVID_COLOURS
+
+
+@pytest.mark.parametrize(
+    ("version", "number", "classes", "void"),
+    [
+        ("v1.2", 66, VISTAS | VISTAS_1_2, VISTAS_VOID + VISTAS_1_2_VOID),
+        ("v2.0", 124, VISTAS | VISTAS_2_0, VISTAS_VOID + VISTAS_2_0_VOID),
+    ],
+)
+def test_mapillary_names_become_cityscapes_classes(tmp_path, version, number, classes, void):
+    names = sorted([*classes, *void.split()])
+    labels = [{"name": name, "color": [0, 0, own_id]} for own_id, name in enumerate(names)]
+    (tmp_path / f"config_{version}.json").write_text(json.dumps({"labels": labels}))
+    table = class_table("mapillary_vistas", tmp_path, {"version": version})
+    assert len(set(names)) == len(table.ids) == number
+    found = {names[own_id]: name for own_id, name in table.ids.items()}
+    assert found == classes | dict.fromkeys(void.split())
+    assert set(classes.values()) == set(CITYSCAPES)
 
 
 def test_cityscapes_train_ids_fold_into_camvid():
@@ -47,7 +258,8 @@ def test_void_ids_are_known_but_unlisted_ids_are_not():
     known = known_ids(class_table("camvid"))
     assert known[:12].all()
     assert not known[12:].any()
-    assert np.flatnonzero(known_ids(class_table("cityscapes_train_ids"))).tolist() == [*range(19), 255]
+    assert np.flatnonzero(known_ids(class_table("idd_level3"))).tolist() == [*range(27), 255]
+    assert np.flatnonzero(known_ids(class_table("carla13"))).tolist() == [*range(13)]
 
 
 @pytest.mark.parametrize("name", label_space_names())
@@ -64,7 +276,7 @@ def test_label_spaces_are_consistent(name):
 def test_each_class_of_a_table_has_a_place_in_some_label_space(name):
     spaces = [label_space(space) for space in label_space_names()]
     if name == "mapillary_vistas":
-        pytest.skip("its ids come from a file of the dataset; tests/data/test_trees.py has it")
+        pytest.skip("its ids come from a file of the dataset; another test has its names")
     for own_id, class_name in class_table(name).ids.items():
         assert 0 <= own_id <= 255
         assert class_name is None or any(space.train_id(class_name) != IGNORE for space in spaces)

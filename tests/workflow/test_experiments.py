@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,167 @@ TINY = {
     "final": {"iterations": 1},
 }
 
+# The published settings, as far as all sources share them; the comments in the files tell where they differ.
+PUBLISHED = {
+    "seed": 100,
+    "label_space": "cityscapes19",
+    "network": {"backbone": "resnet101s", "last_stage_dilations": [2, 4, 8], "dropout": 0.1},
+    "training": {
+        "batch_size": 4,
+        "learning_rate": 0.002,
+        "crop": [512, 1024],
+        "source_augmentation": {
+            "resize": [1024, 2048],
+            "short_sides": [512, 768, 1024, 1280, 1536, 1792, 2048],
+            "max_long_side": 4096,
+            "vertical_range": None,
+        },
+        "target_augmentation": {"resize": None, "short_sides": [], "vertical_range": None},
+        "rare_class_sampling": {"enabled": False},
+    },
+    "prediction": {"resize": None},
+    "baseline": {"iterations": 60000, "initial_weights": "pretrained"},
+    "self_training": {
+        "rounds": 10,
+        "iterations": 8000,
+        "initial_weights": "baseline",
+        "images_per_round": 500,
+        "confidence": {"lower": 0.5, "upper": 0.9},
+        "ranking": "confidence",
+        "accumulation": "best_score",
+    },
+    "co_training": {
+        "cycles": 5,
+        "iterations": 8000,
+        "round_a": 0,
+        "round_b": 9,
+        "images_per_cycle": 500,
+        "min_pixels": 5000,
+        "confidence": {"lower": 0.5, "upper": 0.95},
+    },
+    "final": {"iterations": 60000, "initial_weights": "baseline", "class_mixing": "none"},
+    "evaluation": {"class_subsets": []},
+}
+GTAV = {
+    "source": ["gtav"],
+    "target": "cityscapes",
+    "training": {
+        "target_augmentation": {
+            "resize": [1024, 2048],
+            "short_sides": [768, 1024, 1536],
+            "max_long_side": 4096,
+            "vertical_range": [0.25, 0.75],
+        }
+    },
+    "self_training": {
+        "keep": 100,
+        "portion": {"initial": 0.5, "maximum": 0.7, "increment": 0.05},
+        "batch_ratio": [2, 2],
+    },
+    "co_training": {
+        "keep": 100,
+        "portion_a": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+        "portion_b": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+        "batch_ratio": [2, 2],
+    },
+    "final": {"batch_ratio": [2, 2]},
+}
+GTAV_AND_SYNSCAPES = {
+    "source": ["gtav", "synscapes"],
+    "baseline": {"iterations": 45000},
+    "self_training": {
+        "keep": 200,
+        "portion": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+        "batch_ratio": [1, 3],
+    },
+    "co_training": {
+        "keep": 200,
+        "portion_a": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+        "portion_b": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+        "batch_ratio": [1, 3],
+    },
+    "final": {"batch_ratio": [1, 3]},
+}
+OF_EXPERIMENT = {
+    "gtav_cityscapes": [GTAV, {"training": {"source_augmentation": {"resize": None}}}],
+    "gtav_class_balance_cityscapes": [
+        GTAV,
+        {
+            "training": {
+                "source_augmentation": {"vertical_range": [0.25, 0.75]},
+                "rare_class_sampling": {"enabled": True, "temperature": 0.01, "min_pixels": 3000},
+            }
+        },
+    ],
+    "gtav_synscapes_cityscapes": [GTAV_AND_SYNSCAPES, {"target": "cityscapes"}],
+    "gtav_synscapes_bdd100k": [
+        GTAV_AND_SYNSCAPES,
+        {
+            "target": "bdd100k",
+            "datasets": {"bdd100k": {"orientation": "landscape"}, "bdd100k_val": {"orientation": "any"}},
+            "prediction": {"resize": [1024, 2048]},
+        },
+    ],
+    "gtav_synscapes_mapillary": [
+        GTAV_AND_SYNSCAPES,
+        {
+            "target": "mapillary",
+            "datasets": {
+                "mapillary": {"version": "v1.2", "aspect_ratio": 1.33},
+                "mapillary_val": {"version": "v1.2", "aspect_ratio": 1.33},
+            },
+            "training": {"target_augmentation": {"resize": [1216, 1632]}},
+            "prediction": {"resize": [1216, 1632]},
+            "co_training": {"min_pixels": 20000},
+        },
+    ],
+    "synscapes_cityscapes": [
+        {
+            "source": ["synscapes"],
+            "target": "cityscapes",
+            "self_training": {
+                "keep": 100,
+                "portion": {"initial": 0.3, "maximum": 0.2, "increment": 0.05},
+                "batch_ratio": [1, 3],
+            },
+            "co_training": {
+                "keep": 100,
+                "portion_a": {"initial": 0.5, "maximum": 0.7, "increment": 0.05},
+                "portion_b": {"initial": 0.5, "maximum": 0.7, "increment": 0.05},
+                "batch_ratio": [1, 3],
+            },
+            "final": {"batch_ratio": [1, 3]},
+        }
+    ],
+    "synthia_cityscapes": [
+        {
+            "label_space": "synthia16",
+            "source": ["synthia"],
+            "target": "cityscapes",
+            "training": {
+                "source_augmentation": {
+                    "resize": [760, 1280],
+                    "short_sides": [512, 760, 1050, 1280, 1520],
+                    "max_long_side": 2560,
+                }
+            },
+            "self_training": {
+                "keep": 100,
+                "portion": {"initial": 0.25, "maximum": 0.5, "increment": 0.05},
+                "batch_ratio": [1, 3],
+            },
+            "co_training": {
+                "keep": 100,
+                "portion_a": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+                "portion_b": {"initial": 0.5, "maximum": 0.5, "increment": 0.05},
+                "batch_ratio": [1, 3],
+            },
+            "final": {"batch_ratio": [1, 3]},
+            "evaluation": {"class_subsets": ["synthia13"]},
+        }
+    ],
+}
+
 
 def on_miniatures(experiment: Path, folder: Path, overrides: dict) -> dict:
     """Return the experiment's configuration with its roots filled in: trees of a few small images."""
@@ -73,12 +235,23 @@ def test_only_the_roots_are_to_be_filled_in(experiment, tmp_path):
     assert all(entry["root"].startswith("/data/") for entry in given["datasets"].values())
     filled = resolve(on_miniatures(experiment, tmp_path, {}))
     assert filled["run"] == experiment.stem
-    # The published chain, whatever the source.
-    assert (filled["self_training"]["rounds"], filled["co_training"]["cycles"]) == (10, 5)
-    assert filled["final"]["iterations"] == 60000
-    assert filled["training"]["crop"] == [512, 1024]
-    assert filled["training"]["learning_rate"] == 0.002
-    assert filled["network"]["backbone"] == "resnet101s"
+
+
+def test_settings_are_the_published_ones_of_the_source(experiment, tmp_path):
+    expected = reduce(merged, OF_EXPERIMENT[experiment.stem], PUBLISHED)
+    filled = resolve(on_miniatures(experiment, tmp_path, {}))
+    assert those_of(expected, filled) == expected
+    splits = {name: entry["split"] for name, entry in filled["datasets"].items() if entry["split"]}
+    assert splits == {expected["target"]: "train", f"{expected['target']}_val": "val"}
+    assert filled["test"] == f"{expected['target']}_val"
+
+
+def those_of(asked: dict, settings: dict) -> dict:
+    """Return the settings that have the keys of `asked`."""
+    return {
+        key: those_of(value, settings[key]) if isinstance(value, dict) else settings[key]
+        for key, value in asked.items()
+    }
 
 
 def test_data_is_checked_and_the_plan_can_be_made(experiment, tmp_path):
