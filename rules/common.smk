@@ -20,11 +20,13 @@ GPU = 0 if config["device"] == "cpu" else 1
 THREADS = config["threads_per_training"]
 PROCESSES = config["gpus_per_training"]
 DEMANDS_GPU = config["device"] in ("cuda", "mps") or (GPU == 1 and PROCESSES > 1)
-# Started by torchrun, several processes share each batch.
+# Started by torchrun, several processes share each batch. Of itself it would not hand on SIGUSR1, by which
+# clusters say that the time is nearly up.
 TRAIN = (
     "python"
     if PROCESSES == 1
     else f"python -m torch.distributed.run --standalone --nproc-per-node {PROCESSES}"
+    " --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 )
 TEST = config["test"]
 # Quoted for the shell: it may be the path of a user's file.

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.adaptation.calibration import HIGHEST, LOWEST, calibrated, write_calibration
+from cotrain.data.label_files import check_palette
 from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.models import weights_file
 
 logger = logging.getLogger("cotrain")
 
@@ -25,7 +27,7 @@ PIXELS = 200_000
 
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
-    made.add_argument("--weights", type=Path, required=True, help="weights.safetensors of the model")
+    made.add_argument("--weights", type=weights_file, required=True, help="weights.safetensors of the model")
     made.add_argument(
         "--labelled", type=Path, nargs="+", required=True, help="manifests of the held-out images"
     )
@@ -49,7 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not items:
         raise InputError(f"{manifests}: no image is listed, expected some that were held out of training")
     pixels = -(-PIXELS // len(items))
-    [network], _ = load_networks([options.weights])
+    [network], space = load_networks([options.weights])
+    check_palette(items, space)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with (

@@ -7,6 +7,7 @@ Out: a table of sizes, ids and classes; with --output the report as JSON, and th
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.layout:
         if not options.root:
             raise InputError("--root: is missing, expected the folder of the dataset")
-        name = Path(options.root).name
+        name = Path(os.path.abspath(options.root)).name
         chosen = {key: getattr(options, key) for key in ("layout", "root", "split", "version")}
         check_dataset(name, chosen, True, options)
         return

@@ -16,7 +16,7 @@ from cotrain.data.files import written_whole
 from cotrain.data.images import read_image, write_image
 from cotrain.reporting.pictures import heat_maps
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
-from workflow_scripts.models import add_model_argument, load_models, weights_files
+from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.devices import claimed_device
     from cotrain.networks.inference import InferenceSettings, class_probabilities
 
-    networks, space = load_models(weights_files(options.model), options.temperature)
+    networks, space = load_models(options.model, options.temperature)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:

@@ -9,6 +9,7 @@ Out: OUTPUT/coloured/NAME.png and, where images are known, OUTPUT/overlays/NAME.
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cotrain.data.files import refuse_overwriting
 from cotrain.data.images import read_image, write_image
 from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, read_label_files
 from cotrain.data.label_spaces import label_space
@@ -40,6 +41,14 @@ def main(arguments: list[str] | None = None) -> None:
     names, colours = (*space.classes, VOID[0]), (*space.palette, VOID[1])
     files = read_label_files(options.labels, options.images)
     reader = TrainIdReader(space, options.classes)
+    refuse_overwriting(
+        [
+            options.output / folder / f"{name}{suffix}"
+            for name in names_of(files)
+            for folder, suffix in (("coloured", ".png"), ("overlays", ".jpg"))
+        ],
+        [path for file in files for path in (file.path, file.image) if path],
+    )
 
     def show(work: tuple[str, LabelFile]) -> None:
         name, file = work

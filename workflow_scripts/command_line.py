@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -112,7 +113,40 @@ def inference_settings(text: str) -> dict[str, Any]:
             f"unknown key {', '.join(sorted(unknown))}, expected those of {', '.join(INFERENCE)} that differ "
             "from the defaults"
         )
-    return {key: given.get(key, default) for key, default in INFERENCE.items()}
+    chosen = {key: given.get(key, default) for key, default in INFERENCE.items()}
+    for key, (fits, expected) in FITTING.items():
+        if not fits(chosen[key]):
+            raise argparse.ArgumentTypeError(f"{key}: found {chosen[key]!r}, expected {expected}")
+    return chosen
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_size(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(_is_integer(side, 32) for side in value)
+    )
+
+
+def _are_scales(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(scale, int | float) and 0 < scale < math.inf for scale in value)
+    )
+
+
+# As config/schema.yaml says it, which takes longer to read than a step takes to start.
+SIZE = "[height, width], two integers >= 32, or null"
+FITTING: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "batch_size": (lambda value: _is_integer(value, 1), "an integer >= 1"),
+    "resize": (_is_size, SIZE),
+    "window": (_is_size, SIZE),
+    "scales": (_are_scales, "a list of numbers > 0"),
+    "flip": (lambda value: isinstance(value, bool), "true or false"),
+}
 
 
 def add_inference_arguments(made: argparse.ArgumentParser) -> None:

@@ -56,7 +56,7 @@ def _check_root(problems: Problems, path: KeyPath, layout: str) -> None:
 
     root = problems.value(*path, "root")
     try:
-        folders = expected_folders(tree_layout(layout))
+        folders = expected_folders(tree_layout(layout), problems.value(*path, "split"))
     except InputError as error:
         problems.add((*path, "layout"), str(error))
         return

@@ -5,6 +5,7 @@ win. With --reference it prints the text of config/README.md instead.
 """
 
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,22 @@ from workflow_scripts.config_schema import Validator, load_yaml, plain_copy, who
 
 # What of `prediction` decides a score.
 PROTOCOL = ("resize", "scales", "flip", "window")
+# What of a dataset may begin with the user's home folder.
+PATHS = ("root", "images", "labels")
 
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a deep copy of `config` with every default filled in; it is safe to resolve twice.
 
     `round_b: -1` becomes the last round; `portion_a` completes `portion_b`, and `prediction` the protocol of
-    `evaluation`. Paths stay as written.
+    `evaluation`. Paths stay as written, but for the home folder in those of datasets.
 
     Raises InputError that lists all problems, one a line, in the order of the schema: unknown and missing
     keys, wrong types and values, contradictions between keys, files that do not exist.
     """
     schema = whole_schema()
     filled = with_defaults(plain_copy(config), schema)
+    _expand_home(filled)
     problems = Problems(config, filled)
     check_names(problems, config, ())
     for error in Validator(schema).iter_errors(filled):
@@ -42,6 +46,15 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     check_across_keys(problems)
     problems.raise_if_any()
     return filled
+
+
+def _expand_home(filled: dict[str, Any]) -> None:
+    """Write out `~` in the paths of datasets: no shell does it in a file."""
+    datasets = filled.get("datasets")
+    for entry in datasets.values() if isinstance(datasets, dict) else ():
+        for key in PATHS:
+            if isinstance(entry, dict) and isinstance(entry.get(key), str):
+                entry[key] = os.path.expanduser(entry[key])
 
 
 def _complete_co_training(problems: Problems) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cotrain.data.checks import has_cityscapes_ids, problems_of_all_ids, raise_problems
+from cotrain.data.counting import count_ids
 from cotrain.data.images import read_label, write_grey
-from cotrain.data.layouts import find_dataset
+from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import logger, parse, parser, positive, run
@@ -27,13 +29,20 @@ def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     made.add_argument("--layout", default="cityscapes", help="layout with Cityscapes' label ids (cityscapes)")
     made.add_argument("--root", required=True, help="folder of the dataset")
-    made.add_argument("--split", default="train", help="part of the dataset (train)")
+    made.add_argument("--split", help="part of the dataset (its first, train)")
     made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
     made.add_argument("--output", type=Path, required=True, help="the PNG to write")
     options = parse(made, arguments)
     chosen = {"layout": options.layout, "root": options.root, "split": options.split}
+    table = dataset_class_table("ego_vehicle_mask", chosen)
+    if not has_cityscapes_ids(table):
+        raise InputError(
+            f"--layout: found {options.layout}, whose labels hold ids of class table {table.name!r}, where 1 "
+            "is not the own vehicle; expected a layout with Cityscapes' label ids"
+        )
     items = find_dataset("ego_vehicle_mask", chosen, labelled=True).items
     mask: np.ndarray | None = None
+    own_ids = np.zeros(256, np.int64)
     with (
         ThreadPoolExecutor(options.workers) as pool,
         Progress(len(items), "labels", "ego vehicle") as progress,
@@ -46,8 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
                     f"{mask.shape[1]}×{mask.shape[0]}; expected one size, that of one camera"
                 )
             mask = shown if mask is None else mask | shown
+            own_ids += count_ids(label)
             progress.advance()
     assert mask is not None
+    raise_problems(f"--root {options.root}", problems_of_all_ids(own_ids, table))
     if not mask.any():
         raise InputError(f"{options.root}: no label holds id 1, so there is no own vehicle to mask")
     write_grey(options.output, mask.astype(np.uint8) * 255)

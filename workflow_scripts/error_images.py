@@ -16,7 +16,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
-from workflow_scripts.command_line import class_ids, logger, parse, parser, positive, run
+from workflow_scripts.command_line import class_ids, logger, not_negative, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segmented/labels \\
     --labels results/demo/data/camera_test/train_ids.tsv --label-space cityscapes7 \\
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
     made.add_argument(
         "--more-than",
-        type=int,
+        type=not_negative,
         default=2000,
         metavar="PIXELS",
         help="show images with more pixels that are or were taken for the class (default: 2000)",

@@ -9,7 +9,7 @@ Left out is what is small beside the rest: reading and writing of labels, and wh
 
 import json
 import time
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import duration
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.command_line import add_inference_arguments, parse, parser, positive, run, settings
 from workflow_scripts.training_batches import labelled_sets, make_batches, training_settings
 
 EXAMPLE = """python -m workflow_scripts.estimate --training results/demo/settings/baseline.json \\
@@ -51,13 +51,15 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--images", type=Path, required=True, help="manifest of the target's images")
     made.add_argument(
         "--plan",
-        type=json.loads,
+        type=_plan,
         required=True,
         help='JSON: {"trainings": {model: [iterations, settings]}, '
         '"labellings": {what: [images or -1 for all, settings]}}',
     )
     add_inference_arguments(made)
-    made.add_argument("--processes", type=int, default=1, help="processes that train one model (default 1)")
+    made.add_argument(
+        "--processes", type=positive, default=1, help="processes that train one model (default 1)"
+    )
     made.add_argument("--output", type=Path, required=True, help="text file to write")
     options = parse(made, arguments)
     target = read_manifest(options.images)
@@ -74,6 +76,16 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     stages = dict(options.training)
     first = next(iter(stages.values()))
+    if first["training"]["batch_size"] % options.processes:
+        raise InputError(
+            f"--processes: found {options.processes}, expected a divisor of the batch's "
+            f"{first['training']['batch_size']} crops"
+        )
+    for what, (_, name) in (options.plan["trainings"] | options.plan["labellings"]).items():
+        if name not in stages:
+            raise InputError(
+                f"--plan: {what!r} is to have the settings {name!r}, expected one of {', '.join(stages)}"
+            )
     share = len(Workers(count=options.processes).slots(first["training"]["batch_size"]))
     with claimed_device(options.device) as device:
         # Stages differ in their data; most share one network, whose speed is measured once.
@@ -148,6 +160,20 @@ def report(
         for a, b, c, d in lines
     ]
     return "\n".join(rows) + "\n"
+
+
+def _plan(text: str) -> dict[str, Any]:
+    found = settings(text)
+    if found.keys() != {"trainings", "labellings"}:
+        raise ArgumentTypeError(
+            f"found the keys {', '.join(found) or 'none'}, expected trainings, labellings"
+        )
+    for part in found.values():
+        if not isinstance(part, dict) or not all(
+            isinstance(one, list) and len(one) == 2 for one in part.values()
+        ):
+            raise ArgumentTypeError("expected name -> [number, settings] in trainings and in labellings")
+    return found
 
 
 def _named_settings(file: str) -> tuple[str, dict[str, Any]]:

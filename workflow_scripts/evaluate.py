@@ -18,7 +18,7 @@ import numpy as np
 from cotrain.data.background import Background
 from cotrain.data.files import write_json
 from cotrain.data.images import read_image, read_label, write_image, write_label
-from cotrain.data.label_files import MANIFEST_SUFFIX, paired_label_files
+from cotrain.data.label_files import MANIFEST_SUFFIX, check_palette, paired_label_files
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import Item, read_manifest, verify_labels
 from cotrain.data.predictions import SHARD_SUFFIX, PredictionReader
@@ -112,6 +112,7 @@ def _of_model(options: Namespace) -> tuple[LabelSpace, np.ndarray, int]:
     items = read_manifest(options.labelled)
     verify_labels(items, options.labelled)
     networks, space = load_models(options.weights, options.temperature)
+    check_palette(items, space)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:

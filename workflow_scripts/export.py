@@ -23,7 +23,7 @@ from cotrain.data.files import sha256_of, write_json, written_whole
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
 from workflow_scripts.command_line import parse, parser, positive, run
-from workflow_scripts.models import add_model_argument, load_models, weights_files
+from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
 
@@ -38,8 +38,12 @@ def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     add_model_argument(made)
     made.add_argument("--images", type=Path, nargs="+", required=True, help="image files to compare on")
-    made.add_argument("--height", type=int, help="of the exported input (default: that of the first image)")
-    made.add_argument("--width", type=int, help="of the exported input (default: that of the first image)")
+    made.add_argument(
+        "--height", type=positive, help="of the exported input (default: that of the first image)"
+    )
+    made.add_argument(
+        "--width", type=positive, help="of the exported input (default: that of the first image)"
+    )
     made.add_argument(
         "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
@@ -70,8 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
 
     torch.set_num_threads(options.threads)
-    weights = weights_files(options.model)
-    networks, space = load_models(weights, options.temperature)
+    networks, space = load_models(options.model, options.temperature)
     height, width = images.shape[2:]
     # Each alone and two at once: the number of images must be free.
     batches = [*np.split(images, len(images)), images[[0, -1]]]
@@ -117,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
                     "what": "probability of the class, 0 to 1",
                 },
             ],
-            "weights": {str(path): sha256_of(path) for path in weights},
+            "weights": {str(path): sha256_of(path) for path in options.model},
             "temperatures": [network.temperature for network in networks],
             "compared_on": [str(path) for path in options.images],
             "differences": differences,

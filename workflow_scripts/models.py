@@ -1,6 +1,6 @@
 """What the steps that use trained models share: which weights are meant, and the networks that they make."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ def add_weights_argument(made: ArgumentParser, required: bool = True) -> None:
     """Add `--weights`, one file or several, and `--temperature`."""
     made.add_argument(
         "--weights",
-        type=Path,
+        type=weights_file,
         nargs="+",
         required=required,
-        help="weights.safetensors of the model; the probabilities of several models are averaged",
+        help="weights.safetensors of the model, or its folder (its averaged weights, if there are any); the "
+        "probabilities of several models are averaged",
     )
     _add_temperature_argument(made)
 
@@ -29,7 +30,7 @@ def add_model_argument(made: ArgumentParser) -> None:
     """Add `--model`, one or several as folder or weights file, and `--temperature`."""
     made.add_argument(
         "--model",
-        type=Path,
+        type=weights_file,
         nargs="+",
         required=True,
         help="folder of the model (its averaged weights, if there are any), or a .safetensors file; the "
@@ -48,17 +49,19 @@ def _add_temperature_argument(made: ArgumentParser) -> None:
     )
 
 
-def weights_files(models: Sequence[Path]) -> list[Path]:
-    """Return the weights files of models that are given as folders or as weights files.
+def weights_file(text: str) -> Path:
+    """Read an argument that is a weights file, or the folder of a model.
 
     A folder stands for its averaged weights if there are any: they are kept because they predict better.
+    argparse.ArgumentTypeError when it holds none.
     """
-    return [_weights_file(model) if model.is_dir() else model for model in models]
-
-
-def _weights_file(folder: Path) -> Path:
-    averaged = folder / "averaged.safetensors"
-    return averaged if averaged.exists() else folder / "weights.safetensors"
+    path = Path(text)
+    if not path.is_dir():
+        return path
+    for name in ("averaged.safetensors", "weights.safetensors"):
+        if (path / name).exists():
+            return path / name
+    raise ArgumentTypeError(f"{path}: holds no weights.safetensors; is its training unfinished?")
 
 
 def load_models(weights: Sequence[Path], temperatures: Sequence[Path]) -> tuple[list["Network"], LabelSpace]:

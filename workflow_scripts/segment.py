@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from cotrain.data.background import Background
-from cotrain.data.files import written_whole
+from cotrain.data.files import refuse_overwriting, written_whole
 from cotrain.data.images import image_size, write_image, write_label
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.layouts import IMAGE_SUFFIXES
@@ -26,7 +26,7 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
 from workflow_scripts.command_line import add_inference_arguments, parse, parser, run, share
-from workflow_scripts.models import add_model_argument, load_models, weights_files
+from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
 
@@ -48,15 +48,23 @@ def main(arguments: list[str] | None = None) -> None:
         images = [
             Item(path.stem, path, *image_size(path)) for path in read_folder(options.input, IMAGE_SUFFIXES)
         ]
+        written = [
+            options.output / folder / f"{item.id}{suffix}"
+            for item in images
+            for folder, suffix in (("labels", ".png"), ("overlays", ".jpg"))
+        ]
+        refuse_overwriting(written, [item.image for item in images])
     elif not options.input.is_file():
         raise InputError(f"{options.input}: there is no such folder or video")
+    else:
+        refuse_overwriting([options.output / f"{options.input.stem}.mp4"], [options.input])
 
     import torch
 
     from cotrain.devices import claimed_device
     from cotrain.networks.inference import InferenceSettings, predict, predict_images
 
-    networks, space = load_models(weights_files(options.model), options.temperature)
+    networks, space = load_models(options.model, options.temperature)
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:

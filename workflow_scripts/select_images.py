@@ -13,12 +13,12 @@ import numpy as np
 
 from cotrain.data.class_content import chosen_by_classes
 from cotrain.data.counting import count_ids
-from cotrain.data.files import write_text
+from cotrain.data.files import refuse_overwriting, write_text
 from cotrain.data.label_files import LabelFile, TrainIdReader, read_label_files
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import class_ids, logger, parse, parser, positive, run
+from workflow_scripts.command_line import class_ids, logger, not_negative, parse, parser, positive, run
 
 EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --all human vehicle --more-than 500 --output by_hand/with_people"""
@@ -39,14 +39,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     made.add_argument(
         "--more-than",
-        type=int,
+        type=not_negative,
         default=5000,
         metavar="PIXELS",
         help="a class of --any or --all is shown by more pixels than this (default: 5000)",
     )
     made.add_argument(
         "--at-most",
-        type=int,
+        type=not_negative,
         default=0,
         metavar="PIXELS",
         help="an image is without a class up to this many pixels of it (default: 0)",
@@ -62,6 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not any(wanted.values()):
         raise InputError("expected --any, --all or --without, found none of them")
     files = read_label_files(options.labels, options.images)
+    lists = [path for path in (options.labels, options.images) if path]
+    refuse_overwriting([options.output / "labels.txt", options.output / "images.txt"], lists)
     reader = TrainIdReader(space, options.classes)
     with (
         ThreadPoolExecutor(options.workers) as pool,

@@ -41,9 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
     made.add_argument("--initial-weights", type=Path, help="weights.safetensors to start from")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     made.add_argument("--threads", type=positive, default=1, help="CPU threads of all its processes")
-    made.add_argument("--save-every", type=int, default=500, help="iterations between two saves of the state")
     made.add_argument(
-        "--log-every", type=int, default=20, help="iterations between two entries of the history"
+        "--save-every", type=positive, default=500, help="iterations between two saves of the state"
+    )
+    made.add_argument(
+        "--log-every", type=positive, default=20, help="iterations between two entries of the history"
     )
     made.add_argument("--state", type=Path, required=True, help="folder of the resumable state")
     made.add_argument("--output", type=Path, required=True, help="folder of the model")

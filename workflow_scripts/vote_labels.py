@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.adaptation.voting import windowed_majority
-from cotrain.data.files import write_text
+from cotrain.data.files import refuse_overwriting, write_text
 from cotrain.data.images import write_label
 from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_label_files
 from cotrain.data.label_spaces import label_space
@@ -46,6 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     space = label_space(options.label_space)
     pairs = paired_label_files(*options.labels)
     paths = [options.output / "labels" / f"{name}.png" for name in names_of([first for first, _ in pairs])]
+    refuse_overwriting(
+        [*paths, options.output / "labels.txt"],
+        [*options.labels, *(file.path for pair in pairs for file in pair)],
+    )
     reader = TrainIdReader(space)
 
     def vote(work: tuple[Path, tuple[LabelFile, LabelFile]]) -> tuple[int, int]:

@@ -48,10 +48,10 @@ def check_items(
     they must hold some class of `space`. With `quick` headers alone are read: damage and ids stay unknown.
     Raises one InputError with the first ten problems and their total.
 
-    The report: {"images": number, "sizes": {"WIDTHxHEIGHT": images}, "turned": images that EXIF lays on
-    their side or head}; with a table, and not `quick`, "void_pixels": number, "classes": {class: {"pixels",
-    "share" of all pixels that are not void, "images"}}, and "ids": {own id: {"name" in the dataset, "class"
-    of the run or None, "pixels", "images"}} of the ids that occur.
+    The report: {"images": number, "sizes": {"WIDTHxHEIGHT": images}, "turned": paths of the images that EXIF
+    lays on their side or head}; with a table, and not `quick`, "void_pixels": number, "classes": {class:
+    {"pixels", "share" of all pixels that are not void, "images"}}, and "ids": {own id: {"name" in the
+    dataset, "class" of the run or None, "pixels", "images"}} of the ids that occur.
     """
     lookup = np.full(256, IGNORE, np.uint8) if table is None else translation_table(table, space)
 
@@ -67,14 +67,14 @@ def check_items(
     report: dict[str, Any] = {
         "images": len(items),
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
-        "turned": sum(finding.turned for finding in findings),
+        "turned": [str(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned],
     }
     if table is not None and not quick:
         own = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
         counts = np.array([fold(row, lookup) for row in own], dtype=np.int64).reshape(-1, 256)
         pixels = counts[:, : space.number_of_classes].sum(axis=0)
         if items and not problems:
-            problems += _problems_of_all_ids(own.sum(axis=0), table)
+            problems += problems_of_all_ids(own.sum(axis=0), table)
         if items and not problems and pixels.sum() == 0:
             problems.append(
                 f"all labels are void: no pixel of class table {table.name!r} belongs to a class of "
@@ -152,6 +152,8 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
         return _Finding(own_ids, problems, turned)
     if label_size != size:
         expected = f"expected {_size(size)} as its image {item.image}"
+        if turned:
+            expected += ", which is turned upright as its EXIF orientation says"
         report(item.label, f"{item.label}: is {_size(label_size)}, {expected}")
     if label is None:
         return _Finding(own_ids, problems, turned)
@@ -179,11 +181,21 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
 TRAIN_IDS_HINT = "; these look like train ids (labelTrainIds instead of labelIds)"
 
 
-def _problems_of_all_ids(own_ids: npt.NDArray[np.int64], table: ClassTable) -> list[str]:
-    """Return what only all label files together tell: train ids that pass for ids, since they are small."""
-    shared = set(class_table("cityscapes_ids").ids.items()) <= set(table.ids.items())
-    highest = int(np.flatnonzero(own_ids).max())
-    if shared and highest <= 18:
+def has_cityscapes_ids(table: ClassTable) -> bool:
+    """Whether the ids of `table` mean what they mean in Cityscapes' label files."""
+    return set(class_table("cityscapes_ids").ids.items()) <= set(table.ids.items())
+
+
+def problems_of_all_ids(own_ids: npt.NDArray[np.int64], table: ClassTable) -> list[str]:
+    """Return what only all label files together tell: train ids that pass for ids, since they are small.
+
+    Args:
+        own_ids: int64 (256,), the pixels of each id. Void ones alone are no sign of train ids: a split whose
+            labels are kept secret has such.
+    """
+    found = np.flatnonzero(own_ids).tolist()
+    highest = max(found, default=0)
+    if has_cityscapes_ids(table) and highest <= 18 and any(table.ids.get(number) for number in found):
         return [
             f"no label file holds an id above {highest}, so neither sky nor car{TRAIN_IDS_HINT}; "
             f"expected class table {table.name!r}"

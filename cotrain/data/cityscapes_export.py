@@ -13,9 +13,9 @@ import yaml
 from numpy.typing import NDArray
 
 from cotrain.data.class_tables import class_table
-from cotrain.data.files import link, write_text, written_whole
+from cotrain.data.files import link, refuse_overwriting, write_text, written_whole
 from cotrain.data.images import check_header, read_image, write_grey, write_image
-from cotrain.data.label_files import TrainIdReader, train_id_table
+from cotrain.data.label_files import TrainIdReader, check_palette, train_id_table
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.layouts import IMAGE_SUFFIXES
 from cotrain.data.manifests import Item
@@ -85,13 +85,24 @@ def export_as_cityscapes(
         progress: counts the images.
 
     Raises:
-        InputError: a label does not fit its image or holds strange ids, two images get one name, or `folder`
-            holds other images already.
+        InputError: a label does not fit its image, holds strange ids or is of another label space, two images
+            get one name, or `folder` holds other images already, or these.
     """
     ids = exported_ids(space)
     reader = TrainIdReader(space)
     places = [_place(item, city) for item in items]
     _check_places(items, places, folder)
+    written = [
+        folder / part / "train" / f"{place}{ending}"
+        for item, place in zip(items, places, strict=True)
+        for part, ending in (
+            *(("leftImg8bit", f"{IMAGE_ENDING}{suffix}") for suffix in {item.image.suffix.lower(), ".png"}),
+            ("gtFine", LABEL_IDS_ENDING),
+            ("gtFine", TRAIN_IDS_ENDING),
+        )
+    ]
+    refuse_overwriting(written, [path for item in items for path in (item.image, item.label) if path])
+    check_palette(items, space)
 
     def export(work: tuple[Item, str]) -> None:
         item, place = work

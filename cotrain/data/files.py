@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from cotrain.errors import InputError
 
 
 @contextmanager
@@ -41,6 +43,21 @@ def remove_partial(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     for partial in target.parent.glob(f".{target.stem}.*.partial{target.suffix}"):
         partial.unlink(missing_ok=True)
+
+
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise InputError if one of the files to write is one of those that are read.
+
+    A link is another file than the one that it points to: writing replaces the link.
+    """
+    read = {_located(path) for path in inputs}
+    for path in outputs:
+        if _located(path) in read:
+            raise InputError(f"--output: {path} is also read, and would be lost; expected another folder")
+
+
+def _located(path: Path) -> str:
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def link(path: Path, to: Path) -> None:

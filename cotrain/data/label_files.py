@@ -1,6 +1,6 @@
 """Label files of any tool: those of a list, a manifest or a folder, and which of them belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
 from cotrain.data.counting import count_ids
-from cotrain.data.images import read_own_ids
+from cotrain.data.images import label_palette, read_own_ids
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.layouts import IMAGE_SUFFIXES, unique_ids
 from cotrain.data.lists import read_folder, read_list
-from cotrain.data.manifests import read_manifest, verify_labels
+from cotrain.data.manifests import Item, read_manifest, verify_labels
 from cotrain.errors import InputError
 
 MANIFEST_SUFFIX = ".tsv"
@@ -93,6 +93,13 @@ def paired_label_files(
                 f"{first} lists {len(ours)} files, {second} {len(theirs)}; "
                 "expected equally many, in one order"
             )
+        stems, others = ([file.path.stem for file in files] for files in (ours, theirs))
+        if stems != others and len(set(stems)) == len(stems) and sorted(stems) == sorted(others):
+            place = next(place for place, stem in enumerate(stems) if stem != others[place])
+            raise InputError(
+                f"{first} and {second} name the same files in another order: {ours[place].origin} is "
+                f"{ours[place].path.name}, {theirs[place].origin} is {theirs[place].path.name}"
+            )
         return list(zip(ours, theirs, strict=True))
     names = {file.name for file in ours}
     for source, other, lonely in (
@@ -147,6 +154,21 @@ class TrainIdReader:
                 "name the class table of the dataset's label files with --classes"
             )
         return self.train_ids[own]
+
+
+def check_palette(items: Iterable[Item], space: LabelSpace) -> None:
+    """Raise InputError if the first label shows its train ids in other colours than those of `space`.
+
+    Labels that this project writes carry the colours of their label space; grey and black ones tell nothing.
+    """
+    first = next((item.label for item in items if item.label is not None), None)
+    palette = label_palette(first) if first else []
+    for train_id, colour in enumerate(space.palette):
+        if any(map(any, palette)) and palette[train_id] != tuple(colour):
+            raise InputError(
+                f"{first}: shows id {train_id} in the colour {palette[train_id]}, but in label space "
+                f"{space.name} {space.classes[train_id]!r} has {tuple(colour)}: is the label of another one?"
+            )
 
 
 def train_id_table(space: LabelSpace) -> ClassTable:

@@ -116,7 +116,11 @@ def find_files(
         )
     images = sorted(_walk(root, _filled(tree.images, fields)), key=lambda found: found[0])
     if not images:
-        raise InputError(f"{key}.root: no image is called {root}/{_filled(tree.images, fields)}")
+        folder = root / _beginning(tree.images, fields)
+        raise InputError(
+            f"{key}.root: no image is called {root}/{_filled(tree.images, fields)}; {folder} holds "
+            f"{_listing(folder)}"
+        )
     if not labelled:
         return [(image, None) for image, _ in images]
     folder = root / _beginning(tree.labels, fields)
@@ -137,9 +141,10 @@ def find_files(
     return list(pairs)
 
 
-def expected_folders(layout: TreeLayout) -> str:
-    """Return in words which folders the root of a dataset holds: "images/ and labels/"."""
-    folders = next(iter(layout.splits.values()), ("",))
+def expected_folders(layout: TreeLayout, split: str | None = None) -> str:
+    """Return in words which folders the root of a dataset holds: "images/ and labels/"; of its first split
+    if `split` is none of its."""
+    folders = layout.splits.get(split or "", next(iter(layout.splits.values()), ("",)))
     return _expected(layout, {"split": folders[0], "version": next(iter(layout.versions), "")})
 
 
@@ -248,11 +253,16 @@ def _descend(
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from error
     for entry in entries:
         # Hidden files are what other systems leave behind, as "._00001.png" of a Mac's archive.
         if entry.name.startswith("."):
             continue
         if into_all_folders and entry.is_dir():
+            # A link to a folder around it would lead round for ever.
+            if entry.is_symlink() and Path(folder).resolve().is_relative_to(os.path.realpath(entry.path)):
+                continue
             deeper = fields | {"folders": f"{fields.get('folders', '')}{entry.name}/"}
             yield from _descend(entry.path, parts, deeper)
             continue

@@ -189,7 +189,7 @@ def probabilities(networks: Sequence[Network], images: Tensor, settings: Inferen
     base = settings.resize or size
     total: Tensor | None = None
     for scale in settings.scales:
-        scaled = (round(scale * base[0]), round(scale * base[1]))
+        scaled = (max(1, round(scale * base[0])), max(1, round(scale * base[1])))
         view = images if scaled == size else _resized(images.float(), scaled, antialias=True)
         for mirrored in (False, True)[: 1 + settings.flip]:
             for network in networks:

@@ -15,7 +15,10 @@ def data_table(name: str, report: Mapping[str, Any]) -> str:
     images = "1 image" if report["images"] == 1 else f"{report['images']} images"
     lines = [f"{name}: {images} of {', '.join(sizes[:4])}{more}"]
     if report["turned"]:
-        lines.append(f"  {report['turned']} of them are turned upright as their EXIF orientation says")
+        first, *others = report["turned"]
+        many = f"{first} and {len(others)} more are" if others else f"{first} is"
+        but = ", while labels are taken as they are" if "ids" in report else ""
+        lines.append(f"  {many} turned upright as EXIF says{but}")
     if "ids" not in report:
         return "\n".join(lines)
     pixels = sum(found["pixels"] for found in report["ids"].values())

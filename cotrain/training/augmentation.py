@@ -85,7 +85,7 @@ def _scaled_size(
     if short_side is None:
         return height, width
     scale = min(short_side / min(height, width), settings.max_long_side / max(height, width))
-    return int(height * scale + 0.5), int(width * scale + 0.5)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
 def draw_window(scaled: tuple[int, int], settings: Augmentation, rng: np.random.Generator) -> Window:

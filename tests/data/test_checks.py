@@ -55,7 +55,7 @@ def test_report_counts_images_sizes_and_pixels(items):
 def test_without_table_no_label_is_opened(items):
     for item in items:
         item.label.unlink()
-    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": 0}
+    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": []}
 
 
 def test_all_problems_stand_in_one_message_with_the_lines_of_the_lists(items):
@@ -133,7 +133,7 @@ def test_quick_check_reads_headers_alone(items):
         item.image.write_bytes(item.image.read_bytes()[:45])
     with Progress(3, "images", "checking") as progress:
         report = check_items(items, TABLE, SPACE, {}, 1, progress, quick=True)
-    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": 0}
+    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": []}
     write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
     Image.new("RGBA", (6, 4)).save(items[1].image)
     Image.new("RGB", (6, 4)).save(items[2].label)
@@ -154,7 +154,11 @@ def test_turned_images_are_counted(items, tmp_path):
     exif[274] = 6
     Image.new("RGB", (4, 6)).save(tmp_path / "phone.jpg", exif=exif)
     phone = Item("phone", tmp_path / "phone.jpg", 6, 4, items[1].label)
-    assert check([items[1], phone])["turned"] == 1
+    assert check([items[1], phone])["turned"] == [str(phone.image)]
+    phone = replace(phone, label=items[0].label)
+    write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
+    (line,) = problems([phone])[1:]
+    assert line.endswith("phone.jpg, which is turned upright as its EXIF orientation says")
 
 
 def test_train_ids_in_place_of_ids_are_recognised(items):
@@ -169,6 +173,10 @@ def test_train_ids_in_place_of_ids_are_recognised(items):
     write_label(items[0].label, np.array([[0, 10, 13, 8, 7, 18]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]
     assert "no label file holds an id above 18, so neither sky nor car; these look like train ids" in line
+    # Labels that are kept secret hold void alone, and its ids are small.
+    write_label(items[0].label, np.array([[0, 1, 3, 3, 3, 3]] * 4, np.uint8), [])
+    (line,) = problems(items[:1], table)[1:]
+    assert "all labels are void" in line
 
 
 def test_labels_of_another_version_are_recognised_by_their_colours(items):

@@ -161,5 +161,28 @@ def test_a_label_that_does_not_fit_is_named(tmp_path):
         export([Item("a", item.image, 9, 6, item.label)], tmp_path / "out", space)
     with pytest.raises(InputError, match="image 'a' has no label to export"):
         export([Item("a", item.image, 8, 6)], tmp_path / "out", space)
+    # Of another label space, and grey, so that the colours do not tell.
+    write_label(item.label, read_label(item.label), [])
     with pytest.raises(InputError, match=r"found id .*, which 'cityscapes7' does not list"):
         export([item], tmp_path / "out", label_space("cityscapes7"))
+
+
+def test_a_dataset_is_not_exported_over_itself(tmp_path):
+    space = label_space("cityscapes19")
+    item = write_item(tmp_path, "1", space)
+    image = tmp_path / "city" / "leftImg8bit" / "train" / "bonn" / "1_leftImg8bit.png"
+    write_image(image, read_image(item.image))
+    before = image.read_bytes()
+    of_city = Item("1_leftImg8bit", image, SIZE[1], SIZE[0], item.label)
+    with pytest.raises(InputError, match=r"bonn/1_leftImg8bit\.png is also read, and would be lost"):
+        export([of_city], tmp_path / "city", space)
+    assert image.read_bytes() == before
+    assert not image.is_symlink()
+
+
+def test_labels_of_another_label_space_are_refused(tmp_path):
+    item = write_item(tmp_path, "1", label_space("cityscapes7"))
+    with pytest.raises(
+        InputError, match=r"1\.png: shows id 1 .* 'sidewalk' has \(244, 35, 232\): is the label"
+    ):
+        export([item], tmp_path / "out", label_space("cityscapes19"))

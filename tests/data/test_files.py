@@ -3,7 +3,16 @@ import json
 
 import pytest
 
-from cotrain.data.files import link, remove_partial, sha256_of, write_json, write_text, written_whole
+from cotrain.data.files import (
+    link,
+    refuse_overwriting,
+    remove_partial,
+    sha256_of,
+    write_json,
+    write_text,
+    written_whole,
+)
+from cotrain.errors import InputError
 
 
 def test_the_name_appears_with_the_whole_content(tmp_path):
@@ -76,3 +85,14 @@ def test_only_what_is_left_of_that_file_is_removed(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([other, whole])
     remove_partial(tmp_path / "*.h5")
     assert list(tmp_path.iterdir()) == [whole]
+
+
+def test_what_is_read_is_not_overwritten(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "same").symlink_to(tmp_path / "a")
+    refuse_overwriting([tmp_path / "a" / "1.png"], [tmp_path / "a" / "2.png"])
+    with pytest.raises(InputError, match=r"--output: .*same/1\.png is also read, and would be lost"):
+        refuse_overwriting([tmp_path / "same" / "1.png"], [tmp_path / "a" / "1.png"])
+    # Writing replaces a link and leaves alone what it points to.
+    (tmp_path / "link.png").symlink_to(tmp_path / "a" / "1.png")
+    refuse_overwriting([tmp_path / "link.png"], [tmp_path / "a" / "1.png"])

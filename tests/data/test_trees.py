@@ -90,6 +90,22 @@ def test_every_layout_names_a_class_table(name, tmp_path):
     assert dataset_class_table("d", {"layout": name, "root": str(tmp_path)}).name == layout.classes
 
 
+def test_every_layout_has_the_class_table_of_its_labels():
+    assert {name: tree_layout(name).classes for name in tree_layout_names()} == {
+        "gta5": "gta5",
+        "synscapes": "cityscapes_ids",
+        "synthia": "synthia",
+        "cityscapes": "cityscapes_ids",
+        "bdd100k": "cityscapes_train_ids",
+        "mapillary_vistas": "mapillary_vistas",
+        "urbansyn": "urbansyn",
+        "acdc": "cityscapes_ids",
+        "idd": "idd_level3",
+        "camvid": "camvid",
+        "camvid_original": "camvid_colours",
+    }
+
+
 true_files = pytest.mark.skipif(not FORMATS.is_dir(), reason=f"{FORMATS} is missing; set COTRAIN_DATA")
 
 
@@ -240,7 +256,27 @@ def test_folder_without_images_is_named(tmp_path):
     entry = make("gta5", tmp_path)
     for image in (tmp_path / "images").iterdir():
         image.rename(image.with_suffix(".bmp"))
-    assert failure(entry) == f"datasets.gta.root: no image is called {tmp_path}/images/{{frame}}.png"
+    assert failure(entry) == (
+        f"datasets.gta.root: no image is called {tmp_path}/images/{{frame}}.png; "
+        f"{tmp_path}/images holds 00000.bmp, 00001.bmp, 00002.bmp, 00003.bmp"
+    )
+
+
+def test_links_that_lead_round_are_not_followed(tmp_path):
+    entry = make("synthia", tmp_path)
+    found = find_dataset("d", entry, labelled=True).items
+    (tmp_path / "RGB" / "again").symlink_to(tmp_path / "RGB")
+    assert find_dataset("d", entry, labelled=True).items == found
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    entry = make("gta5", tmp_path)
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert failure(entry) == f"{tmp_path}/images: the folder cannot be read (Permission denied)"
 
 
 def test_labels_that_were_not_unpacked_are_missed(tmp_path):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotrain.adaptation.thresholds import quantise
-from cotrain.data.images import read_image
+from cotrain.data.images import read_image, write_image
+from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.inference import InferenceSettings, batches_of_one_size, intervals, predict
@@ -159,6 +160,13 @@ def test_the_temperature_divides_the_logits(network, make_items):
     assert_is(found, (logits / 2.5).softmax(1)[0])
     np.testing.assert_array_equal(found.classes, as_it_is.classes)
     assert (found.levels < as_it_is.levels).all()
+
+
+def test_a_side_of_one_pixel_stays_one_at_every_scale(network, tmp_path):
+    write_image(tmp_path / "thin.png", np.full((1, 70, 3), 9, np.uint8))
+    items = [Item("thin", tmp_path / "thin.png", 70, 1)]
+    (prediction,) = predicted(network, items, 1, scales=(0.4, 1.0))
+    assert prediction.classes.shape == (1, 70)
 
 
 def test_intervals_by_hand():

@@ -3,7 +3,7 @@ from cotrain.reporting.data_table import data_table
 REPORT = {
     "images": 12,
     "sizes": {"6x4": 7, "8x4": 2, "9x4": 1, "1x4": 1, "2x4": 1},
-    "turned": 3,
+    "turned": ["a.jpg", "b.jpg", "c.jpg"],
     "void_pixels": 5,
     "ids": {
         "7": {"name": "road", "class": "ground", "pixels": 90, "images": 12},
@@ -17,7 +17,7 @@ REPORT = {
 def test_every_id_stands_with_what_becomes_of_it():
     assert data_table("city", REPORT).splitlines() == [
         "city: 12 images of 6×4 (7), 8×4 (2), 9×4 (1), 1×4 (1) and 1 more",
-        "  3 of them are turned upright as their EXIF orientation says",
+        "  a.jpg and 2 more are turned upright as EXIF says, while labels are taken as they are",
         "   id  in the dataset  in the run  pixels %  images",
         "    7  road            ground         90.00      12",
         "   11  parking         ignored         5.00       1",
@@ -28,5 +28,6 @@ def test_every_id_stands_with_what_becomes_of_it():
 
 def test_images_alone_have_one_line():
     assert (
-        data_table("camera", {"images": 2, "sizes": {"6x4": 2}, "turned": 0}) == "camera: 2 images of 6×4 (2)"
+        data_table("camera", {"images": 2, "sizes": {"6x4": 2}, "turned": []})
+        == "camera: 2 images of 6×4 (2)"
     )

@@ -77,6 +77,7 @@ class TestScaledSize:
     def test_long_side_is_limited(self):
         settings = replace(PLAIN, short_sides=(60,), max_long_side=80)
         assert draw_scaled_size(30, 50, settings, generator(0)) == (48, 80)
+        assert draw_scaled_size(1, 1000, settings, generator(0)) == (1, 80)
 
     def test_every_short_side_is_equally_likely(self):
         settings = replace(PLAIN, short_sides=(20, 40, 60))

@@ -5,6 +5,7 @@ import pytest
 
 from cotrain.adaptation.calibration import read_temperature
 from cotrain.data.images import read_label, write_label
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
@@ -108,4 +109,12 @@ def test_bad_input(model, tmp_path):
         run(tmp_path, flags)
     write_manifest(tmp_path / "images.tsv", [])
     with pytest.raises(InputError, match="no image is listed"):
+        run(tmp_path, flags)
+
+
+def test_labels_of_another_label_space_are_refused(model, tmp_path):
+    items, flags = model
+    for item in items:
+        write_label(item.label, read_label(item.label) % 7, label_space("cityscapes7").palette)
+    with pytest.raises(InputError, match=r"but in label space camvid11 .* is the label of another"):
         run(tmp_path, flags)

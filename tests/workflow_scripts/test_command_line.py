@@ -101,6 +101,22 @@ def test_settings_of_a_prediction_are_completed():
         inference_settings('{"flipp": true}')
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"batch_size": 0}', "batch_size: found 0, expected an integer >= 1"),
+        ('{"batch_size": "4"}', "batch_size: found '4', expected an integer >= 1"),
+        ('{"scales": []}', r"scales: found \[\], expected a list of numbers > 0"),
+        ('{"window": 32}', r"window: found 32, expected \[height, width\], two integers >= 32, or null"),
+        ('{"resize": [-1, 5]}', r"resize: found \[-1, 5\], expected \[height, width\]"),
+        ('{"flip": "no"}', "flip: found 'no', expected true or false"),
+    ],
+)
+def test_settings_of_a_prediction_that_cannot_be(text, message):
+    with pytest.raises(argparse.ArgumentTypeError, match=message):
+        inference_settings(text)
+
+
 def test_settings_of_a_training_have_all_their_parts():
     with pytest.raises(argparse.ArgumentTypeError, match="lacks network, training, precision, iterations, "):
         training_settings('{"seed": 1}')

@@ -1,4 +1,5 @@
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -140,6 +141,18 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
     resolved = configuration.resolve(changed(config, changes))["co_training"]
     assert resolved["round_b"] == 2
     assert resolved["portion_b"] == {"initial": 0.3, "maximum": 0.6, "increment": 0.05}
+
+
+def test_the_home_folder_is_written_out(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path(config["datasets"]["camera"]["images"]).parent
+    monkeypatch.setenv("HOME", str(home))
+    given = changed(
+        config, {"datasets.camera.images": "~/" + Path(config["datasets"]["camera"]["images"]).name}
+    )
+    assert (
+        configuration.resolve(given)["datasets"]["camera"]
+        == configuration.resolve(config)["datasets"]["camera"]
+    )
 
 
 def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any]) -> None:
@@ -554,9 +567,10 @@ def test_missing_files(config: dict[str, Any], tmp_path: Path, key: str, name: s
     absolute = str(tmp_path / name)
     assert problems(config, {key: absolute}) == [f"{key}: file {absolute!r} does not exist"]
     home = f"~/{name}"
-    assert problems(config, {key: home}) == [
-        f"{key}: file {home!r} does not exist (write the home folder out, '~' is not replaced)"
-    ]
+    expected = f"{key}: file {home!r} does not exist (write the home folder out, '~' is not replaced)"
+    if key.startswith("datasets."):
+        expected = f"{key}: file {os.path.expanduser(home)!r} does not exist"
+    assert problems(config, {key: home}) == [expected]
 
 
 def test_folder_in_place_of_a_file_and_file_in_place_of_a_folder(

@@ -37,3 +37,18 @@ def test_labels_of_several_sizes_are_refused(tmp_path):
     write_image(next((tmp_path / "leftImg8bit").rglob("*.png")), np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(InputError, match="is 32×24, the labels before it 64×48"):
         ego_vehicle_mask.main(["--root", str(tmp_path), "--output", str(tmp_path / "mask.png")])
+
+
+def test_ids_that_mean_something_else_are_refused(tmp_path):
+    make("bdd100k", tmp_path / "bdd")
+    arguments = ["--root", str(tmp_path / "bdd"), "--output", str(tmp_path / "mask.png")]
+    with pytest.raises(InputError, match="--layout: found bdd100k, whose labels hold ids of class table"):
+        ego_vehicle_mask.main(["--layout", "bdd100k", *arguments])
+    # Train ids under the name of ids: 1 would be sidewalk.
+    make("cityscapes", tmp_path / "city")
+    for path in labels(tmp_path / "city"):
+        write_label(path, np.full((48, 64), 8, np.uint8), [])
+    arguments = ["--root", str(tmp_path / "city"), "--output", str(tmp_path / "mask.png")]
+    with pytest.raises(InputError, match="these look like train ids"):
+        ego_vehicle_mask.main(arguments)
+    assert not (tmp_path / "mask.png").exists()

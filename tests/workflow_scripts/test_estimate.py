@@ -118,3 +118,24 @@ def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatc
     # Of a batch of two crops of 32 × 32 pixels.
     assert set(sizes) == {(1, 3, 32, 32)}
     assert "2 processes, each on cpu, " in (tmp_path / "estimate.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({}, "found the keys none, expected trainings, labellings"),
+        ({"trainings": {"baseline": 100}, "labellings": {}}, r"expected name -> \[number, settings\]"),
+    ],
+)
+def test_plans_of_another_form_are_refused(arguments, capsys, plan, message):
+    with pytest.raises(SystemExit):
+        main([*arguments, "--plan", json.dumps(plan)])
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_plans_of_unknown_settings_and_uneven_shares_are_refused(arguments):
+    plan = json.dumps({"trainings": {"final": [2, "last"]}, "labellings": {}})
+    with pytest.raises(InputError, match="'final' is to have the settings 'last', expected one of base"):
+        main([*arguments, "--plan", plan])
+    with pytest.raises(InputError, match="--processes: found 3, expected a divisor of the batch's 2 crops"):
+        main([*arguments, "--processes", "3"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cotrain.data.images import read_label, write_label
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
@@ -196,3 +197,22 @@ class TestLists:
         of_model = ["--weights", "w.safetensors", "--labelled", "m.tsv", "--classes", "camvid"]
         with pytest.raises(InputError, match="--classes: the labels of --labelled are train ids"):
             evaluate.main([*of_model, "--output", str(tmp_path)])
+
+
+def test_labels_of_another_label_space_are_refused(model, tmp_path):
+    items, flags = model
+    for item in items:
+        write_label(item.label, read_label(item.label) % 7, label_space("cityscapes7").palette)
+    arguments = [*flags, "--model", "final", "--labelled", str(tmp_path / "images.tsv")]
+    with pytest.raises(InputError, match=r"but in label space camvid11 .* is the label of another"):
+        evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
+
+
+def test_the_same_files_in_another_order_are_refused(tmp_path):
+    for name in "abc":
+        write_label(tmp_path / f"{name}.png", np.zeros((4, 6), np.uint8), [])
+    (tmp_path / "p.txt").write_text("a.png\nb.png\nc.png\n")
+    (tmp_path / "l.txt").write_text("a.png\nc.png\nb.png\n")
+    arguments = ["--predictions", str(tmp_path / "p.txt"), "--labels", str(tmp_path / "l.txt")]
+    with pytest.raises(InputError, match=r"in another order: .*p\.txt, line 2 is b\.png, .* is c\.png"):
+        evaluate.main([*arguments, "--label-space", "camvid11", "--output", str(tmp_path / "s.json")])

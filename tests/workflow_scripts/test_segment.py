@@ -169,3 +169,32 @@ def test_an_image_that_cannot_be_read_is_named(model, tmp_path):
     (tmp_path / "in" / "1.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"1\.png: is empty"):
         segment(model, tmp_path / "in", tmp_path / "out")
+
+
+def test_what_is_segmented_is_not_overwritten(model, tmp_path):
+    (image,) = pictures(1)
+    write_image(tmp_path / "out" / "overlays" / "a.jpg", image)
+    with pytest.raises(InputError, match=r"overlays/a\.jpg is also read, and would be lost"):
+        segment(model, tmp_path / "out" / "overlays", tmp_path / "out")
+    video = tmp_path / "drive.mp4"
+    video.write_bytes(b"a video")
+    with pytest.raises(InputError, match=r"drive\.mp4 is also read, and would be lost"):
+        segment(model, video, tmp_path)
+    assert video.read_bytes() == b"a video"
+
+
+def test_an_averaged_model_stands_for_its_folder(model, tmp_path):
+    write_image(tmp_path / "photos" / "a.png", pictures(1)[0])
+    segment(model, tmp_path / "photos", tmp_path / "last")
+    (model / "weights.safetensors").rename(model / "averaged.safetensors")
+    (model / "weights.safetensors").write_bytes(b"not to be read")
+    segment(model, tmp_path / "photos", tmp_path / "averaged")
+    label = (tmp_path / "last" / "labels" / "a.png").read_bytes()
+    assert (tmp_path / "averaged" / "labels" / "a.png").read_bytes() == label
+
+
+def test_a_folder_without_weights_is_no_model(tmp_path, capsys):
+    (tmp_path / "begun").mkdir()
+    with pytest.raises(SystemExit):
+        segment(tmp_path / "begun", tmp_path, tmp_path / "out")
+    assert "begun: holds no weights.safetensors; is its training unfinished?" in capsys.readouterr().err

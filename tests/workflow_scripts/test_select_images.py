@@ -73,3 +73,11 @@ def test_what_is_wrong_is_named(manifest, tmp_path):
     with pytest.raises(InputError, match=r"m\.tsv: none of 4 images shows what is asked for"):
         select(manifest, tmp_path, "--any", "sky")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_lists_are_not_overwritten(manifest, tmp_path):
+    lines = [str(tmp_path / "labels" / f"{name}.png") for name in ("cars", "people")]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "labels.txt").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"out/labels\.txt is also read"):
+        select(tmp_path / "out" / "labels.txt", tmp_path, "--any", "car")

@@ -1,9 +1,12 @@
+import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -212,6 +215,27 @@ def test_two_processes_train_one_model(arguments, tmp_path, training_mapping, ca
     # The state of two serves one: there is nothing left to train.
     train.main(arguments("model", target=True, network=network))
     assert "resumed at iteration 2 of 2" in caplog.text
+
+
+def test_a_signal_to_the_launcher_stops_all_processes_with_their_state_saved(arguments, tmp_path):
+    """SIGUSR1, as clusters send it before the time is up, started as the workflow starts it."""
+    rule = (Path(__file__).parents[2] / "rules" / "common.smk").read_text()
+    (signals,) = re.findall(r"--signals-to-handle (\S+)\"", rule)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher += ["--signals-to-handle", signals, "-m", "workflow_scripts.train"]
+    command = [*launcher, *arguments("model", "--save-every", "5", target=True, iterations=100_000)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    while not (tmp_path / "state" / "model" / "last.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "stopped by SIGUSR1 at iteration" in told
+    # Nobody holds the state any more.
+    with open(tmp_path / "state" / "model" / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class TestRareClasses:

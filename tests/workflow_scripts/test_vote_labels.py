@@ -42,3 +42,14 @@ def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(InputError, match=r"first: 1 files have no partner in .*second, the first is '1'"):
         main(arguments)
     assert not (tmp_path / "out" / "labels.txt").exists()
+
+
+def test_neither_set_is_overwritten(tmp_path):
+    sets(tmp_path)
+    for name in ("first", "second"):
+        (tmp_path / name / "labels").mkdir()
+        for path in (tmp_path / name).glob("*.png"):
+            path.rename(path.parent / "labels" / path.name)
+    arguments = ["--labels", str(tmp_path / "first" / "labels"), str(tmp_path / "second" / "labels")]
+    with pytest.raises(InputError, match=r"first/labels/0\.png is also read"):
+        main([*arguments, "--label-space", "camvid11", "--output", str(tmp_path / "first")])
