@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
 from cotrain.data.counting import count_ids
 from cotrain.data.images import label_palette, read_own_ids
-from cotrain.data.label_spaces import IGNORE, LabelSpace
+from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space, label_space_names
 from cotrain.data.layouts import IMAGE_SUFFIXES, unique_ids
 from cotrain.data.lists import read_folder, read_list
 from cotrain.data.manifests import Item, read_manifest, verify_labels
@@ -157,17 +157,20 @@ class TrainIdReader:
 
 
 def check_palette(items: Iterable[Item], space: LabelSpace) -> None:
-    """Raise InputError if the first label shows its train ids in other colours than those of `space`.
+    """Raise InputError if the first label has the colours of another built-in label space than `space`.
 
-    Labels that this project writes carry the colours of their label space; grey and black ones tell nothing.
+    Labels that this project writes carry the colours of their label space; other colours tell nothing.
     """
     first = next((item.label for item in items if item.label is not None), None)
     palette = label_palette(first) if first else []
-    for train_id, colour in enumerate(space.palette):
-        if any(map(any, palette)) and palette[train_id] != tuple(colour):
+    if not palette or palette[: space.number_of_classes] == [*space.palette]:
+        return
+    for name in label_space_names():
+        other = label_space(name)
+        number = other.number_of_classes
+        if palette[:number] == [*other.palette] and space.classes[:number] != other.classes:
             raise InputError(
-                f"{first}: shows id {train_id} in the colour {palette[train_id]}, but in label space "
-                f"{space.name} {space.classes[train_id]!r} has {tuple(colour)}: is the label of another one?"
+                f"{first}: has the colours of label space {name}, expected train ids of {space.name}"
             )
 
 

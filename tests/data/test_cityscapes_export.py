@@ -182,7 +182,5 @@ def test_a_dataset_is_not_exported_over_itself(tmp_path):
 
 def test_labels_of_another_label_space_are_refused(tmp_path):
     item = write_item(tmp_path, "1", label_space("cityscapes7"))
-    with pytest.raises(
-        InputError, match=r"1\.png: shows id 1 .* 'sidewalk' has \(244, 35, 232\): is the label"
-    ):
+    with pytest.raises(InputError, match=r"1\.png: has the colours of label space cityscapes7"):
         export([item], tmp_path / "out", label_space("cityscapes19"))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,13 @@ import pytest
 
 from cotrain.data.files import sha256_of
 from cotrain.data.images import write_grey, write_image, write_label
-from cotrain.data.label_files import TrainIdReader, names_of, paired_label_files, read_label_files
+from cotrain.data.label_files import (
+    TrainIdReader,
+    check_palette,
+    names_of,
+    paired_label_files,
+    read_label_files,
+)
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
@@ -166,3 +173,28 @@ def test_missing_sources_are_named():
         read_label_files(Path("nowhere.tsv"))
     with pytest.raises(InputError, match=r"nowhere\.txt: list cannot be read"):
         read_label_files(Path("nowhere.txt"))
+
+
+def test_colours_tell_of_another_label_space_only_where_they_are_known(tmp_path):
+    space = label_space("camvid11")
+    label = np.zeros((4, 6), np.uint8)
+
+    def check(palette):
+        write_label(tmp_path / "label.png", label, palette)
+        check_palette([Item("a", tmp_path / "a.png", 6, 4, tmp_path / "label.png")], space)
+
+    check(space.palette)
+    # Grey, and a tool's own colours.
+    check([])
+    check([(128, 0, 0), (0, 128, 0)])
+    with pytest.raises(InputError, match=r"label\.png: has the colours of label space synthia16"):
+        check(label_space("synthia16").palette)
+    check_palette([Item("a", tmp_path / "a.png", 6, 4)], space)
+
+
+def test_colours_of_the_same_classes_may_differ(tmp_path):
+    """A label space of the user's with Cityscapes' classes, in other colours: the train ids are the same."""
+    original = label_space("cityscapes19")
+    own = replace(original, name="own", palette=tuple((number, 0, 0) for number in range(19)))
+    write_label(tmp_path / "label.png", np.zeros((4, 6), np.uint8), original.palette)
+    check_palette([Item("a", tmp_path / "a.png", 6, 4, tmp_path / "label.png")], own)
