@@ -8,6 +8,8 @@ The conversion is our own and not OpenCV's: OpenCV's differs from the exact form
 of L*a*b*, which large scale factors turn into differences of dozens of grey levels.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +38,7 @@ LAB_TO_F = np.linalg.inv(F_TO_LAB)
 # 0.001 in a* and b*, while a single grey level of difference is worth about 0.3.
 CONSTANT_BELOW = 0.01
 
-# The way back goes strip by strip: what stays in the processor's cache is converted twice as fast.
+# Images are converted strip by strip: what stays in the processor's cache goes twice as fast.
 PIXELS_IN_STRIP = 32768
 
 
@@ -81,9 +83,7 @@ def translate(
     matrix = LAB_TO_F * scale
     offset = LAB_TO_F @ (mean - scale * source_mean - LAB_OFFSET)
     translated = np.empty_like(rgb)
-    rows = max(1, PIXELS_IN_STRIP // rgb.shape[1])
-    for top in range(0, len(rgb), rows):
-        strip = slice(top, top + rows)
+    for strip in _strips(rgb):
         translated[strip] = _f_to_rgb(_affine(lab[strip], matrix, offset))
     return translated
 
@@ -122,7 +122,20 @@ def _affine(
     return np.asarray(cv2.transform(pixels, columns), dtype=np.float32)
 
 
+def _strips(rgb: NDArray[np.uint8]) -> Iterator[slice]:
+    rows = max(1, PIXELS_IN_STRIP // rgb.shape[1])
+    for top in range(0, len(rgb), rows):
+        yield slice(top, top + rows)
+
+
 def _rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    lab = np.empty(rgb.shape, np.float32)
+    for strip in _strips(rgb):
+        lab[strip] = _strip_to_lab(rgb[strip])
+    return lab
+
+
+def _strip_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     xyz = _affine(np.asarray(cv2.LUT(rgb, LINEAR_LIGHT), dtype=np.float32), RGB_TO_XYZ)
     f = np.asarray(cv2.pow(xyz, 1 / 3), dtype=np.float32)
     line = xyz * np.float32(LINE_SLOPE)
