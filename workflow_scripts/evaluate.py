@@ -73,6 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     if given == [*of_files]:
         if options.output.suffix != ".json":
             raise InputError(f"--output {options.output}: expected a name that ends in .json")
+        if options.temperature:
+            raise InputError("--temperature: the predictions of --predictions are made already")
         space, folder, scores_file = label_space(options.label_space), options.output.parent, options.output
         protocol = {"label_space": space.name}
         if all(path.suffix == SHARD_SUFFIX for path in options.predictions):

@@ -20,7 +20,7 @@ from cotrain.data.manifests import read_manifest
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images, write_histogram
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.command_line import add_inference_arguments, not_negative, parse, parser, positive, run
 from workflow_scripts.labelling import add_mask_argument, mask_of
 from workflow_scripts.models import add_weights_argument, load_models
 
@@ -34,8 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     add_weights_argument(made)
     made.add_argument("--images", type=Path, required=True, help="manifest of the images")
-    made.add_argument("--shard", type=int, default=0, help="which shard this is, from 0")
-    made.add_argument("--shards", type=int, default=1, help="how many shards the set is cut into")
+    made.add_argument("--shard", type=not_negative, default=0, help="which shard this is, from 0")
+    made.add_argument("--shards", type=positive, default=1, help="how many shards the set is cut into")
     add_inference_arguments(made)
     add_mask_argument(made)
     made.add_argument("--output", required=True, help="path without suffix of the two files")

@@ -1,7 +1,7 @@
-"""Use a model: segment a folder of images, or a video.
+"""Use a model: segment images, or a video.
 
 in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
-     .png and .jpg images, or one video file
+     .png and .jpg images, one such image, or a video file
 out: of images OUTPUT/labels/NAME.png (train ids, in colour to a viewer) and OUTPUT/overlays/NAME.jpg;
      of a video OUTPUT/NAME.mp4 with the overlay, and with --labels OUTPUT/labels/000000.png, …
 """
@@ -38,26 +38,28 @@ DEFAULT_FRAMES_PER_SECOND = 25.0
 def main(arguments: list[str] | None = None) -> None:
     made = parser(__doc__, EXAMPLE)
     add_model_argument(made)
-    made.add_argument("--input", type=Path, required=True, help="folder of images, or a video file")
+    made.add_argument("--input", type=Path, required=True, help="folder of images, an image or a video")
     made.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     made.add_argument("--labels", action="store_true", help="of a video: also write the label of each frame")
     add_inference_arguments(made)
     made.add_argument("--output", type=Path, required=True, help="folder to write into")
     options = parse(made, arguments)
+    if not options.input.exists():
+        raise InputError(f"{options.input}: there is no such folder, image or video")
+    images = None
     if options.input.is_dir():
-        images = [
-            Item(path.stem, path, *image_size(path)) for path in read_folder(options.input, IMAGE_SUFFIXES)
-        ]
+        images = [_item(path) for path in read_folder(options.input, IMAGE_SUFFIXES)]
+    elif options.input.suffix.lower() in IMAGE_SUFFIXES:
+        images = [_item(options.input)]
+    if images is None:
+        refuse_overwriting([options.output / f"{options.input.stem}.mp4"], [options.input])
+    else:
         written = [
             options.output / folder / f"{item.id}{suffix}"
             for item in images
             for folder, suffix in (("labels", ".png"), ("overlays", ".jpg"))
         ]
         refuse_overwriting(written, [item.image for item in images])
-    elif not options.input.is_file():
-        raise InputError(f"{options.input}: there is no such folder or video")
-    else:
-        refuse_overwriting([options.output / f"{options.input.stem}.mp4"], [options.input])
 
     import torch
 
@@ -68,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
-        if options.input.is_dir():
+        if images is not None:
             predictions = predict(networks, images, chosen, device)
             seen = ((one.item, one.image, one.classes) for one in predictions)
             _write_images(seen, len(images), space, options)
@@ -81,6 +83,10 @@ def main(arguments: list[str] | None = None) -> None:
 
             _segment_video(options.input, labels_of, space, options, chosen.batch_size)
     logger.info("written to %s", options.output)
+
+
+def _item(image: Path) -> Item:
+    return Item(image.stem, image, *image_size(image))
 
 
 def _write_images(

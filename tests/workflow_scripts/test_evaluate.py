@@ -216,3 +216,7 @@ def test_the_same_files_in_another_order_are_refused(tmp_path):
     arguments = ["--predictions", str(tmp_path / "p.txt"), "--labels", str(tmp_path / "l.txt")]
     with pytest.raises(InputError, match=r"in another order: .*p\.txt, line 2 is b\.png, .* is c\.png"):
         evaluate.main([*arguments, "--label-space", "camvid11", "--output", str(tmp_path / "s.json")])
+    with pytest.raises(InputError, match="--temperature: the predictions of --predictions are made already"):
+        evaluate.main(
+            [*arguments, "--label-space", "camvid11", "--output", "s.json", "--temperature", "t.json"]
+        )

@@ -130,7 +130,7 @@ def test_models_of_two_label_spaces(model, tmp_path, network_mapping):
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda folder: None, "there is no such folder or video"),
+        (lambda folder: None, "there is no such folder, image or video"),
         (lambda folder: (folder / "in").mkdir(), "holds no image"),
         (lambda folder: (folder / "in").write_text("no video"), "nor a video that can be read"),
     ],
@@ -198,3 +198,14 @@ def test_a_folder_without_weights_is_no_model(tmp_path, capsys):
     with pytest.raises(SystemExit):
         segment(tmp_path / "begun", tmp_path, tmp_path / "out")
     assert "begun: holds no weights.safetensors; is its training unfinished?" in capsys.readouterr().err
+
+
+def test_a_single_image(model, tmp_path):
+    write_image(tmp_path / "photos" / "a.png", pictures(1)[0])
+    segment(model, tmp_path / "photos", tmp_path / "folder")
+    segment(model, tmp_path / "photos" / "a.png", tmp_path / "alone")
+    files = ["labels/a.png", "overlays/a.jpg"]
+    written = [path for path in (tmp_path / "alone").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(tmp_path / "alone")) for path in written) == files
+    for name in files:
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "folder" / name).read_bytes()
