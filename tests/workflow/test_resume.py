@@ -1,24 +1,24 @@
 import signal
 import time
 
-import pytest
 import torch
 
 WEIGHTS = "models/baseline/weights.safetensors"
 
 
-def wait_for_save(run, process, after=0):
-    """Wait until the baseline's state holds more than `after` iterations; return how many."""
+def saved(run):
+    """Return how many iterations the baseline's state holds."""
     path = run.folder / "state" / "tiny" / "baseline" / "last.pt"
+    return torch.load(path, weights_only=True)["iteration"] if path.exists() else 0
+
+
+def wait_for_save(run, process, after=0):
+    """Wait until the baseline's state holds more than `after` iterations."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+    while saved(run) <= after:
         assert process.poll() is None, "the workflow ended before it could be killed"
-        if path.exists():
-            iteration = torch.load(path, weights_only=True)["iteration"]
-            if iteration > after:
-                return iteration
+        assert time.monotonic() < deadline, "no state was saved within two minutes"
         time.sleep(0.02)
-    pytest.fail("no state was saved within two minutes")
 
 
 def test_a_second_workflow_on_the_same_run_is_refused(run):
@@ -39,10 +39,10 @@ def test_killed_three_ways_it_ends_with_the_same_bytes(tmp_path, run, make_run):
     # Long enough to be hit three times in the middle, even where this test is given little time.
     configuration["baseline"]["iterations"] = 240
     run.configure(configuration)
-    seen = 0
     for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+        before = saved(run)
         process = run.start("baseline")
-        seen = wait_for_save(run, process, after=seen)
+        wait_for_save(run, process, after=before)
         run.kill(process, number)
         assert process.returncode != 0
         assert not (run.folder / "results" / "tiny" / WEIGHTS).exists()
