@@ -52,15 +52,17 @@ def settings(text: str) -> dict[str, Any]:
 
 def positive(text: str) -> int:
     """Read an argument that is an integer of at least 1; argparse.ArgumentTypeError when it is not."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text}, expected an integer >= 1")
-    return int(text)
+    return _integer(text, 1)
 
 
 def not_negative(text: str) -> int:
     """Read an argument that is an integer of at least 0; argparse.ArgumentTypeError when it is not."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"found {text}, expected an integer >= 0")
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"found {text}, expected an integer >= {least}")
     return int(text)
 
 

@@ -20,6 +20,8 @@ from cotrain.networks.weights import load_network, read_header, save_weights
 from workflow_scripts import decode_images, train
 from workflow_scripts.training_batches import make_batches
 
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
 
 @pytest.fixture
 def arguments(tmp_path, make_items, training_mapping):
@@ -198,8 +200,7 @@ def test_two_processes_train_one_model(arguments, tmp_path, training_mapping, ca
     """Started by torchrun: one set of files, and what one process would have learnt and told."""
     network = {**training_mapping["network"], "dropout": 0.0}
     train.main(arguments("alone", target=True, network=network))
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, "-m", "workflow_scripts.train", *arguments("model", target=True, network=network)]
+    command = [*LAUNCHER, "-m", "workflow_scripts.train", *arguments("model", target=True, network=network)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -221,8 +222,7 @@ def test_a_signal_to_the_launcher_stops_all_processes_with_their_state_saved(arg
     """SIGUSR1, as clusters send it before the time is up, started as the workflow starts it."""
     rule = (Path(__file__).parents[2] / "rules" / "common.smk").read_text()
     (signals,) = re.findall(r"--signals-to-handle (\S+)\"", rule)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    launcher += ["--signals-to-handle", signals, "-m", "workflow_scripts.train"]
+    launcher = [*LAUNCHER, "--signals-to-handle", signals, "-m", "workflow_scripts.train"]
     command = [*launcher, *arguments("model", "--save-every", "5", target=True, iterations=100_000)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
