@@ -59,7 +59,7 @@ settings = LoopSettings(
     optimiser="sgd", learning_rate=0.05, head_learning_rate_factor=1.0, layer_decay=1.0, momentum=0.9,
     weight_decay=1e-4, iterations=iterations, warmup_iterations=0, warmup_factor=0.1, poly_power=0.9,
     hard_pixel_share=share, hard_pixels_of=of, save_every_iterations=4, log_every_iterations=1,
-    average_decay=0.0, compile=False, precision="float32", seed=3)
+    average_decay=0.9, compile=False, precision="float32", seed=3)
 with joined_workers("cpu") as workers:
     state = TrainingState(folder, "same")
     if workers.is_first:
@@ -70,7 +70,8 @@ with joined_workers("cpu") as workers:
         sys.exit(9)
     if workers.is_first:
         losses = torch.tensor([entry["loss"] for entry in trained.history])
-        torch.save({"losses": losses, "network": network.state_dict()}, folder / "result.pt")
+        weights = {"network": network.state_dict(), "averaged": trained.averaged.state_dict()}
+        torch.save({"losses": losses, **weights}, folder / "result.pt")
 """
 
 
@@ -107,9 +108,10 @@ def run(tmp_path):
 def test_two_processes_train_as_one(run, share, of, size):
     one, two = run(1, "one", share, of, size=size), run(2, "two", share, of, size=size)
     torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-9, atol=0)
-    assert one["network"].keys() == two["network"].keys()
-    for name, tensor in one["network"].items():
-        torch.testing.assert_close(two["network"][name], tensor, rtol=1e-6, atol=1e-9, msg=name)
+    for weights in ("network", "averaged"):
+        assert one[weights].keys() == two[weights].keys()
+        for name, tensor in one[weights].items():
+            torch.testing.assert_close(two[weights][name], tensor, rtol=1e-6, atol=1e-9, msg=name)
 
 
 def test_resumed_together_as_if_uninterrupted(run):
@@ -117,8 +119,9 @@ def test_resumed_together_as_if_uninterrupted(run):
     run(2, "cut", iterations=14, stop_at=6, expect=9)
     resumed = run(2, "cut", iterations=14)
     assert torch.equal(resumed["losses"], whole["losses"])
-    for name, tensor in whole["network"].items():
-        assert torch.equal(resumed["network"][name], tensor), name
+    for weights in ("network", "averaged"):
+        for name, tensor in whole[weights].items():
+            assert torch.equal(resumed[weights][name], tensor), name
 
 
 def test_slots_are_dealt_out():
