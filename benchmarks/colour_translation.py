@@ -18,7 +18,7 @@ import skimage.util
 from benchmarks.timing import seconds
 from cotrain.adaptation.colour_translation import lab_statistics, translate
 from cotrain.data.images import read_image, write_image
-from cotrain.scenes.generate import render_scenes
+from streets.generate import render_scenes
 
 SOURCE_SIZE, TARGET_SIZE = (1914, 1052), (2048, 1024)
 

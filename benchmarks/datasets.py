@@ -23,7 +23,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.progress import Progress
-from cotrain.scenes.generate import render_scenes
+from streets.generate import render_scenes
 
 GTA5_SIZE = (1914, 1052)
 # Train ids of the rendered labels become the ids of GTA5's label files.

@@ -8,7 +8,7 @@ import numpy as np
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
-from cotrain.scenes.generate import render_scenes
+from streets.generate import render_scenes
 
 
 def rendered_frames(folder: Path, number: int, size: tuple[int, int], classes: int = 19) -> list[Item]:

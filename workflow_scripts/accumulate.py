@@ -10,7 +10,7 @@ from pathlib import Path
 from cotrain.adaptation.accumulation import accumulate
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.data.manifests import read_manifest, write_manifest
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import new_parser, parse, run
 
 logger = logging.getLogger("cotrain")
 
@@ -21,19 +21,19 @@ EXAMPLE = """python -m workflow_scripts.accumulate \\
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--previous", type=Path, help="manifest accumulated so far")
-    made.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
-    made.add_argument("--mode", default="best_score", choices=("best_score", "all", "none"))
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--previous", type=Path, help="manifest accumulated so far")
+    parser.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
+    parser.add_argument("--mode", default="best_score", choices=("best_score", "all", "none"))
+    parser.add_argument(
         "--ranking",
         default="confidence",
         choices=EXCHANGE_RANKINGS,
         help="the ranking that decides what a better label is",
     )
-    made.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
-    made.add_argument("--output", type=Path, required=True)
-    options = parse(made, arguments)
+    parser.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parse(parser, arguments)
 
     previous = read_manifest(options.previous) if options.previous else []
     selected = read_manifest(options.selected)

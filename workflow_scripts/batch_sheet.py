@@ -9,7 +9,7 @@ from pathlib import Path
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.reporting.pictures import beside, contact_sheet, heading, legend, overlay, resized, stacked
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import new_parser, parse, run
 from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
 
 EXAMPLE = """python -m workflow_scripts.batch_sheet --model baseline --label-space cityscapes7 \\
@@ -20,11 +20,11 @@ SPACE_IN_PAIR = 4
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    add_batch_arguments(made)
-    made.add_argument("--iterations", type=int, default=6, help="batches to show (default: 6)")
-    made.add_argument("--output", type=Path, required=True, help="the PNG to write")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    add_batch_arguments(parser)
+    parser.add_argument("--iterations", type=int, default=6, help="batches to show (default: 6)")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    options = parse(parser, arguments)
     if options.iterations < 1:
         raise InputError(f"--iterations: found {options.iterations}, expected 1 or more")
 

@@ -14,7 +14,7 @@ from cotrain.data.label_files import check_palette
 from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run
 from workflow_scripts.models import weights_file
 
 logger = logging.getLogger("cotrain")
@@ -26,15 +26,17 @@ PIXELS = 200_000
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--weights", type=weights_file, required=True, help="weights.safetensors of the model")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
+        "--weights", type=weights_file, required=True, help="weights.safetensors of the model"
+    )
+    parser.add_argument(
         "--labelled", type=Path, nargs="+", required=True, help="manifests of the held-out images"
     )
-    made.add_argument("--seed", type=int, required=True, help="which pixels are drawn")
-    add_inference_arguments(made)
-    made.add_argument("--output", type=Path, required=True, help="the .json file")
-    options = parse(made, arguments)
+    parser.add_argument("--seed", type=int, required=True, help="which pixels are drawn")
+    add_inference_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="the .json file")
+    options = parse(parser, arguments)
 
     import torch
 

@@ -20,7 +20,7 @@ from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.data_table import data_table
-from workflow_scripts.command_line import logger, parse, parser, positive, run, settings
+from workflow_scripts.command_line import logger, new_parser, parse, positive, run, settings
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
@@ -30,29 +30,31 @@ EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /d
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    what = made.add_mutually_exclusive_group(required=True)
+    parser = new_parser(__doc__, EXAMPLE)
+    what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--layout", help="layout of one dataset: a name, or a .yaml file with one of your own")
     what.add_argument("--config", type=Path, nargs="+", help="configuration of a run: all its datasets")
     what.add_argument("--manifest", type=Path, help="a manifest of the dataset that --settings describes")
-    made.add_argument("--root", help="with --layout: folder of the dataset")
-    made.add_argument("--split", help="with --layout: train, val or test, where it has splits")
-    made.add_argument("--version", help="with --layout: version of the labels, where there are several")
-    made.add_argument("--dataset", help="with --manifest: name of the dataset in the configuration")
-    made.add_argument("--settings", type=settings, help="with --manifest: its settings, JSON or a YAML file")
-    made.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
-    made.add_argument(
+    parser.add_argument("--root", help="with --layout: folder of the dataset")
+    parser.add_argument("--split", help="with --layout: train, val or test, where it has splits")
+    parser.add_argument("--version", help="with --layout: version of the labels, where there are several")
+    parser.add_argument("--dataset", help="with --manifest: name of the dataset in the configuration")
+    parser.add_argument(
+        "--settings", type=settings, help="with --manifest: its settings, JSON or a YAML file"
+    )
+    parser.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
+    parser.add_argument(
         "--discard",
         action="store_true",
         help="with --manifest: delete it if anything is wrong, since its sizes may change with the mending",
     )
-    made.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
-    made.add_argument(
+    parser.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
+    parser.add_argument(
         "--quick", action="store_true", help="read headers alone: neither damage nor ids are seen"
     )
-    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    made.add_argument("--output", type=Path, help="also write the report as JSON")
-    options = parse(made, arguments)
+    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
+    parser.add_argument("--output", type=Path, help="also write the report as JSON")
+    options = parse(parser, arguments)
     if options.config:
         check_configuration(options)
         return

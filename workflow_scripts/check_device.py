@@ -6,17 +6,17 @@ out: a small JSON file with the device's name
 from pathlib import Path
 
 from cotrain.data.files import write_json
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 
 EXAMPLE = "python -m workflow_scripts.check_device --device cuda --output device.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--device", required=True, choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--processes", type=positive, default=1, help="GPUs that one training shares (1)")
-    made.add_argument("--output", type=Path, required=True)
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--device", required=True, choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--processes", type=positive, default=1, help="GPUs that one training shares (1)")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parse(parser, arguments)
 
     from cotrain.devices import claimed_device
     from cotrain.training.parallel import check_processes

@@ -10,7 +10,7 @@ from pathlib import Path
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -23,18 +23,18 @@ def _number(text: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--images", type=Path, required=True, help="manifest of all target images")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--images", type=Path, required=True, help="manifest of all target images")
+    parser.add_argument(
         "--paired-with",
         type=Path,
         help="manifest whose image i shows the scene of image i here: the same places of both are chosen",
     )
-    made.add_argument("--number", type=_number, required=True, help="how many images; -1 for all")
-    made.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
-    made.add_argument("--seed", type=int, required=True)
-    made.add_argument("--output", type=Path, required=True)
-    options = parse(made, arguments)
+    parser.add_argument("--number", type=_number, required=True, help="how many images; -1 for all")
+    parser.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parse(parser, arguments)
 
     items = read_manifest(options.images)
     ordering = read_manifest(options.paired_with) if options.paired_with else items

@@ -18,21 +18,21 @@ from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import heat_maps
-from workflow_scripts.command_line import logger, parse, parser, positive, run
+from workflow_scripts.command_line import logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.class_priors --labelled results/demo/data/game/train_ids.tsv \\
     --target results/demo/data/camera/images.tsv --label-space cityscapes7 --output by_hand/class_priors"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--labelled", type=Path, nargs="+", required=True, help="manifests of the source")
-    made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
-    made.add_argument("--label-space", required=True, help="the run's label space")
-    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
-    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    made.add_argument("--output", required=True, help="path without suffix of the two files")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--labelled", type=Path, nargs="+", required=True, help="manifests of the source")
+    parser.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
+    parser.add_argument("--label-space", required=True, help="the run's label space")
+    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
+    parser.add_argument("--output", required=True, help="path without suffix of the two files")
+    options = parse(parser, arguments)
     items = [item for path in options.labelled for item in read_manifest(path)]
     sizes = {(item.height, item.width) for item in read_manifest(options.target)}
     if len(sizes) != 1:

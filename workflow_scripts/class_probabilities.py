@@ -15,7 +15,7 @@ import numpy as np
 from cotrain.data.files import written_whole
 from cotrain.data.images import read_image, write_image
 from cotrain.reporting.pictures import heat_maps
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run
 from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -25,12 +25,12 @@ EXAMPLE = """python -m workflow_scripts.class_probabilities --model results/demo
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    add_model_argument(made)
-    made.add_argument("--image", type=Path, required=True, help="image file")
-    add_inference_arguments(made)
-    made.add_argument("--output", required=True, help="path without suffix of the two files")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    add_model_argument(parser)
+    parser.add_argument("--image", type=Path, required=True, help="image file")
+    add_inference_arguments(parser)
+    parser.add_argument("--output", required=True, help="path without suffix of the two files")
+    options = parse(parser, arguments)
 
     image = read_image(options.image)
 

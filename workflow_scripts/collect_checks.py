@@ -16,7 +16,7 @@ from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.training.augmentation import Augmentation, largest_scaled_size
-from workflow_scripts.command_line import parse, parser, run, settings
+from workflow_scripts.command_line import new_parser, parse, run, settings
 from workflow_scripts.labelling import add_mask_argument, mask_of
 
 logger = logging.getLogger("cotrain")
@@ -28,23 +28,25 @@ EXAMPLE = """python -m workflow_scripts.collect_checks \\
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
         "--reports", type=Path, nargs="+", required=True, help="reports of check_data, check_device"
     )
-    made.add_argument("--source", type=Path, nargs="+", required=True, help="manifests of the source")
-    made.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
-    made.add_argument(
+    parser.add_argument("--source", type=Path, nargs="+", required=True, help="manifests of the source")
+    parser.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
+    parser.add_argument(
         "--training",
         type=settings,
         required=True,
         help="the configuration's `training` section: crop and augmentation of it, JSON or a YAML file",
     )
-    made.add_argument("--target-b", type=Path, help="manifest of branch b's images, paired with the target's")
-    made.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
-    add_mask_argument(made)
-    made.add_argument("--output", type=Path, required=True)
-    options = parse(made, arguments)
+    parser.add_argument(
+        "--target-b", type=Path, help="manifest of branch b's images, paired with the target's"
+    )
+    parser.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
+    add_mask_argument(parser)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parse(parser, arguments)
 
     for part, manifests in (("source", options.source), ("target", [options.target])):
         for manifest in manifests:

@@ -16,7 +16,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import colourise, overlay, with_legend
-from workflow_scripts.command_line import logger, parse, parser, positive, run, share
+from workflow_scripts.command_line import logger, new_parser, parse, positive, run, share
 
 EXAMPLE = """python -m workflow_scripts.colour_labels \\
     --labels results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 \\
@@ -25,17 +25,17 @@ VOID = ("void", (0, 0, 0))
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    parser.add_argument(
         "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
     )
-    made.add_argument("--label-space", required=True, help="classes and colours")
-    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
-    made.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
-    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="folder to write into")
-    options = parse(made, arguments)
+    parser.add_argument("--label-space", required=True, help="classes and colours")
+    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
+    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     names, colours = (*space.classes, VOID[0]), (*space.palette, VOID[1])

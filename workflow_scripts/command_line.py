@@ -21,15 +21,15 @@ logger = logging.getLogger("cotrain")
 INFERENCE = {"batch_size": 4, "resize": None, "scales": [1.0], "flip": False, "window": None}
 
 
-def parser(description: str | None, example: str) -> argparse.ArgumentParser:
+def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
     """Return a parser that shows the step's docstring and an example, and knows `--log FILE`."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--log", type=Path, help="also write all messages into this file")
-    return made
+    parser.add_argument("--log", type=Path, help="also write all messages into this file")
+    return parser
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -151,22 +151,22 @@ FITTING: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def add_inference_arguments(made: argparse.ArgumentParser) -> None:
+def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every step that runs a trained network takes: settings, precision, device, threads."""
-    made.add_argument(
+    parser.add_argument(
         "--settings",
         type=inference_settings,
         default=INFERENCE,
         help="the configuration's `prediction` section: JSON text or a YAML file",
     )
-    made.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--threads", type=positive, default=1, help="CPU threads")
+    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
 
 
-def parse(made: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """Parse `arguments` and send the library's messages to standard error and to `--log`."""
-    parsed = made.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if parsed.log:
         parsed.log.parent.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = command_line.parser(
+    parser = command_line.new_parser(
         __doc__, "python -m workflow_scripts.configuration --config config/config.yaml"
     )
     action = parser.add_mutually_exclusive_group(required=True)

@@ -26,7 +26,7 @@ from cotrain.reporting.pictures import (
     share_bar,
     stacked,
 )
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --output by_hand/sheet.png"""
@@ -57,16 +57,16 @@ def read_train_ids(item: Item, shape: Sequence[int], reader: TrainIdReader) -> n
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--manifest", type=Path, required=True, help="images and labels to choose from")
-    made.add_argument("--label-space", required=True, help="classes and colours, e.g. cityscapes19")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--manifest", type=Path, required=True, help="images and labels to choose from")
+    parser.add_argument("--label-space", required=True, help="classes and colours, e.g. cityscapes19")
+    parser.add_argument(
         "--classes", help="class table of the label files; default: train ids of the label space"
     )
-    made.add_argument("--count", type=positive, default=12, help="number of images to show (default: 12)")
-    made.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
-    made.add_argument("--output", type=Path, required=True, help="the PNG to write")
-    given = parse(made, arguments)
+    parser.add_argument("--count", type=positive, default=12, help="number of images to show (default: 12)")
+    parser.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    given = parse(parser, arguments)
 
     if given.output.suffix.lower() != ".png":
         raise InputError(f"--output: found `{given.output}`, expected a name that ends in .png")

@@ -20,7 +20,7 @@ from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, positive, run, settings
+from workflow_scripts.command_line import new_parser, parse, positive, run, settings
 
 logger = logging.getLogger("cotrain")
 
@@ -29,14 +29,14 @@ EXAMPLE = """python -m workflow_scripts.convert_labels --manifest results/demo/d
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
-    made.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
-    made.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
-    made.add_argument("--label-space", required=True)
-    made.add_argument("--threads", type=positive, default=1)
-    made.add_argument("--output", type=Path, required=True, help="folder of the dataset")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
+    parser.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
+    parser.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
+    parser.add_argument("--label-space", required=True)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)
     table, space = dataset_class_table(options.dataset, options.settings), label_space(options.label_space)

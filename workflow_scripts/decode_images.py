@@ -16,7 +16,7 @@ import cv2
 from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -25,11 +25,11 @@ EXAMPLE = """python -m workflow_scripts.decode_images --workers 8 \\
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--manifest", type=Path, required=True, help="the images")
-    made.add_argument("--workers", type=positive, default=1, help="images decoded at a time (default 1)")
-    made.add_argument("--output", type=Path, required=True, help="folder of the decoded images")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--manifest", type=Path, required=True, help="the images")
+    parser.add_argument("--workers", type=positive, default=1, help="images decoded at a time (default 1)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the decoded images")
+    options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)
     check_space(items, options.output)

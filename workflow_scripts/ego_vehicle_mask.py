@@ -18,7 +18,7 @@ from cotrain.data.images import read_label, write_grey
 from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, parse, parser, positive, run
+from workflow_scripts.command_line import logger, new_parser, parse, positive, run
 
 EGO_VEHICLE_ID = 1
 EXAMPLE = """python -m workflow_scripts.ego_vehicle_mask --layout cityscapes --root /data/cityscapes \\
@@ -26,13 +26,15 @@ EXAMPLE = """python -m workflow_scripts.ego_vehicle_mask --layout cityscapes --r
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--layout", default="cityscapes", help="layout with Cityscapes' label ids (cityscapes)")
-    made.add_argument("--root", required=True, help="folder of the dataset")
-    made.add_argument("--split", help="part of the dataset (its first, train)")
-    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="the PNG to write")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
+        "--layout", default="cityscapes", help="layout with Cityscapes' label ids (cityscapes)"
+    )
+    parser.add_argument("--root", required=True, help="folder of the dataset")
+    parser.add_argument("--split", help="part of the dataset (its first, train)")
+    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    options = parse(parser, arguments)
     chosen = {"layout": options.layout, "root": options.root, "split": options.split}
     table = dataset_class_table("ego_vehicle_mask", chosen)
     if not has_cityscapes_ids(table):

@@ -17,7 +17,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.progress import Progress
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import new_parser, parse, run
 from workflow_scripts.labelling import (
     add_mask_argument,
     add_workers_argument,
@@ -35,22 +35,22 @@ EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --im
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--images", type=Path, required=True, help="manifest of all target images")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--images", type=Path, required=True, help="manifest of all target images")
+    parser.add_argument(
         "--images-b",
         type=Path,
         required=True,
         help="manifest of what b predicted: image i shows the scene of image i",
     )
-    made.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    made.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    made.add_argument("--thresholds", type=Path, nargs=2, required=True, metavar=("A", "B"))
-    made.add_argument("--label-space", required=True)
-    add_mask_argument(made)
-    add_workers_argument(made)
-    made.add_argument("--output", type=Path, required=True, help="folder of the labels")
-    options = parse(made, arguments)
+    parser.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--thresholds", type=Path, nargs=2, required=True, metavar=("A", "B"))
+    parser.add_argument("--label-space", required=True)
+    add_mask_argument(parser)
+    add_workers_argument(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the labels")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items, pairs = read_manifest(options.images), read_manifest(options.images_b)

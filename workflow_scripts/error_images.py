@@ -16,7 +16,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
-from workflow_scripts.command_line import class_ids, logger, not_negative, parse, parser, positive, run
+from workflow_scripts.command_line import class_ids, logger, new_parser, not_negative, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segmented/labels \\
     --labels results/demo/data/camera_test/train_ids.tsv --label-space cityscapes7 \\
@@ -24,23 +24,25 @@ EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segme
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--predictions", type=Path, required=True, help="list, manifest or folder")
-    made.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
-    made.add_argument("--images", type=Path, help="list or folder of the images (default: as manifests say)")
-    made.add_argument("--label-space", required=True, help="classes of the predictions")
-    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
-    made.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--predictions", type=Path, required=True, help="list, manifest or folder")
+    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    parser.add_argument(
+        "--images", type=Path, help="list or folder of the images (default: as manifests say)"
+    )
+    parser.add_argument("--label-space", required=True, help="classes of the predictions")
+    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    parser.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
+    parser.add_argument(
         "--more-than",
         type=not_negative,
         default=2000,
         metavar="PIXELS",
         help="show images with more pixels that are or were taken for the class (default: 2000)",
     )
-    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="folder to write into")
-    options = parse(made, arguments)
+    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     chosen = options.class_names or list(space.classes)

@@ -18,7 +18,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import duration
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, positive, run, settings
+from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, positive, run, settings
 from workflow_scripts.training_batches import labelled_sets, make_batches, training_settings
 
 EXAMPLE = """python -m workflow_scripts.estimate --training results/demo/settings/baseline.json \\
@@ -38,30 +38,30 @@ class Speed(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
         "--training",
         type=_named_settings,
         nargs="+",
         required=True,
         help="files with settings of trainings; the plan names them by their file names without .json",
     )
-    made.add_argument("--label-space", required=True)
-    made.add_argument("--source", type=Path, nargs="+", required=True, help="manifests with labels")
-    made.add_argument("--images", type=Path, required=True, help="manifest of the target's images")
-    made.add_argument(
+    parser.add_argument("--label-space", required=True)
+    parser.add_argument("--source", type=Path, nargs="+", required=True, help="manifests with labels")
+    parser.add_argument("--images", type=Path, required=True, help="manifest of the target's images")
+    parser.add_argument(
         "--plan",
         type=_plan,
         required=True,
         help='JSON: {"trainings": {model: [iterations, settings]}, '
         '"labellings": {what: [images or -1 for all, settings]}}',
     )
-    add_inference_arguments(made)
-    made.add_argument(
+    add_inference_arguments(parser)
+    parser.add_argument(
         "--processes", type=positive, default=1, help="processes that train one model (default 1)"
     )
-    made.add_argument("--output", type=Path, required=True, help="text file to write")
-    options = parse(made, arguments)
+    parser.add_argument("--output", type=Path, required=True, help="text file to write")
+    options = parse(parser, arguments)
     target = read_manifest(options.images)
     if not target:
         raise InputError(f"{options.images}: lists no image")

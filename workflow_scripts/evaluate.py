@@ -27,7 +27,7 @@ from cotrain.evaluation.label_pairs import confusion_of_pairs
 from cotrain.evaluation.scores import confusion_matrix, mean_iou_of, scores, write_confusion
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import confusion_picture, overlay
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run
+from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run
 from workflow_scripts.models import add_weights_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -38,35 +38,35 @@ EXAMPLE = """python -m workflow_scripts.evaluate --model final \\
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--model", default="predictions", help="name of the model, for the score file")
-    add_weights_argument(made, required=False)
-    made.add_argument("--labelled", type=Path, help="manifest of images with labels of train ids")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--model", default="predictions", help="name of the model, for the score file")
+    add_weights_argument(parser, required=False)
+    parser.add_argument("--labelled", type=Path, help="manifest of images with labels of train ids")
+    parser.add_argument(
         "--predictions",
         type=Path,
         nargs="+",
         help="list of predicted label files, or a manifest, or a folder, or one .h5 file a shard, as predict "
         "wrote them with --settings; in place of a model",
     )
-    made.add_argument("--labels", type=Path, help="list of the label files, or a manifest, or a folder")
-    made.add_argument("--label-space", help="classes of --predictions and --labels")
-    made.add_argument(
+    parser.add_argument("--labels", type=Path, help="list of the label files, or a manifest, or a folder")
+    parser.add_argument("--label-space", help="classes of --predictions and --labels")
+    parser.add_argument(
         "--classes", help="class table of --labels; default: train ids of the label space, like --predictions"
     )
-    add_inference_arguments(made)
-    made.add_argument("--write-outputs", action="store_true", help="also write predictions and overlays")
-    made.add_argument(
+    add_inference_arguments(parser)
+    parser.add_argument("--write-outputs", action="store_true", help="also write predictions and overlays")
+    parser.add_argument(
         "--class-subsets",
         nargs="*",
         default=[],
         metavar="LABEL_SPACE",
         help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
     )
-    made.add_argument(
+    parser.add_argument(
         "--output", type=Path, required=True, help="folder of the scores; of --predictions the .json file"
     )
-    options = parse(made, arguments)
+    options = parse(parser, arguments)
     of_model, of_files = ("weights", "labelled"), ("predictions", "labels", "label_space")
     given = [name for name in (*of_model, *of_files) if getattr(options, name) is not None]
     views = {key: options.settings[key] for key in ("resize", "scales", "flip", "window")}

@@ -30,7 +30,7 @@ from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 from workflow_scripts.labelling import (
     Labeller,
     add_mask_argument,
@@ -101,27 +101,27 @@ class FilledLabels:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
+    parser = new_parser(__doc__, EXAMPLE)
     for name in "ab":
-        made.add_argument(
+        parser.add_argument(
             f"--subset-{name}", type=Path, required=True, help=f"manifest of branch {name}'s images"
         )
-        made.add_argument(
+        parser.add_argument(
             f"--predictions-{name}", type=Path, nargs="+", required=True, help="one .h5 file a shard"
         )
-        made.add_argument(f"--thresholds-{name}", type=Path, required=True)
-    made.add_argument("--label-space", required=True)
-    made.add_argument("--fill", default="add", choices=("add", "subtract", "none"))
-    made.add_argument(
+        parser.add_argument(f"--thresholds-{name}", type=Path, required=True)
+    parser.add_argument("--label-space", required=True)
+    parser.add_argument("--fill", default="add", choices=("add", "subtract", "none"))
+    parser.add_argument(
         "--min-pixels", type=int, default=5000, help="an image shows a class with more pixels than this"
     )
-    made.add_argument("--ranking", default="threshold_difference", choices=EXCHANGE_RANKINGS)
-    made.add_argument("--collaboration", default="exchange", choices=("exchange", "own", "both"))
-    made.add_argument("--keep", type=positive, required=True, help="how many images each branch gets")
-    add_mask_argument(made)
-    add_workers_argument(made)
-    made.add_argument("--output", type=Path, required=True, help="folder of the cycle")
-    options = parse(made, arguments)
+    parser.add_argument("--ranking", default="threshold_difference", choices=EXCHANGE_RANKINGS)
+    parser.add_argument("--collaboration", default="exchange", choices=("exchange", "own", "both"))
+    parser.add_argument("--keep", type=positive, required=True, help="how many images each branch gets")
+    add_mask_argument(parser)
+    add_workers_argument(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the cycle")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     mask = mask_of(options)

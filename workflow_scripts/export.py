@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from cotrain.data.files import sha256_of, write_json, written_whole
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -35,21 +35,21 @@ SHARE_OF_OTHER_CLASSES = 0.001
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    add_model_argument(made)
-    made.add_argument("--images", type=Path, nargs="+", required=True, help="image files to compare on")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    add_model_argument(parser)
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image files to compare on")
+    parser.add_argument(
         "--height", type=positive, help="of the exported input (default: that of the first image)"
     )
-    made.add_argument(
+    parser.add_argument(
         "--width", type=positive, help="of the exported input (default: that of the first image)"
     )
-    made.add_argument(
+    parser.add_argument(
         "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
-    made.add_argument("--threads", type=positive, default=1, help="CPU threads")
-    made.add_argument("--output", type=Path, required=True, help="folder to write into")
-    options = parse(made, arguments)
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(parser, arguments)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(

@@ -14,7 +14,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, parse, parser, positive, run
+from workflow_scripts.command_line import logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.export_pseudo_labels \\
     --manifest results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 \\
@@ -22,14 +22,14 @@ EXAMPLE = """python -m workflow_scripts.export_pseudo_labels \\
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--manifest", type=Path, required=True, help="images with labels of train ids")
-    made.add_argument("--label-space", required=True, help="the run's label space")
-    made.add_argument("--city", help="folder of all images (default: the name of the folder each lies in)")
-    made.add_argument("--copy", action="store_true", help="copy the images, instead of links to them")
-    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="folder of the dataset")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--manifest", type=Path, required=True, help="images with labels of train ids")
+    parser.add_argument("--label-space", required=True, help="the run's label space")
+    parser.add_argument("--city", help="folder of all images (default: the name of the folder each lies in)")
+    parser.add_argument("--copy", action="store_true", help="copy the images, instead of links to them")
+    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.manifest)

@@ -20,7 +20,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 from workflow_scripts.labelling import (
     Labeller,
     Priors,
@@ -41,18 +41,22 @@ EXAMPLE = """python -m workflow_scripts.label_round --subset by_hand/subset.tsv 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--subset", type=Path, required=True, help="manifest of the images that were predicted")
-    made.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    made.add_argument("--thresholds", type=Path, required=True)
-    made.add_argument("--label-space", required=True)
-    made.add_argument("--ranking", default="confidence", choices=("confidence", "class_count", "void_pixels"))
-    made.add_argument("--keep", type=positive, required=True, help="how many images to keep")
-    add_mask_argument(made)
-    add_prior_arguments(made)
-    add_workers_argument(made)
-    made.add_argument("--output", type=Path, required=True, help="folder of the round's labels")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
+        "--subset", type=Path, required=True, help="manifest of the images that were predicted"
+    )
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--thresholds", type=Path, required=True)
+    parser.add_argument("--label-space", required=True)
+    parser.add_argument(
+        "--ranking", default="confidence", choices=("confidence", "class_count", "void_pixels")
+    )
+    parser.add_argument("--keep", type=positive, required=True, help="how many images to keep")
+    add_mask_argument(parser)
+    add_prior_arguments(parser)
+    add_workers_argument(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the round's labels")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.subset)

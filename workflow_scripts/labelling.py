@@ -32,22 +32,26 @@ Made = TypeVar("Made")
 BLAMED_CLASSES = 3
 
 
-def add_mask_argument(made: ArgumentParser) -> None:
+def add_mask_argument(parser: ArgumentParser) -> None:
     """Add `--ego-vehicle-mask`."""
-    made.add_argument("--ego-vehicle-mask", type=Path, help="image whose non-zero pixels are the own vehicle")
+    parser.add_argument(
+        "--ego-vehicle-mask", type=Path, help="image whose non-zero pixels are the own vehicle"
+    )
 
 
-def add_workers_argument(made: ArgumentParser) -> None:
+def add_workers_argument(parser: ArgumentParser) -> None:
     """Add `--workers`."""
-    made.add_argument("--workers", type=positive, default=4, help="images labelled at once (default 4)")
+    parser.add_argument("--workers", type=positive, default=4, help="images labelled at once (default 4)")
 
 
-def add_prior_arguments(made: ArgumentParser) -> None:
+def add_prior_arguments(parser: ArgumentParser) -> None:
     """Add `--class-priors` and `--step`."""
-    made.add_argument(
+    parser.add_argument(
         "--class-priors", type=Path, help=".npy (classes, height, width): how often a class is there"
     )
-    made.add_argument("--step", type=int, default=0, help="the round: priors count less from round to round")
+    parser.add_argument(
+        "--step", type=int, default=0, help="the round: priors count less from round to round"
+    )
 
 
 def read_levels(thresholds: Path, space: LabelSpace) -> NDArray[np.uint16]:

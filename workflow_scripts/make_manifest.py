@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
-from workflow_scripts.command_line import logger, parse, parser, run, settings
+from workflow_scripts.command_line import logger, new_parser, parse, run, settings
 
 EXAMPLE = (
     "python -m workflow_scripts.make_manifest --dataset camvid --labelled --output manifest.tsv \\\n"
@@ -18,13 +18,13 @@ EXAMPLE = (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
-    made.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
-    made.add_argument("--labelled", action="store_true", help="list the labels too")
-    made.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
-    made.add_argument("--output", required=True, type=Path, help="the manifest to write")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
+    parser.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
+    parser.add_argument("--labelled", action="store_true", help="list the labels too")
+    parser.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
+    parser.add_argument("--output", required=True, type=Path, help="the manifest to write")
+    options = parse(parser, arguments)
     found = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
     for line in found.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from cotrain.networks.network import Network
 
 
-def add_weights_argument(made: ArgumentParser, required: bool = True) -> None:
+def add_weights_argument(parser: ArgumentParser, required: bool = True) -> None:
     """Add `--weights`, one file or several, and `--temperature`."""
-    made.add_argument(
+    parser.add_argument(
         "--weights",
         type=weights_file,
         nargs="+",
@@ -23,12 +23,12 @@ def add_weights_argument(made: ArgumentParser, required: bool = True) -> None:
         help="weights.safetensors of the model, or its folder (its averaged weights, if there are any); the "
         "probabilities of several models are averaged",
     )
-    _add_temperature_argument(made)
+    _add_temperature_argument(parser)
 
 
-def add_model_argument(made: ArgumentParser) -> None:
+def add_model_argument(parser: ArgumentParser) -> None:
     """Add `--model`, one or several as folder or weights file, and `--temperature`."""
-    made.add_argument(
+    parser.add_argument(
         "--model",
         type=weights_file,
         nargs="+",
@@ -36,11 +36,11 @@ def add_model_argument(made: ArgumentParser) -> None:
         help="folder of the model (its averaged weights, if there are any), or a .safetensors file; the "
         "probabilities of several models are averaged",
     )
-    _add_temperature_argument(made)
+    _add_temperature_argument(parser)
 
 
-def _add_temperature_argument(made: ArgumentParser) -> None:
-    made.add_argument(
+def _add_temperature_argument(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "--temperature",
         type=Path,
         nargs="+",

@@ -21,7 +21,7 @@ from cotrain.evaluation.oracle import oracle_scores
 from cotrain.progress import Progress
 from cotrain.reporting.oracle_tables import ORACLE_NOTE, classes_table, oracle_text, steps_table
 from cotrain.reporting.table import to_tsv
-from workflow_scripts.command_line import named_paths, parse, parser, positive, run
+from workflow_scripts.command_line import named_paths, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.oracle_study --label-space cityscapes7 \\
     --pseudo-labels ensemble=results/demo/pseudo_labels/ensemble/manifest.tsv \\
@@ -29,15 +29,15 @@ EXAMPLE = """python -m workflow_scripts.oracle_study --label-space cityscapes7 \
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
         "--pseudo-labels", nargs="+", required=True, metavar="STEP=MANIFEST", help="what to compare"
     )
-    made.add_argument("--labelled", type=Path, required=True, help="manifest with the target's true labels")
-    made.add_argument("--label-space", required=True, help="the run's label space")
-    made.add_argument("--workers", type=positive, default=4, help="images read at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="folder of the tables")
-    options = parse(made, arguments)
+    parser.add_argument("--labelled", type=Path, required=True, help="manifest with the target's true labels")
+    parser.add_argument("--label-space", required=True, help="the run's label space")
+    parser.add_argument("--workers", type=positive, default=4, help="images read at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
+    options = parse(parser, arguments)
 
     manifests = named_paths(
         "--pseudo-labels", "STEP=MANIFEST, e.g. ensemble=manifest.tsv", options.pseudo_labels

@@ -20,7 +20,14 @@ from cotrain.data.manifests import read_manifest
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images, write_histogram
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import add_inference_arguments, not_negative, parse, parser, positive, run
+from workflow_scripts.command_line import (
+    add_inference_arguments,
+    new_parser,
+    not_negative,
+    parse,
+    positive,
+    run,
+)
 from workflow_scripts.labelling import add_mask_argument, mask_of
 from workflow_scripts.models import add_weights_argument, load_models
 
@@ -31,15 +38,15 @@ EXAMPLE = """python -m workflow_scripts.predict --weights results/demo/models/ba
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    add_weights_argument(made)
-    made.add_argument("--images", type=Path, required=True, help="manifest of the images")
-    made.add_argument("--shard", type=not_negative, default=0, help="which shard this is, from 0")
-    made.add_argument("--shards", type=positive, default=1, help="how many shards the set is cut into")
-    add_inference_arguments(made)
-    add_mask_argument(made)
-    made.add_argument("--output", required=True, help="path without suffix of the two files")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    add_weights_argument(parser)
+    parser.add_argument("--images", type=Path, required=True, help="manifest of the images")
+    parser.add_argument("--shard", type=not_negative, default=0, help="which shard this is, from 0")
+    parser.add_argument("--shards", type=positive, default=1, help="how many shards the set is cut into")
+    add_inference_arguments(parser)
+    add_mask_argument(parser)
+    parser.add_argument("--output", required=True, help="path without suffix of the two files")
+    options = parse(parser, arguments)
 
     import torch
 

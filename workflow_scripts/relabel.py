@@ -13,7 +13,7 @@ from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.predictions import PredictionReader
-from workflow_scripts.command_line import parse, parser, run
+from workflow_scripts.command_line import new_parser, parse, run
 from workflow_scripts.labelling import (
     Labeller,
     add_mask_argument,
@@ -30,23 +30,23 @@ EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
         "--accumulated", type=Path, required=True, help="manifest of the images labelled so far"
     )
-    made.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    made.add_argument("--thresholds", type=Path, required=True)
-    made.add_argument("--label-space", required=True)
-    made.add_argument(
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--thresholds", type=Path, required=True)
+    parser.add_argument("--label-space", required=True)
+    parser.add_argument(
         "--ranking",
         default="confidence",
         choices=EXCHANGE_RANKINGS,
         help="the ranking that decides what a better label is",
     )
-    add_mask_argument(made)
-    add_workers_argument(made)
-    made.add_argument("--output", type=Path, required=True, help="folder of the new labels")
-    options = parse(made, arguments)
+    add_mask_argument(parser)
+    add_workers_argument(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the new labels")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.accumulated)

@@ -8,8 +8,8 @@ already are kept, so an interrupted rendering continues where it stopped.
 from pathlib import Path
 
 from cotrain.data.files import write_text
-from cotrain.scenes.generate import render_scenes
-from cotrain.scenes.looks import LOOKS
+from streets.generate import render_scenes
+from streets.looks import LOOKS
 from workflow_scripts import command_line
 
 EXAMPLE = """python -m workflow_scripts.render_scenes --look game --images 240 --width 480 --height 270 \\
@@ -17,15 +17,15 @@ EXAMPLE = """python -m workflow_scripts.render_scenes --look game --images 240 -
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = command_line.parser(__doc__, EXAMPLE)
-    made.add_argument("--look", required=True, help=f"one of {', '.join(LOOKS)}")
-    made.add_argument("--images", type=int, required=True, help="number of scenes")
-    made.add_argument("--width", type=int, required=True, help="width of the images in pixels")
-    made.add_argument("--height", type=int, required=True, help="height of the images in pixels")
-    made.add_argument("--seed", type=int, required=True, help="another seed gives other streets")
-    made.add_argument("--processes", type=int, default=1, help="processes that render side by side")
-    made.add_argument("--output", type=Path, required=True, help="folder for images, labels and scenes.tsv")
-    options = command_line.parse(made, arguments)
+    parser = command_line.new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--look", required=True, help=f"one of {', '.join(LOOKS)}")
+    parser.add_argument("--images", type=int, required=True, help="number of scenes")
+    parser.add_argument("--width", type=int, required=True, help="width of the images in pixels")
+    parser.add_argument("--height", type=int, required=True, help="height of the images in pixels")
+    parser.add_argument("--seed", type=int, required=True, help="another seed gives other streets")
+    parser.add_argument("--processes", type=int, default=1, help="processes that render side by side")
+    parser.add_argument("--output", type=Path, required=True, help="folder for images, labels and scenes.tsv")
+    options = command_line.parse(parser, arguments)
     pairs = render_scenes(
         options.output,
         options.look,

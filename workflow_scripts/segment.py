@@ -25,7 +25,7 @@ from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
-from workflow_scripts.command_line import add_inference_arguments, parse, parser, run, share
+from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run, share
 from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -36,14 +36,16 @@ DEFAULT_FRAMES_PER_SECOND = 25.0
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    add_model_argument(made)
-    made.add_argument("--input", type=Path, required=True, help="folder of images, an image or a video")
-    made.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
-    made.add_argument("--labels", action="store_true", help="of a video: also write the label of each frame")
-    add_inference_arguments(made)
-    made.add_argument("--output", type=Path, required=True, help="folder to write into")
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    add_model_argument(parser)
+    parser.add_argument("--input", type=Path, required=True, help="folder of images, an image or a video")
+    parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
+    parser.add_argument(
+        "--labels", action="store_true", help="of a video: also write the label of each frame"
+    )
+    add_inference_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(parser, arguments)
     if not options.input.exists():
         raise InputError(f"{options.input}: there is no such folder, image or video")
     images = None

@@ -18,42 +18,42 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, read_label_files
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import class_ids, logger, not_negative, parse, parser, positive, run
+from workflow_scripts.command_line import class_ids, logger, new_parser, not_negative, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --all human vehicle --more-than 500 --output by_hand/with_people"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    parser.add_argument(
         "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
     )
-    made.add_argument("--label-space", required=True, help="what the classes are")
-    made.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    parser.add_argument("--label-space", required=True, help="what the classes are")
+    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
     for flag, what in (("--any", "one of these at least"), ("--all", "all of these")):
-        made.add_argument(flag, nargs="+", default=[], metavar="CLASS", help=f"the image shows {what}")
-    made.add_argument(
+        parser.add_argument(flag, nargs="+", default=[], metavar="CLASS", help=f"the image shows {what}")
+    parser.add_argument(
         "--without", nargs="+", default=[], metavar="CLASS", help="the image shows none of these"
     )
-    made.add_argument(
+    parser.add_argument(
         "--more-than",
         type=not_negative,
         default=5000,
         metavar="PIXELS",
         help="a class of --any or --all is shown by more pixels than this (default: 5000)",
     )
-    made.add_argument(
+    parser.add_argument(
         "--at-most",
         type=not_negative,
         default=0,
         metavar="PIXELS",
         help="an image is without a class up to this many pixels of it (default: 0)",
     )
-    made.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="folder of the lists")
-    options = parse(made, arguments)
+    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the lists")
+    options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     wanted = {

@@ -22,7 +22,7 @@ from cotrain.reporting.table import (
     to_tsv,
     transposed,
 )
-from workflow_scripts.command_line import named_paths, parse, parser, run
+from workflow_scripts.command_line import named_paths, new_parser, parse, run
 
 EXAMPLE = """python -m workflow_scripts.summarise --output-dir by_hand/report \\
     --scores baseline=results/demo/evaluation/baseline/camera_test/scores.json \\
@@ -51,12 +51,12 @@ def circumstances(row: ModelScores) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
         "--scores", nargs="+", required=True, metavar="MODEL=PATH", help="models and their scores"
     )
-    made.add_argument("--output-dir", type=Path, required=True, help="folder of the report")
-    given = parse(made, arguments)
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the report")
+    given = parse(parser, arguments)
 
     rows = read_all(given.scores)
     models, classes = models_table(rows), classes_table(rows)

@@ -17,7 +17,7 @@ from cotrain.data.files import write_json
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
-from workflow_scripts.command_line import not_negative, parse, parser, run, settings, share
+from workflow_scripts.command_line import new_parser, not_negative, parse, run, settings, share
 
 logger = logging.getLogger("cotrain")
 
@@ -40,21 +40,23 @@ def _schedule(text: str) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
-    made.add_argument("--label-space", required=True)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
+    parser.add_argument("--label-space", required=True)
+    parser.add_argument(
         "--step", type=not_negative, required=True, help="round or cycle, from 0: where the schedule stands"
     )
-    made.add_argument(
+    parser.add_argument(
         "--portion", type=_schedule, required=True, help="schedule of the target portion, as JSON"
     )
-    made.add_argument("--lower", type=share, required=True, help="no threshold is lower than this confidence")
-    made.add_argument(
+    parser.add_argument(
+        "--lower", type=share, required=True, help="no threshold is lower than this confidence"
+    )
+    parser.add_argument(
         "--upper", type=share, required=True, help="no threshold is higher than this confidence"
     )
-    made.add_argument("--output", type=Path, required=True)
-    options = parse(made, arguments)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parse(parser, arguments)
 
     if options.lower > options.upper:
         raise InputError(f"--lower: found {options.lower}, expected at most --upper, {options.upper}")

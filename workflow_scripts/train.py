@@ -25,7 +25,7 @@ from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
-from workflow_scripts.command_line import parse, parser, positive, run
+from workflow_scripts.command_line import new_parser, parse, positive, run
 from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
 
 logger = logging.getLogger("cotrain")
@@ -36,20 +36,20 @@ EXAMPLE = """python -m workflow_scripts.train --model baseline --label-space cit
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    add_batch_arguments(made)
-    made.add_argument("--initial-weights", type=Path, help="weights.safetensors to start from")
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    made.add_argument("--threads", type=positive, default=1, help="CPU threads of all its processes")
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    add_batch_arguments(parser)
+    parser.add_argument("--initial-weights", type=Path, help="weights.safetensors to start from")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads of all its processes")
+    parser.add_argument(
         "--save-every", type=positive, default=500, help="iterations between two saves of the state"
     )
-    made.add_argument(
+    parser.add_argument(
         "--log-every", type=positive, default=20, help="iterations between two entries of the history"
     )
-    made.add_argument("--state", type=Path, required=True, help="folder of the resumable state")
-    made.add_argument("--output", type=Path, required=True, help="folder of the model")
-    options = parse(made, arguments)
+    parser.add_argument("--state", type=Path, required=True, help="folder of the resumable state")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the model")
+    options = parse(parser, arguments)
 
     train_model(options, *labelled_sets(options))
 

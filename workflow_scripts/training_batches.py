@@ -26,24 +26,24 @@ def training_settings(text: str) -> dict[str, Any]:
     return found
 
 
-def add_batch_arguments(made: ArgumentParser) -> None:
+def add_batch_arguments(parser: ArgumentParser) -> None:
     """Add the manifests, settings and class names that decide the batches of a training."""
-    made.add_argument("--model", required=True, help="name of the model, for messages")
-    made.add_argument(
+    parser.add_argument("--model", required=True, help="name of the model, for messages")
+    parser.add_argument(
         "--source", type=Path, nargs="+", required=True, help="manifests of the labelled source"
     )
-    made.add_argument("--target", type=Path, help="manifest of the (pseudo-)labelled target")
-    made.add_argument(
+    parser.add_argument("--target", type=Path, help="manifest of the (pseudo-)labelled target")
+    parser.add_argument(
         "--thresholds", type=Path, help="thresholds.json of the round, for class mixing on demand"
     )
-    made.add_argument(
+    parser.add_argument(
         "--class-statistics", type=Path, nargs="*", default=[], help="one file a source manifest"
     )
-    made.add_argument(
+    parser.add_argument(
         "--decoded", type=Path, nargs="*", default=[], help="index.tsv files of decode_images: decoded images"
     )
-    made.add_argument("--settings", type=training_settings, required=True, help="JSON text or a YAML file")
-    made.add_argument("--label-space", required=True)
+    parser.add_argument("--settings", type=training_settings, required=True, help="JSON text or a YAML file")
+    parser.add_argument("--label-space", required=True)
 
 
 def labelled_sets(options: Namespace) -> tuple[list[Item], list[Item] | None]:

@@ -42,25 +42,25 @@ VERSION = 1
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this step's command line."""
-    made = command_line.parser(__doc__, EXAMPLE)
-    made.add_argument("--source", type=Path, required=True, help="the source images: manifest or list")
-    made.add_argument("--target", type=Path, required=True, help="the target images: manifest or list")
-    made.add_argument(
+    parser = command_line.new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--source", type=Path, required=True, help="the source images: manifest or list")
+    parser.add_argument("--target", type=Path, required=True, help="the target images: manifest or list")
+    parser.add_argument(
         "--seed", type=int, required=True, help="which target image goes with which source image"
     )
-    made.add_argument(
+    parser.add_argument(
         "--per-image",
         type=command_line.positive,
         default=1,
         help="translations of each source image (default 1)",
     )
-    made.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default png)")
-    made.add_argument("--quality", type=int, default=95, help="of JPEG images, 1 to 100 (default 95)")
-    made.add_argument(
+    parser.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default png)")
+    parser.add_argument("--quality", type=int, default=95, help="of JPEG images, 1 to 100 (default 95)")
+    parser.add_argument(
         "--workers", type=command_line.positive, default=1, help="images treated at a time (default 1)"
     )
-    made.add_argument("--output", type=Path, required=True, help="folder of the translated images")
-    return made
+    parser.add_argument("--output", type=Path, required=True, help="folder of the translated images")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,15 +17,15 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, parse, parser, positive, run
+from workflow_scripts.command_line import logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.vote_labels --labels a/labels b/labels --window 3 \\
     --label-space cityscapes19 --output both"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument(
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument(
         "--labels",
         type=Path,
         nargs=2,
@@ -33,13 +33,13 @@ def main(arguments: list[str] | None = None) -> None:
         metavar=("FIRST", "SECOND"),
         help="lists, manifests or folders",
     )
-    made.add_argument(
+    parser.add_argument(
         "--window", type=int, default=3, metavar="PIXELS", help="width of what votes, odd (default: 3)"
     )
-    made.add_argument("--label-space", required=True, help="what the train ids mean")
-    made.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    made.add_argument("--output", type=Path, required=True, help="folder to write into")
-    options = parse(made, arguments)
+    parser.add_argument("--label-space", required=True, help="what the train ids mean")
+    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    options = parse(parser, arguments)
     if options.window < 1 or options.window % 2 == 0:
         raise InputError(f"--window: found {options.window}, expected a positive odd number")
 

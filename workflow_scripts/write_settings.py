@@ -9,17 +9,17 @@ out: OUTPUT.json
 from pathlib import Path
 
 from cotrain.data.files import write_json
-from workflow_scripts.command_line import parse, parser, run, settings
+from workflow_scripts.command_line import new_parser, parse, run, settings
 
 EXAMPLE = """python -m workflow_scripts.write_settings --settings '{"iterations": 8000}' \\
     --output by_hand/settings.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    made = parser(__doc__, EXAMPLE)
-    made.add_argument("--settings", type=settings, required=True, help="JSON text or a YAML file")
-    made.add_argument("--output", type=Path, required=True)
-    options = parse(made, arguments)
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--settings", type=settings, required=True, help="JSON text or a YAML file")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parse(parser, arguments)
     write_json(options.output, options.settings)
 
 

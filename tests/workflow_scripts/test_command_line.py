@@ -17,8 +17,8 @@ from workflow_scripts.command_line import (
     class_ids,
     inference_settings,
     named_paths,
+    new_parser,
     parse,
-    parser,
     positive,
     run,
     settings,
@@ -47,7 +47,7 @@ WITHOUT_TORCH = [
     "cotrain.adaptation",
     "cotrain.evaluation",
     "cotrain.reporting",
-    "cotrain.scenes",
+    "streets",
 ]
 
 
@@ -123,7 +123,7 @@ def test_settings_of_a_training_have_all_their_parts():
 
 
 def test_interrupted_at_the_keyboard(capsys):
-    parse(parser("Does.", "do"), [])
+    parse(new_parser("Does.", "do"), [])
 
     def main():
         raise KeyboardInterrupt
@@ -135,12 +135,12 @@ def test_interrupted_at_the_keyboard(capsys):
 
 
 def test_messages_go_to_the_log_too(tmp_path, capsys):
-    parse(parser("Does.", "do"), ["--log", str(tmp_path / "logs" / "a.log")])
+    parse(new_parser("Does.", "do"), ["--log", str(tmp_path / "logs" / "a.log")])
     logging.getLogger("cotrain").info("hello")
     assert "hello" in (tmp_path / "logs" / "a.log").read_text()
     assert "hello" in capsys.readouterr().err
     # The next step of the same process has handlers of its own.
-    parse(parser("Does.", "do"), [])
+    parse(new_parser("Does.", "do"), [])
     logging.getLogger("cotrain").info("again")
     assert "again" not in (tmp_path / "logs" / "a.log").read_text()
     assert capsys.readouterr().err.count("again") == 1
@@ -148,7 +148,7 @@ def test_messages_go_to_the_log_too(tmp_path, capsys):
 
 @pytest.mark.parametrize(("error", "status"), [(InputError("a.txt: is empty"), 2), (ValueError("oops"), 1)])
 def test_how_a_step_fails(error, status, capsys):
-    parse(parser("Does.", "do"), [])
+    parse(new_parser("Does.", "do"), [])
 
     def main():
         raise error

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.randomness import generator
-from cotrain.scenes.drawing import Random, Rgb, chosen, noise, pick, to_pixels, varied, writing
-from cotrain.scenes.looks import Look
+from streets.drawing import Random, Rgb, chosen, noise, pick, to_pixels, varied, writing
+from streets.looks import Look
 
 # One texture shows this many bays and storeys.
 BAYS, STOREYS = 2, 2

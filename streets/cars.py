@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from cotrain.scenes.bodywork import AMBER, FRONT_PLATE, GLASS, LAMP, REAR_PLATE, TAIL, TRIM, arch, ring, wheel
-from cotrain.scenes.meshes import Mesh, box, joined, loft, paint, quad
+from streets.bodywork import AMBER, FRONT_PLATE, GLASS, LAMP, REAR_PLATE, TAIL, TRIM, arch, ring, wheel
+from streets.meshes import Mesh, box, joined, loft, paint, quad
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cotrain.scenes.assembly import Texture
-from cotrain.scenes.meshes import Colour, Mesh, joined, polygon, tube
+from streets.assembly import Texture
+from streets.meshes import Colour, Mesh, joined, polygon, tube
 
 GLASS: Colour = (0.10, 0.12, 0.15)
 TYRE: Colour = (0.06, 0.06, 0.06)

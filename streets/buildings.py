@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotrain.scenes.assembly import PLAIN, Texture
-from cotrain.scenes.drawing import Random, chosen, pick, varied
-from cotrain.scenes.facades import BAYS, STOREYS, facade_style
-from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import Colour, Mesh, box, joined, quad, recoloured, tube
+from streets.assembly import PLAIN, Texture
+from streets.drawing import Random, chosen, pick, varied
+from streets.facades import BAYS, STOREYS, facade_style
+from streets.looks import Look
+from streets.meshes import Colour, Mesh, box, joined, quad, recoloured, tube
 
 BUILDING = 2
 FACADES = 40

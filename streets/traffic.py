@@ -5,13 +5,13 @@ from functools import cache
 
 import numpy as np
 
-from cotrain.scenes import cars, heavy_vehicles, people, two_wheelers
-from cotrain.scenes.assembly import PLAIN, Assembly
-from cotrain.scenes.drawing import Random, pick, varied
-from cotrain.scenes.ground_plan import KERB, Plan
-from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import Colour, Mesh, repainted
-from cotrain.scenes.shadows import ShadowMap
+from streets import cars, heavy_vehicles, people, two_wheelers
+from streets.assembly import PLAIN, Assembly
+from streets.drawing import Random, pick, varied
+from streets.ground_plan import KERB, Plan
+from streets.looks import Look
+from streets.meshes import Colour, Mesh, repainted
+from streets.shadows import ShadowMap
 
 PERSON, RIDER, CAR, TRUCK, BUS, MOTORCYCLE, BICYCLE = 11, 12, 13, 14, 15, 17, 18
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from cotrain.scenes import furniture
-from cotrain.scenes.assembly import Assembly
-from cotrain.scenes.buildings import RowStyle, building, row_style
-from cotrain.scenes.drawing import Random
-from cotrain.scenes.furniture import Part, put
-from cotrain.scenes.ground_plan import END, KERB, Plan
-from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import Colour
-from cotrain.scenes.shadows import ShadowMap
+from streets import furniture
+from streets.assembly import Assembly
+from streets.buildings import RowStyle, building, row_style
+from streets.drawing import Random
+from streets.furniture import Part, put
+from streets.ground_plan import END, KERB, Plan
+from streets.looks import Look
+from streets.meshes import Colour
+from streets.shadows import ShadowMap
 
 # Nothing beyond is more than a few pixels tall.
 DETAIL_END = 95.0

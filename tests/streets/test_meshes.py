@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cotrain.scenes.meshes import (
+from streets.meshes import (
     Mesh,
     box,
     ellipsoid,

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from cotrain.errors import InputError
-from cotrain.scenes import generate
-from cotrain.scenes.generate import majority, render_scenes
+from streets import generate
+from streets.generate import majority, render_scenes
 
 WIDTH, HEIGHT, NUMBER = 96, 64, 14
 NEVER_SHOWN = {16}  # train

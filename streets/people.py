@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cotrain.scenes.drawing import Random, pick, varied
-from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import Colour, Floats, Mesh, box, ellipsoid, joined, loft, placed, scaled, tube
+from streets.drawing import Random, pick, varied
+from streets.looks import Look
+from streets.meshes import Colour, Floats, Mesh, box, ellipsoid, joined, loft, placed, scaled, tube
 
 SKIN: tuple[Colour, ...] = ((0.86, 0.68, 0.56), (0.78, 0.58, 0.46), (0.55, 0.38, 0.28), (0.34, 0.23, 0.17))
 HAIR: tuple[Colour, ...] = (

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cotrain.scenes.assembly import PLAIN, Assembly, Texture
-from cotrain.scenes.drawing import Random, pick, varied
-from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import (
+from streets.assembly import PLAIN, Assembly, Texture
+from streets.drawing import Random, pick, varied
+from streets.looks import Look
+from streets.meshes import (
     Colour,
     Mesh,
     box,
@@ -19,7 +19,7 @@ from cotrain.scenes.meshes import (
     repeated,
     tube,
 )
-from cotrain.scenes.textures import SIGN_FACES, sign_outline, sign_shape
+from streets.textures import SIGN_FACES, sign_outline, sign_shape
 
 WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION = 3, 4, 5, 6, 7, 8
 

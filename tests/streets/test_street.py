@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from cotrain.errors import InputError
-from cotrain.scenes.assembly import CUT_OUT, MARKING, SHADOW
-from cotrain.scenes.drawing import noise
-from cotrain.scenes.looks import CAMERA, GAME, LOOKS, look_named
-from cotrain.scenes.shadows import COLUMNS, ROWS, X_RANGE, Y_RANGE, ShadowMap
-from cotrain.scenes.street import make_scene
-from cotrain.scenes.textures import MAKERS, Library
+from streets.assembly import CUT_OUT, MARKING, SHADOW
+from streets.drawing import noise
+from streets.looks import CAMERA, GAME, LOOKS, look_named
+from streets.shadows import COLUMNS, ROWS, X_RANGE, Y_RANGE, ShadowMap
+from streets.street import make_scene
+from streets.textures import MAKERS, Library
 
 
 def test_scene_is_a_pure_function_of_look_seed_and_index():

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.randomness import generator
-from cotrain.scenes import frontages, ground_plan, traffic
-from cotrain.scenes.assembly import Assembly, Batch, Light
-from cotrain.scenes.drawing import Random, chosen
-from cotrain.scenes.ground_plan import Plan
-from cotrain.scenes.looks import Look
-from cotrain.scenes.renderer import View
-from cotrain.scenes.shadows import ShadowMap
+from streets import frontages, ground_plan, traffic
+from streets.assembly import Assembly, Batch, Light
+from streets.drawing import Random, chosen
+from streets.ground_plan import Plan
+from streets.looks import Look
+from streets.renderer import View
+from streets.shadows import ShadowMap
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.scenes.drawing import Random, noise, varied
-from cotrain.scenes.looks import CameraRanges, Look
+from streets.drawing import Random, noise, varied
+from streets.looks import CameraRanges, Look
 
 Picture = NDArray[np.float32]
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from cotrain.scenes.assembly import GROUND, MARKING, Assembly
-from cotrain.scenes.drawing import Random, chosen, pick, varied
-from cotrain.scenes.looks import Look
-from cotrain.scenes.meshes import Colour, Mesh, ground, quad, repeated
+from streets.assembly import GROUND, MARKING, Assembly
+from streets.drawing import Random, chosen, pick, varied
+from streets.looks import Look
+from streets.meshes import Colour, Mesh, ground, quad, repeated
 
 ROAD, SIDEWALK, TERRAIN = 0, 1, 9
 START, END, FAR = -12.0, 170.0, 260.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cotrain.scenes.meshes import Floats, Mesh, placed
+from streets.meshes import Floats, Mesh, placed
 
 # (kind, number): the texture library makes it. Kind "plain" has no texture.
 Texture = tuple[str, int]

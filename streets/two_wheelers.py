@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from cotrain.scenes.assembly import PLAIN
-from cotrain.scenes.bodywork import CHROME, LAMP, REAR_PLATE, TAIL, TRIM, TYRE, Part, ring
-from cotrain.scenes.meshes import Mesh, box, ellipsoid, joined, loft, paint, placed, quad, tube
+from streets.assembly import PLAIN
+from streets.bodywork import CHROME, LAMP, REAR_PLATE, TAIL, TRIM, TYRE, Part, ring
+from streets.meshes import Mesh, box, ellipsoid, joined, loft, paint, placed, quad, tube
 
 
 def motorcycle() -> Mesh:

@@ -18,7 +18,7 @@ from cotrain.data.images import write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from cotrain.scenes.looks import look_named
+from streets.looks import look_named
 
 # To be raised by whoever changes what is drawn: pictures of an older recipe are then made anew.
 RECIPE = 2
@@ -32,8 +32,8 @@ class Painter:
     """Draws scenes of one look, seed and size. One to a process: the renderer cannot be opened twice."""
 
     def __init__(self, look_name: str, seed: int, width: int, height: int) -> None:
-        from cotrain.scenes.renderer import Renderer
-        from cotrain.scenes.textures import Library
+        from streets.renderer import Renderer
+        from streets.textures import Library
 
         cv2.setNumThreads(1)
         self.look, self.seed, self.size = look_named(look_name), seed, (width, height)
@@ -41,9 +41,9 @@ class Painter:
 
     def draw(self, index: int) -> tuple[bytes, NDArray[np.uint8]]:
         """Return scene `index`: the bytes of its JPEG file and its train ids, uint8 (H, W)."""
-        from cotrain.scenes import camera_effects
-        from cotrain.scenes.renderer import SKY
-        from cotrain.scenes.street import make_scene
+        from streets import camera_effects
+        from streets.renderer import SKY
+        from streets.street import make_scene
 
         width, height = self.size
         scene = make_scene(self.look, self.seed, index)

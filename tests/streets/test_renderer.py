@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cotrain.scenes.assembly import GROUND, MARKING, Assembly, Light
-from cotrain.scenes.looks import GAME
-from cotrain.scenes.meshes import box, ground, placed, quad
-from cotrain.scenes.renderer import SKY, Renderer, View
-from cotrain.scenes.textures import Library
+from streets.assembly import GROUND, MARKING, Assembly, Light
+from streets.looks import GAME
+from streets.meshes import box, ground, placed, quad
+from streets.renderer import SKY, Renderer, View
+from streets.textures import Library
 
 WIDTH, HEIGHT = 160, 120
 SHADOW = np.zeros((512, 256), np.uint8)

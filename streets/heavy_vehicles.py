@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from cotrain.scenes.assembly import PLAIN
-from cotrain.scenes.bodywork import GLASS, LAMP, REAR_PLATE, TAIL, TRIM, Part, arch, ring, wheel
-from cotrain.scenes.drawing import Random
-from cotrain.scenes.meshes import Colour, box, joined, loft, paint, quad
+from streets.assembly import PLAIN
+from streets.bodywork import GLASS, LAMP, REAR_PLATE, TAIL, TRIM, Part, arch, ring, wheel
+from streets.drawing import Random
+from streets.meshes import Colour, box, joined, loft, paint, quad
 
 
 def lorry(rng: Random, length: float, body: Colour) -> list[Part]:

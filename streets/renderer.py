@@ -35,8 +35,8 @@ from panda3d.core import (
 )
 from panda3d.core import Texture as PandaTexture
 
-from cotrain.scenes.assembly import CUT_OUT, GROUND, MARKING, SHADOW, Batch, Texture
-from cotrain.scenes.textures import Library
+from streets.assembly import CUT_OUT, GROUND, MARKING, SHADOW, Batch, Texture
+from streets.textures import Library
 
 SKY = 10
 # The label pass writes train id c as the level c * 12 + 6, far from its neighbours' levels.

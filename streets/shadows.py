@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cotrain.scenes.assembly import SHADOW, Assembly
-from cotrain.scenes.meshes import ground
+from streets.assembly import SHADOW, Assembly
+from streets.meshes import ground
 
 X_RANGE, Y_RANGE = (-30.0, 30.0), (-8.0, 94.0)
 ROWS, COLUMNS = 512, 256

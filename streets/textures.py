@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cotrain.randomness import generator
-from cotrain.scenes import facades
-from cotrain.scenes.assembly import Texture
-from cotrain.scenes.drawing import Random, Rgb, letters, noise, pick, shaded, to_pixels, varied, writing
-from cotrain.scenes.looks import Look
+from streets import facades
+from streets.assembly import Texture
+from streets.drawing import Random, Rgb, letters, noise, pick, shaded, to_pixels, varied, writing
+from streets.looks import Look
 
 SIGN_FACES = 24
 
