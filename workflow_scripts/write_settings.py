@@ -1,26 +1,32 @@
-"""Write the settings of one stage's trainings into a file of its own.
+"""Write the settings of one step of a run into a file of its own.
 
-A training depends on this small file, not on the whole configuration: to edit another section does not train
-anew, and the file is what a person passes to `workflow_scripts.train` by hand.
+A step depends on this small file, not on the whole configuration: editing another section does not make it run
+again. By hand, it is the file for the `--settings` of a step.
 
-out: OUTPUT.json
+in:  a configuration; the name of the settings: training/baseline (self_training, co_training, final), prediction,
+     evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled
+out: the settings as JSON
 """
 
 from pathlib import Path
 
-from cotrain.data.files import write_json
-from workflow_scripts.command_line import new_parser, parse, run, settings
+from cotrain.configuration.reading import read_configuration
+from cotrain.configuration.settings_files import settings_named, write_settings
+from workflow_scripts.command_line import new_parser, parse, run
 
-EXAMPLE = """python -m workflow_scripts.write_settings --settings '{"iterations": 8000}' \\
+EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.yaml --name training/baseline \\
     --output by_hand/settings.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--settings", type=settings, required=True, help="JSON text or a YAML file")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--config", type=Path, nargs="+", required=True, help="configuration, later files win"
+    )
+    parser.add_argument("--name", required=True, help="which settings")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .json file")
     options = parse(parser, arguments)
-    write_json(options.output, options.settings)
+    write_settings(options.output, settings_named(read_configuration(options.config), options.name))
 
 
 if __name__ == "__main__":

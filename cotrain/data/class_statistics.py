@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
 from cotrain.data.label_files import TrainIdReader
-from cotrain.data.manifests import Item
+from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 
@@ -60,3 +60,25 @@ def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.N
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: are no class statistics ({type(error).__name__}: {error})") from error
     return classes, ids, counts
+
+
+def class_counts(manifests: Sequence[Path], statistics: Sequence[Path]) -> npt.NDArray[np.int64]:
+    """Return int64 (N, C): the pixels of each class of all images of the manifests, in their order.
+
+    Each manifest has its own file of statistics, since two datasets may share ids. Raises InputError if there
+    is not one file a manifest, or if an image is missing in its file.
+    """
+    if len(statistics) != len(manifests):
+        raise InputError(
+            f"--class-statistics: found {len(statistics)} files, expected one for each of the "
+            f"{len(manifests)} source manifests: rare-class sampling must know what the images hold"
+        )
+    rows: list[list[int]] = []
+    for manifest, path in zip(manifests, statistics, strict=True):
+        _, ids, counts = read_class_statistics(path)
+        of_images = dict(zip(ids, counts.tolist(), strict=True))
+        for item in read_manifest(manifest):
+            if item.id not in of_images:
+                raise InputError(f"{path}: holds no statistics of image {item.id!r} of {manifest}")
+            rows.append(of_images[item.id])
+    return np.array(rows, np.int64)

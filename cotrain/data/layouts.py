@@ -7,12 +7,18 @@ Three kinds of datasets: rendered streets, the user's own lists, and folders as 
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from cotrain.configuration.sections import (
+    DatasetSettings,
+    FilesSettings,
+    ListsSettings,
+    PublishedSettings,
+    StreetsSettings,
+)
 from cotrain.data.checks import raise_problems
 from cotrain.data.class_tables import ClassTable, class_table
 from cotrain.data.images import image_size
@@ -42,7 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetFiles:
     """The images that a run uses of a dataset, and those it does not, by the reason for it."""
 
     items: list[Item]
@@ -60,8 +66,8 @@ class Dataset:
 
 
 def find_dataset(
-    name: str, settings: Mapping[str, Any], labelled: bool, scenes_folder: Path | None = None
-) -> Dataset:
+    name: str, settings: DatasetSettings, labelled: bool, scenes_folder: Path | None = None
+) -> DatasetFiles:
     """Return the images of the dataset `name` of the configuration, with labels if `labelled`.
 
     `settings` is its entry under `datasets`; `scenes_folder` holds the rendered scenes of the layout
@@ -70,7 +76,7 @@ def find_dataset(
     one InputError for all missing files and broken headers, or for what is wrong with the settings or lists.
     """
     entries = dataset_entries(name, settings, labelled, scenes_folder)
-    entries = entries[:: settings.get("every") or 1]
+    entries = entries[:: settings.every if isinstance(settings, FilesSettings) else 1]
     compare = labelled and _sizes_may_differ(settings)
     headers = _headers(entries, compare)
     raise_problems(f"datasets.{name}", [problem for header in headers for problem in header.problems])
@@ -90,52 +96,45 @@ def find_dataset(
         Item(image_id, entry.image, *header.size, entry.label, bytes=entry.image.stat().st_size)
         for image_id, (entry, header) in zip(ids, kept, strict=True)
     ]
-    return Dataset(items, left_out)
+    return DatasetFiles(items, left_out)
 
 
 def dataset_entries(
-    name: str, settings: Mapping[str, Any], labelled: bool, scenes_folder: Path | None = None
+    name: str, settings: DatasetSettings, labelled: bool, scenes_folder: Path | None = None
 ) -> list[Entry]:
     """Return the files of the dataset `name` as its layout lists them; labels only if `labelled`.
 
     Raises InputError for settings, lists or folders that are wrong, and for an image listed twice.
     """
-    layout = _needed(name, settings, "layout", "where the images and labels are")
-    if layout == "lists":
+    if isinstance(settings, ListsSettings):
         return _lists(name, settings, labelled)
-    if layout == "streets":
+    if isinstance(settings, StreetsSettings):
         return _streets(name, labelled, scenes_folder)
+    assert isinstance(settings, PublishedSettings)
     return [Entry(image, label) for image, label in _tree_files(name, settings, labelled)]
 
 
-def dataset_class_table(name: str, settings: Mapping[str, Any]) -> ClassTable:
+def dataset_class_table(name: str, settings: DatasetSettings) -> ClassTable:
     """Return how the label files of the dataset `name` encode classes; InputError if that is not told."""
-    layout = _needed(name, settings, "layout", "where the images and labels are")
-    if layout == "streets":
+    if isinstance(settings, StreetsSettings):
         return class_table("cityscapes_train_ids")
     root, fields = None, {}
-    if layout == "lists":
-        chosen = _needed(name, settings, "classes", "the class table of the label files")
+    if isinstance(settings, ListsSettings):
+        classes = _needed(name, "classes", settings.classes, "the class table of the label files")
     else:
-        chosen = settings.get("classes") or tree_layout(layout).classes
-        root = Path(_needed(name, settings, "root", "the folder of the dataset"))
-        fields = chosen_fields(
-            tree_layout(layout),
-            root,
-            settings.get("split"),
-            settings.get("version"),
-            True,
-            f"datasets.{name}",
-        )
+        assert isinstance(settings, PublishedSettings)
+        layout, root = tree_layout(settings.layout), Path(settings.root)
+        classes = settings.classes or layout.classes
+        fields = chosen_fields(layout, root, settings.split, settings.version, True, f"datasets.{name}")
     try:
-        return class_table(chosen, root, fields)
+        return class_table(classes, root, fields)
     except InputError as error:
         raise InputError(f"datasets.{name}.classes: {error}") from error
 
 
-def file_origins(name: str, settings: Mapping[str, Any], labelled: bool) -> dict[Path, str]:
+def file_origins(name: str, settings: DatasetSettings, labelled: bool) -> dict[Path, str]:
     """Return "LIST:LINE" of each file of a dataset that is given by lists, nothing for other layouts."""
-    if settings.get("layout") != "lists":
+    if not isinstance(settings, ListsSettings):
         return {}
     entries = dataset_entries(name, settings, labelled)
     origins = {entry.label: entry.label_origin for entry in entries if entry.label is not None}
@@ -211,54 +210,53 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
     return _Header(size, problems, fault)
 
 
-def _reason_to_leave_out(size: tuple[int, int], settings: Mapping[str, Any]) -> str:
+def _reason_to_leave_out(size: tuple[int, int], settings: DatasetSettings) -> str:
     """Return why an image of `size` (width, height) does not pass the dataset's filters, "" if it does."""
+    if not isinstance(settings, FilesSettings):
+        return ""
     width, height = size
-    wanted = settings.get("aspect_ratio")
+    ratio = settings.aspect_ratio
     # Two decimals, as in the published lists: 4:3 is 1.33, whatever the last pixel is.
-    if wanted is not None and round(width / height, 2) != round(wanted, 2):
-        return f"aspect_ratio is not {round(wanted, 2)}"
-    orientation = settings.get("orientation")
+    if ratio is not None and round(width / height, 2) != round(ratio, 2):
+        return f"aspect_ratio is not {round(ratio, 2)}"
+    orientation = settings.orientation
     if (orientation == "landscape" and width < height) or (orientation == "portrait" and width > height):
         return f"orientation is not {orientation}"
-    least = settings.get("min_size")
+    least = settings.min_size
     if least is not None and (height < least[0] or width < least[1]):
         return f"smaller than min_size {least[0]}×{least[1]}"
     return ""
 
 
-def _sizes_may_differ(settings: Mapping[str, Any]) -> bool:
-    layout = settings["layout"]
-    return layout not in ("lists", "streets") and tree_layout(layout).sizes_may_differ
+def _sizes_may_differ(settings: DatasetSettings) -> bool:
+    return isinstance(settings, PublishedSettings) and tree_layout(settings.layout).sizes_may_differ
 
 
-def _tree_files(name: str, settings: Mapping[str, Any], labelled: bool) -> list[tuple[Path, Path | None]]:
+def _tree_files(name: str, settings: PublishedSettings, labelled: bool) -> list[tuple[Path, Path | None]]:
     """Return the images, with labels if `labelled`, of a dataset in its makers' folders."""
-    root = Path(os.path.abspath(_needed(name, settings, "root", "the folder of the dataset")))
+    root = Path(os.path.abspath(settings.root))
     try:
-        layout = tree_layout(settings["layout"])
+        layout = tree_layout(settings.layout)
     except InputError as error:
         raise InputError(f"datasets.{name}.layout: {error}") from error
-    return find_files(
-        layout, root, settings.get("split"), settings.get("version"), labelled, f"datasets.{name}"
-    )
+    return find_files(layout, root, settings.split, settings.version, labelled, f"datasets.{name}")
 
 
-def _needed(name: str, settings: Mapping[str, Any], key: str, expected: str) -> str:
-    """Return the value of a key that the dataset `name` must have; InputError if it is missing."""
-    if not settings.get(key):
+def _needed(name: str, key: str, value: str | None, expected: str) -> str:
+    """Return the value of a key that the dataset `name` must have here; InputError if it is missing."""
+    if not value:
         raise InputError(f"datasets.{name}.{key}: is missing, expected {expected}")
-    return str(settings[key])
+    return value
 
 
 def _located(origin: str, problem: str) -> str:
     return f"{origin}: {problem}" if origin else problem
 
 
-def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry]:
+def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     """Two text files, line i of one belongs to line i of the other."""
-    image_list = _needed(name, settings, "images", "the list of the images")
-    images = read_list(image_list, settings.get("root"))
+    image_list = settings.images
+    images = read_list(image_list, settings.root)
     first_lines: dict[str, int] = {}
     repeated = []
     for line, image in images:
@@ -269,8 +267,8 @@ def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry
     raise_problems(f"datasets.{name}.images", repeated)
     if not labelled:
         return [Entry(image, image_origin=f"{image_list}:{line}") for line, image in images]
-    label_list = _needed(name, settings, "labels", "the list of the label files")
-    labels = read_list(label_list, settings.get("root"))
+    label_list = _needed(name, "labels", settings.labels, "the list of the label files")
+    labels = read_list(label_list, settings.root)
     if len(images) != len(labels):
         raise InputError(
             f"datasets.{name}: {image_list} lists {len(images)} images but {label_list} lists "

@@ -123,6 +123,13 @@ def verify_labels(items: Sequence[Item], manifest_path: str | Path) -> None:
         raise InputError(f"{manifest_path}: {len(problems)} of {len(items)} labels are bad: {problems[0]}")
 
 
+def read_labelled(path: str | Path) -> list[Item]:
+    """Return the images of a manifest, their labels verified; InputError as of both."""
+    items = read_manifest(path)
+    verify_labels(items, path)
+    return items
+
+
 def _label_problem(item: Item) -> str | None:
     if item.label is None:
         return f"image {item.id!r} has no label"

@@ -5,14 +5,13 @@ the original frame that becomes the crop is found first and only that window is 
 same crops for a fraction of the work.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cotrain.configuration.sections import Augmentation, Cutout
 from cotrain.data.label_spaces import IGNORE
 
 Image = NDArray[np.uint8]
@@ -21,38 +20,6 @@ Image = NDArray[np.uint8]
 PADDING_RGB = (124, 116, 104)
 # A crop dominated by one class is redrawn at most this often (as in Detectron2).
 CROP_TRIES = 10
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """A `source_augmentation` or `target_augmentation` section; its keys are explained in the configuration.
-
-    Sizes are (height, width) in pixels, shares and probabilities lie in [0, 1].
-    """
-
-    resize: tuple[int, int] | None
-    short_sides: tuple[int, ...]
-    max_long_side: int
-    crop: tuple[int, int]
-    vertical_range: tuple[float, float] | None
-    max_class_share: float
-    horizontal_flip: float
-    vertical_flip: float
-    colour_jitter: float
-    blur: float
-    cutout_holes: tuple[int, int]
-    cutout_size_px: tuple[int, int]
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], crop: Sequence[int]) -> "Augmentation":
-        """Make settings from a section of the configuration, whose `cutout` is a section of its own."""
-        flat: dict[str, Any] = {key: value for key, value in mapping.items() if key != "cutout"}
-        flat |= {f"cutout_{key}": value for key, value in mapping["cutout"].items()}
-        flat["crop"] = list(crop)
-        tuples: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()
-        }
-        return cls(**tuples)
 
 
 @dataclass(frozen=True)
@@ -66,34 +33,39 @@ class Window:
 
 
 def draw_scaled_size(
-    height: int, width: int, settings: Augmentation, rng: np.random.Generator
+    height: int, width: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Return the (height, width) that the frame is scaled to before cropping."""
-    short_side = float(rng.choice(settings.short_sides)) if settings.short_sides else None
-    return _scaled_size(height, width, short_side, settings)
+    short_side = float(rng.choice(augmentation.short_sides)) if augmentation.short_sides else None
+    return _scaled_size(height, width, short_side, augmentation)
 
 
-def largest_scaled_size(height: int, width: int, settings: Augmentation) -> tuple[int, int]:
+def largest_scaled_size(height: int, width: int, augmentation: Augmentation) -> tuple[int, int]:
     """Return the largest (height, width) that a frame of this size can be scaled to before cropping."""
-    return _scaled_size(height, width, max(settings.short_sides, default=None), settings)
+    return _scaled_size(height, width, max(augmentation.short_sides, default=None), augmentation)
 
 
 def _scaled_size(
-    height: int, width: int, short_side: float | None, settings: Augmentation
+    height: int, width: int, short_side: float | None, augmentation: Augmentation
 ) -> tuple[int, int]:
-    height, width = settings.resize or (height, width)
+    height, width = augmentation.resize or (height, width)
     if short_side is None:
         return height, width
-    scale = min(short_side / min(height, width), settings.max_long_side / max(height, width))
+    scale = min(short_side / min(height, width), augmentation.max_long_side / max(height, width))
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def draw_window(scaled: tuple[int, int], settings: Augmentation, rng: np.random.Generator) -> Window:
-    """Return a crop window, uniform over all positions that `vertical_range` allows."""
-    height, width = min(settings.crop[0], scaled[0]), min(settings.crop[1], scaled[1])
+def draw_window(
+    scaled: tuple[int, int],
+    crop: tuple[int, int],
+    vertical_range: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> Window:
+    """Return a crop window, uniform over all positions that `vertical_range` allows; None allows all."""
+    height, width = min(crop[0], scaled[0]), min(crop[1], scaled[1])
     first, last = 0, scaled[0] - height
-    if settings.vertical_range:
-        upper, lower = settings.vertical_range
+    if vertical_range:
+        upper, lower = vertical_range
         first = min(int(scaled[0] * upper), last)
         last = max(first, min(int(scaled[0] * lower) - height, last))
     top = int(rng.integers(first, last + 1))
@@ -137,36 +109,41 @@ def cut_image(image: Image, window: Window) -> Image:
 
 
 def augment(
-    image: Image, label: Image, settings: Augmentation, rng: np.random.Generator
+    image: Image,
+    label: Image,
+    augmentation: Augmentation,
+    crop: tuple[int, int],
+    rng: np.random.Generator,
 ) -> tuple[Image, Image]:
-    """Return one training crop, of exactly `settings.crop`, and its label.
+    """Return one training crop, of exactly `crop` (height, width), and its label.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         label: (H, W) uint8 train ids.
-        settings: what to do.
+        augmentation: what to do.
+        crop: (height, width) of the crop.
         rng: the generator of this (seed, iteration, slot).
 
     A frame smaller than the crop is padded at the right and bottom, the label with 255: every crop of a
     batch has one size, so that any two can be mixed (the published code crashed there).
     """
-    scaled = draw_scaled_size(label.shape[0], label.shape[1], settings, rng)
+    scaled = draw_scaled_size(label.shape[0], label.shape[1], augmentation, rng)
     for _try in range(CROP_TRIES):
-        window = draw_window(scaled, settings, rng)
+        window = draw_window(scaled, crop, augmentation.vertical_range, rng)
         cut = cut_label(label, window)
-        if settings.max_class_share >= 1 or _is_varied(cut, settings.max_class_share):
+        if augmentation.max_class_share >= 1 or _is_varied(cut, augmentation.max_class_share):
             break
     image, label = cut_image(image, window), cut
-    if rng.random() < settings.horizontal_flip:
+    if rng.random() < augmentation.horizontal_flip:
         image, label = image[:, ::-1], label[:, ::-1]
-    if rng.random() < settings.vertical_flip:
+    if rng.random() < augmentation.vertical_flip:
         image, label = image[::-1], label[::-1]
-    if settings.colour_jitter:
-        image = jitter_colours(image, settings.colour_jitter, rng)
-    if rng.random() < settings.blur:
+    if augmentation.colour_jitter:
+        image = jitter_colours(image, augmentation.colour_jitter, rng)
+    if rng.random() < augmentation.blur:
         image = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(0.3, 1.5))  # type: ignore[assignment]
-    image = cut_out(image, settings, rng)
-    return _padded(image, label, settings.crop)
+    image = cut_out(image, augmentation.cutout, rng)
+    return _padded(image, label, crop)
 
 
 def _is_varied(label: Image, max_share: float) -> bool:
@@ -185,15 +162,15 @@ def jitter_colours(image: Image, strength: float, rng: np.random.Generator) -> I
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
 
-def cut_out(image: Image, settings: Augmentation, rng: np.random.Generator) -> Image:
+def cut_out(image: Image, cutout: Cutout, rng: np.random.Generator) -> Image:
     """Return the image with black rectangles at random places; labels stay, as published."""
-    fewest, most = settings.cutout_holes
+    fewest, most = cutout.holes
     if most == 0:
         return image
     image = image.copy()
     height, width = image.shape[:2]
     for _ in range(int(rng.integers(fewest, most + 1))):
-        tall, wide = rng.integers(settings.cutout_size_px[0], settings.cutout_size_px[1] + 1, 2)
+        tall, wide = rng.integers(cutout.size_px[0], cutout.size_px[1] + 1, 2)
         top, left = int(rng.integers(height) - tall // 2), int(rng.integers(width) - wide // 2)
         image[max(0, top) : top + tall, max(0, left) : left + wide] = 0
     return image

@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.mixing import classes_on_demand, classes_plain, paste
+from cotrain.adaptation.sampling import RareClassSampler, ShuffledSampler
+from cotrain.configuration.sections import Augmentation, ClassMixing, TrainingSettings
 from cotrain.data.decoded import map_image
 from cotrain.data.images import read_image, read_label
 from cotrain.data.manifests import Item
-from cotrain.randomness import generator
-from cotrain.training.augmentation import Augmentation, augment
+from cotrain.errors import InputError
+from cotrain.randomness import generator, seed_of
+from cotrain.training.augmentation import augment
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -35,13 +38,14 @@ class Sampler(Protocol):
 class Samples:
     """One set of labelled images and the way crops are taken from it; labels hold train ids.
 
-    `decoded` tells which images are kept decoded, and in which file each.
+    `crop_size` is (height, width) in pixels. `decoded` says which images are kept decoded, and in which file each.
     """
 
     name: str
     items: Sequence[Item]
     sampler: Sampler
     augmentation: Augmentation
+    crop_size: tuple[int, int]
     seed: int
     decoded: Mapping[Path, Path] = field(default_factory=dict)
 
@@ -52,7 +56,7 @@ class Samples:
         rng = generator(self.seed, self.name, position)
         decoded = self.decoded.get(item.image)
         image = map_image(decoded) if decoded else read_image(item.image)
-        return augment(image, read_label(item.label), self.augmentation, rng)
+        return augment(image, read_label(item.label), self.augmentation, self.crop_size, rng)
 
 
 def loader_threads(threads: int, device_type: str) -> int:
@@ -80,7 +84,7 @@ class Batches:
     source: Samples
     target: Samples | None
     ratio: tuple[int, int]
-    class_mixing: str
+    class_mixing: ClassMixing
     thresholds: NDArray[np.uint16] | None
     seed: int
 
@@ -132,3 +136,60 @@ class Batches:
             finally:
                 for future in coming:
                     future.cancel()
+
+
+def make_batches(
+    settings: TrainingSettings,
+    name: str,
+    source: Sequence[Item],
+    target: Sequence[Item] | None = None,
+    thresholds: NDArray[np.uint16] | None = None,
+    class_counts: NDArray[np.int64] | None = None,
+    decoded: Mapping[Path, Path] | None = None,
+) -> Batches:
+    """Return the batches of the training that `settings` describe.
+
+    Args:
+        settings: crops, augmentation, sampling, ratio and mixing.
+        name: the model's name. Every model sees crops of its own; otherwise each round would repeat the source
+            crops of the last.
+        source: N labelled source images.
+        target: (pseudo-)labelled target images; None to train only on the source.
+        thresholds: (C,) levels of the target's pseudo-labels, for class mixing on demand.
+        class_counts: (N, C) pixels of each class in each source image, for rare-class sampling.
+        decoded: the files of images that are kept decoded.
+
+    Raises:
+        InputError: rare-class sampling without `class_counts`, or class mixing on demand without `thresholds`.
+    """
+    seed = seed_of(settings.seed, name)
+    rare = settings.rare_class_sampling
+    source_sampler: Sampler = ShuffledSampler(len(source), seed)
+    if rare.enabled:
+        if class_counts is None:
+            raise InputError(f"{name}: rare_class_sampling needs --class-statistics, one file a source manifest")
+        source_sampler = RareClassSampler(class_counts, rare.min_pixels, rare.temperature, seed)
+    if target and settings.class_mixing == "on_demand" and thresholds is None:
+        raise InputError(
+            f"{name}: class_mixing: on_demand needs --thresholds, the thresholds of the target's pseudo-labels. "
+            "Without thresholds, class_mixing is plain or none"
+        )
+    files = dict(decoded or {})
+    source_samples = Samples(
+        "source", source, source_sampler, settings.source_augmentation, settings.crop, seed, files
+    )
+    if not target:
+        return Batches(source_samples, None, (settings.batch_size, 0), "none", None, seed)
+    target_sampler = ShuffledSampler(len(target), seed, stream="target")
+    if settings.batch_ratio is None:
+        raise InputError(f"{name}: batch_ratio is missing: the settings are those of a training without target")
+    return Batches(
+        source=source_samples,
+        target=Samples(
+            "target", target, target_sampler, settings.target_augmentation, settings.crop, seed, files
+        ),
+        ratio=settings.batch_ratio,
+        class_mixing=settings.class_mixing,
+        thresholds=thresholds,
+        seed=seed,
+    )

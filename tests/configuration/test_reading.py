@@ -1,4 +1,5 @@
 import copy
+import json
 import os
 import re
 import subprocess
@@ -7,18 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import numpy as np
 import pytest
 import yaml
 
+from cotrain.configuration import reading
+from cotrain.configuration.reference import reference
+from cotrain.configuration.schema import dotted_keys, whole_schema
 from cotrain.data.class_tables import class_table
 from cotrain.data.label_spaces import label_space
 from cotrain.data.trees import tree_layout, tree_layout_names
 from cotrain.errors import InputError
-from workflow_scripts import configuration
-from workflow_scripts.config_schema import SCHEMA_FILE, keys, whole_schema
+from workflow_scripts.configuration import main
 
-ROOT = SCHEMA_FILE.parent.parent
+ROOT = Path(__file__).parents[2]
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the checked configuration as JSON types."""
+    resolved: dict[str, Any] = json.loads(msgspec.json.encode(reading.resolve(config)))
+    return resolved
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ def changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def problems(config: dict[str, Any], changes: dict[str, Any] | None = None) -> list[str]:
     """Return the lines of the message that names what is wrong, without the first."""
     with pytest.raises(InputError) as caught:
-        configuration.resolve(changed(config, changes or {}))
+        resolve(changed(config, changes or {}))
     first, *lines = str(caught.value).split("\n  ")
     assert first.startswith("the configuration has ")
     return lines
@@ -63,7 +73,7 @@ def problems(config: dict[str, Any], changes: dict[str, Any] | None = None) -> l
 
 def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None:
     given = copy.deepcopy(config)
-    resolved = configuration.resolve(config)
+    resolved = resolve(config)
 
     assert config == given
     assert resolved["datasets"]["game"] == {
@@ -105,7 +115,7 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
         "co_training.confidence.lower": 0.6,
         "training.target_augmentation.cutout.holes": [1, 3],
     }
-    resolved = configuration.resolve(changed(config, {**changes, "evaluation": None, "network": {}}))
+    resolved = resolve(changed(config, {**changes, "evaluation": None, "network": {}}))
     assert resolved["co_training"]["confidence"] == {"lower": 0.6, "upper": 0.95}
     assert resolved["training"]["target_augmentation"]["cutout"] == {"holes": [1, 3], "size_px": [100, 200]}
     assert resolved["training"]["source_augmentation"]["cutout"]["holes"] == [0, 0]
@@ -115,22 +125,22 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
 
 
 def test_results_share_nothing(config: dict[str, Any]) -> None:
-    first = configuration.resolve(config)
+    first = resolve(config)
     first["self_training"]["batch_ratio"][0] = 77
     first["co_training"]["portion_b"]["initial"] = 77
     first["datasets"]["game"]["seed"] = 77
-    second = configuration.resolve(config)
+    second = resolve(config)
     assert "77" not in yaml.safe_dump(second)
     assert second["co_training"]["portion_a"]["initial"] == 0.5
 
 
 def test_resolving_twice_changes_nothing(config: dict[str, Any]) -> None:
-    resolved = configuration.resolve(config)
-    assert configuration.resolve(resolved) == resolved
+    resolved = resolve(config)
+    assert resolve(resolved) == resolved
 
 
 def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> None:
-    resolved = configuration.resolve(config)["co_training"]
+    resolved = resolve(config)["co_training"]
     assert resolved["round_b"] == 9
     assert (
         resolved["portion_b"] == resolved["portion_a"] == {"initial": 0.5, "maximum": 0.7, "increment": 0.05}
@@ -138,7 +148,7 @@ def test_last_round_and_second_portion_are_resolved(config: dict[str, Any]) -> N
 
     changes = {"self_training.rounds": 3, "co_training.portion_a.maximum": 0.6}
     changes |= {"co_training.round_b": -1, "co_training.portion_b": {"initial": 0.3}}
-    resolved = configuration.resolve(changed(config, changes))["co_training"]
+    resolved = resolve(changed(config, changes))["co_training"]
     assert resolved["round_b"] == 2
     assert resolved["portion_b"] == {"initial": 0.3, "maximum": 0.6, "increment": 0.05}
 
@@ -149,19 +159,16 @@ def test_the_home_folder_is_written_out(config: dict[str, Any], monkeypatch: pyt
     given = changed(
         config, {"datasets.camera.images": "~/" + Path(config["datasets"]["camera"]["images"]).name}
     )
-    assert (
-        configuration.resolve(given)["datasets"]["camera"]
-        == configuration.resolve(config)["datasets"]["camera"]
-    )
+    assert resolve(given)["datasets"]["camera"] == resolve(config)["datasets"]["camera"]
 
 
 def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any]) -> None:
     prediction = {"prediction.resize": [512, 1024], "prediction.flip": True}
-    resolved = configuration.resolve(changed(config, prediction))["evaluation"]["protocol"]
+    resolved = resolve(changed(config, prediction))["evaluation"]["protocol"]
     assert resolved == {"resize": [512, 1024], "scales": [1.0], "flip": True, "window": None}
 
     own = {"evaluation.protocol": {"resize": None, "scales": [0.75, 1.0]}}
-    resolved = configuration.resolve(changed(config, prediction | own))["evaluation"]["protocol"]
+    resolved = resolve(changed(config, prediction | own))["evaluation"]["protocol"]
     assert resolved == {"resize": None, "scales": [0.75, 1.0], "flip": True, "window": None}
 
 
@@ -481,7 +488,7 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
             "network.aspp_channels: unknown key (did you mean 'decoder_channels'?)",
         ),
         (
-            {"name": "my.boxes:make", "backbone": "x"},
+            {"name": "my.networks:make", "backbone": "x"},
             "network.backbone: unknown key (known here: name, arguments)",
         ),
         (
@@ -494,7 +501,7 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
         ),
     ],
 )
-def test_keys_of_another_box(config, network, line):
+def test_keys_of_another_network(config, network, line):
     for section in ("network", "network_b"):
         changed = copy.deepcopy(config)
         if section == "network":
@@ -504,14 +511,14 @@ def test_keys_of_another_box(config, network, line):
         place = "" if section == "network" else "co_training."
         expected = line.replace("network.", f"{place}{section}.", 1)
         with pytest.raises(InputError) as error:
-            configuration.resolve(changed)
+            resolve(changed)
         assert expected in str(error.value)
 
 
-def test_defaults_of_each_box(config):
+def test_defaults_of_each_network(config):
     config["network"] = {"name": "plain_transformer"}
     config.setdefault("co_training", {})["network_b"] = {"backbone": "resnet50", "backbone_weights": "timm"}
-    filled = configuration.resolve(config)
+    filled = resolve(config)
     assert filled["network"] == {
         "name": "plain_transformer",
         "backbone": "vit_small_patch14_dinov2",
@@ -521,7 +528,7 @@ def test_defaults_of_each_box(config):
     }
     assert filled["co_training"]["network_b"]["name"] == "deeplabv3plus"
     assert filled["co_training"]["network_b"]["aspp_channels"] == 256
-    assert configuration.resolve(filled) == filled
+    assert resolve(filled) == filled
 
 
 def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) -> None:
@@ -546,7 +553,7 @@ def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) 
     ],
 )
 def test_values_that_are_allowed(config: dict[str, Any], changes: dict[str, Any]) -> None:
-    configuration.resolve(changed(config, changes))
+    resolve(changed(config, changes))
 
 
 @pytest.mark.parametrize(
@@ -583,13 +590,13 @@ def test_folder_in_place_of_a_file_and_file_in_place_of_a_folder(
     assert problems(config, {"datasets.camera.root": file}) == [
         f"datasets.camera.root: folder {file!r} does not exist"
     ]
-    configuration.resolve(changed(config, {"datasets.camera.root": folder, "ego_vehicle_mask": file}))
+    resolve(changed(config, {"datasets.camera.root": folder, "ego_vehicle_mask": file}))
 
 
 def test_shape_of_class_priors(config: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "priors.npy"
     np.save(path, np.zeros((19, 4, 8), np.float32))
-    configuration.resolve(changed(config, {"self_training.class_priors": str(path)}))
+    resolve(changed(config, {"self_training.class_priors": str(path)}))
     (line,) = problems(config, {"self_training.class_priors": str(path), "label_space": "camvid11"})
     assert "has the shape (19, 4, 8), expected (classes, height, width) with 11 classes" in line
     path.write_text("no array")
@@ -629,7 +636,7 @@ def test_a_wrong_value_causes_no_second_problem(config: dict[str, Any]) -> None:
 
 def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
     """Whatever is written where, the answer is a list of problems and never a traceback."""
-    resolved = configuration.resolve(config)
+    resolved = resolve(config)
     accepted, refused = 0, list[str]()
 
     def visit(section: dict[str, Any], prefix: str) -> None:
@@ -637,7 +644,7 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
         for name, value in section.items():
             for wrong in (None, True, -7, 2.5, "text", [], ["a"], [[1], None], {"a": 1}, {}, {3: 4}):
                 try:
-                    configuration.resolve(changed(config, {f"{prefix}{name}": wrong}))
+                    resolve(changed(config, {f"{prefix}{name}": wrong}))
                     accepted += 1
                 except InputError as error:
                     refused.append(str(error))
@@ -652,7 +659,7 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
 
 
 def test_schema_is_valid_and_complete() -> None:
-    schema = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema = whole_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
 
     def visit(part: Any, place: str) -> None:
@@ -660,7 +667,7 @@ def test_schema_is_valid_and_complete() -> None:
             for index, item in enumerate(part):
                 visit(item, f"{place}[{index}]")
         elif isinstance(part, dict):
-            # The entries of `datasets` get theirs by layout, in $defs.
+            # Datasets and networks have their keys by layout and by name.
             if "properties" in part and "if" not in place and "allOf" not in part:
                 assert part.get("additionalProperties") is False, place
                 for name, item in part["properties"].items():
@@ -673,24 +680,29 @@ def test_schema_is_valid_and_complete() -> None:
 
 
 def test_every_default_is_allowed() -> None:
-    for key, part in keys(whole_schema()):
+    for key, part in dotted_keys(whole_schema()):
         own_default = "default" in part or "properties" in part
         # What is left out of them comes from portion_a and from prediction.
         inherited = key.startswith(("co_training.portion_b.", "evaluation.protocol."))
         assert own_default or inherited or key in whole_schema()["required"], key
         if "default" in part:
-            part = {**part, "$defs": whole_schema()["$defs"]}
             assert jsonschema.Draft202012Validator(part).is_valid(part["default"]), key
 
 
 def test_reference_is_up_to_date() -> None:
     text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
     hint = "run: python -m workflow_scripts.configuration --reference > config/README.md"
-    assert text == configuration.reference(), hint
+    assert text == reference(), hint
+
+
+def test_schema_file_is_up_to_date() -> None:
+    text = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
+    hint = "run: python -m workflow_scripts.configuration --schema > config/schema.json"
+    assert json.loads(text) == whole_schema(), hint
 
 
 def test_reference_has_every_key(config: dict[str, Any]) -> None:
-    text = configuration.reference()
+    text = reference()
 
     def visit(section: dict[str, Any], prefix: str) -> None:
         for name, value in section.items():
@@ -700,7 +712,7 @@ def test_reference_has_every_key(config: dict[str, Any]) -> None:
             if isinstance(value, dict):
                 visit(value, f"{prefix}{name}.")
 
-    for name, value in configuration.resolve(config).items():
+    for name, value in resolve(config).items():
         if name == "datasets":
             for entry in value.values():
                 visit(entry, "")
@@ -714,12 +726,12 @@ def test_reference_has_every_key(config: dict[str, Any]) -> None:
 
 
 def test_example_of_the_reference_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    block, *definitions = re.findall(r"```yaml\n(.*?)```", configuration.reference(), re.DOTALL)
+    block, *definitions = re.findall(r"```yaml\n(.*?)```", reference(), re.DOTALL)
     for name in re.findall(r"\S+\.txt", block):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
-    assert configuration.resolve(yaml.safe_load(block))["run"] == "my_camera"
+    assert resolve(yaml.safe_load(block))["run"] == "my_camera"
     for text, read in zip(definitions, (label_space, class_table, tree_layout), strict=True):
         name = re.match(r"# (\S+),", text)[1]
         (tmp_path / name).write_text(text)
@@ -729,22 +741,22 @@ def test_example_of_the_reference_is_valid(tmp_path: Path, monkeypatch: pytest.M
 def test_merging_replaces_values_and_joins_sections() -> None:
     base = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
     later = {"a": {"y": [3]}, "c": {"z": 0}}
-    assert configuration.merged(base, later) == {"a": {"x": 1, "y": [3]}, "b": 1, "c": {"z": 0}}
+    assert reading.merged(base, later) == {"a": {"x": 1, "y": [3]}, "b": 1, "c": {"z": 0}}
     assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 1}
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     with pytest.raises(InputError, match=r"config\.yaml: cannot be read"):
-        configuration.read(path)
+        reading.read_mapping(path)
     path.write_text("run: demo\nseed: [1,\n")
     with pytest.raises(InputError, match=r"config\.yaml, line 3: not valid YAML"):
-        configuration.read(path)
+        reading.read_mapping(path)
     path.write_text("- run\n")
     with pytest.raises(InputError, match="expected keys and values"):
-        configuration.read(path)
+        reading.read_mapping(path)
     path.write_text("")
-    assert configuration.read(path) == {}
+    assert reading.read_mapping(path) == {}
 
 
 def test_command_prints_the_resolved_configuration(
@@ -753,15 +765,15 @@ def test_command_prints_the_resolved_configuration(
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text(yaml.safe_dump(config))
     second.write_text("run: other\nself_training: {rounds: 4}\n")
-    configuration.main(["--config", str(first), str(second)])
+    main(["--config", str(first), str(second)])
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed == configuration.resolve({**config, "run": "other", "self_training": {"rounds": 4}})
+    assert printed == resolve({**config, "run": "other", "self_training": {"rounds": 4}})
     assert printed["co_training"]["round_b"] == 3
 
 
 def test_command_prints_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
-    configuration.main(["--reference"])
-    assert capsys.readouterr().out == configuration.reference()
+    main(["--reference"])
+    assert capsys.readouterr().out == reference()
 
 
 def test_command_ends_with_one_message_and_status_2(tmp_path: Path) -> None:
@@ -777,8 +789,7 @@ def test_command_ends_with_one_message_and_status_2(tmp_path: Path) -> None:
 
 def test_layouts_of_the_schema_are_those_that_there_are() -> None:
     schema = whole_schema()["properties"]["datasets"]["additionalProperties"]["properties"]["layout"]
-    (published,) = (part for part in schema["anyOf"] if "anyOf" in part)
-    assert published["anyOf"][0]["enum"] == tree_layout_names()
+    assert schema["anyOf"][0]["enum"] == ["streets", "lists", *tree_layout_names()]
     assert all(name in schema["title"] for name in tree_layout_names())
 
 

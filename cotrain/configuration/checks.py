@@ -4,9 +4,9 @@ import os
 import re
 from typing import Any
 
+from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, in_words, value_at
+from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
-from workflow_scripts.config_problems import KeyPath, Problems, did_you_mean, in_words, value_at
-from workflow_scripts.config_schema import AUGMENTATIONS, listed
 
 # Backbones whose ImageNet weights are an installable package.
 PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
@@ -118,7 +118,7 @@ def _check_training(problems: Problems) -> None:
         text = f"found {processes}, which does not divide training.batch_size, {size}"
         problems.add(("gpus_per_training",), f"{text}: expected equal shares of every batch")
     bounds: list[tuple[KeyPath, bool]] = []
-    for name in AUGMENTATIONS:
+    for name in ("source_augmentation", "target_augmentation"):
         bounds += [(("training", name, "vertical_range"), True)]
         bounds += [(("training", name, "cutout", key), False) for key in ("holes", "size_px")]
     for path, must_differ in bounds:

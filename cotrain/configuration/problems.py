@@ -6,10 +6,22 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from cotrain.configuration.schema import (
+    Schema,
+    Validator,
+    allowed,
+    dotted_keys,
+    listed,
+    plain_copy,
+    section_schema,
+    variants_schema,
+    whole_schema,
+    with_defaults,
+)
+from cotrain.configuration.variants import variants_of
 from cotrain.errors import InputError
-from workflow_scripts.config_schema import Schema, allowed, keys, listed, whole_schema
 
 KeyPath = tuple[str | int, ...]
 
@@ -17,7 +29,9 @@ KeyPath = tuple[str | int, ...]
 class Problems:
     """What is wrong with a configuration, and which of its values can be trusted for further checks."""
 
-    def __init__(self, given: Mapping[str, Any], filled: dict[str, Any]) -> None:
+    def __init__(self, subject: str, given: Mapping[str, Any], filled: dict[str, Any]) -> None:
+        """`subject` is what messages call the whole; `given` is as written, `filled` has the defaults."""
+        self.subject = subject
         self.given = given
         self.filled = filled
         self.lines: dict[tuple[str, str], None] = {}
@@ -57,7 +71,7 @@ class Problems:
         self.add(path, f"{'folder' if folder else 'file'} {name!r} does not exist{hint}")
 
     def raise_if_any(self) -> None:
-        """Raise InputError with all problems, one a line, in the order of the schema."""
+        """Raise InputError with all problems, one a line, in the order of the configuration."""
         if not self.lines:
             return
         sections = list(whole_schema()["properties"])
@@ -68,7 +82,7 @@ class Problems:
 
         count = f"{len(self.lines)} problems" if len(self.lines) > 1 else "one problem"
         lines = [f"{path}: {text}" for path, text in sorted(self.lines, key=position)]
-        raise InputError("\n  ".join([f"the configuration has {count}:", *lines]))
+        raise InputError("\n  ".join([f"{self.subject} has {count}:", *lines]))
 
 
 def _dotted(path: KeyPath) -> str:
@@ -143,7 +157,7 @@ def explain(problems: Problems, error: Any) -> None:
 
 
 def _unknown_key(name: str, schema: Schema, path: KeyPath) -> str:
-    elsewhere = [key for key, _ in keys(whole_schema()) if key.rpartition(".")[2] == name]
+    elsewhere = [key for key, _ in dotted_keys(whole_schema()) if key.rpartition(".")[2] == name]
     hint = f" (it belongs to {listed(key.rpartition('.')[0] or 'the top level' for key in elsewhere)})"
     known = f" (known here: {', '.join(schema['properties'])})"
     return "unknown key" + did_you_mean(name, schema["properties"], hint if elsewhere else known)
@@ -185,3 +199,21 @@ def _hint(value: Any, schema: Schema) -> str:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def raise_mistakes(subject: str, content: dict[str, Any], kind: type) -> NoReturn:
+    """Raise InputError with all that is wrong with `content` as a `kind`, a section or one with variants."""
+    variants = variants_of(kind)
+    section = variants.class_of(content) if variants else kind
+    if section is None:
+        assert variants is not None
+        schema = variants_schema(variants)
+    else:
+        schema = section_schema(section)
+    problems = Problems(subject, content, content)
+    check_names(problems, content, ())
+    filled = with_defaults(plain_copy(content), section)
+    for error in Validator(schema).iter_errors(filled):
+        explain(problems, error)
+    problems.raise_if_any()
+    raise InputError(f"{subject}: cannot be read as settings")

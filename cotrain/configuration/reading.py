@@ -1,0 +1,149 @@
+"""From files and dictionaries to checked, typed settings, or to a message that lists every mistake."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from cotrain.configuration.sections import Configuration, Section
+from cotrain.configuration.variants import convert
+from cotrain.errors import InputError
+
+# What of a dataset may begin with the user's home folder.
+PATHS = ("root", "images", "labels")
+
+Settings = TypeVar("Settings")
+
+
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The fast parser where there is one. Of two equal keys, YAML's own would forget the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first_lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            first = first_lines.setdefault(key.value, line) if isinstance(key, yaml.ScalarNode) else line
+            if first != line:
+                problem = f"the key {key.value!r} is given in line {first} already"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return dict(super().construct_mapping(node, deep))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML or JSON file, empty for an empty file.
+
+    Raises InputError that names the file and, for bad YAML, the line; also for a key that is given twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        # YAML takes 1e-05, which JSON files hold, for text.
+        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_UniqueKeys)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise InputError(f"{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        from cotrain.configuration.problems import in_words
+
+        raise InputError(f"{path}: expected keys and values such as 'run: demo', found {in_words(content)}")
+    return content
+
+
+def read_configuration(paths: list[Path]) -> Configuration:
+    """Return the configuration of some files, of which later ones win; InputError lists all mistakes."""
+    config: dict[str, Any] = {}
+    for path in paths:
+        config = merged(config, read_mapping(path))
+    return resolve(config)
+
+
+def merged(base: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` updated by `later` as Snakemake does it: mappings key by key, all else is replaced."""
+    result = dict(base)
+    for key, value in later.items():
+        if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def resolve(config: Mapping[str, Any]) -> Configuration:
+    """Return a configuration with every default filled in.
+
+    `round_b: -1` becomes the last round. `portion_a` completes `portion_b`, and `prediction` completes the
+    protocol of `evaluation`. Paths stay as written, except for the home folder in those of datasets.
+
+    Raises InputError that lists all problems, one a line, in the order of the keys: unknown and missing keys,
+    wrong types and values, contradictions between keys, files that do not exist.
+    """
+    from cotrain.configuration.checks import check_across_keys
+    from cotrain.configuration.problems import Problems, check_names, explain
+    from cotrain.configuration.schema import Validator, plain_copy, whole_schema, with_defaults
+
+    filled = with_defaults(plain_copy(config), Configuration)
+    _expand_home(filled)
+    problems = Problems("the configuration", config, filled)
+    check_names(problems, config, ())
+    for error in Validator(whole_schema()).iter_errors(filled):
+        explain(problems, error)
+    _complete(problems)
+    check_across_keys(problems)
+    problems.raise_if_any()
+    return convert(filled, Configuration)
+
+
+def _expand_home(filled: dict[str, Any]) -> None:
+    """Write out `~` in the paths of datasets: no shell does it in a file."""
+    datasets = filled.get("datasets")
+    for entry in datasets.values() if isinstance(datasets, dict) else ():
+        for key in PATHS:
+            if isinstance(entry, dict) and isinstance(entry.get(key), str):
+                entry[key] = os.path.expanduser(entry[key])
+
+
+def _complete(problems: Any) -> None:
+    """Replace the values that stand for others by what they stand for."""
+    from cotrain.configuration.schema import completions
+
+    rounds, round_b = problems.value("self_training", "rounds"), problems.value("co_training", "round_b")
+    if round_b == -1 and rounds is not None:
+        problems.filled["co_training"]["round_b"] = rounds - 1
+    for section, key, path, names in completions():
+        complete, partial = problems.value(*path), problems.filled.get(section)
+        if complete is not None and isinstance(partial, dict) and (section, key) not in problems.bad_values:
+            partial[key] = {name: complete[name] for name in names} | (partial[key] or {})
+
+
+def read_settings(path: Path, kind: type[Settings]) -> Settings:
+    """Return the settings in a JSON or YAML file, such as a run writes below `results/RUN/settings`.
+
+    Keys that have a default may be missing. Raises InputError that names the file and lists all mistakes.
+    """
+    return settings_of(read_mapping(path), kind, str(path))
+
+
+def settings_of(content: dict[str, Any], kind: type[Settings], subject: str) -> Settings:
+    """Return the settings in a mapping; InputError calls it `subject` and lists all mistakes."""
+    try:
+        return convert(content, kind)
+    except (msgspec.ValidationError, ValueError):
+        # Only now: what finds words for mistakes takes longer to import than most steps take to start.
+        from cotrain.configuration.problems import raise_mistakes
+
+        raise_mistakes(subject, content, kind)
+
+
+def to_json(settings: Section) -> Any:
+    """Return settings as JSON types."""
+    return msgspec.to_builtins(settings, builtin_types=())

@@ -1,0 +1,329 @@
+"""The plan of a run: its models, what each is trained on, and which model labels what.
+
+Pure functions of the configuration, without paths: where a file lies is the workflow's business
+(`rules/common.smk`).
+"""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from cotrain.adaptation.sampling import co_training_subset_seed, self_training_subset_seed
+from cotrain.adaptation.thresholds import portion_at
+from cotrain.configuration.names import (
+    BASELINE,
+    BRANCHES,
+    FINAL,
+    UPPER_BOUND,
+    Branch,
+    ImageSet,
+    Labelling,
+    ModelName,
+    co_training_branch,
+    self_training_round,
+)
+from cotrain.configuration.sections import (
+    ConfidenceBounds,
+    Configuration,
+    CoTraining,
+    Fill,
+    InferenceSettings,
+    Learning,
+    NetworkSettings,
+    OwnNetworkSettings,
+    Portion,
+    Section,
+    SelfTraining,
+    TrainingSettings,
+    Views,
+)
+
+ALL_IMAGES = -1
+
+
+class SubsetDraw(NamedTuple):
+    """How a step's images are drawn: `number` of every `every`-th target image, by `seed`."""
+
+    number: int
+    seed: int
+    every: int
+
+
+class Accumulated(NamedTuple):
+    """The images of an earlier step, with the labels that its new model gave them if `is_relabelled`."""
+
+    step: ModelName
+    is_relabelled: bool
+
+
+class Amount(Section, frozen=True, kw_only=True):
+    """Some work of a run: `number` iterations or images (-1: all), with the settings of a training."""
+
+    what: str
+    number: int
+    settings: str
+
+
+class Work(Section, frozen=True, kw_only=True):
+    """All trainings and labellings of a run, for an estimate of its duration."""
+
+    trainings: tuple[Amount, ...]
+    labellings: tuple[Amount, ...]
+
+
+class RunPlan:
+    """Answers questions about the run that a configuration describes."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.rounds = [self_training_round(number) for number in range(configuration.self_training.rounds)]
+        self.branch_steps = [
+            co_training_branch(cycle, branch)
+            for cycle in range(configuration.co_training.cycles)
+            for branch in BRANCHES
+        ]
+        self.steps = [*self.rounds, *self.branch_steps]
+
+    # ---------------------------------------------------------------------------------- models
+
+    @property
+    def models(self) -> list[ModelName]:
+        """All models, in the order in which they are made."""
+        upper_bound = [UPPER_BOUND] if self.configuration.upper_bound else []
+        return [BASELINE, *self.steps, FINAL, *upper_bound]
+
+    def teacher(self, step: ModelName) -> ModelName:
+        """Return the model that labels a step's images."""
+        if step.place > 0:
+            return step.before()
+        return BASELINE if step.branch is None else self.branch_start(step.branch)
+
+    def branch_start(self, branch: Branch) -> ModelName:
+        """Return the self-training round that a co-training branch starts from."""
+        co_training = self.configuration.co_training
+        return self_training_round(co_training.round_a if branch == "a" else co_training.round_b)
+
+    def parent(self, model: ModelName) -> ModelName | None:
+        """Return the model whose weights a training starts from; None if it starts from others."""
+        configuration = self.configuration
+        if model.stage == "baseline":
+            return None
+        if model.stage == "self_training":
+            is_previous = configuration.self_training.initial_weights == "previous"
+            return self.teacher(model) if is_previous else BASELINE
+        if model.stage == "co_training":
+            assert model.branch is not None
+            is_previous = configuration.co_training.initial_weights == "previous"
+            if self.has_own_network(model):
+                # No other model's weights fit it.
+                return model.before() if is_previous and model.place > 0 else None
+            return self.teacher(model) if is_previous else self.branch_start(model.branch)
+        return ModelName.parse(configuration.final.initial_weights)
+
+    def initial_file(self, model: ModelName) -> str | None:
+        """Return the weights file of the user's that a training starts from, if it does."""
+        choice = self.configuration.baseline.initial_weights
+        return choice if model == BASELINE and choice != "pretrained" else None
+
+    def has_own_network(self, model: ModelName) -> bool:
+        """Whether a model is of branch b, and branch b has a network of its own."""
+        return model.branch == "b" and self.configuration.co_training.network_b is not None
+
+    def network(self, model: ModelName) -> NetworkSettings:
+        """Return the settings of a model's network."""
+        network_b = self.configuration.co_training.network_b
+        return network_b if network_b is not None and model.branch == "b" else self.configuration.network
+
+    def backbone_file(self, model: ModelName) -> str | None:
+        """Return the file with the backbone's first weights, if the training starts from one."""
+        network = self.network(model)
+        if self.parent(model) or self.initial_file(model) or isinstance(network, OwnNetworkSettings):
+            return None
+        weights = str(getattr(network, "backbone_weights"))  # noqa: B009 (both other kinds have it)
+        return weights if weights not in ("package", "timm", "none") else None
+
+    # -------------------------------------------------------------------------------- datasets
+
+    def target_dataset(self, step: ModelName) -> str:
+        """Return the dataset that a step labels: branch b may have its own."""
+        co_training = self.configuration.co_training
+        if step.branch == "b" and not co_training.same_domain:
+            assert co_training.target_b is not None
+            return co_training.target_b
+        return self.configuration.target
+
+    @property
+    def target_datasets(self) -> list[str]:
+        """The datasets whose images the run adapts to, sorted."""
+        return sorted({self.target_dataset(step) for step in self.steps})
+
+    @property
+    def labelled_datasets(self) -> list[str]:
+        """The datasets whose labels the run reads, sorted."""
+        configuration = self.configuration
+        target = [configuration.target] if configuration.upper_bound else []
+        return sorted({*configuration.source, configuration.test, *target})
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets that play a part in the run, sorted."""
+        return sorted({*self.labelled_datasets, *self.target_datasets})
+
+    # ------------------------------------------------------------------------------ labellings
+
+    def stage_of(self, step: ModelName) -> SelfTraining | CoTraining:
+        """Return the section of the configuration that describes a step."""
+        configuration = self.configuration
+        return configuration.self_training if step.branch is None else configuration.co_training
+
+    def subset_draw(self, step: ModelName) -> SubsetDraw:
+        """Return how a step's images are drawn."""
+        stage, seed = self.stage_of(step), self.configuration.seed
+        seed_of_step = self_training_subset_seed if step.branch is None else co_training_subset_seed
+        return SubsetDraw(stage.images_per_step, seed_of_step(seed, step.place), stage.every)
+
+    def predicted(self, labelling: Labelling) -> tuple[ModelName, ImageSet]:
+        """Return the model and the image set whose predictions a labelling is made from."""
+        if labelling.ensemble_branch:
+            last = self.configuration.co_training.cycles - 1
+            return co_training_branch(last, labelling.ensemble_branch), ImageSet("target")
+        assert labelling.step is not None
+        if labelling.is_relabelling:
+            return labelling.step, ImageSet("accumulated")
+        return self.teacher(labelling.step), ImageSet("subset", step=labelling.step)
+
+    def portion(self, labelling: Labelling) -> list[float]:
+        """Return the share of pixels that a labelling keeps: one for all classes, or one for each."""
+        co_training = self.configuration.co_training
+        # The ensemble's models are those of the last cycle, and so is its portion.
+        step = labelling.step or co_training_branch(co_training.cycles - 1, labelling.ensemble_branch or "a")
+        schedule: Portion
+        if step.branch is None:
+            schedule = self.configuration.self_training.portion
+        else:
+            schedule = co_training.portion_a if step.branch == "a" else co_training.portion_b
+        portion = portion_at(step.place, schedule.initial, schedule.maximum, schedule.increment)
+        return [float(share) for share in np.atleast_1d(portion)]
+
+    def confidence_bounds(self, labelling: Labelling) -> ConfidenceBounds:
+        """Return the bounds of a labelling's thresholds."""
+        is_self_training = labelling.step is not None and labelling.step.branch is None
+        configuration = self.configuration
+        return (
+            configuration.self_training.confidence
+            if is_self_training
+            else configuration.co_training.confidence
+        )
+
+    def fill(self, cycle: int) -> Fill:
+        """Return how the branches fill each other's void pixels.
+
+        In the first cycle both models come fresh from self-training: they fill from the second on.
+        """
+        return self.configuration.co_training.fill if cycle > 0 else "none"
+
+    def is_relabelled(self, step: ModelName) -> bool:
+        """Whether a step's new model labels its images again: early on, and only for a step to come."""
+        stage = self.stage_of(step)
+        return stage.accumulation != "none" and step.place < min(stage.relabelled_steps, stage.steps - 1)
+
+    def accumulated_before(self, step: ModelName) -> Accumulated | None:
+        """Return the images that a step adds its own to; None in the first step."""
+        if step.place == 0 or self.stage_of(step).accumulation == "none":
+            return None
+        return Accumulated(step.before(), self.is_relabelled(step.before()))
+
+    def needs_thresholds(self, model: ModelName) -> bool:
+        """Whether class mixing in a model's training needs the thresholds of its step."""
+        return model in self.steps and self.stage_of(model).class_mixing == "on_demand"
+
+    # -------------------------------------------------------------------------------- settings
+
+    def settings_name(self, model: ModelName) -> str:
+        """Return the name of a training's settings: one a stage, and one of a branch with its own network."""
+        if model == UPPER_BOUND:
+            return "final"
+        return "co_training_b" if self.has_own_network(model) else model.stage
+
+    def training_settings(self, name: str) -> TrainingSettings:
+        """Return the settings of the trainings whose `settings_name` is `name`."""
+        configuration = self.configuration
+        model = next(model for model in self.models if self.settings_name(model) == name)
+        learning = {key: getattr(configuration.training, key) for key in Learning.__struct_fields__}
+        common = TrainingSettings(
+            network=self.network(model),
+            precision=configuration.precision,
+            seed=configuration.seed,
+            iterations=configuration.baseline.iterations,
+            hard_pixel_share=configuration.baseline.hard_pixel_share,
+            **learning,
+        )
+        if model == BASELINE:
+            return common
+        stage = self.stage_of(model) if model in self.steps else configuration.final
+        keys = ("iterations", "hard_pixel_share", "batch_ratio", "class_mixing")
+        return msgspec.structs.replace(common, **{key: getattr(stage, key) for key in keys})
+
+    def prediction_settings(self) -> InferenceSettings:
+        """Return how the target's images go through a network; the number of shards changes no prediction."""
+        return self._inference(self.configuration.prediction)
+
+    def evaluation_settings(self) -> InferenceSettings:
+        """Return how test images go through a network."""
+        return self._inference(self.configuration.evaluation.protocol)
+
+    def _inference(self, views: Views) -> InferenceSettings:
+        return InferenceSettings(
+            batch_size=self.configuration.prediction.batch_size,
+            precision=self.configuration.precision,
+            **{key: getattr(views, key) for key in Views.__struct_fields__},
+        )
+
+    def work(self) -> Work:
+        """Return all trainings and labellings, in the order of the models."""
+        configuration = self.configuration
+        iterations = {
+            model: self.training_settings(self.settings_name(model)).iterations for model in self.models
+        }
+        labellings = [
+            Amount(what=f"score {model}", number=ALL_IMAGES, settings=self.settings_name(model))
+            for model in self.models
+        ]
+        for step in self.steps:
+            stage, teacher = self.stage_of(step), self.teacher(step)
+            labellings.append(
+                Amount(
+                    what=f"label for {step}",
+                    number=stage.images_per_step,
+                    settings=self.settings_name(teacher),
+                )
+            )
+            if self.is_relabelled(step):
+                labellings.append(
+                    Amount(
+                        what=f"label again after {step}",
+                        number=stage.keep * (step.place + 1),
+                        settings=self.settings_name(step),
+                    )
+                )
+        for branch in BRANCHES:
+            model, _ = self.predicted(Labelling(ensemble_branch=branch))
+            labellings.append(
+                Amount(
+                    what=f"ensemble, branch {branch}", number=ALL_IMAGES, settings=self.settings_name(model)
+                )
+            )
+        held_out = configuration.prediction.calibration_images * len(configuration.source)
+        if held_out:
+            labellings += [
+                Amount(what=f"calibrate {model}", number=held_out, settings=self.settings_name(model))
+                for model in self.models
+            ]
+        return Work(
+            trainings=tuple(
+                Amount(what=str(model), number=number, settings=self.settings_name(model))
+                for model, number in iterations.items()
+            ),
+            labellings=tuple(labellings),
+        )
