@@ -1,0 +1,314 @@
+"""The plan of runs, worked out by hand from the published method."""
+
+import pytest
+
+from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, Labelling, ModelName
+from cotrain.configuration.run_plan import Accumulated, RunPlan
+
+PORTION = {"initial": 0.2, "maximum": 0.35, "increment": 0.1}
+PORTION_A = {"initial": 0.5, "maximum": 0.6, "increment": 0.2}
+PORTION_B = {"initial": 0.4, "maximum": 0.8, "increment": 0.3}
+OWN_NETWORK = {"name": "my.networks:make"}
+
+
+@pytest.fixture
+def plan(make_plan) -> RunPlan:
+    """Three rounds and two cycles whose stages all differ."""
+    return make_plan(
+        self_training={"rounds": 3, "relabel_rounds": 2, "portion": PORTION, "images_per_round": 300},
+        co_training={
+            **{"cycles": 2, "round_a": 1, "relabel_cycles": 1, "fill": "subtract", "every": 3},
+            **{"portion_a": PORTION_A, "portion_b": PORTION_B},
+        },
+    )
+
+
+def parents(plan: RunPlan) -> dict[str, str | None]:
+    return {str(model): str(plan.parent(model)) if plan.parent(model) else None for model in plan.models}
+
+
+def test_models_come_in_the_order_in_which_they_are_made(plan, make_plan):
+    names = ["baseline", "self_training/00", "self_training/01", "self_training/02"]
+    names += ["co_training/00/a", "co_training/00/b", "co_training/01/a", "co_training/01/b", "final"]
+    assert [str(model) for model in plan.models] == names
+    with_bound = make_plan(
+        upper_bound=True,
+        target="camera_test",
+        test="second_test",
+        datasets={"second_test": plan_entry(make_plan)},
+    )
+    assert with_bound.models[-1] == UPPER_BOUND
+
+
+def plan_entry(make_plan):
+    entry = make_plan().configuration.datasets["camera_test"]
+    return {"layout": "lists", "images": entry.images, "labels": entry.labels, "classes": entry.classes}
+
+
+def test_teachers(plan):
+    teachers = {str(step): str(plan.teacher(step)) for step in plan.steps}
+    assert teachers == {
+        "self_training/00": "baseline",
+        "self_training/01": "self_training/00",
+        "self_training/02": "self_training/01",
+        # The branches begin with the rounds that the configuration names; round_b: -1 is the last.
+        "co_training/00/a": "self_training/01",
+        "co_training/00/b": "self_training/02",
+        "co_training/01/a": "co_training/00/a",
+        "co_training/01/b": "co_training/00/b",
+    }
+
+
+def test_trainings_start_as_published(plan):
+    assert parents(plan) == {
+        "baseline": None,
+        **dict.fromkeys(["self_training/00", "self_training/01", "self_training/02"], "baseline"),
+        **{"co_training/00/a": "self_training/01", "co_training/00/b": "self_training/02"},
+        **{"co_training/01/a": "self_training/01", "co_training/01/b": "self_training/02"},
+        "final": "baseline",
+    }
+
+
+def test_trainings_start_from_the_model_before(make_plan):
+    plan = make_plan(
+        self_training={"rounds": 2, "initial_weights": "previous"},
+        co_training={"cycles": 2, "initial_weights": "previous"},
+        final={"initial_weights": "co_training/01/b"},
+    )
+    assert parents(plan) == {
+        "baseline": None,
+        **{"self_training/00": "baseline", "self_training/01": "self_training/00"},
+        **{"co_training/00/a": "self_training/00", "co_training/00/b": "self_training/01"},
+        **{"co_training/01/a": "co_training/00/a", "co_training/01/b": "co_training/00/b"},
+        "final": "co_training/01/b",
+    }
+
+
+@pytest.mark.parametrize(("choice", "second"), [("branch_start", None), ("previous", "co_training/00/b")])
+def test_no_other_weights_fit_a_network_of_branch_b(make_plan, choice, second):
+    plan = make_plan(
+        self_training={"rounds": 2},
+        co_training={"cycles": 2, "initial_weights": choice, "network_b": OWN_NETWORK},
+    )
+    of_b = {name: parent for name, parent in parents(plan).items() if name.endswith("b")}
+    assert of_b == {"co_training/00/b": None, "co_training/01/b": second}
+    assert parents(plan)["co_training/00/a"] == "self_training/00"
+    a, b = (ModelName("co_training", 1, branch) for branch in "ab")
+    assert (plan.network(a).name, plan.network(b).name) == ("deeplabv3plus", "my.networks:make")
+    assert [plan.settings_name(model) for model in (a, b, FINAL)] == ["co_training", "co_training_b", "final"]
+    assert plan.training_settings("co_training_b").network.name == "my.networks:make"
+    assert plan.training_settings("co_training").network.name == "deeplabv3plus"
+    # Its labels still come from the round.
+    assert plan.teacher(ModelName("co_training", 0, "b")) == ModelName("self_training", 1)
+
+
+def test_the_baseline_may_start_from_a_file(make_plan, tmp_path):
+    file = tmp_path / "w.safetensors"
+    file.touch()
+    assert make_plan().initial_file(BASELINE) is None
+    plan = make_plan(baseline={"initial_weights": str(file)}, network={"backbone_weights": str(file)})
+    assert plan.initial_file(BASELINE) == str(file)
+    # Then no backbone's first weights are read.
+    assert plan.backbone_file(BASELINE) is None
+    plan = make_plan(network={"backbone_weights": str(file)})
+    assert plan.backbone_file(BASELINE) == str(file)
+    assert plan.backbone_file(FINAL) is None
+
+
+def test_what_a_labelling_is_made_from(plan):
+    predicted = {
+        name: "{}/{}".format(*plan.predicted(Labelling.parse(name)))
+        for name in [
+            "self_training/00",
+            "self_training/02",
+            "self_training/00/relabelled",
+            "co_training/00/b",
+            "co_training/01/a",
+            "co_training/00/a/relabelled",
+            "ensemble/a",
+            "ensemble/b",
+        ]
+    }
+    assert predicted == {
+        "self_training/00": "baseline/subset/self_training/00",
+        "self_training/02": "self_training/01/subset/self_training/02",
+        "self_training/00/relabelled": "self_training/00/accumulated",
+        "co_training/00/b": "self_training/02/subset/co_training/00/b",
+        "co_training/01/a": "co_training/00/a/subset/co_training/01/a",
+        "co_training/00/a/relabelled": "co_training/00/a/accumulated",
+        "ensemble/a": "co_training/01/a/target",
+        "ensemble/b": "co_training/01/b/target",
+    }
+
+
+def test_portions_rise_to_their_maximum(plan):
+    portions = {
+        name: plan.portion(Labelling.parse(name))
+        for name in [
+            "self_training/00",
+            "self_training/01",
+            "self_training/02",
+            "self_training/01/relabelled",
+            "co_training/00/a",
+            "co_training/01/a",
+            "co_training/00/b",
+            "co_training/01/b",
+            "ensemble/a",
+            "ensemble/b",
+        ]
+    }
+    assert portions == {
+        "self_training/00": [0.2],
+        "self_training/01": [pytest.approx(0.3)],
+        "self_training/02": [0.35],
+        "self_training/01/relabelled": [pytest.approx(0.3)],
+        "co_training/00/a": [0.5],
+        "co_training/01/a": [0.6],
+        "co_training/00/b": [0.4],
+        "co_training/01/b": [0.7],
+        # The models of the last cycle make them.
+        "ensemble/a": [0.6],
+        "ensemble/b": [0.7],
+    }
+
+
+def test_portions_for_each_class(make_plan):
+    shares = [0.1 * (1 + number % 5) for number in range(19)]
+    plan = make_plan(self_training={"portion": {"initial": shares, "increment": 0.1, "maximum": 0.4}})
+    assert plan.portion(Labelling.parse("self_training/00")) == shares
+    second = [min(share + 0.1, 0.4) for share in shares]
+    assert plan.portion(Labelling.parse("self_training/01")) == pytest.approx(second)
+
+
+def test_bounds_of_thresholds(plan):
+    bounds = {
+        name: plan.confidence_bounds(Labelling.parse(name))
+        for name in ("self_training/01/relabelled", "ensemble/a")
+    }
+    assert {name: (pair.lower, pair.upper) for name, pair in bounds.items()} == {
+        "self_training/01/relabelled": (0.5, 0.9),
+        "ensemble/a": (0.5, 0.95),
+    }
+
+
+def test_subsets_are_drawn_by_the_published_seeds(plan):
+    draws = {str(step): plan.subset_draw(step) for step in plan.steps}
+    assert {name: draw.seed for name, draw in draws.items()} == {
+        **{"self_training/00": 100, "self_training/01": 101, "self_training/02": 103},
+        # Both branches see the same images.
+        **{
+            "co_training/00/a": 100,
+            "co_training/00/b": 100,
+            "co_training/01/a": 101,
+            "co_training/01/b": 101,
+        },
+    }
+    assert draws["self_training/01"][::2] == (300, 1)
+    assert draws["co_training/01/b"][::2] == (500, 3)
+
+
+def test_labels_accumulate_on_those_made_again(plan):
+    assert {str(step): plan.accumulated_before(step) for step in plan.steps} == {
+        "self_training/00": None,
+        "self_training/01": Accumulated(ModelName("self_training", 0), True),
+        "self_training/02": Accumulated(ModelName("self_training", 1), True),
+        "co_training/00/a": None,
+        "co_training/00/b": None,
+        "co_training/01/a": Accumulated(ModelName("co_training", 0, "a"), True),
+        "co_training/01/b": Accumulated(ModelName("co_training", 0, "b"), True),
+    }
+
+
+def test_nothing_is_labelled_again_after_the_last_step_or_without_accumulation(make_plan):
+    plan = make_plan(
+        self_training={"rounds": 2, "relabel_rounds": 9}, co_training={"cycles": 2, "accumulation": "none"}
+    )
+    assert [str(step) for step in plan.steps if plan.is_relabelled(step)] == ["self_training/00"]
+    assert all(plan.accumulated_before(step) is None for step in plan.branch_steps)
+
+
+def test_branches_fill_each_other_from_the_second_cycle_on(plan):
+    assert [plan.fill(cycle) for cycle in (0, 1, 2)] == ["none", "subtract", "subtract"]
+
+
+def test_a_second_view_is_labelled_by_branch_b_only(make_plan):
+    plan = make_plan(co_training={"same_domain": False, "target_b": "second_camera"})
+    datasets = {str(step): plan.target_dataset(step) for step in plan.steps}
+    assert {name for name, dataset in datasets.items() if dataset == "second_camera"} == {
+        f"co_training/{cycle:02d}/b" for cycle in range(5)
+    }
+    assert plan.target_datasets == ["camera", "second_camera"]
+    assert plan.labelled_datasets == ["camera_test", "game"]
+    assert plan.datasets == ["camera", "camera_test", "game", "second_camera"]
+
+
+def test_thresholds_are_needed_where_classes_are_mixed_on_demand(make_plan):
+    plan = make_plan(co_training={"class_mixing": "plain", "cycles": 1}, self_training={"rounds": 2})
+    needing = [str(model) for model in plan.models if plan.needs_thresholds(model)]
+    assert needing == ["self_training/00", "self_training/01"]
+
+
+def test_settings_of_each_stage(make_plan):
+    plan = make_plan(
+        seed=7,
+        precision="float32",
+        training={"poly_power": 0.7, "save_every_iterations": 3, "batch_size": 4},
+        baseline={"iterations": 11, "hard_pixel_share": 0.3},
+        self_training={"iterations": 12, "hard_pixel_share": 0.4, "batch_ratio": [1, 3]},
+        final={"iterations": 13, "class_mixing": "plain"},
+    )
+    baseline, rounds, final = (
+        plan.training_settings(name) for name in ("baseline", "self_training", "final")
+    )
+    assert (baseline.iterations, baseline.hard_pixel_share, baseline.batch_ratio) == (11, 0.3, None)
+    assert (baseline.seed, baseline.precision, baseline.poly_power) == (7, "float32", 0.7)
+    assert (rounds.iterations, rounds.hard_pixel_share, rounds.batch_ratio) == (12, 0.4, (1, 3))
+    assert (baseline.class_mixing, rounds.class_mixing, final.class_mixing) == ("none", "on_demand", "plain")
+    assert final.iterations == 13
+    # How often it saves changes nothing that is learnt.
+    assert not hasattr(baseline, "save_every_iterations")
+
+
+def test_test_images_follow_the_protocol(make_plan):
+    plan = make_plan(
+        prediction={"batch_size": 3, "flip": True, "scales": [0.5, 1.0]},
+        evaluation={"protocol": {"flip": False}},
+    )
+    prediction, evaluation = plan.prediction_settings(), plan.evaluation_settings()
+    assert (prediction.flip, prediction.scales, prediction.batch_size) == (True, (0.5, 1.0), 3)
+    assert (evaluation.flip, evaluation.scales, evaluation.batch_size) == (False, (0.5, 1.0), 3)
+
+
+def test_all_the_work_of_a_run(make_plan):
+    plan = make_plan(
+        self_training={"rounds": 2, "iterations": 5, "images_per_round": -1, "keep": 10, "relabel_rounds": 1},
+        co_training={"cycles": 1, "iterations": 6, "images_per_cycle": 70, "keep": 20},
+        baseline={"iterations": 4},
+        final={"iterations": 7},
+        prediction={"calibration_images": 3},
+    )
+    work = plan.work()
+    assert [(amount.what, amount.number, amount.settings) for amount in work.trainings] == [
+        ("baseline", 4, "baseline"),
+        ("self_training/00", 5, "self_training"),
+        ("self_training/01", 5, "self_training"),
+        ("co_training/00/a", 6, "co_training"),
+        ("co_training/00/b", 6, "co_training"),
+        ("final", 7, "final"),
+    ]
+    labellings = {amount.what: amount.number for amount in work.labellings}
+    assert labellings == {
+        **{f"score {model}": -1 for model in plan.models},
+        "label for self_training/00": -1,
+        "label again after self_training/00": 10,
+        "label for self_training/01": -1,
+        "label for co_training/00/a": 70,
+        "label for co_training/00/b": 70,
+        "ensemble, branch a": -1,
+        "ensemble, branch b": -1,
+        **{f"calibrate {model}": 3 for model in plan.models},
+    }
+    settings = {amount.what: amount.settings for amount in work.labellings}
+    # Who labels decides how fast.
+    assert settings["label for self_training/00"] == "baseline"
+    assert settings["label for co_training/00/a"] == "self_training"

@@ -1,0 +1,189 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import (
+    Crops,
+    DatasetSettings,
+    InferenceSettings,
+    ListsSettings,
+    OwnNetworkSettings,
+    TrainingSettings,
+)
+from cotrain.configuration.settings_files import settings_named, settings_text, write_settings
+from cotrain.errors import InputError
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("training/baseline", TrainingSettings),
+        ("training/co_training_b", TrainingSettings),
+        ("prediction", InferenceSettings),
+        ("evaluation", InferenceSettings),
+        ("crops", Crops),
+        ("datasets/game/labelled", DatasetSettings),
+        ("datasets/camera/images", DatasetSettings),
+    ],
+)
+def test_what_is_written_is_read_again(make_plan, tmp_path, name, kind):
+    plan = make_plan(co_training={"network_b": {"name": "my.networks:make", "arguments": {"width": 3}}})
+    settings = settings_named(plan.configuration, name)
+    write_settings(tmp_path / "s.json", settings)
+    assert read_settings(tmp_path / "s.json", kind) == settings
+
+
+def test_an_own_network_keeps_its_arguments(make_plan):
+    plan = make_plan(network={"name": "my.networks:make", "arguments": {"width": 3}})
+    settings = settings_named(plan.configuration, "training/final")
+    assert settings.network == OwnNetworkSettings(name="my.networks:make", arguments={"width": 3})
+
+
+def test_settings_of_images_know_nothing_of_labels(make_plan):
+    configuration = make_plan().configuration
+    whole = settings_named(configuration, "datasets/camera_test/labelled")
+    images = settings_named(configuration, "datasets/camera_test/images")
+    assert isinstance(whole, ListsSettings)
+    assert isinstance(images, ListsSettings)
+    assert (whole.classes, images.classes, images.labels) == ("camvid", None, None)
+    assert whole.images == images.images
+
+
+@pytest.mark.parametrize("name", ["training/final_b", "datasets/gone/images", "datasets/game", "labels", ""])
+def test_unknown_names_are_refused(make_plan, name):
+    with pytest.raises(InputError, match="there are no settings"):
+        settings_named(make_plan().configuration, name)
+
+
+# What each edit changes is what reruns: the table in docs/architecture.md.
+EDITS = [
+    ({"network": {"dropout": 0.2}}, "baseline self_training co_training final"),
+    ({"training": {"poly_power": 0.8}}, "baseline self_training co_training final"),
+    ({"training": {"crop": [64, 96]}}, "baseline self_training co_training final crops"),
+    ({"seed": 101}, "baseline self_training co_training final"),
+    ({"precision": "float32"}, "baseline self_training co_training final prediction evaluation"),
+    ({"self_training": {"iterations": 7}}, "self_training"),
+    ({"co_training": {"hard_pixel_share": 0.7}}, "co_training"),
+    ({"final": {"iterations": 8}}, "final"),
+    ({"prediction": {"flip": True}}, "prediction evaluation"),
+    ({"prediction": {"batch_size": 2}}, "prediction evaluation"),
+    ({"prediction": {"shards": 2}}, ""),
+    ({"evaluation": {"protocol": {"flip": True}}}, "evaluation"),
+    ({"training": {"save_every_iterations": 3, "log_every_iterations": 4, "decoded_cache": True}}, ""),
+    ({"threads_per_training": 3, "self_training": {"keep": 50}}, ""),
+    ({"datasets": {"camera_test": {"classes": "camvid_colours"}}}, "datasets/camera_test/labelled"),
+]
+
+
+@pytest.mark.parametrize(("edit", "expected"), EDITS)
+def test_an_edit_changes_only_the_settings_that_depend_on_it(make_plan, edit, expected):
+    stages = ("baseline", "self_training", "co_training", "final")
+    names = [f"training/{stage}" for stage in stages] + ["prediction", "evaluation", "crops"]
+    names += ["datasets/camera_test/labelled", "datasets/camera_test/images", "datasets/game/labelled"]
+    before, after = make_plan().configuration, make_plan(**edit).configuration
+    changed = [
+        name.removeprefix("training/")
+        for name in names
+        if settings_text(settings_named(before, name)) != settings_text(settings_named(after, name))
+    ]
+    assert changed == expected.split()
+
+
+def test_mistakes_in_a_file_are_listed_in_words(tmp_path):
+    path = tmp_path / "prediction.json"
+    path.write_text('{"batch_size": 0, "flipp": true, "window": [32], "scales": "1"}')
+    with pytest.raises(InputError) as caught:
+        read_settings(path, InferenceSettings)
+    assert str(caught.value).split("\n  ") == [
+        f"{path} has 4 problems:",
+        "flipp: unknown key (did you mean 'flip'?)",
+        "scales: expected a list of numbers > 0, found '1' (write [1])",
+        "window: expected [height, width], two integers >= 32, or null, found [32]",
+        "batch_size: expected an integer >= 1, found 0",
+    ]
+
+
+def test_defaults_may_be_left_out_and_required_keys_not(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("flip: true\n")
+    assert read_settings(path, InferenceSettings) == InferenceSettings(flip=True)
+    with pytest.raises(InputError, match=r"seed: missing, expected an integer >= 0"):
+        read_settings(path, TrainingSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "s.json, line 1: not valid JSON"),
+        ("[1]", "s.json: expected keys and values"),
+        ("", "not valid JSON"),
+    ],
+)
+def test_files_that_are_no_settings(tmp_path, text, message):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_settings(tmp_path / "s.json", InferenceSettings)
+
+
+ADDED_KEY = '    dummy_weight: Annotated[Probability, "How much a dummy counts."] = 0.25\n'
+USE_OF_THE_KEY = """
+import json, sys
+from pathlib import Path
+from cotrain.configuration import reading, reference, schema
+from cotrain.configuration.settings_files import settings_named
+config = json.loads(sys.argv[1])
+found = [settings_named(reading.resolve(config), "training/baseline").dummy_weight]
+config["training"] = {"dummy_weight": 0.5}
+found.append(settings_named(reading.resolve(config), "training/final").dummy_weight)
+found.append(schema.whole_schema()["properties"]["training"]["properties"]["dummy_weight"]["maximum"])
+row = "| `dummy_weight` | a number from 0 to 1 | `0.25` | How much a dummy counts. |"
+found.append(row in reference.reference())
+config["training"] = {"dummy_weight": 2, "dummy_weigth": 1}
+try:
+    reading.resolve(config)
+except Exception as error:
+    found.append(str(error))
+print(json.dumps(found))
+"""
+
+
+def test_a_key_is_added_in_one_place(make_plan, tmp_path):
+    """One line in sections.py, and it is checked, documented, completed, and reaches every training."""
+    copy = tmp_path / "copy"
+    shutil.copytree(PROJECT / "cotrain", copy / "cotrain", ignore=shutil.ignore_patterns("__pycache__"))
+    sections = copy / "cotrain" / "configuration" / "sections.py"
+    text = sections.read_text()
+    before = "    rare_class_sampling: RareClassSampling"
+    assert text.count(before) == 1
+    sections.write_text(text.replace(before, ADDED_KEY + before))
+    plan = make_plan()
+    lists = {"layout": "lists", "images": plan.configuration.datasets["camera"].images}
+    labelled = lists | {"labels": lists["images"], "classes": "camvid"}
+    config = {
+        "run": "a",
+        "datasets": {"game": {"layout": "streets", "look": "game"}, "camera": lists, "test": labelled},
+        **{"source": ["game"], "target": "camera", "test": "test"},
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", USE_OF_THE_KEY, json.dumps(config)],
+        cwd=copy,
+        env={"PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *found, message = json.loads(done.stdout)
+    assert found == [0.25, 0.5, 1, True]
+    assert message == (
+        "the configuration has 2 problems:\n"
+        "  training.dummy_weigth: unknown key (did you mean 'dummy_weight'?)\n"
+        "  training.dummy_weight: expected a number from 0 to 1, found 2"
+    )
