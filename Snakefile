@@ -21,8 +21,8 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
 )
 
+from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.errors import InputError
-from workflow_scripts.configuration import read, resolve
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:
@@ -33,8 +33,8 @@ if "datasets" not in config:
 try:
     # Snakemake has read them already, but of a key that is given twice it forgets the first.
     for file in workflow.configfiles:
-        read(Path(file))
-    config.update(resolve(config))
+        read_mapping(Path(file))
+    configuration = resolve(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -48,6 +48,7 @@ include: "rules/report.smk"
 
 onstart:
     hold_run()
+    write_configuration()
 
 
 rule all:

@@ -1,76 +1,72 @@
 """Show what a training really sees: its first batches, crops with their labels in colour.
 
-Takes the data arguments of `train` and shows the very crops that `train` would draw from them, one row an
-iteration: source images first, then target images. Darkened pixels are void, they teach nothing.
+Takes the data arguments of `train` and shows the same crops that `train` would cut, one row an iteration:
+first source images, then target images. Darkened pixels are void: nothing is learnt from them.
 """
 
-from pathlib import Path
+import numpy as np
+from numpy.typing import NDArray
 
-from cotrain.data.label_spaces import label_space
-from cotrain.errors import InputError
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import TrainingSettings
+from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.reporting.pictures import beside, contact_sheet, heading, legend, overlay, resized, stacked
-from workflow_scripts.command_line import new_parser, parse, run
-from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_training_arguments,
+    new_parser,
+    parse,
+    positive,
+    run,
+    training_files,
+)
 
-EXAMPLE = """python -m workflow_scripts.batch_sheet --model baseline --label-space cityscapes7 \\
-    --source results/demo/translated/game/manifest.tsv --settings results/demo/settings/baseline.json \\
-    --output by_hand/batches.png"""
+EXAMPLE = """python -m workflow_scripts.batch_sheet --name baseline --label-space cityscapes7 \\
+    --source results/demo/translated/game/manifest.tsv \\
+    --settings results/demo/settings/training/baseline.json --output by_hand/batches.png"""
 WIDTH_OF_CROP = 200
 SPACE_IN_PAIR = 4
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    add_batch_arguments(parser)
-    parser.add_argument("--iterations", type=int, default=6, help="batches to show (default: 6)")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    add_training_arguments(parser)
+    parser.add_argument("--iterations", type=positive, default=6, help="batches to show (default: 6)")
+    add_output_argument(parser, "FILE", "the PNG to write")
     options = parse(parser, arguments)
-    if options.iterations < 1:
-        raise InputError(f"--iterations: found {options.iterations}, expected 1 or more")
-
-    import numpy as np
+    settings, space = read_settings(options.settings, TrainingSettings), label_space(options.label_space)
 
     from cotrain.data.images import write_image
 
-    space = label_space(options.label_space)
-    batches = make_batches(options, *labelled_sets(options))
-    from_source = batches.ratio[0]
+    files = training_files(options)
+    batches = files.make_batches(files.read_images(), options.name, settings, space)
     rows, captions, void, pixels = [], [], 0, 0
     for iteration in range(options.iterations):
         images, labels = batches.batch(iteration)
         void += int(np.count_nonzero(labels >= space.number_of_classes))
         pixels += labels.size
-        rows.append(
-            [
-                beside(
-                    [
-                        resized(picture, WIDTH_OF_CROP)
-                        for picture in (image, overlay(image, label, space.palette, 0.6))
-                    ],
-                    SPACE_IN_PAIR,
-                )
-                for image, label in zip(images, labels, strict=True)
-            ]
-        )
-        captions.append(
-            [
-                f"iteration {iteration}, {'source' if slot < from_source else 'target'}"
-                for slot in range(len(images))
-            ]
-        )
+        rows.append([pair(image, label, space) for image, label in zip(images, labels, strict=True)])
+        sides = ["source"] * batches.ratio[0] + ["target"] * batches.ratio[1]
+        captions.append([f"iteration {iteration}, {side}" for side in sides])
     sheet = contact_sheet(rows, captions)
-    height, width = images.shape[1:3]
+    height, width = settings.crop
     subtitle = (
         f"batches of {len(images)} crops, {width} x {height} pixels; {100 * void / pixels:.1f} % of them void"
     )
     page = stacked(
         [
-            heading(f"What {options.model} sees", subtitle, sheet.shape[1]),
+            heading(f"What {options.name} sees", subtitle, sheet.shape[1]),
             sheet,
             legend(space.classes, space.palette, sheet.shape[1]),
         ]
     )
     write_image(options.output, page)
+
+
+def pair(image: NDArray[np.uint8], label: NDArray[np.uint8], space: LabelSpace) -> NDArray[np.uint8]:
+    """Return a crop, beside it with its label laid over it."""
+    pictures = (image, overlay(image, label, space.palette, 0.6))
+    return beside([resized(picture, WIDTH_OF_CROP) for picture in pictures], SPACE_IN_PAIR)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,16 @@ from pathlib import Path
 import msgspec
 
 from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.sections import Configuration, Crops, Section
+from cotrain.configuration.sections import (
+    Configuration,
+    Crops,
+    ListsSettings,
+    PublishedSettings,
+    Section,
+)
 from cotrain.data.files import write_text
+from cotrain.data.label_spaces import YAML_SUFFIXES
+from cotrain.data.trees import tree_layout
 from cotrain.errors import InputError
 
 # Keys of a dataset that only matter where its labels are read.
@@ -59,3 +67,31 @@ def settings_text(settings: Section) -> str:
 def write_settings(path: Path, settings: Section) -> None:
     """Write settings as a JSON file."""
     write_text(path, settings_text(settings))
+
+
+def is_definition(name: str | None) -> bool:
+    """Whether a layout, class table or label space is a YAML file of the user's."""
+    return name is not None and name.endswith(YAML_SUFFIXES)
+
+
+def files_of_images(configuration: Configuration, dataset: str, with_labels: bool) -> list[str]:
+    """Return the list files and layout file of the user's that say which files a dataset has."""
+    entry = configuration.datasets[dataset]
+    if isinstance(entry, ListsSettings):
+        return [entry.images, *([entry.labels] if with_labels and entry.labels else [])]
+    return [entry.layout] if is_definition(entry.layout) else []
+
+
+def files_of_meaning(configuration: Configuration, dataset: str) -> list[str]:
+    """Return the files of the user's that say what a dataset's labels mean: label space and class table."""
+    entry, names = configuration.datasets[dataset], [configuration.label_space]
+    if isinstance(entry, ListsSettings | PublishedSettings):
+        is_own_layout = entry.classes is None and is_definition(entry.layout)
+        names.append((tree_layout(entry.layout).classes if is_own_layout else entry.classes) or "")
+    return [name for name in names if is_definition(name)]
+
+
+def may_have_labels(configuration: Configuration, dataset: str) -> bool:
+    """Whether a dataset may have labels: if its folders hold some shows only when they are listed."""
+    entry = configuration.datasets[dataset]
+    return not isinstance(entry, ListsSettings) or entry.labels is not None

@@ -167,7 +167,9 @@ def make_batches(
     source_sampler: Sampler = ShuffledSampler(len(source), seed)
     if rare.enabled:
         if class_counts is None:
-            raise InputError(f"{name}: rare_class_sampling needs --class-statistics, one file a source manifest")
+            raise InputError(
+                f"{name}: rare_class_sampling needs --class-statistics, one file a source manifest"
+            )
         source_sampler = RareClassSampler(class_counts, rare.min_pixels, rare.temperature, seed)
     if target and settings.class_mixing == "on_demand" and thresholds is None:
         raise InputError(
@@ -182,7 +184,9 @@ def make_batches(
         return Batches(source_samples, None, (settings.batch_size, 0), "none", None, seed)
     target_sampler = ShuffledSampler(len(target), seed, stream="target")
     if settings.batch_ratio is None:
-        raise InputError(f"{name}: batch_ratio is missing: the settings are those of a training without target")
+        raise InputError(
+            f"{name}: batch_ratio is missing: the settings are those of a training without target"
+        )
     return Batches(
         source=source_samples,
         target=Samples(

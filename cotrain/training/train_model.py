@@ -1,0 +1,210 @@
+"""One model from files to files: what `python -m workflow_scripts.train` does."""
+
+import hashlib
+import json
+import logging
+import platform
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+import cotrain
+from cotrain.configuration.sections import Device, OwnNetworkSettings, TrainingSettings
+from cotrain.data.files import sha256_of, write_json, write_text
+from cotrain.data.label_spaces import LabelSpace
+from cotrain.devices import claimed_device
+from cotrain.errors import InputError
+from cotrain.networks.build import build_network, shape
+from cotrain.networks.network import Network
+from cotrain.networks.weights import load_into, read_header, save_weights
+from cotrain.training.batches import loader_threads
+from cotrain.training.guidance import memory_advice, peak_memory_mib
+from cotrain.training.inputs import TrainingFiles, TrainingImages
+from cotrain.training.loop import Trained, train
+from cotrain.training.parallel import Workers, joined_workers
+from cotrain.training.state import TrainingState, fingerprint
+
+logger = logging.getLogger("cotrain")
+
+
+def train_model(
+    name: str,
+    settings: TrainingSettings,
+    space: LabelSpace,
+    files: TrainingFiles,
+    *,
+    device: Device,
+    threads: int,
+    save_every: int,
+    log_every: int,
+    state_folder: Path,
+    output: Path,
+) -> None:
+    """Train a model and write its weights, its history and the record of how it came to be.
+
+    Args:
+        name: of the model: part of its seed, and for messages.
+        settings: everything that decides what is learnt, apart from `files`.
+        space: the classes.
+        files: what the training is made from.
+        device: where it runs.
+        threads: CPU threads of all its processes together.
+        save_every, log_every: iterations between two saves of the state, and between two entries of the history.
+        state_folder: where the resumable state lies.
+        output: folder of the model.
+
+    Raises:
+        InputError: an input is missing or wrong.
+        Stopped: a signal asked for it; the state is saved.
+    """
+    images = files.read_images()
+    if files.initial_weights:
+        check_initial_weights(files.initial_weights, settings, space)
+    parents = {str(path): sha256_of(path) for path in [*files.deciding(), *backbone_file(settings, files)]}
+    batches = files.make_batches(images, name, settings, space)
+    identity = identity_of(name, settings, space, parents, images)
+    with (
+        memory_advice(name, settings),
+        claimed_device(device) as torch_device,
+        joined_workers(torch_device.type) as workers,
+        ExitStack() as held,
+    ):
+        own_threads = max(1, threads // workers.count)
+        torch.set_num_threads(own_threads)
+        state = TrainingState(state_folder, identity)
+        if workers.is_first:
+            held.enter_context(state)
+        else:
+            # The first process writes and speaks for all.
+            logger.setLevel(logging.WARNING)
+        network = first_network(settings, space, files.initial_weights)
+        trained = train(
+            network,
+            batches,
+            settings,
+            state,
+            torch_device,
+            loader_threads(own_threads, torch_device.type),
+            name,
+            save_every=save_every,
+            log_every=log_every,
+            workers=workers,
+        )
+        if workers.is_first:
+            record = record_of(name, settings, space, parents, images, state, trained, workers, torch_device)
+            write_model(output, network, trained, record, settings, space)
+
+
+def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSpace) -> None:
+    """Raise InputError unless the weights fit the network and the classes of the training."""
+    network, label_space = read_header(path)
+    found, expected = shape(network), shape(settings.network)
+    other = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
+    if other or label_space.classes != space.classes:
+        found_text, expected_text = (
+            "".join(f", {key} {keys.get(key)}" for key in other) for keys in (found, expected)
+        )
+        raise InputError(
+            f"{path}: weights for {label_space.name}{found_text}, expected those for {space.name}{expected_text}"
+        )
+
+
+def backbone_file(settings: TrainingSettings, files: TrainingFiles) -> list[Path]:
+    """Return the file with the backbone's first weights, if the training starts from one."""
+    if files.initial_weights or isinstance(settings.network, OwnNetworkSettings):
+        return []
+    weights = str(getattr(settings.network, "backbone_weights", "none"))
+    return [] if weights in ("timm", "package", "none") else [Path(weights)]
+
+
+def identity_of(
+    name: str,
+    settings: TrainingSettings,
+    space: LabelSpace,
+    parents: dict[str, str],
+    images: TrainingImages,
+) -> str:
+    """Return the fingerprint of a training: it changes with anything that decides what is learnt."""
+    # In order, not sorted: which manifest is which, and the order of sources, also decide the training.
+    hashes = list(parents.values())
+    content = [msgspec.to_builtins(settings), space.definition(), name, hashes, images.sizes_in_bytes()]
+    return fingerprint(content)
+
+
+def first_network(settings: TrainingSettings, space: LabelSpace, initial_weights: Path | None) -> Network:
+    """Return the network as it is before the first iteration."""
+    network = build_network(
+        settings.network, space.number_of_classes, settings.seed, pretrained=initial_weights is None
+    )
+    if initial_weights:
+        load_into(network, initial_weights)
+    return network
+
+
+def record_of(
+    name: str,
+    settings: TrainingSettings,
+    space: LabelSpace,
+    parents: dict[str, str],
+    images: TrainingImages,
+    state: TrainingState,
+    trained: Trained,
+    workers: Workers,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return how a model came to be, as JSON types."""
+    saved = state.load()
+    assert saved is not None
+    is_cuda = device.type == "cuda"
+    processor = platform.processor() or platform.machine()
+    return {
+        "model": name,
+        "label_space": space.name,
+        "settings": msgspec.to_builtins(settings),
+        "parents": parents,
+        "images": {"source": len(images.source), "target": len(images.target or [])},
+        "seconds": round(saved["seconds"], 1),
+        "resumes": saved["resumes"],
+        "processes": workers.count,
+        "device": torch.cuda.get_device_name(device) if is_cuda else processor,
+        "peak_memory_mib": peak_memory_mib(device),
+        "vanished_classes": [space.classes[train_id] for train_id in trained.vanished],
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "code": code_hash(),
+    }
+
+
+def code_hash() -> str:
+    """Return a hash of the library's source, to tell models apart that different code made."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(cotrain.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def write_model(
+    folder: Path,
+    network: Network,
+    trained: Trained,
+    record: dict[str, Any],
+    settings: TrainingSettings,
+    space: LabelSpace,
+) -> None:
+    """Write the files of a model, its weights last, and say what a person should know of it."""
+    write_text(folder / "history.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in trained.history))
+    write_json(folder / "training.json", record)
+    if trained.averaged is not None:
+        save_weights(folder / "averaged.safetensors", trained.averaged, settings.network, space)
+    save_weights(folder / "weights.safetensors", network, settings.network, space)
+    for class_name in record["vanished_classes"]:
+        logger.warning(
+            "%s: class %s was in the labels but was no longer predicted near the end, so its pseudo-labels would "
+            "be lost too. Rare-class sampling, a larger hard_pixel_share or fewer wrong pseudo-labels (a lower "
+            "portion) may keep it",
+            record["model"],
+            class_name,
+        )
+    logger.info("%s: weights in %s", record["model"], folder / "weights.safetensors")
