@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.pseudo_labels import ensemble_prediction, filter_prediction, image_score
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
@@ -23,8 +24,6 @@ from workflow_scripts.labelling import (
     add_workers_argument,
     check_pairs,
     mask_of,
-    read_levels,
-    why_nothing_is_kept,
 )
 
 logger = logging.getLogger("cotrain")
@@ -57,7 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
     check_pairs(items, pairs, (options.images, options.images_b), one_size=True)
     pair_of = {item.id: pair.id for item, pair in zip(items, pairs, strict=True)}
     mask = mask_of(options)
-    thresholds = np.minimum(*(read_levels(path, space) for path in options.thresholds))
+    tables = [ThresholdTable.read(path, space) for path in options.thresholds]
+    thresholds = np.minimum(*(table.levels for table in tables))
     with (
         PredictionReader(options.predictions_a) as of_a,
         PredictionReader(options.predictions_b) as of_b,
@@ -76,8 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
     kept = [item for item in written if item.kept_pixels]
     write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
     if not kept:
-        for path in options.thresholds:
-            logger.warning("warning: %s", why_nothing_is_kept(path))
+        for table, path in zip(tables, options.thresholds, strict=True):
+            logger.warning("warning: %s", table.why_nothing_is_kept(path))
     logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
 
 

@@ -24,6 +24,7 @@ from cotrain.adaptation.ranking import (
     Ranking,
     rank_for_exchange,
 )
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import LabelSpace, label_space
@@ -38,8 +39,6 @@ from workflow_scripts.labelling import (
     check_pairs,
     in_parallel,
     mask_of,
-    read_levels,
-    why_nothing_is_kept,
 )
 
 logger = logging.getLogger("cotrain")
@@ -125,12 +124,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     space = label_space(options.label_space)
     mask = mask_of(options)
+    threshold_paths = {"a": options.thresholds_a, "b": options.thresholds_b}
+    thresholds = {name: ThresholdTable.read(path, space) for name, path in threshold_paths.items()}
     with PredictionReader(options.predictions_a) as of_a, PredictionReader(options.predictions_b) as of_b:
         a, b = (
-            Branch(name, read_manifest(subset), Labeller(predictions, read_levels(thresholds, space), mask))
-            for name, subset, predictions, thresholds in (
-                ("a", options.subset_a, of_a, options.thresholds_a),
-                ("b", options.subset_b, of_b, options.thresholds_b),
+            Branch(name, read_manifest(subset), Labeller(predictions, table.levels, mask))
+            for name, subset, predictions, table in (
+                ("a", options.subset_a, of_a, thresholds["a"]),
+                ("b", options.subset_b, of_b, thresholds["b"]),
             )
         )
         of_a.check(a.items, options.subset_a, space.classes)
@@ -151,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
             for receiver, chosen in zip((a, b), picks, strict=True)
         }
-    for branch, thresholds in ((a, options.thresholds_a), (b, options.thresholds_b)):
+    for branch in (a, b):
         evidence = known[branch.name]
         choices = explain(branch.name, evidence, rankings[branch.name], taken, options, space)
         path = options.output / branch.name / "scores.tsv"
@@ -159,7 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
         # Classes that the branch itself found, before it was filled from the other.
         found = ~np.isnan(evidence.mean_confidence)
         if not found.any():
-            logger.warning("warning: branch %s: %s", branch.name, why_nothing_is_kept(thresholds))
+            blame = thresholds[branch.name].why_nothing_is_kept(threshold_paths[branch.name])
+            logger.warning("warning: branch %s: %s", branch.name, blame)
         elif not len(rankings[branch.name].order):
             index, train_id = np.unravel_index(np.argmax(evidence.counts * found), found.shape)
             logger.warning(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cotrain.adaptation.pseudo_labels import image_score
 from cotrain.adaptation.ranking import rank_images
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
@@ -29,8 +30,6 @@ from workflow_scripts.labelling import (
     add_workers_argument,
     in_parallel,
     mask_of,
-    read_levels,
-    why_nothing_is_kept,
 )
 
 logger = logging.getLogger("cotrain")
@@ -63,8 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     with PredictionReader(options.predictions) as predictions:
         predictions.check(items, options.subset, space.classes)
         priors = Priors(options.class_priors, options.step, space)
-        levels = read_levels(options.thresholds, space)
-        labeller = Labeller(predictions, levels, mask_of(options), priors)
+        thresholds = ThresholdTable.read(options.thresholds, space)
+        labeller = Labeller(predictions, thresholds.levels, mask_of(options), priors)
 
         def numbers_of(item: Item) -> tuple[float, NDArray[np.int64]]:
             label, confidences = labeller.label(item)
@@ -91,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     write_score_table(options.output / "scores.tsv", items, scores, counts, choices, space)
     write_manifest(options.output / "selected.tsv", chosen, Path.cwd())
     if not ranked:
-        logger.warning("warning: %s", why_nothing_is_kept(options.thresholds))
+        logger.warning("warning: %s", thresholds.why_nothing_is_kept(options.thresholds))
     logger.info("%d of %d images kept; %s", len(chosen), len(items), options.output / "selected.tsv")
 
 

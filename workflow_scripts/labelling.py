@@ -1,12 +1,11 @@
 """What the labelling steps share: predictions of a set, turned into pseudo-labels by thresholds."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +26,6 @@ from workflow_scripts.command_line import positive
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-# So many classes are shown when no label is left, those of the most pixels.
-BLAMED_CLASSES = 3
 
 
 def add_mask_argument(parser: ArgumentParser) -> None:
@@ -52,44 +48,6 @@ def add_prior_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--step", type=int, default=0, help="the round: priors count less from round to round"
     )
-
-
-def read_levels(thresholds: Path, space: LabelSpace) -> NDArray[np.uint16]:
-    """Return the levels (C,) of a thresholds.json.
-
-    Raises:
-        InputError: the file is missing, none of thresholds, or of another label space.
-    """
-    levels = _read_thresholds(thresholds)["levels"]
-    if tuple(levels) != space.classes:
-        raise InputError(
-            f"{thresholds}: holds the classes {', '.join(levels)}, expected {', '.join(space.classes)}"
-        )
-    return np.array(list(levels.values()), np.uint16)
-
-
-def _read_thresholds(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {"levels": dict(content["levels"]), **content}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as thresholds, expected what the step thresholds wrote: {error!r}"
-        ) from error
-
-
-def why_nothing_is_kept(thresholds: Path) -> str:
-    """Return which classes and thresholds are to blame when no image has a label left."""
-    content = _read_thresholds(thresholds)
-    pixels = content.get("pixels", {})
-    found = sorted((name for name in pixels if pixels[name]), key=lambda name: -pixels[name])
-    total = sum(pixels.values())
-    classes = [
-        f"\n  {name} ({100 * pixels[name] / total:.1f} % of the pixels) is predicted with a confidence up to "
-        f"{content['highest_confidence'][name]:.3f}, its threshold is {content['confidences'][name]:.3f}"
-        for name in found[:BLAMED_CLASSES]
-    ]
-    return f"no image has a label left by the thresholds of {thresholds}" + "".join(classes)
 
 
 class Priors:

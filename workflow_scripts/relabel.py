@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cotrain.adaptation.accumulation import relabel
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
@@ -19,7 +20,6 @@ from workflow_scripts.labelling import (
     add_mask_argument,
     add_workers_argument,
     mask_of,
-    read_levels,
 )
 
 logger = logging.getLogger("cotrain")
@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     items = read_manifest(options.accumulated)
     with PredictionReader(options.predictions) as predictions:
         predictions.check(items, options.accumulated, space.classes)
-        labeller = Labeller(predictions, read_levels(options.thresholds, space), mask_of(options))
+        thresholds = ThresholdTable.read(options.thresholds, space)
+        labeller = Labeller(predictions, thresholds.levels, mask_of(options))
         folder = options.output / "labels"
         anew = write_pseudo_labels(items, labeller.scored_label, folder, space, options.workers)
     merged = relabel(items, anew, ranking=options.ranking)

@@ -10,10 +10,8 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cotrain.adaptation.thresholds import HIGHEST_LEVEL, class_thresholds, portion_at
-from cotrain.data.files import write_json
+from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.adaptation.thresholds import portion_at
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
@@ -71,41 +69,17 @@ def main(arguments: list[str] | None = None) -> None:
     portion = portion_at(
         options.step, options.portion["initial"], options.portion["maximum"], options.portion["increment"]
     )
-    levels = class_thresholds(histogram, portion, options.lower, options.upper)
-    found = histogram.sum(1)
-    if not found.any():
+    if not histogram.any():
         raise InputError(
             f"{options.histograms[0]}: counts no pixel of any class; was the image set empty, "
             "or is every pixel the own vehicle's?"
         )
-    # As int: the successor of level 65535 is not 0.
-    kept = np.array([histogram[index, int(level) + 1 :].sum() for index, level in enumerate(levels)])
-    portions = np.broadcast_to(np.asarray(portion, float), found.shape)
-    highest = [int(np.flatnonzero(row)[-1]) if row.any() else None for row in histogram]
-    write_json(
-        options.output,
-        {
-            "confidences": {
-                name: round(int(level) / HIGHEST_LEVEL, 6) for name, level in zip(names, levels, strict=True)
-            },
-            "levels": {name: int(level) for name, level in zip(names, levels, strict=True)},
-            "portion": {name: float(value) for name, value in zip(names, portions, strict=True)},
-            "pixels": {name: int(value) for name, value in zip(names, found, strict=True)},
-            "highest_confidence": {
-                name: None if level is None else round(level / HIGHEST_LEVEL, 6)
-                for name, level in zip(names, highest, strict=True)
-            },
-            "kept_share": {
-                name: round(int(part) / int(whole), 6) if whole else None
-                for name, part, whole in zip(names, kept, found, strict=True)
-            },
-        },
-    )
-    total = int(found.sum())
+    table = ThresholdTable.from_histogram(histogram, portion, options.lower, options.upper, names)
+    table.write(options.output)
     logger.info(
         "thresholds: %.1f %% of %d pixels are kept; %s",
-        100 * int(kept.sum()) / total,
-        total,
+        100 * table.kept_portion,
+        table.pixels.sum(),
         options.output,
     )
 

@@ -69,9 +69,9 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
     import numpy as np
 
     from cotrain.adaptation.sampling import RareClassSampler, ShuffledSampler
+    from cotrain.adaptation.threshold_table import ThresholdTable
     from cotrain.training.augmentation import Augmentation
     from cotrain.training.batches import Batches, Samples
-    from workflow_scripts.labelling import read_levels
 
     chosen, space = options.settings, label_space(options.label_space)
     rare = chosen["training"]["rare_class_sampling"]
@@ -85,7 +85,7 @@ def make_batches(options: Namespace, source: list[Item], target: list[Item] | No
         sampler = ShuffledSampler(len(source), seed)
     thresholds = None
     if options.thresholds:
-        thresholds = read_levels(options.thresholds, space)
+        thresholds = ThresholdTable.read(options.thresholds, space).levels
     elif target and chosen["class_mixing"] == "on_demand":
         raise InputError(
             f"{options.model}: class_mixing: on_demand needs --thresholds, the thresholds of the target's "
