@@ -404,7 +404,7 @@ def labelled(chosen: PredictedSet, thresholds: Path, keep: int, workers: int) ->
     """Run the step label_round and return (seconds, peak memory in MB)."""
     return step(
         *("label_round", "--subset", chosen.manifest, "--predictions", *chosen.shards),
-        *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--workers", workers),
+        *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--threads", workers),
         *("--output", chosen.manifest.parent / "round"),
     )
 
@@ -463,7 +463,7 @@ def measure_exchange(
         arguments += [f"--predictions-{name}", *chosen.shards]
     keep = images_kept(number)
     taken, peak = step(
-        *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--workers", WORKERS),
+        *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--threads", WORKERS),
         *("--output", folder / "cycle"),
     )
     print(f"exchange of two branches of {number} images, {WORKERS} cores")

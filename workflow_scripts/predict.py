@@ -17,18 +17,19 @@ from cotrain.adaptation.thresholds import ConfidenceCounter
 from cotrain.data.background import Background
 from cotrain.data.files import remove_partial, sha256_of, written_whole
 from cotrain.data.manifests import read_manifest
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images, write_histogram
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
     add_inference_arguments,
+    add_mask_argument,
     new_parser,
     not_negative,
     parse,
     positive,
     run,
 )
-from workflow_scripts.labelling import add_mask_argument, mask_of
 from workflow_scripts.models import add_weights_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     made_by += [json.dumps(options.settings, sort_keys=True), options.precision]
     model = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
     origin = Origin(space.classes, model, hash_of_images(listed), options.shard, options.shards)
-    mask = mask_of(options)
+    mask = EgoVehicleMask(options.ego_vehicle_mask)
     # A killed process leaves up to gigabytes.
     remove_partial(f"{options.output}.h5")
     chosen = InferenceSettings.from_mapping(options.settings, options.precision)
