@@ -10,7 +10,6 @@ under as many names as a set has images, so what is read comes from memory rathe
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -385,8 +384,7 @@ def step(module: str, *arguments: object) -> tuple[float, float]:
 def thresholds_of(chosen: PredictedSet) -> tuple[Path, float, float]:
     """Run the step thresholds and return (its file, seconds, peak memory in MB)."""
     path = chosen.manifest.with_name("thresholds.json")
-    portion = json.dumps({"initial": PORTION, "maximum": PORTION, "increment": 0.0})
-    limits = ("--lower", LOWER, "--upper", UPPER, "--portion", portion, "--step", 0)
+    limits = ("--portion", PORTION, "--lower", LOWER, "--upper", UPPER)
     taken, peak = step(
         "thresholds",
         "--histograms",

@@ -9,6 +9,7 @@ from cotrain.adaptation.sampling import (
     co_training_subset_seed,
     self_training_subset_seed,
 )
+from cotrain.adaptation.thresholds import portion_at
 from cotrain.data.trees import tree_layout
 
 RUN = f"results/{config['run']}"
@@ -496,19 +497,18 @@ def image_set_manifest(wildcards):
 
 
 def threshold_settings(wildcards):
-    """Portion schedule and clips of a labelling, as flags."""
+    """Portion and bounds of a labelling, as flags."""
     stage_of = wildcards.labelling.split("/")[0]
     if stage_of == "self_training":
-        portion, step = SELF_TRAINING["portion"], number(wildcards.labelling)
+        schedule, step = SELF_TRAINING["portion"], number(wildcards.labelling)
     else:
         branch = labelled_step(wildcards.labelling)[-1]
-        portion = CO_TRAINING[f"portion_{branch}"]
+        schedule = CO_TRAINING[f"portion_{branch}"]
         # The ensemble's models are those of the last cycle, and so is its portion.
         step = number(wildcards.labelling) if stage_of == "co_training" else CO_TRAINING["cycles"] - 1
     confidence = (SELF_TRAINING if stage_of == "self_training" else CO_TRAINING)["confidence"]
     return flags(
-        step=step,
-        portion=json.dumps(portion),
+        portion=portion_at(step, **schedule).tolist(),
         lower=confidence["lower"],
         upper=confidence["upper"],
     )

@@ -155,7 +155,7 @@ rule accumulate:
 
 
 rule relabel:
-    """Label the accumulated images anew with the model just trained; better labels replace old ones."""
+    """Label the accumulated images again with the model just trained; better labels replace old ones."""
     input:
         accumulated=f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),

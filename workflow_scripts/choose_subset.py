@@ -10,7 +10,7 @@ from pathlib import Path
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.pairs import check_pairs
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import add_output_argument, new_parser, parse, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--number", type=_number, required=True, help="how many images; -1 for all")
     parser.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    add_output_argument(parser, "FILE", "manifest of the chosen images")
     options = parse(parser, arguments)
 
     items = read_manifest(options.images)

@@ -136,11 +136,10 @@ def test_when_nothing_is_left_the_run_says_which_class_is_to_blame(run, tmp_path
         for name in "xy":
             counter.add(*reader.read(name))
         write_histogram(tmp_path / "histogram.npz", counter.histogram(), reader.origin)
-    portion = '{"initial": 0.5, "maximum": 0.5, "increment": 0}'
     thresholds.main(
         [
-            *("--histograms", str(tmp_path / "histogram.npz"), "--label-space", "camvid11", "--step", "0"),
-            *("--portion", portion, "--lower", "0.5", "--upper", "0.9"),
+            *("--histograms", str(tmp_path / "histogram.npz"), "--label-space", "camvid11"),
+            *("--portion", "0.5", "--lower", "0.5", "--upper", "0.9"),
             *("--output", str(tmp_path / "thresholds.json")),
         ]
     )
