@@ -10,7 +10,6 @@ under as many names as a set has images, so what is read comes from memory rathe
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -385,8 +384,7 @@ def step(module: str, *arguments: object) -> tuple[float, float]:
 def thresholds_of(chosen: PredictedSet) -> tuple[Path, float, float]:
     """Run the step thresholds and return (its file, seconds, peak memory in MB)."""
     path = chosen.manifest.with_name("thresholds.json")
-    portion = json.dumps({"initial": PORTION, "maximum": PORTION, "increment": 0.0})
-    limits = ("--lower", LOWER, "--upper", UPPER, "--portion", portion, "--step", 0)
+    limits = ("--portion", PORTION, "--lower", LOWER, "--upper", UPPER)
     taken, peak = step(
         "thresholds",
         "--histograms",
@@ -404,7 +402,7 @@ def labelled(chosen: PredictedSet, thresholds: Path, keep: int, workers: int) ->
     """Run the step label_round and return (seconds, peak memory in MB)."""
     return step(
         *("label_round", "--subset", chosen.manifest, "--predictions", *chosen.shards),
-        *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--workers", workers),
+        *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--threads", workers),
         *("--output", chosen.manifest.parent / "round"),
     )
 
@@ -463,7 +461,7 @@ def measure_exchange(
         arguments += [f"--predictions-{name}", *chosen.shards]
     keep = images_kept(number)
     taken, peak = step(
-        *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--workers", WORKERS),
+        *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--threads", WORKERS),
         *("--output", folder / "cycle"),
     )
     print(f"exchange of two branches of {number} images, {WORKERS} cores")

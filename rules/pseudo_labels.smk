@@ -79,7 +79,7 @@ rule label_round:
     shell:
         "python -m workflow_scripts.label_round --subset {input.subset:q} --predictions {input.predictions:q}"
         " --thresholds {input.thresholds:q} --label-space {params.label_space} --ranking {params.ranking}"
-        " --keep {params.keep} {params.mask} {params.priors} --workers {threads}"
+        " --keep {params.keep} {params.mask} {params.priors} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -127,7 +127,7 @@ rule exchange:
         "python -m workflow_scripts.exchange --subset-a {input.subset_a:q} --subset-b {input.subset_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
         " --thresholds-a {input.thresholds_a:q} --thresholds-b {input.thresholds_b:q}"
-        " --label-space {params.label_space} {params.choice} {params.mask} --workers {threads}"
+        " --label-space {params.label_space} {params.choice} {params.mask} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -155,7 +155,7 @@ rule accumulate:
 
 
 rule relabel:
-    """Label the accumulated images anew with the model just trained; better labels replace old ones."""
+    """Label the accumulated images again with the model just trained; better labels replace old ones."""
     input:
         accumulated=f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),
@@ -177,7 +177,7 @@ rule relabel:
     shell:
         "python -m workflow_scripts.relabel --accumulated {input.accumulated:q}"
         " --predictions {input.predictions:q} --thresholds {input.thresholds:q}"
-        " --label-space {params.label_space} --ranking {params.ranking} {params.mask} --workers {threads}"
+        " --label-space {params.label_space} --ranking {params.ranking} {params.mask} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -208,5 +208,5 @@ rule ensemble_labels:
     shell:
         "python -m workflow_scripts.ensemble_labels --images {input.images:q} --images-b {input.images_b:q}"
         " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
-        " --thresholds {input.thresholds:q} --label-space {params.label_space} {params.mask} --workers {threads}"
+        " --thresholds {input.thresholds:q} --label-space {params.label_space} {params.mask} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"

@@ -7,10 +7,10 @@ out: the manifest that this step trains on; label files stay where they are
 import logging
 from pathlib import Path
 
-from cotrain.adaptation.accumulation import accumulate
+from cotrain.adaptation.accumulation import ACCUMULATIONS, accumulate
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.data.manifests import read_manifest, write_manifest
-from workflow_scripts.command_line import new_parser, parse, run
+from workflow_scripts.command_line import add_output_argument, new_parser, parse, run
 
 logger = logging.getLogger("cotrain")
 
@@ -24,15 +24,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--previous", type=Path, help="manifest accumulated so far")
     parser.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
-    parser.add_argument("--mode", default="best_score", choices=("best_score", "all", "none"))
+    parser.add_argument("--mode", default="best_score", choices=ACCUMULATIONS)
     parser.add_argument(
         "--ranking",
         default="confidence",
         choices=EXCHANGE_RANKINGS,
-        help="the ranking that decides what a better label is",
+        help="the ranking that decides which label is better",
     )
     parser.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
-    parser.add_argument("--output", type=Path, required=True)
+    add_output_argument(parser, "FILE", "manifest of what this step trains on")
     options = parse(parser, arguments)
 
     previous = read_manifest(options.previous) if options.previous else []

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
-from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from cotrain.data.pairs import check_pairs
+from workflow_scripts.command_line import add_output_argument, new_parser, parse, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -33,16 +33,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--number", type=_number, required=True, help="how many images; -1 for all")
     parser.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    add_output_argument(parser, "FILE", "manifest of the chosen images")
     options = parse(parser, arguments)
 
     items = read_manifest(options.images)
-    ordering = read_manifest(options.paired_with) if options.paired_with else items
-    if len(ordering) != len(items):
-        raise InputError(
-            f"{options.images} lists {len(items)} images, {options.paired_with} {len(ordering)}; "
-            "with co_training.same_domain: false image i of one is paired with image i of the other"
-        )
+    ordering = items
+    if options.paired_with:
+        ordering = read_manifest(options.paired_with)
+        check_pairs(items, ordering, (options.images, options.paired_with), one_size=False)
     places = choose_subset(
         [str(item.image) for item in ordering], options.number, options.seed, options.every
     )

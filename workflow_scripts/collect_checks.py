@@ -10,14 +10,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from cotrain.data.class_priors import ClassPriors
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
+from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.pairs import check_pairs
 from cotrain.errors import InputError
 from cotrain.training.augmentation import Augmentation, largest_scaled_size
-from workflow_scripts.command_line import new_parser, parse, run, settings
-from workflow_scripts.labelling import add_mask_argument, mask_of
+from workflow_scripts.command_line import add_mask_argument, new_parser, parse, run, settings
 
 logger = logging.getLogger("cotrain")
 
@@ -52,10 +52,15 @@ def main(arguments: list[str] | None = None) -> None:
         for manifest in manifests:
             check_crop(manifest, part, options.training)
     if options.target_b:
-        check_pairs(options.target, options.target_b)
+        check_pairs(
+            read_manifest(options.target_b),
+            read_manifest(options.target),
+            (options.target_b, options.target),
+            one_size=True,
+        )
     if options.class_priors:
-        check_priors(options.target, options.class_priors)
-    mask_of(options)
+        ClassPriors.read(options.class_priors).check_size(read_manifest(options.target))
+    EgoVehicleMask(options.ego_vehicle_mask)
     write_json(options.output, {"reports": [str(path) for path in options.reports]})
     logger.info("all data is in order; %s", options.output)
 
@@ -74,34 +79,6 @@ def check_crop(manifest: Path, part: str, training: dict[str, Any]) -> None:
         f"{found[1]}×{found[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
         "short_sides there"
     )
-
-
-def check_pairs(target: Path, target_b: Path) -> None:
-    """Raise InputError unless image i of one manifest can show the scene of image i of the other."""
-    items, items_b = read_manifest(target), read_manifest(target_b)
-    if len(items) != len(items_b):
-        raise InputError(
-            f"co_training.target_b: {target_b} lists {len(items_b)} images, {target} {len(items)}; with "
-            "same_domain: false image i of one is paired with image i of the other"
-        )
-    for item, item_b in zip(items, items_b, strict=True):
-        if (item.width, item.height) != (item_b.width, item_b.height):
-            raise InputError(
-                f"co_training.target_b: {item_b.image} is {item_b.width}×{item_b.height}, its pair "
-                f"{item.image} {item.width}×{item.height}; labels pass between them pixel by "
-                "pixel, so expected one size"
-            )
-
-
-def check_priors(target: Path, priors: Path) -> None:
-    """Raise InputError unless the class priors have the size of every target image."""
-    height, width = np.load(priors, mmap_mode="r").shape[1:]
-    for item in read_manifest(target):
-        if (item.width, item.height) != (width, height):
-            raise InputError(
-                f"self_training.class_priors: the maps of {priors} are {width}×{height}, the target image "
-                f"{item.image} is {item.width}×{item.height}; expected one size"
-            )
 
 
 if __name__ == "__main__":

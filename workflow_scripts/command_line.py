@@ -77,6 +77,23 @@ def share(text: str) -> float:
     return value
 
 
+def add_output_argument(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    """Add `--output`, what the step writes; `metavar` is FILE or FOLDER."""
+    parser.add_argument("--output", type=Path, required=True, metavar=metavar, help=help)
+
+
+def add_threads_argument(parser: argparse.ArgumentParser, default: int = 4) -> None:
+    """Add `--threads`."""
+    parser.add_argument("--threads", type=positive, default=default, help=f"CPU threads (default {default})")
+
+
+def add_mask_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--ego-vehicle-mask`."""
+    parser.add_argument(
+        "--ego-vehicle-mask", type=Path, help="image whose non-black pixels are the own vehicle"
+    )
+
+
 def class_ids(flag: str, names: Sequence[str], space: LabelSpace) -> list[int]:
     """Return the train ids of class names given with `flag`; InputError for a name that `space` lacks."""
     for name in names:

@@ -11,20 +11,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.adaptation.pseudo_labels import ensemble_prediction, filter_prediction, image_score
+from cotrain.adaptation.labelling import EnsembleLabeller
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.pairs import check_pairs
 from cotrain.data.predictions import PredictionReader
 from cotrain.progress import Progress
-from workflow_scripts.command_line import new_parser, parse, run
-from workflow_scripts.labelling import (
+from workflow_scripts.command_line import (
     add_mask_argument,
-    add_workers_argument,
-    check_pairs,
-    mask_of,
-    read_levels,
-    why_nothing_is_kept,
+    add_output_argument,
+    add_threads_argument,
+    new_parser,
+    parse,
+    run,
 )
 
 logger = logging.getLogger("cotrain")
@@ -45,39 +47,51 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     parser.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument("--thresholds", type=Path, nargs=2, required=True, metavar=("A", "B"))
+    parser.add_argument(
+        "--thresholds",
+        type=Path,
+        nargs=2,
+        required=True,
+        metavar=("A", "B"),
+        help="thresholds.json of each model",
+    )
     parser.add_argument("--label-space", required=True)
     add_mask_argument(parser)
-    add_workers_argument(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the labels")
+    add_threads_argument(parser)
+    add_output_argument(parser, "FOLDER", "labels and their manifest")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items, pairs = read_manifest(options.images), read_manifest(options.images_b)
     check_pairs(items, pairs, (options.images, options.images_b), one_size=True)
-    pair_of = {item.id: pair.id for item, pair in zip(items, pairs, strict=True)}
-    mask = mask_of(options)
-    thresholds = np.minimum(*(read_levels(path, space) for path in options.thresholds))
+    tables = [ThresholdTable.read(path, space) for path in options.thresholds]
+    mask = EgoVehicleMask(options.ego_vehicle_mask)
     with (
-        PredictionReader(options.predictions_a) as of_a,
-        PredictionReader(options.predictions_b) as of_b,
+        PredictionReader(options.predictions_a) as predictions_a,
+        PredictionReader(options.predictions_b) as predictions_b,
         Progress(len(items), "images", "ensemble labels") as progress,
     ):
-        of_a.check(items, options.images, space.classes)
-        of_b.check(pairs, options.images_b, space.classes)
+        predictions_a.check(items, options.images, space.classes)
+        predictions_b.check(pairs, options.images_b, space.classes)
+        labeller = EnsembleLabeller(
+            predictions_a,
+            predictions_b,
+            pair_of={item.id: pair.id for item, pair in zip(items, pairs, strict=True)},
+            thresholds=np.minimum(*(table.levels for table in tables)),
+            mask=mask,
+        )
 
         def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
-            classes, levels = ensemble_prediction(*of_a.read(item.id), *of_b.read(pair_of[item.id]))
-            label = filter_prediction(classes, levels, thresholds, mask.of_size(*classes.shape))
+            scored_label = labeller.scored_label(item)
             progress.advance()
-            return label, image_score(label, levels)
+            return scored_label
 
-        written = write_pseudo_labels(items, label_of, options.output / "labels", space, options.workers)
+        written = write_pseudo_labels(items, label_of, options.output / "labels", space, options.threads)
     kept = [item for item in written if item.kept_pixels]
     write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
     if not kept:
-        for path in options.thresholds:
-            logger.warning("warning: %s", why_nothing_is_kept(path))
+        for table, path in zip(tables, options.thresholds, strict=True):
+            logger.warning("warning: %s", table.why_nothing_is_kept(path))
     logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
 
 

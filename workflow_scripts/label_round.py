@@ -9,28 +9,27 @@ out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure)
 import logging
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cotrain.adaptation.pseudo_labels import image_score
-from cotrain.adaptation.ranking import rank_images
-from cotrain.data.counting import count_ids
+from cotrain.adaptation.labelling import Labeller
+from cotrain.adaptation.pseudo_labels import prior_threshold_at
+from cotrain.adaptation.ranking import IMAGE_RANKINGS
+from cotrain.adaptation.round_selection import evidence_of_round, select_images
+from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.data.class_priors import ClassPriors
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
-from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
-from workflow_scripts.command_line import new_parser, parse, positive, run
-from workflow_scripts.labelling import (
-    Labeller,
-    Priors,
+from workflow_scripts.command_line import (
     add_mask_argument,
-    add_prior_arguments,
-    add_workers_argument,
-    in_parallel,
-    mask_of,
-    read_levels,
-    why_nothing_is_kept,
+    add_output_argument,
+    add_threads_argument,
+    new_parser,
+    not_negative,
+    parse,
+    positive,
+    run,
 )
 
 logger = logging.getLogger("cotrain")
@@ -46,53 +45,51 @@ def main(arguments: list[str] | None = None) -> None:
         "--subset", type=Path, required=True, help="manifest of the images that were predicted"
     )
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument("--thresholds", type=Path, required=True)
+    parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of the round")
     parser.add_argument("--label-space", required=True)
-    parser.add_argument(
-        "--ranking", default="confidence", choices=("confidence", "class_count", "void_pixels")
-    )
+    parser.add_argument("--ranking", default="confidence", choices=IMAGE_RANKINGS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images to keep")
+    parser.add_argument(
+        "--class-priors", type=Path, help=".npy (classes, height, width): how likely each class is where"
+    )
+    parser.add_argument(
+        "--step", type=not_negative, default=0, help="the round: priors count less from round to round"
+    )
     add_mask_argument(parser)
-    add_prior_arguments(parser)
-    add_workers_argument(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the round's labels")
+    add_threads_argument(parser)
+    add_output_argument(parser, "FOLDER", "labels, manifest and scores of the round")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.subset)
+    priors, prior_threshold = None, prior_threshold_at(options.step)
+    if options.class_priors and prior_threshold > 0:
+        priors = ClassPriors.read(options.class_priors)
+        priors.check_classes(space)
+        priors.check_size(items)
+    mask = EgoVehicleMask(options.ego_vehicle_mask)
     with PredictionReader(options.predictions) as predictions:
         predictions.check(items, options.subset, space.classes)
-        priors = Priors(options.class_priors, options.step, space)
-        levels = read_levels(options.thresholds, space)
-        labeller = Labeller(predictions, levels, mask_of(options), priors)
-
-        def numbers_of(item: Item) -> tuple[float, NDArray[np.int64]]:
-            label, confidences = labeller.label(item)
-            return image_score(label, confidences), count_ids(label)[: space.number_of_classes]
-
-        found = list(in_parallel(numbers_of, items, options.workers, f"label {options.output}"))
-        scores = np.array([score for score, _ in found])
-        counts = np.array([count for _, count in found]).reshape(len(items), space.number_of_classes)
-        void = np.array([item.width * item.height for item in items], np.int64) - counts.sum(1)
-        order = rank_images(options.ranking, scores, counts, void)
-        # An image without any label left would teach nothing and cost its place in every batch.
-        ranked = [int(index) for index in order if counts[index].any()]
-        chosen = write_pseudo_labels(
-            [items[index] for index in ranked[: options.keep]],
+        table = ThresholdTable.read(options.thresholds, space)
+        labeller = Labeller(predictions, table.levels, mask, priors, prior_threshold)
+        evidence = evidence_of_round(
+            items, labeller, space.number_of_classes, options.threads, f"label {options.output}"
+        )
+        selection = select_images(evidence, options.ranking, options.keep)
+        selected = write_pseudo_labels(
+            [items[index] for index in selection.kept],
             labeller.scored_label,
             options.output / "labels",
             space,
-            options.workers,
+            options.threads,
         )
-    choices = [(False, "no pixel exceeds the threshold of its class")] * len(items)
-    for place, index in enumerate(ranked, 1):
-        limit = "" if place <= options.keep else f", the first {options.keep} are kept"
-        choices[index] = (not limit, f"{options.ranking} rank {place} of {len(ranked)}{limit}")
-    write_score_table(options.output / "scores.tsv", items, scores, counts, choices, space)
-    write_manifest(options.output / "selected.tsv", chosen, Path.cwd())
-    if not ranked:
-        logger.warning("warning: %s", why_nothing_is_kept(options.thresholds))
-    logger.info("%d of %d images kept; %s", len(chosen), len(items), options.output / "selected.tsv")
+    write_score_table(
+        options.output / "scores.tsv", items, evidence.scores, evidence.counts, selection.choices, space
+    )
+    write_manifest(options.output / "selected.tsv", selected, Path.cwd())
+    if not selected:
+        logger.warning("warning: %s", table.why_nothing_is_kept(options.thresholds))
+    logger.info("%d of %d images kept; %s", len(selected), len(items), options.output / "selected.tsv")
 
 
 if __name__ == "__main__":

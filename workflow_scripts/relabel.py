@@ -1,4 +1,4 @@
-"""Label the accumulated images anew with the model just trained on them; the better label stays.
+"""Label the accumulated images again with the model just trained on them; the better label stays.
 
 in:  the accumulated manifest, the new model's predictions of it, thresholds found on them
 out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
@@ -8,18 +8,21 @@ import logging
 from pathlib import Path
 
 from cotrain.adaptation.accumulation import relabel
+from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
-from workflow_scripts.command_line import new_parser, parse, run
-from workflow_scripts.labelling import (
-    Labeller,
+from workflow_scripts.command_line import (
     add_mask_argument,
-    add_workers_argument,
-    mask_of,
-    read_levels,
+    add_output_argument,
+    add_threads_argument,
+    new_parser,
+    parse,
+    run,
 )
 
 logger = logging.getLogger("cotrain")
@@ -35,28 +38,30 @@ def main(arguments: list[str] | None = None) -> None:
         "--accumulated", type=Path, required=True, help="manifest of the images labelled so far"
     )
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument("--thresholds", type=Path, required=True)
+    parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of these predictions")
     parser.add_argument("--label-space", required=True)
     parser.add_argument(
         "--ranking",
         default="confidence",
         choices=EXCHANGE_RANKINGS,
-        help="the ranking that decides what a better label is",
+        help="the ranking that decides which label is better",
     )
     add_mask_argument(parser)
-    add_workers_argument(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the new labels")
+    add_threads_argument(parser)
+    add_output_argument(parser, "FOLDER", "new labels and the manifest")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
     items = read_manifest(options.accumulated)
+    mask = EgoVehicleMask(options.ego_vehicle_mask)
     with PredictionReader(options.predictions) as predictions:
         predictions.check(items, options.accumulated, space.classes)
-        labeller = Labeller(predictions, read_levels(options.thresholds, space), mask_of(options))
+        table = ThresholdTable.read(options.thresholds, space)
+        labeller = Labeller(predictions, table.levels, mask)
         folder = options.output / "labels"
-        anew = write_pseudo_labels(items, labeller.scored_label, folder, space, options.workers)
-    merged = relabel(items, anew, ranking=options.ranking)
-    new, kept = {item.label for item in anew}, {item.label for item in merged}
+        relabelled = write_pseudo_labels(items, labeller.scored_label, folder, space, options.threads)
+    merged = relabel(items, relabelled, ranking=options.ranking)
+    new, kept = {item.label for item in relabelled}, {item.label for item in merged}
     for label in new - kept:
         if label:
             label.unlink()

@@ -6,37 +6,18 @@ out: thresholds.json: per class the threshold as confidence and as level (0 to 6
 """
 
 import logging
-from argparse import ArgumentTypeError
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from cotrain.adaptation.thresholds import HIGHEST_LEVEL, class_thresholds, portion_at
-from cotrain.data.files import write_json
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, not_negative, parse, run, settings, share
+from workflow_scripts.command_line import add_output_argument, new_parser, parse, run, share
 
 logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.thresholds --histograms by_hand/predictions/0.histogram.npz \\
-    --label-space cityscapes7 --step 0 --portion '{"initial": 0.5, "maximum": 0.7, "increment": 0.05}' \\
-    --lower 0.5 --upper 0.9 --output by_hand/thresholds.json"""
-
-
-def _schedule(text: str) -> dict[str, Any]:
-    """Read --portion: each key a share, or a list of one a class."""
-    found = settings(text)
-    if found.keys() != {"initial", "maximum", "increment"}:
-        raise ArgumentTypeError(
-            f"found the keys {', '.join(found) or 'none'}, expected initial, maximum and increment"
-        )
-    for value in found.values():
-        for portion in value if isinstance(value, list) else [value]:
-            share(str(portion))
-    return found
+    --label-space cityscapes7 --portion 0.5 --lower 0.5 --upper 0.9 --output by_hand/thresholds.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,10 +25,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
     parser.add_argument("--label-space", required=True)
     parser.add_argument(
-        "--step", type=not_negative, required=True, help="round or cycle, from 0: where the schedule stands"
-    )
-    parser.add_argument(
-        "--portion", type=_schedule, required=True, help="schedule of the target portion, as JSON"
+        "--portion",
+        type=share,
+        nargs="+",
+        required=True,
+        metavar="SHARE",
+        help="share of the pixels to keep: one for all classes, or one for each",
     )
     parser.add_argument(
         "--lower", type=share, required=True, help="no threshold is lower than this confidence"
@@ -55,57 +38,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--upper", type=share, required=True, help="no threshold is higher than this confidence"
     )
-    parser.add_argument("--output", type=Path, required=True)
+    add_output_argument(parser, "FILE", "thresholds as JSON")
     options = parse(parser, arguments)
 
     if options.lower > options.upper:
         raise InputError(f"--lower: found {options.lower}, expected at most --upper, {options.upper}")
-    names = label_space(options.label_space).classes
-    for key, value in options.portion.items():
-        if isinstance(value, list) and len(value) != len(names):
-            raise InputError(
-                f"--portion: {key} has {len(value)} values, expected {len(names)}, one for each class of "
-                f"{options.label_space}"
-            )
-    histogram = read_histograms(options.histograms, names)
-    portion = portion_at(
-        options.step, options.portion["initial"], options.portion["maximum"], options.portion["increment"]
-    )
-    levels = class_thresholds(histogram, portion, options.lower, options.upper)
-    found = histogram.sum(1)
-    if not found.any():
+    classes = label_space(options.label_space).classes
+    if len(options.portion) not in (1, len(classes)):
+        raise InputError(
+            f"--portion: found {len(options.portion)} values, expected 1, or {len(classes)}: one for each "
+            f"class of {options.label_space}"
+        )
+    histogram = read_histograms(options.histograms, classes)
+    if not histogram.any():
         raise InputError(
             f"{options.histograms[0]}: counts no pixel of any class; was the image set empty, "
             "or is every pixel the own vehicle's?"
         )
-    # As int: the successor of level 65535 is not 0.
-    kept = np.array([histogram[index, int(level) + 1 :].sum() for index, level in enumerate(levels)])
-    portions = np.broadcast_to(np.asarray(portion, float), found.shape)
-    highest = [int(np.flatnonzero(row)[-1]) if row.any() else None for row in histogram]
-    write_json(
-        options.output,
-        {
-            "confidences": {
-                name: round(int(level) / HIGHEST_LEVEL, 6) for name, level in zip(names, levels, strict=True)
-            },
-            "levels": {name: int(level) for name, level in zip(names, levels, strict=True)},
-            "portion": {name: float(value) for name, value in zip(names, portions, strict=True)},
-            "pixels": {name: int(value) for name, value in zip(names, found, strict=True)},
-            "highest_confidence": {
-                name: None if level is None else round(level / HIGHEST_LEVEL, 6)
-                for name, level in zip(names, highest, strict=True)
-            },
-            "kept_share": {
-                name: round(int(part) / int(whole), 6) if whole else None
-                for name, part, whole in zip(names, kept, found, strict=True)
-            },
-        },
-    )
-    total = int(found.sum())
+    table = ThresholdTable.from_histogram(histogram, options.portion, options.lower, options.upper, classes)
+    table.write(options.output)
     logger.info(
         "thresholds: %.1f %% of %d pixels are kept; %s",
-        100 * int(kept.sum()) / total,
-        total,
+        100 * table.kept_portion,
+        table.pixels.sum(),
         options.output,
     )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cotrain.data.label_spaces import IGNORE
 
-FILL_MODES = ("add", "subtract")
+FILL_MODES = ("add", "subtract", "none")
 COLLABORATIONS = ("exchange", "own", "both")
 
 # Whose label it is ("a" or "b") and the index of the image.
@@ -23,11 +23,13 @@ def fill(
     """Return both branches' pseudo-labels of one image, uint8 (H, W), after each filled its void pixels.
 
     A pixel that is void (255) in one label takes the other's class. Where both hold a class and the classes
-    differ, each branch keeps its own ("add") or both become void ("subtract"). Raises ValueError for
-    another mode.
+    differ, each branch keeps its own ("add") or both become void ("subtract"). With "none" both labels stay
+    as they are. Raises ValueError for another mode.
     """
     if mode not in FILL_MODES:
         raise ValueError(f"unknown fill {mode!r}, expected one of {FILL_MODES}")
+    if mode == "none":
+        return label_a, label_b
     # All bits of void are ones: with a void pixel "and" leaves the other's class, and a class is left by
     # "and" with all ones. Four times as fast as a choice pixel by pixel.
     filled_a = label_a & (label_b | _all_bits(label_a != IGNORE))

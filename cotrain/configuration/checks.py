@@ -206,16 +206,12 @@ def _check_classes(problems: Problems) -> None:
     problems.expect_file(path)
     priors = problems.value(*path)
     if priors is not None:
-        import numpy as np
+        from cotrain.data.class_priors import ClassPriors
 
         try:
-            shape = np.lib.format.open_memmap(priors, mode="r").shape
-        except (OSError, ValueError) as error:
-            problems.add(path, f"{priors!r} is not a readable .npy file: {error}")
-            return
-        if len(shape) != 3 or shape[0] != number:
-            text = f"{priors!r} has the shape {shape}, expected (classes, height, width)"
-            problems.add(path, f"{text} with {number} classes of {name}")
+            ClassPriors.read(priors).check_classes(label_space(name))
+        except InputError as error:
+            problems.add(path, str(error))
 
 
 def _check_network(problems: Problems) -> None:

@@ -4,15 +4,17 @@ The published utilities make them from all label images and blur them (Gómez, V
 23(2), 621); self-training then holds back pseudo-labels in unlikely places.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cotrain.data.label_files import TrainIdReader
-from cotrain.data.label_spaces import IGNORE
+from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
@@ -20,6 +22,48 @@ from cotrain.progress import Progress
 # As published, for images of 2048 pixels width.
 SMOOTHING_PX = 70
 OF_WIDTH_PX = 2048
+
+
+@dataclass(frozen=True)
+class ClassPriors:
+    """The class priors of a .npy file: `maps` float32 (C, H, W), and the file for messages."""
+
+    path: Path
+    maps: npt.NDArray[np.float32]
+
+    @classmethod
+    def read(cls, path: Path) -> "ClassPriors":
+        """Return the priors of a file; float32 is read only where it is used.
+
+        Raises:
+            InputError: the file is missing or holds no array of numbers with three dimensions.
+        """
+        try:
+            array = np.lib.format.open_memmap(path, mode="r")
+            maps = np.asarray(array, np.float32)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: is not a readable .npy file of numbers: {error}") from error
+        if maps.ndim != 3:
+            raise InputError(f"{path}: has the shape {maps.shape}, expected (classes, height, width)")
+        return cls(path, maps)
+
+    def check_classes(self, space: LabelSpace) -> None:
+        """Raise InputError unless there is one map for each class of `space`."""
+        if len(self.maps) != space.number_of_classes:
+            raise InputError(
+                f"{self.path}: has the shape {self.maps.shape}, expected (classes, height, width) with "
+                f"{space.number_of_classes} classes of {space.name}"
+            )
+
+    def check_size(self, items: Iterable[Item]) -> None:
+        """Raise InputError unless every image has the size of the maps."""
+        height, width = self.maps.shape[1:]
+        for item in items:
+            if (item.width, item.height) != (width, height):
+                raise InputError(
+                    f"{self.path}: the class priors are {width}×{height}, {item.image} is "
+                    f"{item.width}×{item.height}; expected one size"
+                )
 
 
 def class_priors(

@@ -21,6 +21,13 @@ def test_fill_subtract():
     np.testing.assert_array_equal(LABEL_B, [[1, 4, 255, 255, 5]])
 
 
+def test_no_fill_leaves_labels_of_any_size():
+    label_a, label_b = np.array([[0, 255]], np.uint8), np.array([[1, 2, 255]], np.uint8)
+    filled_a, filled_b = fill(label_a, label_b, "none")
+    np.testing.assert_array_equal(filled_a, [[0, 255]])
+    np.testing.assert_array_equal(filled_b, [[1, 2, 255]])
+
+
 def test_unknown_fill():
     with pytest.raises(ValueError, match="unknown fill 'both'"):
         fill(LABEL_A, LABEL_B, "both")

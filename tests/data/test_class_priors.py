@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cotrain.data.class_priors import class_priors
+from cotrain.data.class_priors import ClassPriors, class_priors
 from cotrain.data.images import write_image, write_label
 from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import make_label_space
@@ -68,3 +68,35 @@ def test_item_without_label_is_refused(tmp_path):
         pytest.raises(InputError, match=r"bare\.png: has no label"),
     ):
         class_priors([bare], TrainIdReader(SPACE), (6, 8), 1, progress)
+
+
+def test_priors_of_a_file(tmp_path):
+    maps = np.linspace(0, 1, 36).reshape(3, 2, 6)
+    np.save(tmp_path / "p.npy", maps)
+    read = ClassPriors.read(tmp_path / "p.npy")
+    np.testing.assert_array_equal(read.maps, maps.astype(np.float32))
+    assert read.maps.dtype == np.float32
+    read.check_classes(SPACE)
+    read.check_size([Item("x", tmp_path / "x.png", 6, 2)])
+
+
+def test_priors_of_another_label_space_or_size_are_refused(tmp_path):
+    np.save(tmp_path / "p.npy", np.zeros((4, 2, 6), np.float32))
+    read = ClassPriors.read(tmp_path / "p.npy")
+    expected = r"p\.npy: has the shape \(4, 2, 6\), expected \(classes, height, width\) with 3 classes of own"
+    with pytest.raises(InputError, match=expected):
+        read.check_classes(SPACE)
+    with pytest.raises(InputError, match=r"p\.npy: the class priors are 6×2, .*x\.png is 2×6"):
+        read.check_size([Item("x", tmp_path / "x.png", 2, 6)])
+
+
+def test_files_that_are_no_priors_are_refused(tmp_path):
+    np.save(tmp_path / "flat.npy", np.zeros((4, 2)))
+    with pytest.raises(InputError, match=r"flat\.npy: has the shape \(4, 2\), expected"):
+        ClassPriors.read(tmp_path / "flat.npy")
+    np.save(tmp_path / "words.npy", np.array([["a"]]))
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "empty.npy").touch()
+    for name in ("words", "text", "empty", "gone"):
+        with pytest.raises(InputError, match=rf"{name}\.npy: is not a readable \.npy file"):
+            ClassPriors.read(tmp_path / f"{name}.npy")

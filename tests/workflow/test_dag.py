@@ -1,6 +1,5 @@
 """The graph of jobs, asked from Snakemake without running any."""
 
-import json
 import re
 import shlex
 
@@ -326,24 +325,40 @@ def test_every_step_is_labelled_by_the_model_before_it(three_rounds_and_two_cycl
         "ensemble/a": "co_training/01/a/target",
         "ensemble/b": "co_training/01/b/target",
     }
-    schedules = {
-        name: (int(flags["step"][0]), json.loads(flags["portion"][0]), float(flags["upper"][0]))
-        for name, flags in predicted.items()
+    portions = {
+        name: (*map(float, flags["portion"]), float(flags["upper"][0])) for name, flags in predicted.items()
     }
-    assert schedules == {
-        "self_training/00": (0, SELF, 0.9),
-        "self_training/01": (1, SELF, 0.9),
-        "self_training/02": (2, SELF, 0.9),
-        "self_training/00/relabelled": (0, SELF, 0.9),
-        "co_training/00/a": (0, OF_A, 0.95),
-        "co_training/00/b": (0, OF_B, 0.95),
-        "co_training/01/a": (1, OF_A, 0.95),
-        "co_training/01/b": (1, OF_B, 0.95),
-        "co_training/00/a/relabelled": (0, OF_A, 0.95),
+    assert portions == {
+        # 0.2, then 0.1 more each round, up to 0.35.
+        "self_training/00": (0.2, 0.9),
+        "self_training/01": (0.2 + 0.1, 0.9),
+        "self_training/02": (0.35, 0.9),
+        "self_training/00/relabelled": (0.2, 0.9),
+        "co_training/00/a": (0.5, 0.95),
+        "co_training/00/b": (0.4, 0.95),
+        # 0.5 + 0.2 is more than 0.6.
+        "co_training/01/a": (0.6, 0.95),
+        "co_training/01/b": (0.4 + 0.3, 0.95),
+        "co_training/00/a/relabelled": (0.5, 0.95),
         # With the thresholds of the models that make them: those of the last cycle.
-        "ensemble/a": (1, OF_A, 0.95),
-        "ensemble/b": (1, OF_B, 0.95),
+        "ensemble/a": (0.6, 0.95),
+        "ensemble/b": (0.4 + 0.3, 0.95),
     }
+
+
+def test_portions_of_each_class_follow_their_schedule(run):
+    configuration = run.configuration()
+    initial = [round(0.01 * (train_id + 1), 2) for train_id in range(19)]
+    schedule = {"initial": initial, "maximum": 0.25, "increment": 0.125}
+    configuration["self_training"]["portion"] = schedule
+    run.configure(configuration)
+    jobs = commands(run)
+    first, second = (
+        jobs["thresholds", f"pseudo_labels/self_training/{number}/thresholds.json"]["portion"]
+        for number in ("00", "01")
+    )
+    assert first == [str(portion) for portion in initial]
+    assert second == [repr(min(portion + 0.125, 0.25)) for portion in initial]
 
 
 def test_subsets_are_drawn_by_the_published_seeds(three_rounds_and_two_cycles):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cotrain.adaptation.thresholds import quantise
+from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.adaptation.thresholds import LEVELS, quantise
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images
@@ -48,10 +49,12 @@ def write_thresholds(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a thresholds.json of camvid11; classes not named get 0.5."""
 
     def make(name: str, of_class: dict[int, float] | None = None) -> Path:
-        chosen = of_class or {}
-        levels = {n: int(quantise(chosen.get(i, 0.5))) for i, n in enumerate(SPACE.classes)}
+        # One pixel of each class: its level is the threshold.
+        confidences = [(of_class or {}).get(train_id, 0.5) for train_id in range(SPACE.number_of_classes)]
+        histogram = np.zeros((SPACE.number_of_classes, LEVELS), np.int64)
+        histogram[range(SPACE.number_of_classes), quantise(confidences)] = 1
         path = tmp_path / f"{name}.json"
-        path.write_text(json.dumps({"levels": levels}))
+        ThresholdTable.from_histogram(histogram, 0.5, 0, 1, SPACE.classes).write(path)
         return path
 
     return make

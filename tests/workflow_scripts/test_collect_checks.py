@@ -66,7 +66,7 @@ def test_crop_larger_than_any_image(arguments, plain_augmentation, crop, changes
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([(8, 4)], r"lists 1 images, .*a\.tsv 2; with same_domain: false"),
+        ([(8, 4)], r"b\.tsv lists 1 images, .*a\.tsv 2; expected equally many"),
         ([(8, 4), (4, 8)], r"1\.png is 4×8, its pair .*q\.png 8×4"),
     ],
 )
@@ -82,5 +82,5 @@ def test_priors_of_another_size(arguments, tmp_path):
     np.save(tmp_path / "fit.npy", np.zeros((19, 4, 8), np.float32))
     collect_checks.main([*arguments, "--class-priors", str(tmp_path / "fit.npy")])
     np.save(tmp_path / "turned.npy", np.zeros((19, 8, 4), np.float32))
-    with pytest.raises(InputError, match=r"self_training\.class_priors: .* are 4×8, .*p\.png is 8×4"):
+    with pytest.raises(InputError, match=r"turned\.npy: the class priors are 4×8, .*p\.png is 8×4"):
         collect_checks.main([*arguments, "--class-priors", str(tmp_path / "turned.npy")])

@@ -39,7 +39,7 @@ def test_the_surer_model_wins_under_the_lower_threshold(tmp_path, predicted_set,
         ({"x": [(0, 0.9)]}, r"a\.tsv lists 2 images, .*b\.tsv 1; expected equally many"),
         (
             {"x": [(0, 0.9)], "y": [(0, 0.9)] * 2},
-            r"y\.png is \(10, 1\), .*y\.png \(10, 2\) .* expected one size",
+            r"y\.png is 10×1, its pair .*y\.png 10×2; expected one size",
         ),
     ],
 )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cotrain.data.images import read_label
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from workflow_scripts import exchange
@@ -118,7 +119,7 @@ def test_class_demand_sends_what_the_receiver_lacks(run, tmp_path):
     )
     # Receiver − sender, for b's images: class 1 first (0.55 − 0.9), of which b has none, then by id class 0,
     # surest in "two"; class 2 is the last.
-    names = exchange.label_space("camvid11").classes
+    names = label_space("camvid11").classes
     assert ids(for_a) == ["two"]
     # "one" shows class 2 too, but for it "two" is so much surer that "one" is not among the surest.
     assert whys(tmp_path, "b") == [
@@ -145,7 +146,7 @@ def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_pat
     # Class 1 comes before class 0: a sends "one" (0.9 of class 1), not "three" (0.6, too far below), and
     # then for class 0 "one" again and nothing of "two" (0.8 < 0.9 − 0.2 · 0.1).
     assert ids(for_b) == ["one"]
-    names = exchange.label_space("camvid11").classes
+    names = label_space("camvid11").classes
     assert whys(tmp_path, "a") == [
         f"to b for receiver_threshold: {names[1]}",
         f"receiver_threshold: not among the surest images of {names[0]}",
@@ -159,7 +160,7 @@ def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_pat
 def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path, caplog):
     for_a, for_b = run("--fill", "none", "--keep", "3", "--min-pixels", "20")
     assert (ids(for_a), ids(for_b)) == ([], [])
-    names = exchange.label_space("camvid11").classes
+    names = label_space("camvid11").classes
     for branch, name, image in (("a", names[0], "two"), ("b", names[2], "two")):
         assert (
             f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels, "
@@ -196,7 +197,7 @@ def test_lists_of_different_length_are_refused(run, predicted_set):
 
 def test_paired_images_of_other_sizes_are_refused(run, predicted_set):
     predicted_set("b", OF_B | {"three": [(0, 0.9)]})
-    with pytest.raises(InputError, match=r"three\.png is \(10, 4\), .*three\.png \(10, 1\)"):
+    with pytest.raises(InputError, match=r"three\.png is 10×4, its pair .*three\.png 10×1"):
         run("--keep", "1", "--fill", "add")
 
 

@@ -14,12 +14,12 @@ CLASSES = 11
 ORIGIN = Origin(label_space("camvid11").classes, "a model", "an image set", 0, 1)
 
 
-def run(tmp_path, histograms, portion, lower="0.5", upper="0.9", step="0"):
+def run(tmp_path, histograms, *portion, lower="0.5", upper="0.9"):
     paths = []
     for number, histogram in enumerate(histograms):
         paths.append(str(tmp_path / f"{number}.npz"))
         write_histogram(paths[-1], histogram, replace(ORIGIN, shard=number, shards=len(histograms)))
-    flags = ["--label-space", "camvid11", "--step", step, "--portion", json.dumps(portion)]
+    flags = ["--label-space", "camvid11", "--portion", *portion]
     flags += ["--lower", lower, "--upper", upper, "--output", str(tmp_path / "t.json")]
     thresholds.main(["--histograms", *paths, *flags])
     return json.loads((tmp_path / "t.json").read_text())
@@ -32,12 +32,9 @@ def histogram(**levels_of_class):
     return made
 
 
-FIXED = {"initial": 0.5, "maximum": 0.5, "increment": 0.0}
-
-
 def test_by_hand(tmp_path):
     # Class 0: of 4 pixels the half survives: x[rint(4 · 0.5)] = x[2] = 50000, which one pixel exceeds.
-    result = run(tmp_path, [histogram(c0=[40000, 45000, 50000, 55000], c2=[65000] * 3)], FIXED)
+    result = run(tmp_path, [histogram(c0=[40000, 45000, 50000, 55000], c2=[65000] * 3)], "0.5")
     names = list(result["levels"])
     assert result["levels"][names[0]] == 50000
     assert result["confidences"][names[0]] == pytest.approx(50000 / 65535, abs=1e-6)
@@ -54,47 +51,49 @@ def test_by_hand(tmp_path):
 
 
 def test_shards_add_up(tmp_path):
-    whole = run(tmp_path, [histogram(c0=[40000, 45000, 50000, 55000, 56000])], FIXED)
-    parts = run(tmp_path, [histogram(c0=[40000, 55000]), histogram(c0=[45000, 56000, 50000])], FIXED)
+    whole = run(tmp_path, [histogram(c0=[40000, 45000, 50000, 55000, 56000])], "0.5")
+    parts = run(tmp_path, [histogram(c0=[40000, 55000]), histogram(c0=[45000, 56000, 50000])], "0.5")
     assert whole == parts
 
 
-def test_schedule(tmp_path):
-    schedule = {"initial": 0.5, "maximum": 0.6, "increment": 0.05}
-    found = [run(tmp_path, [histogram(c0=[40000])], schedule, step=str(s)) for s in (0, 1, 5)]
-    assert [result["portion"]["road"] for result in found] == [0.5, 0.55, 0.6]
+def test_one_portion_a_class(tmp_path):
+    # x[rint(4 · (1 - p))]: x[1] for p = 0.75, x[3] for p = 0.25.
+    levels = [40000, 45000, 50000, 55000]
+    portions = ["0.75", "0.25", *["0.5"] * (CLASSES - 2)]
+    result = run(tmp_path, [histogram(c0=levels, c1=levels)], *portions)
+    names = list(result["levels"])
+    assert [result["levels"][name] for name in names[:2]] == [45000, 55000]
+    assert [result["portion"][name] for name in names[:3]] == [0.75, 0.25, 0.5]
 
 
 def test_saturated_confidences_exceed_no_threshold(tmp_path):
-    result = run(tmp_path, [histogram(c0=[65535] * 4)], FIXED, upper="1.0")
+    result = run(tmp_path, [histogram(c0=[65535] * 4)], "0.5", upper="1.0")
     name = next(iter(result["levels"]))
     assert (result["levels"][name], result["kept_share"][name]) == (65535, 0.0)
 
 
 def test_no_pixel_at_all_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"0\.npz: counts no pixel of any class"):
-        run(tmp_path, [histogram()], FIXED)
+        run(tmp_path, [histogram()], "0.5")
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("portion", "upper", "message"),
     [
-        ({"portion": {"initial": 0.5}}, "found the keys initial, expected initial, maximum and increment"),
-        ({"portion": {**FIXED, "maximum": [0.5, 7]}}, "found 7, expected a number from 0 to 1"),
-        ({"portion": 1}, "neither JSON text nor a readable YAML file"),
-        ({"upper": "90"}, "argument --upper: found 90, expected a number from 0 to 1"),
-        ({"step": "-1"}, "argument --step: found -1, expected an integer >= 0"),
+        ("7", "0.9", "argument --portion: found 7, expected a number from 0 to 1"),
+        ('{"initial": 0.5}', "0.9", "expected a number from 0 to 1"),
+        ("0.5", "90", "argument --upper: found 90, expected a number from 0 to 1"),
     ],
 )
-def test_arguments_out_of_range_are_refused(tmp_path, capsys, changes, message):
+def test_arguments_out_of_range_are_refused(tmp_path, capsys, portion, upper, message):
     with pytest.raises(SystemExit):
-        run(tmp_path, [histogram(c0=[1])], **{"portion": FIXED, **changes})
+        run(tmp_path, [histogram(c0=[1])], portion, upper=upper)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "t.json").exists()
 
 
 def test_portions_and_bounds_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(InputError, match="--portion: initial has 2 values, expected 11, one for each class"):
-        run(tmp_path, [histogram(c0=[1])], {**FIXED, "initial": [0.5, 0.6]})
+    with pytest.raises(InputError, match="--portion: found 2 values, expected 1, or 11: one for each class"):
+        run(tmp_path, [histogram(c0=[1])], "0.5", "0.6")
     with pytest.raises(InputError, match=r"--lower: found 0\.9, expected at most --upper, 0\.5"):
-        run(tmp_path, [histogram(c0=[1])], FIXED, lower="0.9", upper="0.5")
+        run(tmp_path, [histogram(c0=[1])], "0.5", lower="0.9", upper="0.5")

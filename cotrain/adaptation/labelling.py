@@ -1,0 +1,89 @@
+"""Pseudo-labels of the images of a set, made from its predictions on disk."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.adaptation.pseudo_labels import (
+    ensemble_prediction,
+    filter_prediction,
+    image_score,
+    prior_factor,
+)
+from cotrain.data.class_priors import ClassPriors
+from cotrain.data.manifests import Item
+from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.predictions import PredictionReader
+from cotrain.progress import Progress
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Makes the pseudo-label of any image of a predicted set.
+
+    `thresholds` is uint16 (C,). `priors` weaken the confidence where a class is rarer than `prior_threshold`;
+    without them, or with a threshold of 0, they have no effect.
+    """
+
+    predictions: PredictionReader
+    thresholds: NDArray[np.uint16]
+    mask: EgoVehicleMask
+    priors: ClassPriors | None = None
+    prior_threshold: float = 0.0
+
+    def label(self, item: Item) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """Return the label (H, W) uint8 train ids, 255 where unsure, and the confidence levels (H, W)."""
+        classes, levels = self.predictions.read(item.id)
+        factor = None
+        if self.priors and self.prior_threshold > 0:
+            factor = prior_factor(self.priors.maps, self.prior_threshold, classes)
+        ignored = self.mask.of_size(*classes.shape)
+        return filter_prediction(classes, levels, self.thresholds, ignored, factor), levels
+
+    def scored_label(self, item: Item) -> tuple[NDArray[np.uint8], float]:
+        """Return the label and the image's score: the mean confidence of its kept pixels."""
+        label, levels = self.label(item)
+        return label, image_score(label, levels)
+
+
+@dataclass(frozen=True)
+class EnsembleLabeller:
+    """Makes the pseudo-label of any image that two models have predicted.
+
+    `thresholds` is uint16 (C,), the lower of both models'. `pair_of` gives for the id of an image of
+    `predictions_a` that of the image of `predictions_b` which shows the same scene.
+    """
+
+    predictions_a: PredictionReader
+    predictions_b: PredictionReader
+    pair_of: Mapping[str, str]
+    thresholds: NDArray[np.uint16]
+    mask: EgoVehicleMask
+
+    def scored_label(self, item: Item) -> tuple[NDArray[np.uint8], float]:
+        """Return the label (H, W) uint8 train ids, 255 where unsure, and the mean confidence that is kept."""
+        classes, levels = ensemble_prediction(
+            *self.predictions_a.read(item.id), *self.predictions_b.read(self.pair_of[item.id])
+        )
+        label = filter_prediction(classes, levels, self.thresholds, self.mask.of_size(*classes.shape))
+        return label, image_score(label, levels)
+
+
+def map_in_threads(
+    function: Callable[[Argument], Result], arguments: Sequence[Argument], threads: int, title: str
+) -> Iterator[Result]:
+    """Yield `function` of each argument, one for each image, in order; show the progress under `title`.
+
+    A result waits for its turn in memory: it should be some numbers of an image, not its pixels.
+    """
+    with ThreadPoolExecutor(threads) as pool, Progress(len(arguments), "images", title) as progress:
+        for result in pool.map(function, arguments):
+            yield result
+            progress.advance()
