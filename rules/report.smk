@@ -26,7 +26,7 @@ rule report:
         scores=[f"{model}={path}" for model, path in zip(all_models(), scores(all_models()))],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.summarise --scores {params.scores:q} --output-dir {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.summarise --scores {params.scores:q} --output {params.folder:q} --log {log:q}"
 
 
 rule baseline:
@@ -79,7 +79,7 @@ rule oracle:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.oracle_study --pseudo-labels {params.pseudo_labels:q}"
-        " --labelled {input.labelled:q} --label-space {params.label_space} --workers {threads}"
+        " --labelled {input.labelled:q} --label-space {params.label_space} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 

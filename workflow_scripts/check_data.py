@@ -20,7 +20,15 @@ from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.data_table import data_table
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run, settings
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+    settings,
+)
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
@@ -52,8 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="read headers alone: neither damage nor ids are seen"
     )
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", type=Path, help="also write the report as JSON")
+    add_threads_argument(parser, default=4)
+    add_output_argument(
+        parser, "FILE", "also write the report as JSON, and its table beside it as .txt", required=False
+    )
     options = parse(parser, arguments)
     if options.config:
         check_configuration(options)
@@ -125,7 +135,7 @@ def check(
     origins = file_origins(name, chosen, labelled)
     with Progress(len(items), "images", f"checking {name}") as progress:
         report = check_items(
-            items, table, space, origins, options.workers, progress, f"datasets.{name}", options.quick
+            items, table, space, origins, options.threads, progress, f"datasets.{name}", options.quick
         )
     text = data_table(name, report)
     if options.output:

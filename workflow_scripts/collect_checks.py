@@ -16,7 +16,7 @@ from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.training.augmentation import Augmentation, largest_scaled_size
-from workflow_scripts.command_line import new_parser, parse, run, settings
+from workflow_scripts.command_line import add_output_argument, new_parser, parse, run, settings
 from workflow_scripts.labelling import add_mask_argument, mask_of
 
 logger = logging.getLogger("cotrain")
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
     add_mask_argument(parser)
-    parser.add_argument("--output", type=Path, required=True)
+    add_output_argument(parser, "FILE", "the list of the reports, JSON")
     options = parse(parser, arguments)
 
     for part, manifests in (("source", options.source), ("target", [options.target])):

@@ -20,7 +20,15 @@ from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import new_parser, parse, positive, run, settings
+from workflow_scripts.command_line import (
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    new_parser,
+    parse,
+    run,
+    settings,
+)
 
 logger = logging.getLogger("cotrain")
 
@@ -33,9 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
     parser.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
     parser.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
-    parser.add_argument("--label-space", required=True)
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    add_label_space_argument(parser)
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder of the dataset")
     options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)

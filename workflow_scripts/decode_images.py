@@ -16,19 +16,19 @@ import cv2
 from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import add_output_argument, add_threads_argument, new_parser, parse, run
 
 logger = logging.getLogger("cotrain")
 
-EXAMPLE = """python -m workflow_scripts.decode_images --workers 8 \\
+EXAMPLE = """python -m workflow_scripts.decode_images --threads 8 \\
     --manifest results/demo/translated/game/manifest.tsv --output by_hand/decoded"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", type=Path, required=True, help="the images")
-    parser.add_argument("--workers", type=positive, default=1, help="images decoded at a time (default 1)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the decoded images")
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder of the decoded images")
     options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     # The images are decoded in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(items), "images", f"decoding {options.output.name}") as progress,
     ):
 

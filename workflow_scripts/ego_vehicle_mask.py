@@ -8,7 +8,6 @@ for your own camera you paint it once.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,15 @@ from cotrain.data.images import read_label, write_grey
 from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    check_suffix,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EGO_VEHICLE_ID = 1
 EXAMPLE = """python -m workflow_scripts.ego_vehicle_mask --layout cityscapes --root /data/cityscapes \\
@@ -32,9 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--root", required=True, help="folder of the dataset")
     parser.add_argument("--split", help="part of the dataset (its first, train)")
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FILE", "the mask, a .png file")
     options = parse(parser, arguments)
+    check_suffix(options.output, ".png")
     chosen = {"layout": options.layout, "root": options.root, "split": options.split}
     table = dataset_class_table("ego_vehicle_mask", chosen)
     if not has_cityscapes_ids(table):
@@ -46,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     mask: np.ndarray | None = None
     own_ids = np.zeros(256, np.int64)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(items), "labels", "ego vehicle") as progress,
     ):
         for item, label in zip(items, pool.map(lambda item: read_label(item.label), items), strict=True):

@@ -16,7 +16,18 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
-from workflow_scripts.command_line import class_ids, logger, new_parser, not_negative, parse, positive, run
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    class_ids,
+    logger,
+    new_parser,
+    not_negative,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segmented/labels \\
     --labels results/demo/data/camera_test/train_ids.tsv --label-space cityscapes7 \\
@@ -30,8 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--images", type=Path, help="list or folder of the images (default: as manifests say)"
     )
-    parser.add_argument("--label-space", required=True, help="classes of the predictions")
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    add_label_space_argument(parser, "classes of the predictions")
+    add_classes_argument(parser)
     parser.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
     parser.add_argument(
         "--more-than",
@@ -40,8 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="PIXELS",
         help="show images with more pixels that are or were taken for the class (default: 2000)",
     )
-    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
@@ -78,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     number = dict.fromkeys(chosen, 0)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(pairs), "images", "error images") as progress,
     ):
         for shown in pool.map(show, zip(names, pairs, strict=True)):

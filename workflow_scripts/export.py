@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from cotrain.data.files import sha256_of, write_json, written_whole
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    new_parser,
+    parse,
+    positive,
+    run,
+)
 from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -47,8 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:

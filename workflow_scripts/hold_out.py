@@ -11,7 +11,7 @@ from pathlib import Path
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, run
+from workflow_scripts.command_line import add_output_argument, new_parser, parse, positive, run
 
 logger = logging.getLogger("cotrain")
 
@@ -22,9 +22,9 @@ EXAMPLE = """python -m workflow_scripts.hold_out --labelled results/demo/transla
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--labelled", type=Path, required=True, help="manifest of labelled source images")
-    parser.add_argument("--number", type=int, required=True, help="how many scenes are held out")
+    parser.add_argument("--number", type=positive, required=True, help="how many scenes are held out")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the two manifests")
+    add_output_argument(parser, "FOLDER", "folder of the two manifests")
     options = parse(parser, arguments)
 
     items = read_manifest(options.labelled)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, run
+from workflow_scripts.command_line import add_output_argument, check_suffix, new_parser, parse, run
 
 logger = logging.getLogger("cotrain")
 
@@ -36,10 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--from", dest="published", type=Path, required=True, help="R-103.pkl or a .pth file")
     parser.add_argument("--label-space", default="cityscapes19", help="classes of a whole checkpoint")
-    parser.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
+    add_output_argument(parser, "FILE", "the weights, a .safetensors file")
     options = parse(parser, arguments)
-    if options.output.suffix != ".safetensors":
-        raise InputError(f"--output {options.output}: expected a name that ends in .safetensors")
+    check_suffix(options.output, ".safetensors")
 
     import torch
     from safetensors.torch import save_file

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
-from workflow_scripts.command_line import logger, new_parser, parse, run, settings
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run, settings
 
 EXAMPLE = (
     "python -m workflow_scripts.make_manifest --dataset camvid --labelled --output manifest.tsv \\\n"
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
     parser.add_argument("--labelled", action="store_true", help="list the labels too")
     parser.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
-    parser.add_argument("--output", required=True, type=Path, help="the manifest to write")
+    add_output_argument(parser, "FILE", "the manifest")
     options = parse(parser, arguments)
     found = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
     for line in found.left_out_in_words():

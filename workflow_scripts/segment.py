@@ -3,7 +3,7 @@
 in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
      .png and .jpg images, one such image, or a video file
 out: of images OUTPUT/labels/NAME.png (train ids, in colour to a viewer) and OUTPUT/overlays/NAME.jpg;
-     of a video OUTPUT/NAME.mp4 with the overlay, and with --labels OUTPUT/labels/000000.png, …
+     of a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …
 """
 
 import logging
@@ -25,7 +25,14 @@ from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
-from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run, share
+from workflow_scripts.command_line import (
+    add_inference_arguments,
+    add_output_argument,
+    new_parser,
+    parse,
+    run,
+    share,
+)
 from workflow_scripts.models import add_model_argument, load_models
 
 logger = logging.getLogger("cotrain")
@@ -41,10 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--input", type=Path, required=True, help="folder of images, an image or a video")
     parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     parser.add_argument(
-        "--labels", action="store_true", help="of a video: also write the label of each frame"
+        "--write-labels", action="store_true", help="of a video: also write the label of each frame"
     )
     add_inference_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
     if not options.input.exists():
         raise InputError(f"{options.input}: there is no such folder, image or video")
@@ -134,7 +141,7 @@ def _segment_video(path: Path, labels_of: Any, space: LabelSpace, options: Any, 
                 for frame, label in zip(batch, labels_of(batch), strict=True):
                     shown = overlay(frame, label, space.palette, options.opacity)
                     writer.write(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
-                    if options.labels:
+                    if options.write_labels:
                         write_label(options.output / "labels" / f"{done:06d}.png", label, space.palette)
                     done += 1
                     progress.advance()

@@ -53,5 +53,5 @@ def test_example_runs(name, folder, monkeypatch):
     module, *arguments = shlex.split(example.replace("\\\n", " "))
     assert module == step.__name__
     step.main(arguments)
-    output = arguments[arguments.index("--output-dir" if "--output-dir" in arguments else "--output") + 1]
+    output = arguments[arguments.index("--output") + 1]
     assert glob.glob(f"{output}*"), f"{output} is not there"

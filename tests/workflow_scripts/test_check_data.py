@@ -30,7 +30,7 @@ def dataset(tmp_path):
 
 def check(tmp_path, dataset, *flags):
     manifest = ["--manifest", str(tmp_path / "manifest.tsv"), "--output", str(tmp_path / "check.json")]
-    check_data.main([*dataset, *manifest, "--label-space", "camvid11", "--workers", "2", *flags])
+    check_data.main([*dataset, *manifest, "--label-space", "camvid11", "--threads", "2", *flags])
     return json.loads((tmp_path / "check.json").read_text())
 
 

@@ -28,7 +28,7 @@ from workflow_scripts.training_batches import training_settings
 
 MODULES = [f"workflow_scripts.{module.name}" for module in pkgutil.iter_modules(workflow_scripts.__path__)]
 STEPS = [name for name in MODULES if hasattr(import_module(name), "main")]
-WITH_WORKERS = [name for name in STEPS if re.search(r"\w\.workers\b", inspect.getsource(import_module(name)))]
+WITH_THREADS = [name for name in STEPS if re.search(r"\w\.threads\b", inspect.getsource(import_module(name)))]
 
 NO_TORCH = """
 import contextlib, io, sys
@@ -187,9 +187,9 @@ def test_a_positive_number_is_1_at_least(text):
         positive(text)
 
 
-@pytest.mark.parametrize("name", WITH_WORKERS)
-def test_no_step_works_with_no_workers(name, capsys):
+@pytest.mark.parametrize("name", WITH_THREADS)
+def test_no_step_works_with_no_threads(name, capsys):
     with pytest.raises(SystemExit) as ended:
-        import_module(name).main(["--workers", "0"])
+        import_module(name).main(["--threads", "0"])
     assert ended.value.code == 2
-    assert "argument --workers: found 0, expected an integer >= 1" in capsys.readouterr().err
+    assert "argument --threads: found 0, expected an integer >= 1" in capsys.readouterr().err

@@ -29,7 +29,7 @@ def files(tmp_path):
 
 
 def summarise(files, folder, models):
-    main(["--scores", *(f"{model}={files[model]}" for model in models), "--output-dir", str(folder)])
+    main(["--scores", *(f"{model}={files[model]}" for model in models), "--output", str(folder)])
 
 
 def test_report(files, tmp_path, capsys):
@@ -80,7 +80,7 @@ def test_a_path_may_hold_an_equals_sign(files, tmp_path):
 @pytest.mark.parametrize("argument", ["scores.json", "=scores.json", "final="])
 def test_broken_arguments_are_named(tmp_path, argument):
     with pytest.raises(InputError, match=f"`{argument}`.*MODEL=PATH"):
-        main(["--scores", argument, "--output-dir", str(tmp_path)])
+        main(["--scores", argument, "--output", str(tmp_path)])
 
 
 def test_a_model_given_twice_is_named(files, tmp_path):

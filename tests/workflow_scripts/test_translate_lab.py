@@ -54,7 +54,7 @@ def test_every_source_image_moves_towards_its_target_image(images, tmp_path, mon
 
 def test_several_translations_of_each_image(images, tmp_path):
     arguments, source, target = images
-    items = run(arguments, tmp_path / "several" / "manifest.tsv", "--per-image", "3", "--workers", "2")
+    items = run(arguments, tmp_path / "several" / "manifest.tsv", "--per-image", "3", "--threads", "2")
     assert [item.id for item in items[:4]] == ["source_0@1", "source_0@2", "source_0@3", "source_1@1"]
     assert len(items) == 15
     chosen = choose_target_images(5, 3, SEED, 3)
@@ -63,11 +63,11 @@ def test_several_translations_of_each_image(images, tmp_path):
     assert items[14].label == source[4].label
 
 
-def test_number_of_workers_changes_nothing(images, tmp_path, monkeypatch):
+def test_number_of_threads_changes_nothing(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, _, _ = images
-    for workers in ("1", "3"):
-        run(arguments, tmp_path / workers / "manifest.tsv", "--workers", workers)
+    for threads in ("1", "3"):
+        run(arguments, tmp_path / threads / "manifest.tsv", "--threads", threads)
     # The journal's lines stand in the order of their end, and the list holds the folder's name.
     files = [
         path.relative_to(tmp_path / "1")
