@@ -249,7 +249,7 @@ def oracle_reports(wildcards):
     labelled = [dataset for dataset in sorted(target_datasets()) if has_labels(dataset)]
     if not labelled:
         raise WorkflowError(
-            f"oracle_study: the target {config['target']!r} has no labels to compare pseudo-labels with: "
+            f"oracle_studies: the target {config['target']!r} has no labels to compare pseudo-labels with: "
             f"expected a value for datasets.{config['target']}.labels"
         )
     return [f"{RUN}/oracle/{dataset}/oracle.json" for dataset in labelled]

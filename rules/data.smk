@@ -166,7 +166,7 @@ rule translate:
         quality=config["translation"]["jpeg_quality"],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.translate_lab --source {input.source:q} --target {input.target:q}"
+        "python -m workflow_scripts.translate --source {input.source:q} --target {input.target:q}"
         " --seed {params.seed} --per-image {params.per_image} --format {params.format}"
         " --quality {params.quality} --threads {threads} --output {params.folder:q} --log {log:q}"
 

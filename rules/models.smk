@@ -2,7 +2,7 @@
 
 
 localrules:
-    look,
+    batch_sheets,
     write_settings,
 
 
@@ -90,7 +90,7 @@ rule batch_sheet:
         " --settings {input.settings:q} --label-space {params.label_space} --output {output:q} --log {log:q}"
 
 
-rule look:
+rule batch_sheets:
     """What the baseline's training sees; `snakemake results/RUN/models/MODEL/batches.png` for any other."""
     input:
         f"{RUN}/models/baseline/batches.png",

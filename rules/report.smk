@@ -3,7 +3,7 @@
 
 localrules:
     report,
-    oracle_study,
+    oracle_studies,
     baseline,
     self_training,
     co_training,
@@ -26,7 +26,7 @@ rule report:
         scores=[f"{model}={path}" for model, path in zip(all_models(), scores(all_models()))],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.summarise --scores {params.scores:q} --output {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.report --scores {params.scores:q} --output {params.folder:q} --log {log:q}"
 
 
 rule baseline:
@@ -59,7 +59,7 @@ rule upper_bound:
         scores(["upper_bound"]),
 
 
-rule oracle:
+rule oracle_study:
     """Compare a dataset's pseudo-labels with its true labels. For analysis: nothing is made from the result."""
     input:
         pseudo_labels=lambda wildcards: list(pseudo_label_sets(wildcards.dataset).values()),
@@ -67,7 +67,7 @@ rule oracle:
     output:
         multiext(f"{RUN}/oracle/{{dataset}}/", "oracle.json", "oracle.txt", "steps.tsv", "classes.tsv"),
     log:
-        f"{RUN}/logs/oracle/{{dataset}}.log",
+        f"{RUN}/logs/oracle_study/{{dataset}}.log",
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -83,7 +83,7 @@ rule oracle:
         " --output {params.folder:q} --log {log:q}"
 
 
-rule oracle_study:
+rule oracle_studies:
     """Precision and coverage of every step's pseudo-labels, where the target has labels; for analysis alone."""
     input:
         oracle_reports,

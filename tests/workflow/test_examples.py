@@ -9,11 +9,11 @@ import torch
 
 # In an order in which each finds what it needs among the files of a run and what those before it have made.
 STEPS = [
-    *("translate_lab", "check_data", "contact_sheet", "convert_labels", "decode_images"),
+    *("translate", "check_data", "contact_sheet", "convert_labels", "decode_images"),
     *("class_statistics", "class_priors", "select_images"),
     *("batch_sheet", "estimate", "train", "hold_out", "calibrate"),
     *("choose_subset", "predict", "thresholds", "label_round", "accumulate"),
-    *("evaluate", "summarise", "segment", "class_probabilities", "error_images"),
+    *("evaluate", "report", "segment", "class_probabilities", "error_images"),
     *("colour_labels", "export_pseudo_labels", "write_settings"),
 ]
 OF_THE_TINY_RUN = {

@@ -7,7 +7,7 @@ from cotrain.adaptation.colour_translation import choose_target_images, lab_stat
 from cotrain.data.images import read_image, write_image
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts import translate_lab
+from workflow_scripts.translate import main
 
 SEED = 100
 
@@ -32,7 +32,7 @@ def images(tmp_path):
 
 
 def run(arguments, output, *more):
-    translate_lab.main([*arguments, "--output", str(output.parent), *more])
+    main([*arguments, "--output", str(output.parent), *more])
     return read_manifest(output)
 
 
@@ -109,7 +109,7 @@ def test_lists_go_in_and_a_list_comes_out(images, tmp_path):
     for name, items in (("source", source), ("target", target)):
         (tmp_path / f"{name}.txt").write_text("".join(f"{item.image}\n" for item in items))
     lists = ["--source", str(tmp_path / "source.txt"), "--target", str(tmp_path / "target.txt")]
-    translate_lab.main([*lists, "--seed", "100", "--output", str(tmp_path / "out")])
+    main([*lists, "--seed", "100", "--output", str(tmp_path / "out")])
     listed = (tmp_path / "out" / "images.txt").read_text().splitlines()
     assert listed == [str(tmp_path / "out" / "images" / f"source_{number}.png") for number in range(5)]
     items = run(images[0], tmp_path / "from manifests" / "manifest.tsv")

@@ -24,7 +24,7 @@ from cotrain.reporting.table import (
 )
 from workflow_scripts.command_line import add_output_argument, named_paths, new_parser, parse, run
 
-EXAMPLE = """python -m workflow_scripts.summarise --output by_hand/report \\
+EXAMPLE = """python -m workflow_scripts.report --output by_hand/report \\
     --scores baseline=results/demo/evaluation/baseline/camera_test/scores.json \\
     final=results/demo/evaluation/final/camera_test/scores.json"""
 

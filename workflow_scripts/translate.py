@@ -41,7 +41,7 @@ Input = TypeVar("Input")
 Result = TypeVar("Result")
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-EXAMPLE = """python -m workflow_scripts.translate_lab --source results/demo/data/game/train_ids.tsv \\
+EXAMPLE = """python -m workflow_scripts.translate --source results/demo/data/game/train_ids.tsv \\
     --target results/demo/data/camera/images.tsv --output by_hand/translated --seed 100 --threads 8"""
 FORMATS = ("png", "jpg")
 # Stands in the journal: with another number here all images are translated again.
