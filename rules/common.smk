@@ -457,21 +457,11 @@ def scored(wildcards):
     }
 
 
-def scoring(wildcards, input, output):
+def scoring(wildcards, input):
     """The flags of `workflow_scripts.evaluate` for what `scored` gives."""
     if SHARDS > 1:
-        return flags(
-            predictions=input.predictions,
-            labels=input.labelled,
-            label_space=config["label_space"],
-            output=output.scores,
-        )
-    return flags(
-        weights=input.weights,
-        temperature=input.temperature,
-        labelled=input.labelled,
-        output=os.path.dirname(output.scores),
-    )
+        return flags(predictions=input.predictions, label_space=config["label_space"])
+    return flags(model=input.weights, temperature=input.temperature)
 
 
 def subset_choice(step):

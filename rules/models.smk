@@ -205,7 +205,9 @@ rule evaluate:
         scoring=scoring,
         precision=config["precision"],
         device=config["device"],
+        folder=lambda wildcards, output: os.path.dirname(output.scores),
     shell:
-        "python -m workflow_scripts.evaluate --model {wildcards.model} {params.scoring}"
-        " --settings {params.settings:q} {params.write_outputs} {params.class_subsets}"
-        " --precision {params.precision} --device {params.device} --threads {threads} --log {log:q}"
+        "python -m workflow_scripts.evaluate --name {wildcards.model} {params.scoring}"
+        " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
+        " {params.class_subsets} --precision {params.precision} --device {params.device}"
+        " --threads {threads} --output {params.folder:q} --log {log:q}"

@@ -61,6 +61,17 @@ def add_classes_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
 
 
+def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--class-subsets`, label spaces over whose classes the mean IoU is given too."""
+    parser.add_argument(
+        "--class-subsets",
+        nargs="*",
+        default=[],
+        metavar="LABEL_SPACE",
+        help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
+    )
+
+
 def settings(text: str) -> dict[str, Any]:
     """Read a `--settings` argument: JSON text, or the path of a YAML or JSON file.
 

@@ -13,7 +13,7 @@ STEPS = [
     *("class_statistics", "class_priors", "select_images"),
     *("batch_sheet", "estimate", "train", "hold_out", "calibrate"),
     *("choose_subset", "predict", "thresholds", "label_round", "accumulate"),
-    *("evaluate", "report", "segment", "class_probabilities", "error_images"),
+    *("evaluate", "report", "segment", "class_probabilities", "score_labels", "error_images"),
     *("colour_labels", "export_pseudo_labels", "write_settings"),
 ]
 OF_THE_TINY_RUN = {
