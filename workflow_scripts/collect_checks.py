@@ -1,9 +1,9 @@
-"""Say that everything a run is made from is in order: the last step before anything is translated or trained.
+"""Confirm that all inputs of a run are in order: the last step before anything is translated or trained.
 
-in:  the check reports of all datasets (and of a demanded device); what only several files together tell:
-     whether the images of a second target pair up with the first's, whether class priors fit the target,
-     whether the training's crop fits into any image
-out: a JSON file that lists the reports
+In:  the check reports of all datasets (and of a demanded device); for checks across files, the manifests,
+     class priors and mask: the images of a second target must pair up with those of the first, class priors
+     must fit the target, and the training's crop must fit into some image
+Out: a JSON file that lists the reports
 """
 
 import logging
@@ -14,10 +14,11 @@ import numpy as np
 
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.training.augmentation import Augmentation, largest_scaled_size
 from workflow_scripts.command_line import add_output_argument, new_parser, parse, run, settings
-from workflow_scripts.labelling import add_mask_argument, mask_of
+from workflow_scripts.labelling import add_mask_argument
 
 logger = logging.getLogger("cotrain")
 
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--training",
         type=settings,
         required=True,
-        help="the configuration's `training` section: crop and augmentation of it, JSON or a YAML file",
+        help="crop and augmentations of the configuration's `training` section: JSON or a YAML file",
     )
     parser.add_argument(
         "--target-b", type=Path, help="manifest of branch b's images, paired with the target's"
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_pairs(options.target, options.target_b)
     if options.class_priors:
         check_priors(options.target, options.class_priors)
-    mask_of(options)
+    EgoVehicleMask(options.ego_vehicle_mask)
     write_json(options.output, {"reports": [str(path) for path in options.reports]})
     logger.info("all data is in order; %s", options.output)
 
@@ -68,10 +69,10 @@ def check_crop(manifest: Path, part: str, training: dict[str, Any]) -> None:
     height, width = augmentation.crop
     if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
         return
-    found = max(largest, key=lambda size: size[0] * size[1])
+    limit = max(largest, key=lambda size: size[0] * size[1])
     raise InputError(
         f"training.crop: {width}×{height} pixels are more than any image of {manifest} has, at most "
-        f"{found[1]}×{found[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
+        f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
         "short_sides there"
     )
 

@@ -11,7 +11,7 @@ envs/requirements-export.txt.
 """
 
 import logging
-from argparse import Namespace
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,7 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
         )
     if (options.height is None) != (options.width is None):
         raise InputError("--height and --width: found one of them, expected both or none")
-    images = _images(options)
+    size = (options.height, options.width) if options.height else None
+    images = _read_images(options.images, size)
 
     import torch
 
@@ -136,17 +137,17 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("written to %s", options.output)
 
 
-def _images(options: Namespace) -> NDArray[np.uint8]:
-    """Return the images to compare on as uint8 (N, 3, H, W), brought to the size of the exported input."""
-    read = [read_image(path) for path in options.images]
-    height, width = (options.height, options.width) if options.height else read[0].shape[:2]
-    sized = [
+def _read_images(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Return images as uint8 (N, 3, H, W), resized to `size` (H, W) or that of the first image."""
+    images = [read_image(path) for path in paths]
+    height, width = size or images[0].shape[:2]
+    resized = [
         image
         if image.shape[:2] == (height, width)
         else cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        for image in read
+        for image in images
     ]
-    return np.ascontiguousarray(np.stack(sized).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(np.stack(resized).transpose(0, 3, 1, 2))
 
 
 if __name__ == "__main__":
