@@ -60,7 +60,7 @@ rule upper_bound:
 
 
 rule oracle_study:
-    """Compare a dataset's pseudo-labels with its true labels. For analysis: nothing is made from the result."""
+    """Compare a dataset's pseudo-labels with its true labels; only for analysis."""
     input:
         pseudo_labels=lambda wildcards: list(pseudo_label_sets(wildcards.dataset).values()),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
@@ -84,6 +84,6 @@ rule oracle_study:
 
 
 rule oracle_studies:
-    """Precision and coverage of every step's pseudo-labels, where the target has labels; for analysis alone."""
+    """Precision and coverage of every step's pseudo-labels, where the target has labels; only for analysis."""
     input:
         oracle_reports,

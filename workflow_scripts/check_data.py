@@ -130,12 +130,12 @@ def check_dataset(
     """Find the files of a dataset, check them and return the report."""
     # A run knows where it renders its scenes; by hand, --root says where they lie.
     scenes = Path(settings["root"]) if settings["layout"] == "streets" else None
-    found = find_dataset(name, settings, labelled, scenes)
-    for line in found.left_out_in_words():
+    files = find_dataset(name, settings, labelled, scenes)
+    for line in files.left_out_in_words():
         logger.info("%s: %s", name, line)
     if not labelled:
         logger.info("%s: only images, the run never opens its labels", name)
-    return check(name, settings, found.items, labelled, space, threads, quick)
+    return check(name, settings, files.items, labelled, space, threads, quick)
 
 
 def check(

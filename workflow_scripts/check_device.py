@@ -1,6 +1,6 @@
-"""Check that the device that the configuration demands is there, and as many GPUs as share a training.
+"""Check that the demanded device is there, with as many GPUs as one training shares.
 
-out: a small JSON file with the device's name
+Out: a JSON file with the device's name
 """
 
 from cotrain.data.files import write_json

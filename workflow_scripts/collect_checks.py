@@ -6,7 +6,6 @@ In:  the check reports of all datasets (and of a demanded device); for checks ac
 Out: a JSON file that lists the reports
 """
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.training.augmentation import Augmentation, largest_scaled_size
-from workflow_scripts.command_line import add_output_argument, new_parser, parse, run, settings
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run, settings
 from workflow_scripts.labelling import add_mask_argument
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.collect_checks \\
     --reports results/demo/data/game/labelled.check.json results/demo/data/camera/images.check.json \\

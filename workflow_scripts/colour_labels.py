@@ -60,21 +60,21 @@ def main(arguments: list[str] | None = None) -> None:
         [path for file in files for path in (file.path, file.image) if path],
     )
 
-    def show(work: tuple[str, LabelFile]) -> None:
+    def write_pictures(work: tuple[str, LabelFile]) -> None:
         name, file = work
         label = reader.read(file.path)
         coloured = with_legend(colourise(label, space.palette), names, colours)
         write_image(options.output / "coloured" / f"{name}.png", coloured)
         if file.image is not None:
             try:
-                over = overlay(read_image(file.image), label, space.palette, options.opacity)
+                picture = overlay(read_image(file.image), label, space.palette, options.opacity)
             except ValueError as error:
                 raise InputError(f"{file.origin}: {file.path} over {file.image}: {error}") from error
-            write_image(options.output / "overlays" / f"{name}.jpg", with_legend(over, names, colours))
+            write_image(options.output / "overlays" / f"{name}.jpg", with_legend(picture, names, colours))
         progress.advance()
 
     with ThreadPoolExecutor(options.threads) as pool, Progress(len(files), "labels", "colour") as progress:
-        for _ in pool.map(show, zip(names_of(files), files, strict=True)):
+        for _ in pool.map(write_pictures, zip(names_of(files), files, strict=True)):
             pass
     logger.info("written to %s", options.output)
 

@@ -206,11 +206,11 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """Parse `arguments` and send the library's messages to standard error and to `--log`."""
-    parsed = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if parsed.log:
-        parsed.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(parsed.log, mode="a", encoding="utf-8"))
+    if options.log:
+        options.log.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(options.log, mode="a", encoding="utf-8"))
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
@@ -218,7 +218,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    return parsed
+    return options
 
 
 def run(main: Callable[[], None]) -> None:

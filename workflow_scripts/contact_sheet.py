@@ -1,8 +1,8 @@
 """Show some images of a manifest on one page: image, label in colour, legend, shares of the classes.
 
 Labels are train ids of the label space unless --classes names the class table of the dataset's own ids.
-The bar below a pair shows how the classes share its pixels; black is ignored. A manifest without labels
-shows images alone.
+The bar below a pair shows how the classes share its pixels; black is void. If the manifest has no
+labels, the page shows only images.
 """
 
 from collections.abc import Sequence
@@ -47,10 +47,8 @@ SPACE_IN_PAIR = 4
 
 def choose(number_of_items: int, count: int, seed: int) -> list[int]:
     """Return up to `count` places of a list, drawn by `seed`, in the order of the list."""
-    drawn = generator(seed, "contact sheet").choice(
-        number_of_items, min(count, number_of_items), replace=False
-    )
-    return sorted(drawn.tolist())
+    random = generator(seed, "contact sheet")
+    return sorted(random.choice(number_of_items, min(count, number_of_items), replace=False).tolist())
 
 
 def read_train_ids(item: Item, shape: Sequence[int], reader: TrainIdReader) -> np.ndarray:
@@ -80,13 +78,13 @@ def main(arguments: list[str] | None = None) -> None:
     items = read_manifest(options.manifest)
     if not items:
         raise InputError(f"{options.manifest}: the manifest holds no image, there is nothing to show")
-    chosen = [items[place] for place in choose(len(items), options.count, options.seed)]
-    labelled = all(item.label is not None for item in chosen)
+    selection = [items[place] for place in choose(len(items), options.count, options.seed)]
+    labelled = all(item.label is not None for item in selection)
 
     pixels = np.zeros(space.number_of_classes, np.int64)
     all_pixels = 0
     pictures = []
-    for item in chosen:
+    for item in selection:
         image = read_image(item.image)
         picture = resized(image, WIDTH_OF_IMAGE)
         if labelled:
@@ -94,21 +92,21 @@ def main(arguments: list[str] | None = None) -> None:
             counts = np.bincount(label.ravel(), minlength=256)[: space.number_of_classes]
             pixels += counts
             all_pixels += label.size
-            in_colour = resized(overlay(image, label, space.palette, 0.6), WIDTH_OF_IMAGE)
-            pair = beside([picture, in_colour], SPACE_IN_PAIR)
+            coloured = resized(overlay(image, label, space.palette, 0.6), WIDTH_OF_IMAGE)
+            pair = beside([picture, coloured], SPACE_IN_PAIR)
             bar = share_bar(counts / label.size, space.palette, pair.shape[1])
             picture = stacked([pair, bar], SPACE_IN_PAIR)
         pictures.append(picture)
 
     columns = COLUMNS_WITH_LABELS if labelled else COLUMNS_WITHOUT_LABELS
     # The font inside Pillow has no multiplication sign.
-    captions = [f"{item.id}  ·  {item.width} x {item.height}" for item in chosen]
-    starts = range(0, len(chosen), columns)
+    captions = [f"{item.id}  ·  {item.width} x {item.height}" for item in selection]
+    starts = range(0, len(selection), columns)
     sheet = contact_sheet(
         [pictures[start : start + columns] for start in starts],
         [captions[start : start + columns] for start in starts],
     )
-    subtitle = f"{len(chosen)} of {len(items)} images, drawn with seed {options.seed}"
+    subtitle = f"{len(selection)} of {len(items)} images, drawn with seed {options.seed}"
     parts = [sheet]
     if labelled:
         shares = 100 * pixels / all_pixels

@@ -1,11 +1,10 @@
 """Convert a dataset's label files to the run's train ids.
 
-in:  the dataset's labelled manifest and its settings, which tell how its label files encode classes
-out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv; label files that hold the run's
-     train ids already are used where they are
+In:  the dataset's labelled manifest and its settings, which say how its label files encode classes
+Out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Label files that already hold the
+     run's train ids are not copied: the manifest names them where they are.
 """
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +23,12 @@ from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
     add_threads_argument,
+    logger,
     new_parser,
     parse,
     run,
     settings,
 )
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.convert_labels --manifest results/demo/data/game/labelled.tsv \\
     --dataset game --settings '{"layout": "streets"}' --label-space cityscapes7 --output by_hand/converted"""
@@ -67,10 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
             # With the hash, whoever trains on the manifest notices when a label changes.
             return replace(item, label=path.absolute(), label_sha256=sha256_of(path))
 
-        converted = list(pool.map(convert, items))
+        new_items = list(pool.map(convert, items))
     if are_train_ids:
-        logger.info("labels hold train ids of %s already", space.name)
-    write_manifest(options.output / "train_ids.tsv", converted, Path.cwd())
+        logger.info("the labels already hold train ids of %s", space.name)
+    write_manifest(options.output / "train_ids.tsv", new_items, Path.cwd())
 
 
 if __name__ == "__main__":

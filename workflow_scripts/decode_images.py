@@ -4,10 +4,10 @@ In:  a manifest of images
 Out: OUTPUT/index.tsv (which file holds which image) and one .npy file an image beside it, of width × height
      × 3 bytes. Training with them gives the same bytes as without.
 
-An interrupted run goes on; the index is written last. The folder may be deleted when the trainings are done.
+An interrupted run continues where it stopped; the index is written last. The folder may be deleted when the
+trainings are done.
 """
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,9 +16,14 @@ import cv2
 from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import add_output_argument, add_threads_argument, new_parser, parse, run
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.decode_images --threads 8 \\
     --manifest results/demo/translated/game/manifest.tsv --output by_hand/decoded"""
@@ -40,12 +45,12 @@ def main(arguments: list[str] | None = None) -> None:
         Progress(len(items), "images", f"decoding {options.output.name}") as progress,
     ):
 
-        def decoded(item: Item) -> tuple[Path, Path]:
+        def decode_item(item: Item) -> tuple[Path, Path]:
             file = decode(item.image, options.output)
             progress.advance()
             return item.image, file
 
-        files = dict(pool.map(decoded, items))
+        files = dict(pool.map(decode_item, items))
     write_index(options.output / "index.tsv", files)
     size = sum(file.stat().st_size for file in files.values())
     logger.info("%s: %d images, %.1f GiB", options.output, len(files), size / 2**30)

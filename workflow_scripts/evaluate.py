@@ -1,14 +1,13 @@
 """Evaluate a model on labelled images, by its weights or by the shards of its predictions.
 
-in:  a manifest of images with labels of train ids; a model (its folder or weights file), or several whose
+In:  a manifest of images with labels of train ids; a model (its folder or weights file), or several whose
      probabilities are averaged; or, in place of a model, all shards that predict wrote of these images
-out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
+Out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
      OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays)
 
 The step score_labels scores label files that any other tool has written.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,13 +29,12 @@ from workflow_scripts.command_line import (
     add_class_subsets_argument,
     add_inference_arguments,
     add_output_argument,
+    logger,
     new_parser,
     parse,
     run,
 )
 from workflow_scripts.models import add_model_argument, load_models
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.evaluate --name final --model results/demo/models/final \\
     --labelled results/demo/data/camera_test/train_ids.tsv --output by_hand/evaluation"""

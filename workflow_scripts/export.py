@@ -1,8 +1,8 @@
 """Export a model for other programs: ONNX and torch.export, each compared with the original on real images.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
+In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
      compare on
-out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
+Out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
      classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH);
      OUTPUT/model.json: classes, colours, and how far each file is from the original
 
@@ -10,7 +10,6 @@ The number of images is free, their size is not. The packages for ONNX are those
 envs/requirements-export.txt.
 """
 
-import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,14 +24,13 @@ from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     add_output_argument,
     add_threads_argument,
+    logger,
     new_parser,
     parse,
     positive,
     run,
 )
 from workflow_scripts.models import add_model_argument, load_models
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.export --model results/demo/models/final \\
     --images results/demo/data/camera_test/scenes/images/0000*.jpg --output exported"""
@@ -94,19 +92,21 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         with written_whole(options.output / name) as path:
             save(path, program)
-            found = difference(original(networks), load(path), batches)
-            text = (
-                f"{name}: confidences differ from the original by up to {found.confidence:.1e}, "
-                f"{100 * found.classes:.4f} % of the pixels have another class"
+            deviation = difference(original(networks), load(path), batches)
+            summary = (
+                f"{name}: confidences differ from the original by up to {deviation.confidence:.1e}, "
+                f"{100 * deviation.classes:.4f} % of the pixels have another class"
             )
             # Not "greater than": that is false of NaN as well.
-            if not (found.confidence <= options.tolerance and found.classes <= SHARE_OF_OTHER_CLASSES):
+            if not (
+                deviation.confidence <= options.tolerance and deviation.classes <= SHARE_OF_OTHER_CLASSES
+            ):
                 raise InputError(
-                    f"{text}; expected at most {options.tolerance:g} and "
+                    f"{summary}; expected at most {options.tolerance:g} and "
                     f"{100 * SHARE_OF_OTHER_CLASSES:g} %. The file was not written"
                 )
-        logger.info(text)
-        differences[name] = {"confidence": found.confidence, "share_of_other_classes": found.classes}
+        logger.info("%s", summary)
+        differences[name] = {"confidence": deviation.confidence, "share_of_other_classes": deviation.classes}
     write_json(
         options.output / "model.json",
         {

@@ -1,10 +1,9 @@
 """Compare pseudo-labels with the target's true labels: how right and how complete they are, class by class.
 
-An oracle study: it reads labels of the target, so it serves analysis alone: nothing is made
-from its outputs.
+An oracle study reads labels of the target, so it is only for analysis: nothing is made from its outputs.
 
 In:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
-     labels (train ids) of these images, and perhaps of more
+     labels (train ids) of these images; it may list more
 Out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
      OUTPUT/classes.tsv (a line for each class of each step) and OUTPUT/oracle.json (everything)
 """

@@ -40,13 +40,11 @@ def read_all(arguments: Sequence[str]) -> list[ModelScores]:
 def circumstances(row: ModelScores) -> str:
     """Return one line that says what the scores were measured on."""
     facts = [f"{row.images} images", f"{len(row.iou)} classes"]
+    words = {None: "none", True: "yes", False: "no"}
     for key, value in row.protocol.items():
-        said = (
-            {None: "none", True: "yes", False: "no"}.get(value, value)
-            if not isinstance(value, list)
-            else value
-        )
-        facts.append(f"{key.replace('_', ' ')}: {said}")
+        # A list cannot be looked up in a mapping.
+        text = value if isinstance(value, list) else words.get(value, value)
+        facts.append(f"{key.replace('_', ' ')}: {text}")
     return ", ".join(facts)
 
 

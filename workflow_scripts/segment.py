@@ -1,12 +1,11 @@
 """Use a model: segment images, or a video.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
+In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
      .png and .jpg images, one such image, or a video file
-out: of images OUTPUT/labels/NAME.png (train ids, in colour to a viewer) and OUTPUT/overlays/NAME.jpg;
-     of a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …
+Out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
+     for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -27,14 +26,13 @@ from cotrain.reporting.pictures import overlay
 from workflow_scripts.command_line import (
     add_inference_arguments,
     add_output_argument,
+    logger,
     new_parser,
     parse,
     run,
     share,
 )
 from workflow_scripts.models import add_model_argument, load_models
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/final \\
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
@@ -47,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--input", type=Path, required=True, help="folder of images, an image or a video")
     parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     parser.add_argument(
-        "--write-labels", action="store_true", help="of a video: also write the label of each frame"
+        "--write-labels", action="store_true", help="for a video: also write the label of each frame"
     )
     add_inference_arguments(parser)
     add_output_argument(parser, "FOLDER", "folder to write into")

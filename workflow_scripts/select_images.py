@@ -67,10 +67,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
-    wanted = {
+    train_ids = {
         flag: class_ids(f"--{flag}", getattr(options, flag), space) for flag in ("any", "all", "without")
     }
-    if not any(wanted.values()):
+    if not any(train_ids.values()):
         raise InputError("expected --any, --all or --without, found none of them")
     files = read_label_files(options.labels, options.images)
     lists = [path for path in (options.labels, options.images) if path]
@@ -87,17 +87,17 @@ def main(arguments: list[str] | None = None) -> None:
             return counts
 
         counts = np.array(list(pool.map(count, files)), np.int64).reshape(-1, space.number_of_classes)
-    chosen = chosen_by_classes(
-        counts, wanted["any"], wanted["all"], wanted["without"], options.more_than, options.at_most
+    is_selected = chosen_by_classes(
+        counts, train_ids["any"], train_ids["all"], train_ids["without"], options.more_than, options.at_most
     )
-    kept = [file for file, is_chosen in zip(files, chosen, strict=True) if is_chosen]
-    if not kept:
+    selection = [file for file, selected in zip(files, is_selected, strict=True) if selected]
+    if not selection:
         raise InputError(f"{options.labels}: none of {len(files)} images shows what is asked for")
-    write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in kept))
-    images = [file.image for file in kept if file.image is not None]
+    write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in selection))
+    images = [file.image for file in selection if file.image is not None]
     if images:
         write_text(options.output / "images.txt", "".join(f"{image}\n" for image in images))
-    logger.info("%d of %d images -> %s", len(kept), len(files), options.output)
+    logger.info("%d of %d images -> %s", len(selection), len(files), options.output)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 In:  source and target images, each as a manifest (.tsv) or as a list of one path a line (.txt)
 Out: OUTPUT/images/, OUTPUT/manifest.tsv (labels stay the source's own), OUTPUT/images.txt (their paths)
 
-An interrupted run goes on: OUTPUT/done.jsonl tells what each finished image was made from. The manifest is
-written last.
+An interrupted run continues where it stopped: OUTPUT/done.jsonl says what each finished image was made from.
+The manifest is written last.
 """
 
 import json
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     with _Journal(options.output / "done.jsonl", options.format, quality) as journal:
         open_tasks = [task for task in tasks if not journal.holds(task)]
         if len(open_tasks) < len(tasks):
-            logger.info("%d of %d images are there", len(tasks) - len(open_tasks), len(tasks))
+            logger.info("%d of %d images are there already", len(tasks) - len(open_tasks), len(tasks))
         statistics = _statistics_of({task.target for task in open_tasks}, options.threads)
 
         def work(task: _Task) -> None:
