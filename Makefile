@@ -1,18 +1,18 @@
-# make demo   environment, rendered streets, the whole chain, and a table of all models
-# make test   environment and all tests
-# make look   what the network of the demo really sees: its first batches, as a picture
-# make lint   formatters, linters and the type checker
+# make demo          environment, rendered streets, the whole chain, and a table of all models
+# make test          environment and all tests
+# make batch_sheets  what the network of the demo really sees: its first batches, as a picture
+# make lint          formatters, linters and the type checker
 PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 
-.PHONY: demo look test lint format environment clean-state
+.PHONY: demo batch_sheets test lint format environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
 
-look: $(BIN)/.ready
-	$(BIN)/snakemake look
+batch_sheets: $(BIN)/.ready
+	$(BIN)/snakemake batch_sheets
 
 test: $(BIN)/.ready-development
 	$(BIN)/python -m pytest

@@ -3,7 +3,7 @@
 Prints the seconds for the manifest of 25 000 labelled images (headers alone) and for a full check of 3 000
 pairs of GTA5's size, besides the bare decoding of the same files, all measured in one run:
 
-    python -m benchmarks.datasets [--listed 25000] [--checked 300] [--workers 2]
+    python -m benchmarks.datasets [--listed 25000] [--checked 300] [--threads 2]
 
 Pairs that are checked are rendered once and linked under many names; a tenth of 3 000 tells the rate as well.
 """
@@ -35,12 +35,12 @@ def main(arguments: list[str] | None = None) -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--listed", type=int, default=25000, help="images listed (default 25000)")
     made.add_argument("--checked", type=int, default=300, help="pairs checked (default 300)")
-    made.add_argument("--workers", type=int, default=2, help="files read at once (default 2)")
+    made.add_argument("--threads", type=int, default=2, help="files read at once (default 2)")
     options = made.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measure_listing(folder / "listed", options.listed)
-        measure_checking(folder / "checked", options.checked, options.workers)
+        measure_checking(folder / "checked", options.checked, options.threads)
 
 
 def measure_listing(root: Path, number: int) -> None:
@@ -58,7 +58,7 @@ def measure_listing(root: Path, number: int) -> None:
     print(f"{time.perf_counter() - started:.2f} s")
 
 
-def measure_checking(root: Path, number: int, workers: int) -> None:
+def measure_checking(root: Path, number: int, threads: int) -> None:
     """Print how long a full check of `number` pairs takes, and bare decoding of the same files."""
     print("rendering …", flush=True)
     ((image, label),) = render_scenes(root / "scenes", "game", 1, *GTA5_SIZE, seed=1, processes=1)
@@ -78,15 +78,15 @@ def measure_checking(root: Path, number: int, workers: int) -> None:
         read_label(item.label)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(decode, range(number)))
     decoded = time.perf_counter() - started
     started = time.perf_counter()
     with Progress(number, "images", "checking") as progress:
-        check_items(items, table, label_space("cityscapes19"), {}, workers, progress)
+        check_items(items, table, label_space("cityscapes19"), {}, threads, progress)
     checked = time.perf_counter() - started
     print(
-        f"{number} pairs of {GTA5_SIZE[0]}×{GTA5_SIZE[1]}, {workers} workers: decoded in {decoded:.1f} s,",
+        f"{number} pairs of {GTA5_SIZE[0]}×{GTA5_SIZE[1]}, {threads} threads: decoded in {decoded:.1f} s,",
         end=" ",
     )
     print(f"checked in {checked:.1f} s, {checked / decoded:.2f} times that; 3000 would take", end=" ")

@@ -26,7 +26,7 @@ rule render_scenes:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.render_scenes {params.scenes}"
-        " --processes {threads} --output {params.folder:q} --log {log:q}"
+        " --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
 rule make_manifest:
@@ -69,7 +69,7 @@ rule check_data:
     shell:
         "python -m workflow_scripts.check_data --manifest {input.manifest:q} --discard --dataset {wildcards.dataset}"
         " --settings {params.settings:q} --label-space {params.label_space} {params.labelled}"
-        " --workers {threads} --output {output.report:q} --log {log:q}"
+        " --threads {threads} --output {output.report:q} --log {log:q}"
 
 
 rule check_device:
@@ -84,10 +84,10 @@ rule check_device:
         gpu=GPU * PROCESSES,
     params:
         device=config["device"],
-        processes=PROCESSES,
+        gpus_per_training=PROCESSES,
     shell:
-        "python -m workflow_scripts.check_device --device {params.device} --processes {params.processes}"
-        " --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.check_device --device {params.device}"
+        " --gpus-per-training {params.gpus_per_training} --output {output:q} --log {log:q}"
 
 
 rule collect_checks:
@@ -166,9 +166,9 @@ rule translate:
         quality=config["translation"]["jpeg_quality"],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.translate_lab --source {input.source:q} --target {input.target:q}"
+        "python -m workflow_scripts.translate --source {input.source:q} --target {input.target:q}"
         " --seed {params.seed} --per-image {params.per_image} --format {params.format}"
-        " --quality {params.quality} --workers {threads} --output {params.folder:q} --log {log:q}"
+        " --quality {params.quality} --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
 rule hold_out:
@@ -228,7 +228,7 @@ rule decode_images:
     params:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.decode_images --manifest {input.images:q} --workers {threads}"
+        "python -m workflow_scripts.decode_images --manifest {input.images:q} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -246,10 +246,9 @@ rule class_priors:
     threads: workflow.cores or 1
     params:
         label_space=LABEL_SPACE,
-        prefix=lambda wildcards, output: os.path.splitext(output[0])[0],
     shell:
         "python -m workflow_scripts.class_priors --labelled {input.labelled:q} --target {input.target:q}"
-        " --label-space {params.label_space} --workers {threads} --output {params.prefix:q} --log {log:q}"
+        " --label-space {params.label_space} --threads {threads} --output {output[0]:q} --log {log:q}"
 
 
 rule class_statistics:
@@ -267,4 +266,4 @@ rule class_statistics:
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.class_statistics --manifest {input:q} --label-space {params.label_space}"
-        " --workers {threads} --output {output:q} --log {log:q}"
+        " --threads {threads} --output {output:q} --log {log:q}"

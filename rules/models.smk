@@ -2,7 +2,7 @@
 
 
 localrules:
-    look,
+    batch_sheets,
     write_settings,
 
 
@@ -90,7 +90,7 @@ rule batch_sheet:
         " --settings {input.settings:q} --label-space {params.label_space} --output {output:q} --log {log:q}"
 
 
-rule look:
+rule batch_sheets:
     """What the baseline's training sees; `snakemake results/RUN/models/MODEL/batches.png` for any other."""
     input:
         f"{RUN}/models/baseline/batches.png",
@@ -205,7 +205,9 @@ rule evaluate:
         scoring=scoring,
         precision=config["precision"],
         device=config["device"],
+        folder=lambda wildcards, output: os.path.dirname(output.scores),
     shell:
-        "python -m workflow_scripts.evaluate --model {wildcards.model} {params.scoring}"
-        " --settings {params.settings:q} {params.write_outputs} {params.class_subsets}"
-        " --precision {params.precision} --device {params.device} --threads {threads} --log {log:q}"
+        "python -m workflow_scripts.evaluate --name {wildcards.model} {params.scoring}"
+        " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
+        " {params.class_subsets} --precision {params.precision} --device {params.device}"
+        " --threads {threads} --output {params.folder:q} --log {log:q}"

@@ -3,7 +3,7 @@
 
 localrules:
     report,
-    oracle_study,
+    oracle_studies,
     baseline,
     self_training,
     co_training,
@@ -26,7 +26,7 @@ rule report:
         scores=[f"{model}={path}" for model, path in zip(all_models(), scores(all_models()))],
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m workflow_scripts.summarise --scores {params.scores:q} --output-dir {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.report --scores {params.scores:q} --output {params.folder:q} --log {log:q}"
 
 
 rule baseline:
@@ -59,15 +59,15 @@ rule upper_bound:
         scores(["upper_bound"]),
 
 
-rule oracle:
-    """Compare a dataset's pseudo-labels with its true labels. For analysis: nothing is made from the result."""
+rule oracle_study:
+    """Compare a dataset's pseudo-labels with its true labels; only for analysis."""
     input:
         pseudo_labels=lambda wildcards: list(pseudo_label_sets(wildcards.dataset).values()),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
     output:
         multiext(f"{RUN}/oracle/{{dataset}}/", "oracle.json", "oracle.txt", "steps.tsv", "classes.tsv"),
     log:
-        f"{RUN}/logs/oracle/{{dataset}}.log",
+        f"{RUN}/logs/oracle_study/{{dataset}}.log",
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -79,11 +79,11 @@ rule oracle:
         folder=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m workflow_scripts.oracle_study --pseudo-labels {params.pseudo_labels:q}"
-        " --labelled {input.labelled:q} --label-space {params.label_space} --workers {threads}"
+        " --labelled {input.labelled:q} --label-space {params.label_space} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
-rule oracle_study:
-    """Precision and coverage of every step's pseudo-labels, where the target has labels; for analysis alone."""
+rule oracle_studies:
+    """Precision and coverage of every step's pseudo-labels, where the target has labels; only for analysis."""
     input:
         oracle_reports,

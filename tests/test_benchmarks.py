@@ -87,10 +87,10 @@ def test_colour_translation(monkeypatch, capsys):
 
 def test_datasets(monkeypatch, capsys):
     monkeypatch.setattr(datasets, "GTA5_SIZE", (128, 64))
-    datasets.main(["--listed", "7", "--checked", "3", "--workers", "1"])
+    datasets.main(["--listed", "7", "--checked", "3", "--threads", "1"])
     shown = capsys.readouterr().out
     assert "7 labelled images: listed in" in shown
-    assert "3 pairs of 128×64, 1 workers: decoded in" in shown
+    assert "3 pairs of 128×64, 1 threads: decoded in" in shown
 
 
 TINY = ["--size", "128", "64", "--images", "5", "--parts"]

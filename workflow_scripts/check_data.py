@@ -1,18 +1,17 @@
-"""Say what is in a dataset and what is wrong with it, before anything is trained on it.
+"""Show what is in a dataset and what is wrong with it, before anything is trained on it.
 
-In:  one dataset by its layout and root, or all of a configuration, each in the part that it plays there (of a
-     target the labels are not opened); in the workflow a manifest and the dataset's settings
+In:  one dataset by its layout and root; or all datasets of a configuration, as far as the run reads them (it
+     does not open a target's labels); or, in the workflow, a manifest and the dataset's settings
 Out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
-     exit status is 0 only if all is well.
+     exit status is 0 only if nothing is wrong.
 """
 
-import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cotrain.data.checks import check_items
-from cotrain.data.class_tables import ClassTable
 from cotrain.data.files import write_json, write_text
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
@@ -20,7 +19,15 @@ from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.data_table import data_table
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run, settings
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+    settings,
+)
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
@@ -31,10 +38,12 @@ EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /d
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--layout", help="layout of one dataset: a name, or a .yaml file with one of your own")
-    what.add_argument("--config", type=Path, nargs="+", help="configuration of a run: all its datasets")
-    what.add_argument("--manifest", type=Path, help="a manifest of the dataset that --settings describes")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument(
+        "--layout", help="layout of one dataset: a name, or a .yaml file with one of your own"
+    )
+    subject.add_argument("--config", type=Path, nargs="+", help="configuration of a run: all its datasets")
+    subject.add_argument("--manifest", type=Path, help="a manifest of the dataset that --settings describes")
     parser.add_argument("--root", help="with --layout: folder of the dataset")
     parser.add_argument("--split", help="with --layout: train, val or test, where it has splits")
     parser.add_argument("--version", help="with --layout: version of the labels, where there are several")
@@ -46,45 +55,55 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--discard",
         action="store_true",
-        help="with --manifest: delete it if anything is wrong, since its sizes may change with the mending",
+        help="with --manifest: delete it if anything is wrong, since repairs may change its sizes",
     )
     parser.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
-    parser.add_argument(
-        "--quick", action="store_true", help="read headers alone: neither damage nor ids are seen"
+    parser.add_argument("--quick", action="store_true", help="read only headers: damage and ids are not seen")
+    add_threads_argument(parser, default=4)
+    add_output_argument(
+        parser, "FILE", "also write the report as JSON, and its table beside it as .txt", required=False
     )
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", type=Path, help="also write the report as JSON")
     options = parse(parser, arguments)
     if options.config:
-        check_configuration(options)
+        if options.output:
+            raise InputError("--output: holds the report of one dataset, expected --layout or --manifest")
+        check_configuration(options.config, options.threads, options.quick)
         return
+    space = label_space(options.label_space)
     if options.layout:
         if not options.root:
             raise InputError("--root: is missing, expected the folder of the dataset")
         name = Path(os.path.abspath(options.root)).name
-        chosen = {key: getattr(options, key) for key in ("layout", "root", "split", "version")}
-        check_dataset(name, chosen, True, options)
-        return
-    if not options.dataset or options.settings is None:
-        raise InputError("--manifest needs --dataset and --settings beside it")
-    items = read_manifest(options.manifest)
-    try:
-        check(options.dataset, options.settings, items, options.labelled, options)
-    except InputError:
-        if options.discard:
-            options.manifest.unlink()
-        raise
+        dataset = {key: getattr(options, key) for key in ("layout", "root", "split", "version")}
+        report = check_dataset(name, dataset, True, space, options.threads, options.quick)
+        show(name, report)
+    else:
+        if not options.dataset or options.settings is None:
+            raise InputError("--manifest needs --dataset and --settings beside it")
+        name, items = options.dataset, read_manifest(options.manifest)
+        try:
+            report = check(
+                name, options.settings, items, options.labelled, space, options.threads, options.quick
+            )
+        except InputError:
+            if options.discard:
+                options.manifest.unlink()
+            raise
+        logger.info("%s", verdict(name, report))
+    if options.output:
+        write_json(options.output, report)
+        write_text(options.output.with_suffix(".txt"), data_table(name, report) + "\n")
 
 
-def check_configuration(options: argparse.Namespace) -> None:
+def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> None:
     """Check every dataset of a configuration as far as the run reads it; raise one InputError for all."""
     from workflow_scripts.configuration import merged, read, resolve
 
-    given: dict[str, Any] = {}
-    for path in options.config:
-        given = merged(given, read(path))
-    config = resolve(given)
-    options.label_space = config["label_space"]
+    content: dict[str, Any] = {}
+    for path in paths:
+        content = merged(content, read(path))
+    config = resolve(content)
+    space = label_space(config["label_space"])
     labelled = dict.fromkeys([*config["source"], config["test"]], True)
     targets = [config["target"]]
     if not config["co_training"]["same_domain"]:
@@ -97,45 +116,55 @@ def check_configuration(options: argparse.Namespace) -> None:
             logger.info("%s: rendered by the workflow, nothing to check", name)
             continue
         try:
-            check_dataset(name, config["datasets"][name], with_labels, options)
+            report = check_dataset(name, config["datasets"][name], with_labels, space, threads, quick)
+            show(name, report)
         except InputError as error:
             problems.append(str(error))
     if problems:
         raise InputError("\n".join(problems))
 
 
-def check_dataset(name: str, chosen: dict[str, Any], labelled: bool, options: argparse.Namespace) -> None:
-    """Find the files of a dataset and check them."""
+def check_dataset(
+    name: str, settings: dict[str, Any], labelled: bool, space: LabelSpace, threads: int, quick: bool
+) -> dict[str, Any]:
+    """Find the files of a dataset, check them and return the report."""
     # A run knows where it renders its scenes; by hand, --root says where they lie.
-    scenes = Path(chosen["root"]) if chosen["layout"] == "streets" else None
-    found = find_dataset(name, chosen, labelled, scenes)
-    for line in found.left_out_in_words():
+    scenes = Path(settings["root"]) if settings["layout"] == "streets" else None
+    files = find_dataset(name, settings, labelled, scenes)
+    for line in files.left_out_in_words():
         logger.info("%s: %s", name, line)
     if not labelled:
-        logger.info("%s: images alone, the run never opens its labels", name)
-    check(name, chosen, found.items, labelled, options)
+        logger.info("%s: only images, the run never opens its labels", name)
+    return check(name, settings, files.items, labelled, space, threads, quick)
 
 
 def check(
-    name: str, chosen: dict[str, Any], items: list[Item], labelled: bool, options: argparse.Namespace
-) -> None:
-    """Check the files of `items`, and show or write what is in them."""
-    space: LabelSpace = label_space(options.label_space)
-    table: ClassTable | None = dataset_class_table(name, chosen) if labelled else None
-    origins = file_origins(name, chosen, labelled)
+    name: str,
+    settings: dict[str, Any],
+    items: Sequence[Item],
+    labelled: bool,
+    space: LabelSpace,
+    threads: int,
+    quick: bool,
+) -> dict[str, Any]:
+    """Check the files of `items` and return the report; raise one InputError for all that is wrong."""
+    table = dataset_class_table(name, settings) if labelled else None
+    origins = file_origins(name, settings, labelled)
     with Progress(len(items), "images", f"checking {name}") as progress:
-        report = check_items(
-            items, table, space, origins, options.workers, progress, f"datasets.{name}", options.quick
-        )
-    text = data_table(name, report)
-    if options.output:
-        write_json(options.output, report)
-        write_text(options.output.with_suffix(".txt"), text + "\n")
-    if not options.manifest:
-        print(text, flush=True)
-    absent = [name for name, found in report.get("classes", {}).items() if not found["pixels"]]
-    missing = f", but no pixel of {', '.join(absent)}" if absent else ""
-    logger.info("%s: all is well%s", name, missing)
+        return check_items(items, table, space, origins, threads, progress, f"datasets.{name}", quick)
+
+
+def show(name: str, report: dict[str, Any]) -> None:
+    """Print the report as a table, and log the verdict below it."""
+    print(data_table(name, report), flush=True)
+    logger.info("%s", verdict(name, report))
+
+
+def verdict(name: str, report: dict[str, Any]) -> str:
+    """Return one line: all is well, and of which classes there is no pixel."""
+    classes = report.get("classes", {})
+    absent = [class_name for class_name, entry in classes.items() if not entry["pixels"]]
+    return f"{name}: all is well" + (f", but no pixel of {', '.join(absent)}" if absent else "")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,35 @@
-"""Check that the device that the configuration demands is there, and as many GPUs as share a training.
+"""Check that the demanded device is there, with as many GPUs as one training shares.
 
-out: a small JSON file with the device's name
+Out: a JSON file with the device's name
 """
 
-from pathlib import Path
-
 from cotrain.data.files import write_json
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    DEVICES,
+    add_output_argument,
+    new_parser,
+    parse,
+    positive,
+    run,
+)
 
 EXAMPLE = "python -m workflow_scripts.check_device --device cuda --output device.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--device", required=True, choices=("auto", "cpu", "cuda", "mps"))
-    parser.add_argument("--processes", type=positive, default=1, help="GPUs that one training shares (1)")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--device", required=True, choices=DEVICES)
+    parser.add_argument(
+        "--gpus-per-training", type=positive, default=1, help="GPUs that share one training (default: 1)"
+    )
+    add_output_argument(parser, "FILE", "the device's name, JSON")
     options = parse(parser, arguments)
 
     from cotrain.devices import claimed_device
     from cotrain.training.parallel import check_processes
 
     with claimed_device(options.device) as device:
-        check_processes(options.processes, device.type)
+        check_processes(options.gpus_per_training, device.type)
         write_json(options.output, {"device": str(device)})
 
 

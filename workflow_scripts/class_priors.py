@@ -2,7 +2,7 @@
 
 In:  manifests with labels of train ids, unless --classes names the class table of the dataset's own ids; the
      target's manifest, whose image size the maps get
-Out: OUTPUT.npy, float32 (classes, height, width) in [0, 1], and OUTPUT.png, the same as heat maps
+Out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
 """
 
 from pathlib import Path
@@ -18,21 +18,33 @@ from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import heat_maps
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    check_suffix,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
-EXAMPLE = """python -m workflow_scripts.class_priors --labelled results/demo/data/game/train_ids.tsv \\
-    --target results/demo/data/camera/images.tsv --label-space cityscapes7 --output by_hand/class_priors"""
+EXAMPLE = """python -m workflow_scripts.class_priors --label-space cityscapes7 \\
+    --labelled results/demo/data/game/train_ids.tsv --target results/demo/data/camera/images.tsv \\
+    --output by_hand/class_priors.npy"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--labelled", type=Path, nargs="+", required=True, help="manifests of the source")
     parser.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
-    parser.add_argument("--label-space", required=True, help="the run's label space")
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", required=True, help="path without suffix of the two files")
+    add_label_space_argument(parser)
+    add_classes_argument(parser)
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FILE", "the maps, a .npy file; heat maps of them lie beside it as .png")
     options = parse(parser, arguments)
+    check_suffix(options.output, ".npy")
     items = [item for path in options.labelled for item in read_manifest(path)]
     sizes = {(item.height, item.width) for item in read_manifest(options.target)}
     if len(sizes) != 1:
@@ -43,13 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
         )
     reader = TrainIdReader(label_space(options.label_space), options.classes)
     with Progress(len(items), "labels", "class priors") as progress:
-        maps = class_priors(items, reader, sizes.pop(), options.workers, progress)
-    with written_whole(f"{options.output}.npy") as path:
+        maps = class_priors(items, reader, sizes.pop(), options.threads, progress)
+    with written_whole(options.output) as path:
         np.save(path, maps)
-    write_image(f"{options.output}.png", heat_maps(maps, reader.space.classes))
-    logger.info(
-        "where classes are likely, from %d labels -> %s.npy, %s.png", len(items), *[options.output] * 2
-    )
+    picture = options.output.with_suffix(".png")
+    write_image(picture, heat_maps(maps, reader.space.classes))
+    logger.info("where classes are likely, from %d labels -> %s, %s", len(items), options.output, picture)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Show what a model thinks of one image: the probability of every class at every pixel.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; an image
-out: OUTPUT.npy, float32 (classes, height, width) in [0, 1], and OUTPUT.png, the same as heat maps
+In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; an image
+Out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
 
-Predictions of image sets hold the likeliest class and its probability alone: all of them take 160 MB for an
-image of 2048×1024 and 19 classes.
+Predictions of image sets hold only the likeliest class and its probability: those of all classes take 160 MB
+for an image of 2048×1024 and 19 classes.
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,19 @@ import numpy as np
 from cotrain.data.files import written_whole
 from cotrain.data.images import read_image, write_image
 from cotrain.reporting.pictures import heat_maps
-from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run
+from workflow_scripts.command_line import (
+    add_inference_arguments,
+    add_output_argument,
+    check_suffix,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 from workflow_scripts.models import add_model_argument, load_models
 
-logger = logging.getLogger("cotrain")
-
 EXAMPLE = """python -m workflow_scripts.class_probabilities --model results/demo/models/final \\
-    --image results/demo/data/camera_test/scenes/images/00000.jpg --output by_hand/00000"""
+    --image results/demo/data/camera_test/scenes/images/00000.jpg --output by_hand/00000.npy"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,9 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     add_model_argument(parser)
     parser.add_argument("--image", type=Path, required=True, help="image file")
     add_inference_arguments(parser)
-    parser.add_argument("--output", required=True, help="path without suffix of the two files")
+    add_output_argument(parser, "FILE", "the maps, a .npy file; heat maps of them lie beside it as .png")
     options = parse(parser, arguments)
-
+    check_suffix(options.output, ".npy")
     image = read_image(options.image)
 
     import torch
@@ -40,16 +45,17 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.inference import InferenceSettings, class_probabilities
 
     networks, space = load_models(options.model, options.temperature)
-    chosen = InferenceSettings.from_mapping(options.settings, options.precision)
+    settings = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
         for network in networks:
             network.to(device).eval()
-        maps = class_probabilities(networks, image, chosen, device)
-    with written_whole(f"{options.output}.npy") as path:
+        maps = class_probabilities(networks, image, settings, device)
+    with written_whole(options.output) as path:
         np.save(path, maps)
-    write_image(f"{options.output}.png", heat_maps(maps, space.classes))
-    logger.info("written to %s.npy, %s.png", *[options.output] * 2)
+    picture = options.output.with_suffix(".png")
+    write_image(picture, heat_maps(maps, space.classes))
+    logger.info("written to %s, %s", options.output, picture)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,16 @@ from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.class_statistics --manifest results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --output by_hand/class_statistics.json"""
@@ -20,15 +29,15 @@ EXAMPLE = """python -m workflow_scripts.class_statistics --manifest results/demo
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", required=True, type=Path, help="images with labels")
-    parser.add_argument("--label-space", required=True, help="the run's label space")
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", required=True, type=Path, help="the statistics to write")
+    add_label_space_argument(parser)
+    add_classes_argument(parser)
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FILE", "the statistics, JSON")
     options = parse(parser, arguments)
     items = read_manifest(options.manifest)
     reader = TrainIdReader(label_space(options.label_space), options.classes)
     with Progress(len(items), "labels", f"count classes of {options.manifest}") as progress:
-        counts = count_classes(items, reader, options.workers, progress)
+        counts = count_classes(items, reader, options.threads, progress)
     write_class_statistics(options.output, reader.space.classes, counts)
     logger.info("classes of %d images -> %s", len(items), options.output)
 

@@ -1,12 +1,11 @@
-"""Say that everything a run is made from is in order: the last step before anything is translated or trained.
+"""Confirm that all inputs of a run are in order: the last step before anything is translated or trained.
 
-in:  the check reports of all datasets (and of a demanded device); what only several files together tell:
-     whether the images of a second target pair up with the first's, whether class priors fit the target,
-     whether the training's crop fits into any image
-out: a JSON file that lists the reports
+In:  the check reports of all datasets (and of a demanded device); for checks across files, the manifests,
+     class priors and mask: the images of a second target must pair up with those of the first, class priors
+     must fit the target, and the training's crop must fit into some image
+Out: a JSON file that lists the reports
 """
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,14 @@ def main(arguments: list[str] | None = None) -> None:
         "--training",
         type=settings,
         required=True,
-        help="the configuration's `training` section: crop and augmentation of it, JSON or a YAML file",
+        help="crop and augmentations of the configuration's `training` section: JSON or a YAML file",
     )
     parser.add_argument(
         "--target-b", type=Path, help="manifest of branch b's images, paired with the target's"
     )
     parser.add_argument("--class-priors", type=Path, help=".npy (classes, height, width)")
     add_mask_argument(parser)
-    parser.add_argument("--output", type=Path, required=True)
+    add_output_argument(parser, "FILE", "the list of the reports, JSON")
     options = parse(parser, arguments)
 
     for part, manifests in (("source", options.source), ("target", [options.target])):
@@ -73,10 +72,10 @@ def check_crop(manifest: Path, part: str, training: dict[str, Any]) -> None:
     height, width = augmentation.crop
     if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
         return
-    found = max(largest, key=lambda size: size[0] * size[1])
+    limit = max(largest, key=lambda size: size[0] * size[1])
     raise InputError(
         f"training.crop: {width}×{height} pixels are more than any image of {manifest} has, at most "
-        f"{found[1]}×{found[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
+        f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
         "short_sides there"
     )
 

@@ -16,7 +16,17 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import colourise, overlay, with_legend
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run, share
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+    share,
+)
 
 EXAMPLE = """python -m workflow_scripts.colour_labels \\
     --labels results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 \\
@@ -30,11 +40,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
     )
-    parser.add_argument("--label-space", required=True, help="classes and colours")
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    add_label_space_argument(parser, "classes and colours")
+    add_classes_argument(parser)
     parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
-    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
@@ -50,21 +60,21 @@ def main(arguments: list[str] | None = None) -> None:
         [path for file in files for path in (file.path, file.image) if path],
     )
 
-    def show(work: tuple[str, LabelFile]) -> None:
+    def write_pictures(work: tuple[str, LabelFile]) -> None:
         name, file = work
         label = reader.read(file.path)
         coloured = with_legend(colourise(label, space.palette), names, colours)
         write_image(options.output / "coloured" / f"{name}.png", coloured)
         if file.image is not None:
             try:
-                over = overlay(read_image(file.image), label, space.palette, options.opacity)
+                picture = overlay(read_image(file.image), label, space.palette, options.opacity)
             except ValueError as error:
                 raise InputError(f"{file.origin}: {file.path} over {file.image}: {error}") from error
-            write_image(options.output / "overlays" / f"{name}.jpg", with_legend(over, names, colours))
+            write_image(options.output / "overlays" / f"{name}.jpg", with_legend(picture, names, colours))
         progress.advance()
 
-    with ThreadPoolExecutor(options.workers) as pool, Progress(len(files), "labels", "colour") as progress:
-        for _ in pool.map(show, zip(names_of(files), files, strict=True)):
+    with ThreadPoolExecutor(options.threads) as pool, Progress(len(files), "labels", "colour") as progress:
+        for _ in pool.map(write_pictures, zip(names_of(files), files, strict=True)):
             pass
     logger.info("written to %s", options.output)
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -17,6 +17,7 @@ from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
 # How images go through a network, where --settings does not say otherwise.
 INFERENCE = {"batch_size": 4, "resize": None, "scales": [1.0], "flip": False, "window": None}
 
@@ -30,6 +31,45 @@ def new_parser(description: str | None, example: str) -> argparse.ArgumentParser
     )
     parser.add_argument("--log", type=Path, help="also write all messages into this file")
     return parser
+
+
+def add_output_argument(
+    parser: argparse.ArgumentParser, metavar: Literal["FILE", "FOLDER"], help: str, required: bool = True
+) -> None:
+    """Add `--output`: FILE where a step writes one main file, FOLDER where it writes several."""
+    parser.add_argument("--output", type=Path, required=required, metavar=metavar, help=help)
+
+
+def check_suffix(output: Path, suffix: str) -> None:
+    """Raise InputError unless the file of `--output` has the suffix."""
+    if output.suffix != suffix:
+        raise InputError(f"--output: found {output}, expected a name that ends in {suffix}")
+
+
+def add_threads_argument(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add `--threads`, the number of CPU threads that the step may use."""
+    parser.add_argument("--threads", type=positive, default=default, help=f"CPU threads (default: {default})")
+
+
+def add_label_space_argument(parser: argparse.ArgumentParser, help: str = "the run's label space") -> None:
+    """Add `--label-space`, a name or a YAML file, which must be given."""
+    parser.add_argument("--label-space", required=True, help=help)
+
+
+def add_classes_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--classes`, the class table of label files that hold their dataset's own ids."""
+    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+
+
+def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--class-subsets`, label spaces over whose classes the mean IoU is given too."""
+    parser.add_argument(
+        "--class-subsets",
+        nargs="*",
+        default=[],
+        metavar="LABEL_SPACE",
+        help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
+    )
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -177,17 +217,17 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         help="the configuration's `prediction` section: JSON text or a YAML file",
     )
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
+    parser.add_argument("--device", default="auto", choices=DEVICES)
+    add_threads_argument(parser, default=1)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """Parse `arguments` and send the library's messages to standard error and to `--log`."""
-    parsed = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if parsed.log:
-        parsed.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(parsed.log, mode="a", encoding="utf-8"))
+    if options.log:
+        options.log.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(options.log, mode="a", encoding="utf-8"))
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
@@ -195,7 +235,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    return parsed
+    return options
 
 
 def run(main: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
 """Show some images of a manifest on one page: image, label in colour, legend, shares of the classes.
 
 Labels are train ids of the label space unless --classes names the class table of the dataset's own ids.
-The bar below a pair shows how the classes share its pixels; black is ignored. A manifest without labels
-shows images alone.
+The bar below a pair shows how the classes share its pixels; black is void. If the manifest has no
+labels, the page shows only images.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,16 @@ from cotrain.reporting.pictures import (
     share_bar,
     stacked,
 )
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    check_suffix,
+    new_parser,
+    parse,
+    positive,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.contact_sheet --manifest results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --output by_hand/sheet.png"""
@@ -38,10 +47,8 @@ SPACE_IN_PAIR = 4
 
 def choose(number_of_items: int, count: int, seed: int) -> list[int]:
     """Return up to `count` places of a list, drawn by `seed`, in the order of the list."""
-    drawn = generator(seed, "contact sheet").choice(
-        number_of_items, min(count, number_of_items), replace=False
-    )
-    return sorted(drawn.tolist())
+    random = generator(seed, "contact sheet")
+    return sorted(random.choice(number_of_items, min(count, number_of_items), replace=False).tolist())
 
 
 def read_train_ids(item: Item, shape: Sequence[int], reader: TrainIdReader) -> np.ndarray:
@@ -59,29 +66,25 @@ def read_train_ids(item: Item, shape: Sequence[int], reader: TrainIdReader) -> n
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", type=Path, required=True, help="images and labels to choose from")
-    parser.add_argument("--label-space", required=True, help="classes and colours, e.g. cityscapes19")
-    parser.add_argument(
-        "--classes", help="class table of the label files; default: train ids of the label space"
-    )
+    add_label_space_argument(parser, "classes and colours, e.g. cityscapes19")
+    add_classes_argument(parser)
     parser.add_argument("--count", type=positive, default=12, help="number of images to show (default: 12)")
     parser.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
-    given = parse(parser, arguments)
-
-    if given.output.suffix.lower() != ".png":
-        raise InputError(f"--output: found `{given.output}`, expected a name that ends in .png")
-    space = label_space(given.label_space)
-    reader = TrainIdReader(space, given.classes)
-    items = read_manifest(given.manifest)
+    add_output_argument(parser, "FILE", "the page, a .png file")
+    options = parse(parser, arguments)
+    check_suffix(options.output, ".png")
+    space = label_space(options.label_space)
+    reader = TrainIdReader(space, options.classes)
+    items = read_manifest(options.manifest)
     if not items:
-        raise InputError(f"{given.manifest}: the manifest holds no image, there is nothing to show")
-    chosen = [items[place] for place in choose(len(items), given.count, given.seed)]
-    labelled = all(item.label is not None for item in chosen)
+        raise InputError(f"{options.manifest}: the manifest holds no image, there is nothing to show")
+    selection = [items[place] for place in choose(len(items), options.count, options.seed)]
+    labelled = all(item.label is not None for item in selection)
 
     pixels = np.zeros(space.number_of_classes, np.int64)
     all_pixels = 0
     pictures = []
-    for item in chosen:
+    for item in selection:
         image = read_image(item.image)
         picture = resized(image, WIDTH_OF_IMAGE)
         if labelled:
@@ -89,21 +92,21 @@ def main(arguments: list[str] | None = None) -> None:
             counts = np.bincount(label.ravel(), minlength=256)[: space.number_of_classes]
             pixels += counts
             all_pixels += label.size
-            in_colour = resized(overlay(image, label, space.palette, 0.6), WIDTH_OF_IMAGE)
-            pair = beside([picture, in_colour], SPACE_IN_PAIR)
+            coloured = resized(overlay(image, label, space.palette, 0.6), WIDTH_OF_IMAGE)
+            pair = beside([picture, coloured], SPACE_IN_PAIR)
             bar = share_bar(counts / label.size, space.palette, pair.shape[1])
             picture = stacked([pair, bar], SPACE_IN_PAIR)
         pictures.append(picture)
 
     columns = COLUMNS_WITH_LABELS if labelled else COLUMNS_WITHOUT_LABELS
     # The font inside Pillow has no multiplication sign.
-    captions = [f"{item.id}  ·  {item.width} x {item.height}" for item in chosen]
-    starts = range(0, len(chosen), columns)
+    captions = [f"{item.id}  ·  {item.width} x {item.height}" for item in selection]
+    starts = range(0, len(selection), columns)
     sheet = contact_sheet(
         [pictures[start : start + columns] for start in starts],
         [captions[start : start + columns] for start in starts],
     )
-    subtitle = f"{len(chosen)} of {len(items)} images, drawn with seed {given.seed}"
+    subtitle = f"{len(selection)} of {len(items)} images, drawn with seed {options.seed}"
     parts = [sheet]
     if labelled:
         shares = 100 * pixels / all_pixels
@@ -111,8 +114,8 @@ def main(arguments: list[str] | None = None) -> None:
         subtitle += f"; class shares are of these images, {ignored:.1f} % is ignored"
         notes = [f"{share:.1f} %" for share in shares]
         parts.append(legend(space.classes, space.palette, sheet.shape[1], notes))
-    page = stacked([heading(str(given.manifest), subtitle, sheet.shape[1]), *parts])
-    write_image(given.output, page)
+    page = stacked([heading(str(options.manifest), subtitle, sheet.shape[1]), *parts])
+    write_image(options.output, page)
 
 
 if __name__ == "__main__":

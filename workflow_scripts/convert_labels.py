@@ -1,11 +1,10 @@
 """Convert a dataset's label files to the run's train ids.
 
-in:  the dataset's labelled manifest and its settings, which tell how its label files encode classes
-out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv; label files that hold the run's
-     train ids already are used where they are
+In:  the dataset's labelled manifest and its settings, which say how its label files encode classes
+Out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Label files that already hold the
+     run's train ids are not copied: the manifest names them where they are.
 """
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,16 @@ from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import new_parser, parse, positive, run, settings
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import (
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+    settings,
+)
 
 EXAMPLE = """python -m workflow_scripts.convert_labels --manifest results/demo/data/game/labelled.tsv \\
     --dataset game --settings '{"layout": "streets"}' --label-space cityscapes7 --output by_hand/converted"""
@@ -33,9 +39,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
     parser.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
     parser.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
-    parser.add_argument("--label-space", required=True)
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    add_label_space_argument(parser)
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder of the dataset")
     options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)
@@ -59,10 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
             # With the hash, whoever trains on the manifest notices when a label changes.
             return replace(item, label=path.absolute(), label_sha256=sha256_of(path))
 
-        converted = list(pool.map(convert, items))
+        new_items = list(pool.map(convert, items))
     if are_train_ids:
-        logger.info("labels hold train ids of %s already", space.name)
-    write_manifest(options.output / "train_ids.tsv", converted, Path.cwd())
+        logger.info("the labels already hold train ids of %s", space.name)
+    write_manifest(options.output / "train_ids.tsv", new_items, Path.cwd())
 
 
 if __name__ == "__main__":

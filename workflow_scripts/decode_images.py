@@ -4,10 +4,10 @@ In:  a manifest of images
 Out: OUTPUT/index.tsv (which file holds which image) and one .npy file an image beside it, of width × height
      × 3 bytes. Training with them gives the same bytes as without.
 
-An interrupted run goes on; the index is written last. The folder may be deleted when the trainings are done.
+An interrupted run continues where it stopped; the index is written last. The folder may be deleted when the
+trainings are done.
 """
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,19 +16,24 @@ import cv2
 from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
-logger = logging.getLogger("cotrain")
-
-EXAMPLE = """python -m workflow_scripts.decode_images --workers 8 \\
+EXAMPLE = """python -m workflow_scripts.decode_images --threads 8 \\
     --manifest results/demo/translated/game/manifest.tsv --output by_hand/decoded"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", type=Path, required=True, help="the images")
-    parser.add_argument("--workers", type=positive, default=1, help="images decoded at a time (default 1)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the decoded images")
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder of the decoded images")
     options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)
@@ -36,16 +41,16 @@ def main(arguments: list[str] | None = None) -> None:
     # The images are decoded in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(items), "images", f"decoding {options.output.name}") as progress,
     ):
 
-        def decoded(item: Item) -> tuple[Path, Path]:
+        def decode_item(item: Item) -> tuple[Path, Path]:
             file = decode(item.image, options.output)
             progress.advance()
             return item.image, file
 
-        files = dict(pool.map(decoded, items))
+        files = dict(pool.map(decode_item, items))
     write_index(options.output / "index.tsv", files)
     size = sum(file.stat().st_size for file in files.values())
     logger.info("%s: %d images, %.1f GiB", options.output, len(files), size / 2**30)

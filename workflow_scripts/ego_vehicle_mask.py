@@ -1,14 +1,13 @@
 """Make a mask of the camera's own vehicle from Cityscapes' label files, whose id 1 shows it.
 
-In:  a dataset by its layout and root; its labels are read for that one id
+In:  a dataset by its layout and root, of whose labels only that id is used
 Out: a PNG that is 255 where any label shows the own vehicle: `ego_vehicle_mask` of the configuration
 
-This is no part of any run, since a run reads no target labels: the mask is the camera's, not an image's, and
-for your own camera you paint it once.
+This step is only for use by hand, since a run must not read labels of the target. A mask belongs to a camera,
+not to an image: for your own camera you can paint it once.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,15 @@ from cotrain.data.images import read_label, write_grey
 from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    check_suffix,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EGO_VEHICLE_ID = 1
 EXAMPLE = """python -m workflow_scripts.ego_vehicle_mask --layout cityscapes --root /data/cityscapes \\
@@ -32,31 +39,32 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--root", required=True, help="folder of the dataset")
     parser.add_argument("--split", help="part of the dataset (its first, train)")
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FILE", "the mask, a .png file")
     options = parse(parser, arguments)
-    chosen = {"layout": options.layout, "root": options.root, "split": options.split}
-    table = dataset_class_table("ego_vehicle_mask", chosen)
+    check_suffix(options.output, ".png")
+    settings = {"layout": options.layout, "root": options.root, "split": options.split}
+    table = dataset_class_table("ego_vehicle_mask", settings)
     if not has_cityscapes_ids(table):
         raise InputError(
             f"--layout: found {options.layout}, whose labels hold ids of class table {table.name!r}, where 1 "
             "is not the own vehicle; expected a layout with Cityscapes' label ids"
         )
-    items = find_dataset("ego_vehicle_mask", chosen, labelled=True).items
+    items = find_dataset("ego_vehicle_mask", settings, labelled=True).items
     mask: np.ndarray | None = None
     own_ids = np.zeros(256, np.int64)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(items), "labels", "ego vehicle") as progress,
     ):
         for item, label in zip(items, pool.map(lambda item: read_label(item.label), items), strict=True):
-            shown = label == EGO_VEHICLE_ID
-            if mask is not None and shown.shape != mask.shape:
+            own_vehicle = label == EGO_VEHICLE_ID
+            if mask is not None and own_vehicle.shape != mask.shape:
                 raise InputError(
                     f"{item.label}: is {label.shape[1]}×{label.shape[0]}, the labels before it "
                     f"{mask.shape[1]}×{mask.shape[0]}; expected one size, that of one camera"
                 )
-            mask = shown if mask is None else mask | shown
+            mask = own_vehicle if mask is None else mask | own_vehicle
             own_ids += count_ids(label)
             progress.advance()
     assert mask is not None

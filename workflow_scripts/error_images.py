@@ -16,7 +16,18 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
-from workflow_scripts.command_line import class_ids, logger, new_parser, not_negative, parse, positive, run
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    class_ids,
+    logger,
+    new_parser,
+    not_negative,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segmented/labels \\
     --labels results/demo/data/camera_test/train_ids.tsv --label-space cityscapes7 \\
@@ -30,61 +41,62 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--images", type=Path, help="list or folder of the images (default: as manifests say)"
     )
-    parser.add_argument("--label-space", required=True, help="classes of the predictions")
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    add_label_space_argument(parser, "classes of the predictions")
+    add_classes_argument(parser)
     parser.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
     parser.add_argument(
         "--more-than",
         type=not_negative,
         default=2000,
         metavar="PIXELS",
-        help="show images with more pixels that are or were taken for the class (default: 2000)",
+        help="show images where more pixels are labelled or predicted as the class (default: 2000)",
     )
-    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
-    chosen = options.class_names or list(space.classes)
-    train_ids = dict(zip(chosen, class_ids("--class-names", chosen, space), strict=True))
+    class_names = options.class_names or list(space.classes)
+    train_ids = dict(zip(class_names, class_ids("--class-names", class_names, space), strict=True))
     pairs = paired_label_files(options.predictions, options.labels, options.images, complete=False)
-    of_predictions, of_labels = TrainIdReader(space), TrainIdReader(space, options.classes)
-    names = names_of([predicted for predicted, _ in pairs])
+    prediction_reader, label_reader = TrainIdReader(space), TrainIdReader(space, options.classes)
+    names = names_of([prediction_file for prediction_file, _ in pairs])
 
-    def show(work: tuple[str, tuple[LabelFile, LabelFile]]) -> list[str]:
-        name, (predicted, labelled) = work
-        prediction, label = of_predictions.read(predicted.path), of_labels.read(labelled.path)
-        source = predicted.image or labelled.image
-        image, shown = None, []
+    def write_pictures(work: tuple[str, tuple[LabelFile, LabelFile]]) -> list[str]:
+        name, (prediction_file, label_file) = work
+        prediction = prediction_reader.read(prediction_file.path)
+        label = label_reader.read(label_file.path)
+        image_file = prediction_file.image or label_file.image
+        image, classes_shown = None, []
         for class_name, train_id in train_ids.items():
             try:
                 errors = class_errors(label, prediction, train_id)
                 right, wrong, missing = errors.pixels
-                concerned = right + wrong + missing
-                if concerned <= options.more_than:
+                union = right + wrong + missing
+                if union <= options.more_than:
                     continue
-                if image is None and source is not None:
-                    image = read_image(source)
-                subtitle = f"IoU {100 * right / concerned:.1f} % of {concerned} pixels"
+                if image is None and image_file is not None:
+                    image = read_image(image_file)
+                subtitle = f"IoU {100 * right / union:.1f} % of {union} pixels"
                 page = error_picture(errors, image, f"{class_name}: {name}", subtitle)
             except ValueError as error:
                 raise InputError(
-                    f"{predicted.origin}: {predicted.path} against {labelled.path}: {error}"
+                    f"{prediction_file.origin}: {prediction_file.path} against {label_file.path}: {error}"
                 ) from error
             write_image(options.output / class_name / f"{name}.png", page)
-            shown.append(class_name)
+            classes_shown.append(class_name)
         progress.advance()
-        return shown
+        return classes_shown
 
-    number = dict.fromkeys(chosen, 0)
+    counts = dict.fromkeys(class_names, 0)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(pairs), "images", "error images") as progress,
     ):
-        for shown in pool.map(show, zip(names, pairs, strict=True)):
-            for class_name in shown:
-                number[class_name] += 1
-    for class_name, count in number.items():
+        for classes_shown in pool.map(write_pictures, zip(names, pairs, strict=True)):
+            for class_name in classes_shown:
+                counts[class_name] += 1
+    for class_name, count in counts.items():
         logger.info(
             "%s: %d of %d images have more than %d pixels", class_name, count, len(pairs), options.more_than
         )

@@ -1,8 +1,8 @@
 """Export a model for other programs: ONNX and torch.export, each compared with the original on real images.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
+In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
      compare on
-out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
+Out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
      classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH);
      OUTPUT/model.json: classes, colours, and how far each file is from the original
 
@@ -10,8 +10,7 @@ The number of images is free, their size is not. The packages for ONNX are those
 envs/requirements-export.txt.
 """
 
-import logging
-from argparse import Namespace
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,10 +21,16 @@ from numpy.typing import NDArray
 from cotrain.data.files import sha256_of, write_json, written_whole
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    positive,
+    run,
+)
 from workflow_scripts.models import add_model_argument, load_models
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.export --model results/demo/models/final \\
     --images results/demo/data/camera_test/scenes/images/0000*.jpg --output exported"""
@@ -47,8 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
@@ -57,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
         )
     if (options.height is None) != (options.width is None):
         raise InputError("--height and --width: found one of them, expected both or none")
-    images = _images(options)
+    size = (options.height, options.width) if options.height else None
+    images = _read_images(options.images, size)
 
     import torch
 
@@ -86,19 +92,21 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         with written_whole(options.output / name) as path:
             save(path, program)
-            found = difference(original(networks), load(path), batches)
-            text = (
-                f"{name}: confidences differ from the original by up to {found.confidence:.1e}, "
-                f"{100 * found.classes:.4f} % of the pixels have another class"
+            deviation = difference(original(networks), load(path), batches)
+            summary = (
+                f"{name}: confidences differ from the original by up to {deviation.confidence:.1e}, "
+                f"{100 * deviation.classes:.4f} % of the pixels have another class"
             )
             # Not "greater than": that is false of NaN as well.
-            if not (found.confidence <= options.tolerance and found.classes <= SHARE_OF_OTHER_CLASSES):
+            if not (
+                deviation.confidence <= options.tolerance and deviation.classes <= SHARE_OF_OTHER_CLASSES
+            ):
                 raise InputError(
-                    f"{text}; expected at most {options.tolerance:g} and "
+                    f"{summary}; expected at most {options.tolerance:g} and "
                     f"{100 * SHARE_OF_OTHER_CLASSES:g} %. The file was not written"
                 )
-        logger.info(text)
-        differences[name] = {"confidence": found.confidence, "share_of_other_classes": found.classes}
+        logger.info("%s", summary)
+        differences[name] = {"confidence": deviation.confidence, "share_of_other_classes": deviation.classes}
     write_json(
         options.output / "model.json",
         {
@@ -129,17 +137,17 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("written to %s", options.output)
 
 
-def _images(options: Namespace) -> NDArray[np.uint8]:
-    """Return the images to compare on as uint8 (N, 3, H, W), brought to the size of the exported input."""
-    read = [read_image(path) for path in options.images]
-    height, width = (options.height, options.width) if options.height else read[0].shape[:2]
-    sized = [
+def _read_images(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Return images as uint8 (N, 3, H, W), resized to `size` (H, W) or that of the first image."""
+    images = [read_image(path) for path in paths]
+    height, width = size or images[0].shape[:2]
+    resized = [
         image
         if image.shape[:2] == (height, width)
         else cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        for image in read
+        for image in images
     ]
-    return np.ascontiguousarray(np.stack(sized).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(np.stack(resized).transpose(0, 3, 1, 2))
 
 
 if __name__ == "__main__":

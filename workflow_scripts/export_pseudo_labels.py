@@ -14,7 +14,15 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, verify_labels
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.export_pseudo_labels \\
     --manifest results/demo/pseudo_labels/ensemble/manifest.tsv --label-space cityscapes7 \\
@@ -24,11 +32,11 @@ EXAMPLE = """python -m workflow_scripts.export_pseudo_labels \\
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", type=Path, required=True, help="images with labels of train ids")
-    parser.add_argument("--label-space", required=True, help="the run's label space")
+    add_label_space_argument(parser)
     parser.add_argument("--city", help="folder of all images (default: the name of the folder each lies in)")
     parser.add_argument("--copy", action="store_true", help="copy the images, instead of links to them")
-    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder of the dataset")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
@@ -38,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     verify_labels(items, options.manifest)
     with Progress(len(items), "images", "export") as progress:
         ids = export_as_cityscapes(
-            items, options.output, space, options.city, options.copy, options.workers, progress
+            items, options.output, space, options.city, options.copy, options.threads, progress
         )
     if ids.of_cityscapes:
         logger.info("labelIds and labelTrainIds hold the ids of Cityscapes")

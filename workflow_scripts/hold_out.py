@@ -1,19 +1,16 @@
-"""Hold some labelled images out of all trainings, at random by seed, to calibrate the models on.
+"""Keep some labelled images, drawn by seed, out of all trainings: the models are calibrated on them.
 
-in:  a manifest of labelled source images
-out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images of one label, the translations of one scene, go
+In:  a manifest of labelled source images
+Out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images of one label, the translations of one scene, go
      to the same side.
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, run
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.hold_out --labelled results/demo/translated/game/manifest.tsv \\
     --number 20 --seed 100 --output by_hand"""
@@ -22,9 +19,9 @@ EXAMPLE = """python -m workflow_scripts.hold_out --labelled results/demo/transla
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--labelled", type=Path, required=True, help="manifest of labelled source images")
-    parser.add_argument("--number", type=int, required=True, help="how many scenes are held out")
+    parser.add_argument("--number", type=positive, required=True, help="how many scenes are held out")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the two manifests")
+    add_output_argument(parser, "FOLDER", "folder of the two manifests")
     options = parse(parser, arguments)
 
     items = read_manifest(options.labelled)
@@ -36,9 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
     held_out = {scenes[place] for place in choose_subset(scenes, options.number, options.seed)}
     for name, is_held_out in (("training", False), ("held_out", True)):
-        chosen = [item for item in items if (str(item.label) in held_out) == is_held_out]
-        write_manifest(options.output / f"{name}.tsv", chosen, Path.cwd())
-        logger.info("%s: %d of %d images", options.output / f"{name}.tsv", len(chosen), len(items))
+        selection = [item for item in items if (str(item.label) in held_out) == is_held_out]
+        write_manifest(options.output / f"{name}.tsv", selection, Path.cwd())
+        logger.info("%s: %d of %d images", options.output / f"{name}.tsv", len(selection), len(items))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,20 @@
 """Convert published weights of the paper's network: Detectron2's R-103.pkl or a checkpoint of the authors.
 
-Of R-103.pkl comes a file for `network.backbone_weights` (backbone: resnet101s). Of a whole checkpoint
-(model_final.pth) comes a weights file like those that train writes: it predicts, is evaluated, and serves as
-`baseline.initial_weights`. What was taken and what was not is printed by name.
+R-103.pkl becomes a file for `network.backbone_weights` (backbone: resnet101s). A whole checkpoint
+(model_final.pth) becomes a weights file like those that the step train writes: for prediction, evaluation, or
+`baseline.initial_weights`. The tensors that are left out are logged by name.
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
-from workflow_scripts.command_line import new_parser, parse, run
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import add_output_argument, check_suffix, logger, new_parser, parse, run
 
 EXAMPLE = "python -m workflow_scripts.import_weights --from R-103.pkl --output R-103.safetensors"
 
-# The published network as a `network` section; its ImageNet weights do not matter, all are replaced.
+# The published network as a `network` section; it needs no ImageNet weights, since all are replaced.
 PUBLISHED_NETWORK = {
     "name": "deeplabv3plus",
     "backbone": "resnet101s",
@@ -36,10 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--from", dest="published", type=Path, required=True, help="R-103.pkl or a .pth file")
     parser.add_argument("--label-space", default="cityscapes19", help="classes of a whole checkpoint")
-    parser.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
+    add_output_argument(parser, "FILE", "the weights, a .safetensors file")
     options = parse(parser, arguments)
-    if options.output.suffix != ".safetensors":
-        raise InputError(f"--output {options.output}: expected a name that ends in .safetensors")
+    check_suffix(options.output, ".safetensors")
 
     import torch
     from safetensors.torch import save_file
@@ -53,44 +49,44 @@ def main(arguments: list[str] | None = None) -> None:
     space = label_space(options.label_space)
     settings = NetworkSettings.from_mapping(PUBLISHED_NETWORK)
     network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
-    given, not_taken = renamed(read_checkpoint(options.published))
+    published, left_out = renamed(read_checkpoint(options.published))
     own = without_batch_counts(network.box.state_dict())
-    whole = any(not name.startswith("backbone.") for name in given)
+    whole = any(not name.startswith("backbone.") for name in published)
     if not whole:
         own = {name: tensor for name, tensor in own.items() if name.startswith("backbone.")}
     for name in ("classifier.weight", "classifier.bias"):
-        if name in given and len(given[name]) == space.number_of_classes + 1:
-            # The published head has an output for void, which is trained to be never the highest.
-            given[name] = given[name][:-1]
+        if name in published and len(published[name]) == space.number_of_classes + 1:
+            # The published head has an output for void, trained never to be the highest.
+            published[name] = published[name][:-1]
             logger.info("%s: left out its last output, which stands for void", name)
-    missing = [name for name in own if name not in given]
-    other = [name for name in own if name in given and given[name].shape != own[name].shape]
+    missing = [name for name in own if name not in published]
+    other = [name for name in own if name in published and published[name].shape != own[name].shape]
     if missing or other:
-        told = [
+        problems = [
             *(f"no counterpart of {name}" for name in missing[:5]),
-            *(f"{n} is {tuple(given[n].shape)}, expected {tuple(own[n].shape)}" for n in other[:5]),
+            *(f"{n} is {tuple(published[n].shape)}, expected {tuple(own[n].shape)}" for n in other[:5]),
         ]
         raise InputError(
             f"{options.published}: not the weights of the paper's network for {space.name}: {len(missing)} "
-            f"of {len(own)} tensors missing, {len(other)} of another shape: {'; '.join(told)}"
+            f"of {len(own)} tensors missing, {len(other)} of another shape: {'; '.join(problems)}"
         )
-    taken = {name: given[name].to(torch.float32).contiguous() for name in own}
+    tensors = {name: published[name].to(torch.float32).contiguous() for name in own}
     if whole:
-        network.box.load_state_dict(taken, strict=False)
+        network.box.load_state_dict(tensors, strict=False)
         save_weights(options.output, network, settings, space)
         kind = "whole network"
     else:
         with written_whole(options.output) as temporary:
-            save_file({name.removeprefix("backbone."): tensor for name, tensor in taken.items()}, temporary)
+            save_file({name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}, temporary)
         kind = "backbone, for network.backbone_weights"
     logger.info(
         "%s: took %d tensors, %s parameters and statistics (%s)",
         options.published,
-        len(taken),
-        f"{sum(tensor.numel() for tensor in taken.values()):,}",
+        len(tensors),
+        f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         kind,
     )
-    logger.info("not taken: %s", ", ".join(not_taken) or "nothing")
+    logger.info("not taken: %s", ", ".join(left_out) or "nothing")
     logger.info("written to %s", options.output)
 
 

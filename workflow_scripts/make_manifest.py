@@ -1,7 +1,7 @@
-"""Write the manifest of a dataset: its images with ids, paths and sizes, and its labels if asked for.
+"""Write the manifest of a dataset: its images with ids, paths and sizes, and with --labelled its labels.
 
 In:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
-     for rendered streets the folder of the scenes. Labels are touched with --labelled alone.
+     for rendered streets the folder of the scenes. Labels are opened only with --labelled.
 Out: manifest.tsv
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
-from workflow_scripts.command_line import logger, new_parser, parse, run, settings
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run, settings
 
 EXAMPLE = (
     "python -m workflow_scripts.make_manifest --dataset camvid --labelled --output manifest.tsv \\\n"
@@ -23,15 +23,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
     parser.add_argument("--labelled", action="store_true", help="list the labels too")
     parser.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
-    parser.add_argument("--output", required=True, type=Path, help="the manifest to write")
+    add_output_argument(parser, "FILE", "the manifest")
     options = parse(parser, arguments)
-    found = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
-    for line in found.left_out_in_words():
+    files = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
+    for line in files.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)
     # Rendered scenes belong to the results and move with them; a user's own data stays where it is.
-    write_manifest(options.output, found.items, relative_to_root=options.scenes)
+    write_manifest(options.output, files.items, relative_to_root=options.scenes)
     kind = "labelled images" if options.labelled else "images"
-    logger.info("%s: %d %s -> %s", options.dataset, len(found.items), kind, options.output)
+    logger.info("%s: %d %s -> %s", options.dataset, len(files.items), kind, options.output)
 
 
 if __name__ == "__main__":

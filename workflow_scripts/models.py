@@ -26,13 +26,13 @@ def add_weights_argument(parser: ArgumentParser, required: bool = True) -> None:
     _add_temperature_argument(parser)
 
 
-def add_model_argument(parser: ArgumentParser) -> None:
+def add_model_argument(parser: ArgumentParser, required: bool = True) -> None:
     """Add `--model`, one or several as folder or weights file, and `--temperature`."""
     parser.add_argument(
         "--model",
         type=weights_file,
         nargs="+",
-        required=True,
+        required=required,
         help="folder of the model (its averaged weights, if there are any), or a .safetensors file; the "
         "probabilities of several models are averaged",
     )

@@ -1,10 +1,9 @@
 """Compare pseudo-labels with the target's true labels: how right and how complete they are, class by class.
 
-An oracle study: it reads labels of the target, so it serves analysis alone: nothing is made
-from its outputs.
+An oracle study reads labels of the target, so it is only for analysis: nothing is made from its outputs.
 
 In:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
-     labels (train ids) of these images, and perhaps of more
+     labels (train ids) of these images; it may list more
 Out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
      OUTPUT/classes.tsv (a line for each class of each step) and OUTPUT/oracle.json (everything)
 """
@@ -21,7 +20,15 @@ from cotrain.evaluation.oracle import oracle_scores
 from cotrain.progress import Progress
 from cotrain.reporting.oracle_tables import ORACLE_NOTE, classes_table, oracle_text, steps_table
 from cotrain.reporting.table import to_tsv
-from workflow_scripts.command_line import named_paths, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    named_paths,
+    new_parser,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.oracle_study --label-space cityscapes7 \\
     --pseudo-labels ensemble=results/demo/pseudo_labels/ensemble/manifest.tsv \\
@@ -34,9 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--pseudo-labels", nargs="+", required=True, metavar="STEP=MANIFEST", help="what to compare"
     )
     parser.add_argument("--labelled", type=Path, required=True, help="manifest with the target's true labels")
-    parser.add_argument("--label-space", required=True, help="the run's label space")
-    parser.add_argument("--workers", type=positive, default=4, help="images read at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
+    add_label_space_argument(parser)
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder of the tables")
     options = parse(parser, arguments)
 
     manifests = named_paths(
@@ -47,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     for step, manifest in manifests.items():
         pairs = paired_label_files(manifest, options.labelled, complete=False)
         with Progress(len(pairs), "images", f"oracle study of {step}") as progress:
-            confusion = confusion_of_pairs(pairs, space, options.workers, progress)
+            confusion = confusion_of_pairs(pairs, space, options.threads, progress)
         studies[step] = {"images": len(pairs), **oracle_scores(confusion, space.classes)}
     text = oracle_text(studies)
     write_text(options.output / "steps.tsv", to_tsv(steps_table(studies)))

@@ -5,27 +5,33 @@ label space cityscapes19) and, as the last file, the list OUTPUT/scenes.tsv. Sce
 already are kept, so an interrupted rendering continues where it stopped.
 """
 
-from pathlib import Path
-
 from cotrain.data.files import write_text
 from streets.generate import render_scenes
 from streets.looks import LOOKS
-from workflow_scripts import command_line
+from workflow_scripts.command_line import (
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    positive,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.render_scenes --look game --images 240 --width 480 --height 270 \\
-    --seed 1 --processes 2 --output by_hand/game"""
+    --seed 1 --threads 2 --output by_hand/game"""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = command_line.new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--look", required=True, help=f"one of {', '.join(LOOKS)}")
-    parser.add_argument("--images", type=int, required=True, help="number of scenes")
-    parser.add_argument("--width", type=int, required=True, help="width of the images in pixels")
-    parser.add_argument("--height", type=int, required=True, help="height of the images in pixels")
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--look", required=True, choices=tuple(LOOKS), help="what the streets look like")
+    parser.add_argument("--images", type=positive, required=True, help="number of scenes")
+    parser.add_argument("--width", type=positive, required=True, help="width of the images in pixels")
+    parser.add_argument("--height", type=positive, required=True, help="height of the images in pixels")
     parser.add_argument("--seed", type=int, required=True, help="another seed gives other streets")
-    parser.add_argument("--processes", type=int, default=1, help="processes that render side by side")
-    parser.add_argument("--output", type=Path, required=True, help="folder for images, labels and scenes.tsv")
-    options = command_line.parse(parser, arguments)
+    add_threads_argument(parser, default=1)
+    add_output_argument(parser, "FOLDER", "folder for images, labels and scenes.tsv")
+    options = parse(parser, arguments)
     pairs = render_scenes(
         options.output,
         options.look,
@@ -33,11 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
         options.width,
         options.height,
         options.seed,
-        options.processes,
+        options.threads,
     )
     rows = [f"{image.stem}\timages/{image.name}\tlabels/{label.name}" for image, label in pairs]
     write_text(options.output / "scenes.tsv", "\n".join(["id\timage\tlabel", *rows]) + "\n")
-    command_line.logger.info(
+    logger.info(
         "%d %s streets of %d × %d pixels with labels are in %s",
         len(pairs),
         options.look,
@@ -48,4 +54,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    run(main)

@@ -1,16 +1,14 @@
 """Use a model: segment images, or a video.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
+In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
      .png and .jpg images, one such image, or a video file
-out: of images OUTPUT/labels/NAME.png (train ids, in colour to a viewer) and OUTPUT/overlays/NAME.jpg;
-     of a video OUTPUT/NAME.mp4 with the overlay, and with --labels OUTPUT/labels/000000.png, …
+Out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
+     for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …
 """
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -25,10 +23,16 @@ from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
-from workflow_scripts.command_line import add_inference_arguments, new_parser, parse, run, share
+from workflow_scripts.command_line import (
+    add_inference_arguments,
+    add_output_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+    share,
+)
 from workflow_scripts.models import add_model_argument, load_models
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/final \\
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
@@ -41,10 +45,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--input", type=Path, required=True, help="folder of images, an image or a video")
     parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     parser.add_argument(
-        "--labels", action="store_true", help="of a video: also write the label of each frame"
+        "--write-labels", action="store_true", help="for a video: also write the label of each frame"
     )
     add_inference_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
     if not options.input.exists():
         raise InputError(f"{options.input}: there is no such folder, image or video")
@@ -56,12 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     if images is None:
         refuse_overwriting([options.output / f"{options.input.stem}.mp4"], [options.input])
     else:
-        written = [
+        outputs = [
             options.output / folder / f"{item.id}{suffix}"
             for item in images
             for folder, suffix in (("labels", ".png"), ("overlays", ".jpg"))
         ]
-        refuse_overwriting(written, [item.image for item in images])
+        refuse_overwriting(outputs, [item.image for item in images])
 
     import torch
 
@@ -69,21 +73,35 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.inference import InferenceSettings, predict, predict_images
 
     networks, space = load_models(options.model, options.temperature)
-    chosen = InferenceSettings.from_mapping(options.settings, options.precision)
+    settings = InferenceSettings.from_mapping(options.settings, options.precision)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
         if images is not None:
-            predictions = predict(networks, images, chosen, device)
-            seen = ((one.item, one.image, one.classes) for one in predictions)
-            _write_images(seen, len(images), space, options)
+            predictions = predict(networks, images, settings, device)
+            _write_images(
+                ((prediction.item, prediction.image, prediction.classes) for prediction in predictions),
+                space,
+                options.output,
+                opacity=options.opacity,
+                number=len(images),
+                title=f"segment {options.input}",
+            )
         else:
             for network in networks:
                 network.to(device).eval()
 
             def labels_of(batch: list[np.ndarray]) -> np.ndarray:
-                return predict_images(networks, np.stack(batch), chosen, device)[0]
+                return predict_images(networks, np.stack(batch), settings, device)[0]
 
-            _segment_video(options.input, labels_of, space, options, chosen.batch_size)
+            _segment_video(
+                options.input,
+                labels_of,
+                space,
+                options.output,
+                opacity=options.opacity,
+                write_labels=options.write_labels,
+                batch_size=settings.batch_size,
+            )
     logger.info("written to %s", options.output)
 
 
@@ -92,50 +110,66 @@ def _item(image: Path) -> Item:
 
 
 def _write_images(
-    predictions: Iterable[tuple[Item, np.ndarray, np.ndarray]], number: int, space: LabelSpace, options: Any
+    predictions: Iterable[tuple[Item, np.ndarray, np.ndarray]],
+    space: LabelSpace,
+    output: Path,
+    *,
+    opacity: float,
+    number: int,
+    title: str,
 ) -> None:
     """Write label and overlay of each (item, image, classes) while the next images are predicted."""
 
     def write(item: Item, image: np.ndarray, label: np.ndarray) -> None:
-        write_label(options.output / "labels" / f"{item.id}.png", label, space.palette)
-        shown = overlay(image, label, space.palette, options.opacity)
-        write_image(options.output / "overlays" / f"{item.id}.jpg", shown)
+        write_label(output / "labels" / f"{item.id}.png", label, space.palette)
+        picture = overlay(image, label, space.palette, opacity)
+        write_image(output / "overlays" / f"{item.id}.jpg", picture)
 
-    with Background() as background, Progress(number, "images", f"segment {options.input}") as progress:
+    with Background() as background, Progress(number, "images", title) as progress:
         for prediction in predictions:
             background.call(write, *prediction)
             progress.advance()
 
 
-def _segment_video(path: Path, labels_of: Any, space: LabelSpace, options: Any, batch_size: int) -> None:
+def _segment_video(
+    path: Path,
+    labels_of: Callable[[list[np.ndarray]], np.ndarray],
+    space: LabelSpace,
+    output: Path,
+    *,
+    opacity: float,
+    write_labels: bool,
+    batch_size: int,
+) -> None:
+    """Write the video with an overlay on each frame, and with `write_labels` the label of each."""
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise InputError(
             f"{path}: neither a folder of images nor a video that can be read; one that was cut off while it "
             "was recorded or copied may lack its index, which MP4 and MOV files have at their end"
         )
-    promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    expected = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     rate = video.get(cv2.CAP_PROP_FPS) or DEFAULT_FRAMES_PER_SECOND
     width, height = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     done = 0
     with (
-        written_whole(options.output / f"{path.stem}.mp4") as temporary,
-        Progress(max(promised, 1), "frames", f"segment {path}") as progress,
+        written_whole(output / f"{path.stem}.mp4") as temporary,
+        Progress(max(expected, 1), "frames", f"segment {path}") as progress,
     ):
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
         if not writer.isOpened():
             raise InputError(
-                f"{options.output}: a video of {width} × {height} pixels and {rate:g} frames a second cannot "
+                f"{output}: a video of {width} × {height} pixels and {rate:g} frames a second cannot "
                 "be written as MP4"
             )
         try:
             frames = _frames(video)
             while batch := list(islice(frames, batch_size)):
                 for frame, label in zip(batch, labels_of(batch), strict=True):
-                    shown = overlay(frame, label, space.palette, options.opacity)
-                    writer.write(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
-                    if options.labels:
-                        write_label(options.output / "labels" / f"{done:06d}.png", label, space.palette)
+                    picture = overlay(frame, label, space.palette, opacity)
+                    writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+                    if write_labels:
+                        write_label(output / "labels" / f"{done:06d}.png", label, space.palette)
                     done += 1
                     progress.advance()
         finally:
@@ -143,13 +177,13 @@ def _segment_video(path: Path, labels_of: Any, space: LabelSpace, options: Any, 
             video.release()
         if done == 0:
             raise InputError(f"{path}: the video holds no frame that can be read")
-    if done < promised:
+    if done < expected:
         logger.warning(
             "%s: the video ends early: %d of %d frames could be read, so it may be cut off or damaged; "
             "what was read is segmented",
             path,
             done,
-            promised,
+            expected,
         )
 
 

@@ -18,7 +18,18 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, read_label_files
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import class_ids, logger, new_parser, not_negative, parse, positive, run
+from workflow_scripts.command_line import (
+    add_classes_argument,
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    class_ids,
+    logger,
+    new_parser,
+    not_negative,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data/game/train_ids.tsv \\
     --label-space cityscapes7 --all human vehicle --more-than 500 --output by_hand/with_people"""
@@ -30,8 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
     )
-    parser.add_argument("--label-space", required=True, help="what the classes are")
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    add_label_space_argument(parser, "what the classes are")
+    add_classes_argument(parser)
     for flag, what in (("--any", "one of these at least"), ("--all", "all of these")):
         parser.add_argument(flag, nargs="+", default=[], metavar="CLASS", help=f"the image shows {what}")
     parser.add_argument(
@@ -51,22 +62,22 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="PIXELS",
         help="an image is without a class up to this many pixels of it (default: 0)",
     )
-    parser.add_argument("--workers", type=positive, default=4, help="files read at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the lists")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder of the lists")
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
-    wanted = {
+    train_ids = {
         flag: class_ids(f"--{flag}", getattr(options, flag), space) for flag in ("any", "all", "without")
     }
-    if not any(wanted.values()):
+    if not any(train_ids.values()):
         raise InputError("expected --any, --all or --without, found none of them")
     files = read_label_files(options.labels, options.images)
     lists = [path for path in (options.labels, options.images) if path]
     refuse_overwriting([options.output / "labels.txt", options.output / "images.txt"], lists)
     reader = TrainIdReader(space, options.classes)
     with (
-        ThreadPoolExecutor(options.workers) as pool,
+        ThreadPoolExecutor(options.threads) as pool,
         Progress(len(files), "labels", "count classes") as progress,
     ):
 
@@ -76,17 +87,17 @@ def main(arguments: list[str] | None = None) -> None:
             return counts
 
         counts = np.array(list(pool.map(count, files)), np.int64).reshape(-1, space.number_of_classes)
-    chosen = chosen_by_classes(
-        counts, wanted["any"], wanted["all"], wanted["without"], options.more_than, options.at_most
+    is_selected = chosen_by_classes(
+        counts, train_ids["any"], train_ids["all"], train_ids["without"], options.more_than, options.at_most
     )
-    kept = [file for file, is_chosen in zip(files, chosen, strict=True) if is_chosen]
-    if not kept:
+    selection = [file for file, selected in zip(files, is_selected, strict=True) if selected]
+    if not selection:
         raise InputError(f"{options.labels}: none of {len(files)} images shows what is asked for")
-    write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in kept))
-    images = [file.image for file in kept if file.image is not None]
+    write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in selection))
+    images = [file.image for file in selection if file.image is not None]
     if images:
         write_text(options.output / "images.txt", "".join(f"{image}\n" for image in images))
-    logger.info("%d of %d images -> %s", len(kept), len(files), options.output)
+    logger.info("%d of %d images -> %s", len(selection), len(files), options.output)
 
 
 if __name__ == "__main__":

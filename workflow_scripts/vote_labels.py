@@ -17,7 +17,15 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from workflow_scripts.command_line import logger, new_parser, parse, positive, run
+from workflow_scripts.command_line import (
+    add_label_space_argument,
+    add_output_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.vote_labels --labels a/labels b/labels --window 3 \\
     --label-space cityscapes19 --output both"""
@@ -36,9 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--window", type=int, default=3, metavar="PIXELS", help="width of what votes, odd (default: 3)"
     )
-    parser.add_argument("--label-space", required=True, help="what the train ids mean")
-    parser.add_argument("--workers", type=positive, default=4, help="images at once (default 4)")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write into")
+    add_label_space_argument(parser, "what the train ids mean")
+    add_threads_argument(parser, default=4)
+    add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
     if options.window < 1 or options.window % 2 == 0:
         raise InputError(f"--window: found {options.window}, expected a positive odd number")
@@ -64,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         return int(np.count_nonzero(a != b)), a.size
 
     differing = pixels = 0
-    with ThreadPoolExecutor(options.workers) as pool, Progress(len(pairs), "images", "vote") as progress:
+    with ThreadPoolExecutor(options.threads) as pool, Progress(len(pairs), "images", "vote") as progress:
         for different, size in pool.map(vote, zip(paths, pairs, strict=True)):
             differing, pixels = differing + different, pixels + size
     write_text(options.output / "labels.txt", "".join(f"labels/{path.name}\n" for path in paths))

@@ -138,6 +138,7 @@ def test_majority_of_four(block, chosen):
     ("change", "message"),
     [
         ({"look": "film"}, "film"),
+        ({"look": "film"}, "unknown look of streets 'film'; known: game, camera"),
         ({"images": 0}, "images: found 0"),
         ({"width": 10}, "width: found 10"),
         ({"height": 5000}, "height: found 5000"),

@@ -8,7 +8,7 @@ BASELINE = "models/baseline/weights.safetensors"
 
 
 def test_a_sheet_of_batches_and_an_estimate(finished_run):
-    done = finished_run.snakemake("look", "estimate")
+    done = finished_run.snakemake("batch_sheets", "estimate")
     assert done.returncode == 0, done.stdout[-4000:]
     results = finished_run.folder / "results" / "tiny"
     with Image.open(results / "models" / "baseline" / "batches.png") as sheet:

@@ -207,26 +207,26 @@ def test_upper_bound_asked_for_afterwards_trains_nothing_else(finished_run, run)
 def test_oracle_study_reads_labels_for_itself_alone(run):
     """Only the study and what lists, checks and converts the labels touches them; nothing reads the study."""
     assert "oracle" not in dry_run(run, "all")
-    output = dry_run(run, "oracle_study")
+    output = dry_run(run, "oracle_studies")
     jobs = re.findall(r"rule (\w+):\n +input: (.*)\n +output: (.*)\n", output)
     steps = ["self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b"]
-    [study] = [inputs for rule, inputs, _ in jobs if rule == "oracle"]
+    [study] = [inputs for rule, inputs, _ in jobs if rule == "oracle_study"]
     manifests = [f"results/tiny/pseudo_labels/{step}/selected.tsv" for step in steps]
     manifests.append("results/tiny/pseudo_labels/ensemble/manifest.tsv")
     assert study.split(", ") == [*manifests, "results/tiny/data/camera/train_ids.tsv"]
     of_labels = r"data/camera/(train_ids\.tsv|labelled\.|labels)|some data/camera\.labels"
     readers = {rule for rule, inputs, _ in jobs if re.search(of_labels, inputs)}
-    assert readers == {"make_manifest", "check_data", "convert_labels", "oracle"}
-    assert not [rule for rule, inputs, _ in jobs if "oracle/" in inputs and rule != "oracle_study"]
+    assert readers == {"make_manifest", "check_data", "convert_labels", "oracle_study"}
+    assert not [rule for rule, inputs, _ in jobs if "oracle/" in inputs and rule != "oracle_studies"]
 
 
 def test_oracle_study_needs_labels_of_the_target(run):
     configuration = run.configuration()
     del configuration["datasets"]["camera"]["labels"]
     run.configure(configuration)
-    refused = run.snakemake("--dry-run", "oracle_study")
+    refused = run.snakemake("--dry-run", "oracle_studies")
     assert refused.returncode != 0
-    assert "oracle_study: the target 'camera' has no labels to compare pseudo-labels with" in refused.stdout
+    assert "oracle_studies: the target 'camera' has no labels to compare pseudo-labels with" in refused.stdout
     assert "expected a value for datasets.camera.labels" in refused.stdout
     planned_jobs(run)
 
@@ -235,8 +235,8 @@ def test_oracle_study_of_two_views_compares_each_with_its_own_labels(run):
     configuration = run.configuration()
     configuration["co_training"] |= {"same_domain": False, "target_b": "camera_test"}
     run.configure(configuration)
-    output = dry_run(run, "oracle_study")
-    studies = re.findall(r"rule oracle:\n +input: (.*)\n +output: results/tiny/oracle/(\w+)/", output)
+    output = dry_run(run, "oracle_studies")
+    studies = re.findall(r"rule oracle_study:\n +input: (.*)\n +output: results/tiny/oracle/(\w+)/", output)
     inputs = {dataset: files for files, dataset in studies}
     assert "co_training/00/a" in inputs["camera"]
     assert "ensemble" in inputs["camera"]
@@ -257,7 +257,7 @@ def test_oracle_study_of_a_finished_run_trains_nothing(finished_run, run):
     shutil.copytree(finished_run.folder, run.folder)
     shutil.rmtree(labels)
     shutil.copytree(kept, labels)
-    done = run.snakemake("oracle_study")
+    done = run.snakemake("oracle_studies")
     assert done.returncode == 0, done.stdout[-3000:]
     assert "rule train" not in done.stdout
     assert "rule predict" not in done.stdout

@@ -9,11 +9,11 @@ import torch
 
 # In an order in which each finds what it needs among the files of a run and what those before it have made.
 STEPS = [
-    *("translate_lab", "check_data", "contact_sheet", "convert_labels", "decode_images"),
+    *("translate", "check_data", "contact_sheet", "convert_labels", "decode_images"),
     *("class_statistics", "class_priors", "select_images"),
     *("batch_sheet", "estimate", "train", "hold_out", "calibrate"),
     *("choose_subset", "predict", "thresholds", "label_round", "accumulate"),
-    *("evaluate", "summarise", "segment", "class_probabilities", "error_images"),
+    *("evaluate", "report", "segment", "class_probabilities", "score_labels", "error_images"),
     *("colour_labels", "export_pseudo_labels", "write_settings"),
 ]
 OF_THE_TINY_RUN = {
@@ -53,5 +53,5 @@ def test_example_runs(name, folder, monkeypatch):
     module, *arguments = shlex.split(example.replace("\\\n", " "))
     assert module == step.__name__
     step.main(arguments)
-    output = arguments[arguments.index("--output-dir" if "--output-dir" in arguments else "--output") + 1]
+    output = arguments[arguments.index("--output") + 1]
     assert glob.glob(f"{output}*"), f"{output} is not there"

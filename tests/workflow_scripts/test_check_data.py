@@ -30,7 +30,7 @@ def dataset(tmp_path):
 
 def check(tmp_path, dataset, *flags):
     manifest = ["--manifest", str(tmp_path / "manifest.tsv"), "--output", str(tmp_path / "check.json")]
-    check_data.main([*dataset, *manifest, "--label-space", "camvid11", "--workers", "2", *flags])
+    check_data.main([*dataset, *manifest, "--label-space", "camvid11", "--threads", "2", *flags])
     return json.loads((tmp_path / "check.json").read_text())
 
 
@@ -171,7 +171,12 @@ def test_whole_configuration_is_checked_and_target_labels_are_not_opened(tmp_pat
         "city_val: 4 images of 64×48 (4)",
         "city: 4 images of 64×48 (4)",
     ]
-    assert "city: images alone, the run never opens its labels" in told.err
+    assert "city: only images, the run never opens its labels" in told.err
+
+
+def test_a_report_is_of_one_dataset(tmp_path):
+    with pytest.raises(InputError, match="--output: holds the report of one dataset, expected --layout or"):
+        check_data.main([*run_configuration(tmp_path), "--output", str(tmp_path / "check.json")])
 
 
 def test_all_datasets_with_problems_stand_in_one_message(tmp_path):

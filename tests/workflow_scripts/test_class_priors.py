@@ -21,7 +21,7 @@ def arguments(tmp_path, make_items):
     write_manifest(tmp_path / "target.tsv", make_items("t", 3))
     return [
         *("--labelled", str(tmp_path / "source.tsv"), "--target", str(tmp_path / "target.tsv")),
-        *("--label-space", "camvid11", "--output", str(tmp_path / "out" / "class_priors")),
+        *("--label-space", "camvid11", "--output", str(tmp_path / "out" / "class_priors.npy")),
     ]
 
 
@@ -40,3 +40,10 @@ def test_targets_of_several_sizes_are_refused(arguments, tmp_path, make_items):
     write_manifest(tmp_path / "target.tsv", [Item(first.id, first.image, 7, 5), *others])
     with pytest.raises(InputError, match=r"have 2 sizes \(7×5, .*\), expected one"):
         class_priors.main(arguments)
+
+
+def test_maps_are_npy_files(arguments, tmp_path):
+    with pytest.raises(
+        InputError, match=r"--output: found .*priors\.png, expected a name that ends in \.npy"
+    ):
+        class_priors.main([*arguments, "--output", str(tmp_path / "priors.png")])

@@ -11,7 +11,7 @@ from workflow_scripts import class_probabilities, predict
 
 def run(tmp_path, flags, image):
     class_probabilities.main(
-        ["--model", *flags[1:], "--image", str(image), "--output", str(tmp_path / "shown")]
+        ["--model", *flags[1:], "--image", str(image), "--output", str(tmp_path / "shown.npy")]
     )
     return np.load(tmp_path / "shown.npy")
 
@@ -36,3 +36,9 @@ def test_an_image_that_is_none_is_named(model, tmp_path):
     _, flags = model
     with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
         run(tmp_path, flags, tmp_path / "gone.png")
+
+
+def test_maps_are_npy_files(tmp_path):
+    arguments = ["--model", "m.safetensors", "--image", "a.png", "--output", str(tmp_path / "shown")]
+    with pytest.raises(InputError, match=r"--output: found .*shown, expected a name that ends in \.npy"):
+        class_probabilities.main(arguments)

@@ -10,7 +10,7 @@ def test_every_image_of_the_manifest_is_decoded(tmp_path, make_items):
     items = make_items("source", 4, seed=3)
     write_manifest(tmp_path / "source.tsv", items)
     output = tmp_path / "decoded"
-    main(["--manifest", str(tmp_path / "source.tsv"), "--workers", "2", "--output", str(output)])
+    main(["--manifest", str(tmp_path / "source.tsv"), "--threads", "2", "--output", str(output)])
     decoded = read_index(output / "index.tsv")
     assert list(decoded) == [item.image for item in items]
     for image, file in decoded.items():

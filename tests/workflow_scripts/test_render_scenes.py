@@ -5,7 +5,7 @@ from workflow_scripts import render_scenes
 
 
 def arguments(folder, **changes):
-    options = {"look": "camera", "images": 2, "width": 64, "height": 64, "seed": 1, "processes": 1} | changes
+    options = {"look": "camera", "images": 2, "width": 64, "height": 64, "seed": 1, "threads": 1} | changes
     return [f"--{key}={value}" for key, value in options.items()] + [f"--output={folder}"]
 
 
@@ -23,7 +23,10 @@ def test_step_writes_scenes_and_their_list(tmp_path, capsys):
     assert "2 camera streets of 64 × 64 pixels" in log.read_text()
 
 
-def test_failed_step_leaves_no_list(tmp_path):
-    with pytest.raises(InputError, match="unknown look"):
+def test_failed_step_leaves_no_list(tmp_path, capsys):
+    with pytest.raises(SystemExit):
         render_scenes.main(arguments(tmp_path / "out", look="film"))
+    assert "argument --look: invalid choice: 'film'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="found 63"):
+        render_scenes.main(arguments(tmp_path / "out", width=63))
     assert not (tmp_path / "out" / "scenes.tsv").exists()

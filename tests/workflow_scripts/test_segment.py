@@ -65,7 +65,7 @@ def write_video(path, number, code="mp4v"):
 
 def test_a_video(model, tmp_path, caplog):
     write_video(tmp_path / "drive.mp4", 7)
-    segment(model, tmp_path / "drive.mp4", tmp_path / "out", "--labels")
+    segment(model, tmp_path / "drive.mp4", tmp_path / "out", "--write-labels")
     made = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
     assert made.get(cv2.CAP_PROP_FRAME_COUNT) == 7
     assert made.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
@@ -81,7 +81,7 @@ def cut_off(path, share):
 def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
     write_video(tmp_path / "drive.mkv", 9, "MJPG")
     cut_off(tmp_path / "drive.mkv", 0.6)
-    segment(model, tmp_path / "drive.mkv", tmp_path / "out", "--labels")
+    segment(model, tmp_path / "drive.mkv", tmp_path / "out", "--write-labels")
     found = re.search(r"drive\.mkv: the video ends early: (\d) of 9 frames could be read", caplog.text)
     assert 2 <= int(found[1]) <= 7
     made = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))

@@ -7,7 +7,7 @@ from cotrain.adaptation.colour_translation import choose_target_images, lab_stat
 from cotrain.data.images import read_image, write_image
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts import translate_lab
+from workflow_scripts.translate import main
 
 SEED = 100
 
@@ -32,7 +32,7 @@ def images(tmp_path):
 
 
 def run(arguments, output, *more):
-    translate_lab.main([*arguments, "--output", str(output.parent), *more])
+    main([*arguments, "--output", str(output.parent), *more])
     return read_manifest(output)
 
 
@@ -54,7 +54,7 @@ def test_every_source_image_moves_towards_its_target_image(images, tmp_path, mon
 
 def test_several_translations_of_each_image(images, tmp_path):
     arguments, source, target = images
-    items = run(arguments, tmp_path / "several" / "manifest.tsv", "--per-image", "3", "--workers", "2")
+    items = run(arguments, tmp_path / "several" / "manifest.tsv", "--per-image", "3", "--threads", "2")
     assert [item.id for item in items[:4]] == ["source_0@1", "source_0@2", "source_0@3", "source_1@1"]
     assert len(items) == 15
     chosen = choose_target_images(5, 3, SEED, 3)
@@ -63,11 +63,11 @@ def test_several_translations_of_each_image(images, tmp_path):
     assert items[14].label == source[4].label
 
 
-def test_number_of_workers_changes_nothing(images, tmp_path, monkeypatch):
+def test_number_of_threads_changes_nothing(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, _, _ = images
-    for workers in ("1", "3"):
-        run(arguments, tmp_path / workers / "manifest.tsv", "--workers", workers)
+    for threads in ("1", "3"):
+        run(arguments, tmp_path / threads / "manifest.tsv", "--threads", threads)
     # The journal's lines stand in the order of their end, and the list holds the folder's name.
     files = [
         path.relative_to(tmp_path / "1")
@@ -109,7 +109,7 @@ def test_lists_go_in_and_a_list_comes_out(images, tmp_path):
     for name, items in (("source", source), ("target", target)):
         (tmp_path / f"{name}.txt").write_text("".join(f"{item.image}\n" for item in items))
     lists = ["--source", str(tmp_path / "source.txt"), "--target", str(tmp_path / "target.txt")]
-    translate_lab.main([*lists, "--seed", "100", "--output", str(tmp_path / "out")])
+    main([*lists, "--seed", "100", "--output", str(tmp_path / "out")])
     listed = (tmp_path / "out" / "images.txt").read_text().splitlines()
     assert listed == [str(tmp_path / "out" / "images" / f"source_{number}.png") for number in range(5)]
     items = run(images[0], tmp_path / "from manifests" / "manifest.tsv")

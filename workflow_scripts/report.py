@@ -1,7 +1,7 @@
 """Put the scores of a run's models side by side: a table on the terminal, the same in files, a picture.
 
 Models keep the order in which they are given. Gains are differences to the model called `baseline`; the
-share of the gap closed is shown when a model is called `upper_bound`. Written into --output-dir:
+share of the gap closed is shown when a model is called `upper_bound`. Written into OUTPUT:
 models.tsv, classes.tsv, models.md, models.txt, models.png.
 """
 
@@ -22,9 +22,9 @@ from cotrain.reporting.table import (
     to_tsv,
     transposed,
 )
-from workflow_scripts.command_line import named_paths, new_parser, parse, run
+from workflow_scripts.command_line import add_output_argument, named_paths, new_parser, parse, run
 
-EXAMPLE = """python -m workflow_scripts.summarise --output-dir by_hand/report \\
+EXAMPLE = """python -m workflow_scripts.report --output by_hand/report \\
     --scores baseline=results/demo/evaluation/baseline/camera_test/scores.json \\
     final=results/demo/evaluation/final/camera_test/scores.json"""
 
@@ -40,13 +40,11 @@ def read_all(arguments: Sequence[str]) -> list[ModelScores]:
 def circumstances(row: ModelScores) -> str:
     """Return one line that says what the scores were measured on."""
     facts = [f"{row.images} images", f"{len(row.iou)} classes"]
+    words = {None: "none", True: "yes", False: "no"}
     for key, value in row.protocol.items():
-        said = (
-            {None: "none", True: "yes", False: "no"}.get(value, value)
-            if not isinstance(value, list)
-            else value
-        )
-        facts.append(f"{key.replace('_', ' ')}: {said}")
+        # A list cannot be looked up in a mapping.
+        text = value if isinstance(value, list) else words.get(value, value)
+        facts.append(f"{key.replace('_', ' ')}: {text}")
     return ", ".join(facts)
 
 
@@ -55,10 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--scores", nargs="+", required=True, metavar="MODEL=PATH", help="models and their scores"
     )
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the report")
-    given = parse(parser, arguments)
+    add_output_argument(parser, "FOLDER", "folder of the report")
+    options = parse(parser, arguments)
 
-    rows = read_all(given.scores)
+    rows = read_all(options.scores)
     models, classes = models_table(rows), classes_table(rows)
     measured_on = circumstances(rows[0])
     text = "\n".join(
@@ -77,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"# Scores by model (%)\n\nMeasured on {measured_on}.\n\n{to_markdown(models)}\n"
         f"![mIoU by model](models.png)\n\n## IoU by class (%)\n\n{to_markdown(by_class)}"
     )
-    folder: Path = given.output_dir
+    folder: Path = options.output
     write_text(folder / "models.tsv", to_tsv(models))
     write_text(folder / "classes.tsv", to_tsv(classes))
     write_text(folder / "models.md", markdown)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import scores
-from workflow_scripts.summarise import main
+from workflow_scripts.report import main
 
 PROTOCOL = {"test": "camera_test", "resize": None, "flip": False}
 # mIoU 50 %, 75 %, 100 % on two classes of 100 pixels each.
@@ -28,13 +28,13 @@ def files(tmp_path):
     return made
 
 
-def summarise(files, folder, models):
-    main(["--scores", *(f"{model}={files[model]}" for model in models), "--output-dir", str(folder)])
+def report(files, folder, models):
+    main(["--scores", *(f"{model}={files[model]}" for model in models), "--output", str(folder)])
 
 
 def test_report(files, tmp_path, capsys):
     folder = tmp_path / "a report"
-    summarise(files, folder, ["baseline", "final", "upper_bound"])
+    report(files, folder, ["baseline", "final", "upper_bound"])
 
     names = ["classes.tsv", "models.md", "models.png", "models.tsv", "models.txt"]
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -65,7 +65,7 @@ def test_report(files, tmp_path, capsys):
 
 
 def test_order_of_the_arguments_is_kept(files, tmp_path):
-    summarise(files, tmp_path / "report", ["final", "baseline"])
+    report(files, tmp_path / "report", ["final", "baseline"])
     lines = (tmp_path / "report" / "models.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines[1:]] == ["final", "baseline"]
 
@@ -73,19 +73,19 @@ def test_order_of_the_arguments_is_kept(files, tmp_path):
 def test_a_path_may_hold_an_equals_sign(files, tmp_path):
     (tmp_path / "lr=0.1").mkdir()
     files["final"] = files["final"].rename(tmp_path / "lr=0.1" / "scores.json")
-    summarise(files, tmp_path / "report", ["final"])
+    report(files, tmp_path / "report", ["final"])
     assert "final\t75.00" in (tmp_path / "report" / "models.tsv").read_text()
 
 
 @pytest.mark.parametrize("argument", ["scores.json", "=scores.json", "final="])
 def test_broken_arguments_are_named(tmp_path, argument):
     with pytest.raises(InputError, match=f"`{argument}`.*MODEL=PATH"):
-        main(["--scores", argument, "--output-dir", str(tmp_path)])
+        main(["--scores", argument, "--output", str(tmp_path)])
 
 
 def test_a_model_given_twice_is_named(files, tmp_path):
     with pytest.raises(InputError, match=r"`final`.*twice"):
-        summarise(files, tmp_path / "report", ["final", "final"])
+        report(files, tmp_path / "report", ["final", "final"])
 
 
 def test_unlike_protocols_leave_no_report(files, tmp_path):
@@ -93,5 +93,5 @@ def test_unlike_protocols_leave_no_report(files, tmp_path):
     content["protocol"]["resize"] = [512, 1024]
     files["final"].write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"protocol\.resize"):
-        summarise(files, tmp_path / "report", ["baseline", "final"])
+        report(files, tmp_path / "report", ["baseline", "final"])
     assert not (tmp_path / "report").exists()
