@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cotrain.configuration.reading import read_configuration, read_settings
+from cotrain.configuration.run_plan import RunPlan
+from cotrain.configuration.sections import DatasetSettings, PublishedSettings, StreetsSettings
 from cotrain.data.checks import check_items
 from cotrain.data.files import write_json, write_text
 from cotrain.data.label_spaces import LabelSpace, label_space
@@ -26,13 +29,13 @@ from workflow_scripts.command_line import (
     new_parser,
     parse,
     run,
-    settings,
 )
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
   python -m workflow_scripts.check_data --dataset game --labelled --label-space cityscapes7 \\
-    --manifest results/demo/data/game/labelled.tsv --settings '{"layout": "streets"}' \\
+    --manifest results/demo/data/game/labelled.tsv \\
+    --settings results/demo/settings/datasets/game/labelled.json \\
     --output by_hand/check.json"""
 
 
@@ -49,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", help="with --layout: version of the labels, where there are several")
     parser.add_argument("--dataset", help="with --manifest: name of the dataset in the configuration")
     parser.add_argument(
-        "--settings", type=settings, help="with --manifest: its settings, JSON or a YAML file"
+        "--settings", type=Path, metavar="FILE", help="with --manifest: the dataset's settings, JSON or YAML"
     )
     parser.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
     parser.add_argument(
@@ -74,17 +77,16 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.root:
             raise InputError("--root: is missing, expected the folder of the dataset")
         name = Path(os.path.abspath(options.root)).name
-        dataset = {key: getattr(options, key) for key in ("layout", "root", "split", "version")}
-        report = check_dataset(name, dataset, True, space, options.threads, options.quick)
+        dataset, scenes = dataset_of(options.layout, options.root, options.split, options.version)
+        report = check_dataset(name, dataset, True, space, options.threads, options.quick, scenes)
         show(name, report)
     else:
         if not options.dataset or options.settings is None:
             raise InputError("--manifest needs --dataset and --settings beside it")
         name, items = options.dataset, read_manifest(options.manifest)
+        dataset = read_settings(options.settings, DatasetSettings)
         try:
-            report = check(
-                name, options.settings, items, options.labelled, space, options.threads, options.quick
-            )
+            report = check(name, dataset, items, options.labelled, space, options.threads, options.quick)
         except InputError:
             if options.discard:
                 options.manifest.unlink()
@@ -97,39 +99,45 @@ def main(arguments: list[str] | None = None) -> None:
 
 def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> None:
     """Check every dataset of a configuration as far as the run reads it; raise one InputError for all."""
-    from workflow_scripts.configuration import merged, read, resolve
-
-    content: dict[str, Any] = {}
-    for path in paths:
-        content = merged(content, read(path))
-    config = resolve(content)
-    space = label_space(config["label_space"])
-    labelled = dict.fromkeys([*config["source"], config["test"]], True)
-    targets = [config["target"]]
-    if not config["co_training"]["same_domain"]:
-        targets.append(config["co_training"]["target_b"])
-    for target in targets:
-        labelled.setdefault(target, target == config["target"] and config["upper_bound"])
+    configuration = read_configuration(list(paths))
+    plan, space = RunPlan(configuration), label_space(configuration.label_space)
     problems = []
-    for name, with_labels in labelled.items():
-        if config["datasets"][name]["layout"] == "streets":
+    for name in plan.datasets:
+        dataset = configuration.datasets[name]
+        if isinstance(dataset, StreetsSettings):
             logger.info("%s: rendered by the workflow, nothing to check", name)
             continue
         try:
-            report = check_dataset(name, config["datasets"][name], with_labels, space, threads, quick)
-            show(name, report)
+            with_labels = name in plan.labelled_datasets
+            show(name, check_dataset(name, dataset, with_labels, space, threads, quick))
         except InputError as error:
             problems.append(str(error))
     if problems:
         raise InputError("\n".join(problems))
 
 
+def dataset_of(
+    layout: str, root: str, split: str | None, version: str | None
+) -> tuple[DatasetSettings, Path | None]:
+    """Return the settings of a dataset in a folder and, of rendered streets, the folder of the scenes."""
+    if layout == "lists":
+        raise InputError("--layout: a dataset in lists is described in a configuration, expected --config")
+    if layout == "streets":
+        # A run knows where it renders its scenes; by hand, --root says where they lie, whatever their look.
+        return StreetsSettings(layout="streets", look="game"), Path(root)
+    return PublishedSettings(layout=layout, root=root, split=split, version=version), None
+
+
 def check_dataset(
-    name: str, settings: dict[str, Any], labelled: bool, space: LabelSpace, threads: int, quick: bool
+    name: str,
+    settings: DatasetSettings,
+    labelled: bool,
+    space: LabelSpace,
+    threads: int,
+    quick: bool,
+    scenes: Path | None = None,
 ) -> dict[str, Any]:
-    """Find the files of a dataset, check them and return the report."""
-    # A run knows where it renders its scenes; by hand, --root says where they lie.
-    scenes = Path(settings["root"]) if settings["layout"] == "streets" else None
+    """Find the files of a dataset, check them and return the report; `scenes` is the folder of streets."""
     files = find_dataset(name, settings, labelled, scenes)
     for line in files.left_out_in_words():
         logger.info("%s: %s", name, line)
@@ -140,7 +148,7 @@ def check_dataset(
 
 def check(
     name: str,
-    settings: dict[str, Any],
+    settings: DatasetSettings,
     items: Sequence[Item],
     labelled: bool,
     space: LabelSpace,

@@ -5,11 +5,11 @@ Out: a JSON file with the device's name
 
 from cotrain.data.files import write_json
 from workflow_scripts.command_line import (
-    DEVICES,
+    add_device_argument,
+    add_gpus_per_training_argument,
     add_output_argument,
     new_parser,
     parse,
-    positive,
     run,
 )
 
@@ -18,10 +18,8 @@ EXAMPLE = "python -m workflow_scripts.check_device --device cuda --output device
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--device", required=True, choices=DEVICES)
-    parser.add_argument(
-        "--gpus-per-training", type=positive, default=1, help="GPUs that share one training (default: 1)"
-    )
+    add_device_argument(parser, required=True)
+    add_gpus_per_training_argument(parser)
     add_output_argument(parser, "FILE", "the device's name, JSON")
     options = parse(parser, arguments)
 

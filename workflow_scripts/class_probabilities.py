@@ -16,14 +16,15 @@ from cotrain.data.images import read_image, write_image
 from cotrain.reporting.pictures import heat_maps
 from workflow_scripts.command_line import (
     add_inference_arguments,
+    add_model_argument,
     add_output_argument,
     check_suffix,
+    inference_settings,
     logger,
     new_parser,
     parse,
     run,
 )
-from workflow_scripts.models import add_model_argument, load_models
 
 EXAMPLE = """python -m workflow_scripts.class_probabilities --model results/demo/models/final \\
     --image results/demo/data/camera_test/scenes/images/00000.jpg --output by_hand/00000.npy"""
@@ -42,10 +43,11 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import InferenceSettings, class_probabilities
+    from cotrain.networks.inference import class_probabilities
+    from cotrain.networks.weights import load_networks
 
-    networks, space = load_models(options.model, options.temperature)
-    settings = InferenceSettings.from_mapping(options.settings, options.precision)
+    networks, space = load_networks(options.model, options.temperature)
+    settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
         for network in networks:

@@ -7,23 +7,29 @@ Out: a JSON file that lists the reports
 """
 
 from pathlib import Path
-from typing import Any
 
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import Augmentation, Crops
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
 from cotrain.errors import InputError
-from cotrain.training.augmentation import Augmentation, largest_scaled_size
-from workflow_scripts.command_line import add_mask_argument, new_parser, parse, run, settings
-
-logger = logging.getLogger("cotrain")
+from cotrain.training.augmentation import largest_scaled_size
+from workflow_scripts.command_line import (
+    add_mask_argument,
+    add_output_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+)
 
 EXAMPLE = """python -m workflow_scripts.collect_checks \\
     --reports results/demo/data/game/labelled.check.json results/demo/data/camera/images.check.json \\
     --source results/demo/data/game/labelled.tsv --target results/demo/data/camera/images.tsv \\
-    --training training.yaml --output by_hand/checked.json"""
+    --settings results/demo/settings/crops.json --output by_hand/checked.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,10 +40,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="manifests of the source")
     parser.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
     parser.add_argument(
-        "--training",
-        type=settings,
+        "--settings",
+        type=Path,
         required=True,
-        help="crop and augmentations of the configuration's `training` section: JSON or a YAML file",
+        metavar="FILE",
+        help="crop and augmentations of the trainings, as results/RUN/settings/crops.json",
     )
     parser.add_argument(
         "--target-b", type=Path, help="manifest of branch b's images, paired with the target's"
@@ -47,9 +54,13 @@ def main(arguments: list[str] | None = None) -> None:
     add_output_argument(parser, "FILE", "the list of the reports, JSON")
     options = parse(parser, arguments)
 
-    for part, manifests in (("source", options.source), ("target", [options.target])):
+    crops = read_settings(options.settings, Crops)
+    for part, manifests, augmentation in (
+        ("source", options.source, crops.source_augmentation),
+        ("target", [options.target], crops.target_augmentation),
+    ):
         for manifest in manifests:
-            check_crop(manifest, part, options.training)
+            check_crop(manifest, part, augmentation, crops.crop)
     if options.target_b:
         check_pairs(
             read_manifest(options.target_b),
@@ -64,12 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("all data is in order; %s", options.output)
 
 
-def check_crop(manifest: Path, part: str, training: dict[str, Any]) -> None:
+def check_crop(manifest: Path, part: str, augmentation: Augmentation, crop: tuple[int, int]) -> None:
     """Raise InputError if the crop is larger than any image, however it is scaled: all would be padded."""
-    augmentation = Augmentation.from_mapping(training[f"{part}_augmentation"], training["crop"])
     sizes = {(item.height, item.width) for item in read_manifest(manifest)}
     largest = [largest_scaled_size(height, width, augmentation) for height, width in sizes]
-    height, width = augmentation.crop
+    height, width = crop
     if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
         return
     limit = max(largest, key=lambda size: size[0] * size[1])

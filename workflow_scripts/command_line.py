@@ -1,25 +1,22 @@
 """What every step's command line has in common."""
 
 import argparse
-import json
 import logging
-import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-import yaml
-
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import Device, InferenceSettings
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
 
-logger = logging.getLogger("cotrain")
+if TYPE_CHECKING:
+    from cotrain.training.inputs import TrainingFiles
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-# How images go through a network, where --settings does not say otherwise.
-INFERENCE = {"batch_size": 4, "resize": None, "scales": [1.0], "flip": False, "window": None}
+logger = logging.getLogger("cotrain")
 
 
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
@@ -72,24 +69,6 @@ def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(text: str) -> dict[str, Any]:
-    """Read a `--settings` argument: JSON text, or the path of a YAML or JSON file.
-
-    Raises argparse.ArgumentTypeError when it is neither.
-    """
-    try:
-        content = (
-            json.loads(text)
-            if text.lstrip().startswith("{")
-            else yaml.safe_load(Path(text).read_text(encoding="utf-8"))
-        )
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise argparse.ArgumentTypeError(f"neither JSON text nor a readable YAML file: {error}") from error
-    if not isinstance(content, dict):
-        raise argparse.ArgumentTypeError(f"expected a mapping of settings, found {type(content).__name__}")
-    return content
-
-
 def positive(text: str) -> int:
     """Read an argument that is an integer of at least 1; argparse.ArgumentTypeError when it is not."""
     return _integer(text, 1)
@@ -115,16 +94,6 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"found {text}, expected a number from 0 to 1")
     return value
-
-
-def add_output_argument(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
-    """Add `--output`, what the step writes; `metavar` is FILE or FOLDER."""
-    parser.add_argument("--output", type=Path, required=True, metavar=metavar, help=help)
-
-
-def add_threads_argument(parser: argparse.ArgumentParser, default: int = 4) -> None:
-    """Add `--threads`."""
-    parser.add_argument("--threads", type=positive, default=default, help=f"CPU threads (default {default})")
 
 
 def add_mask_argument(parser: argparse.ArgumentParser) -> None:
@@ -160,65 +129,109 @@ def named_paths(flag: str, form: str, arguments: Sequence[str]) -> dict[str, Pat
     return found
 
 
-def inference_settings(text: str) -> dict[str, Any]:
-    """Read the configuration's `prediction` section, or what of it differs from the defaults, as `settings`.
+def model_file(text: str) -> Path:
+    """Read an argument that is a model: its weights file, or its folder.
 
-    Keys that decide nothing of a single prediction are left out; argparse.ArgumentTypeError for unknown ones.
+    A folder stands for its averaged weights if there are any, because they predict better.
+    argparse.ArgumentTypeError when it holds no weights.
     """
-    given = settings(text)
-    unknown = given.keys() - INFERENCE.keys() - {"weights", "shards", "calibration_images"}
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"unknown key {', '.join(sorted(unknown))}, expected those of {', '.join(INFERENCE)} that differ "
-            "from the defaults"
-        )
-    chosen = {key: given.get(key, default) for key, default in INFERENCE.items()}
-    for key, (fits, expected) in FITTING.items():
-        if not fits(chosen[key]):
-            raise argparse.ArgumentTypeError(f"{key}: found {chosen[key]!r}, expected {expected}")
-    return chosen
+    path = Path(text)
+    if not path.is_dir():
+        return path
+    for name in ("averaged.safetensors", "weights.safetensors"):
+        if (path / name).exists():
+            return path / name
+    raise argparse.ArgumentTypeError(f"{path}: holds no weights.safetensors; is its training unfinished?")
 
 
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_size(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, list) and len(value) == 2 and all(_is_integer(side, 32) for side in value)
+def add_model_argument(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add `--model`, one or several, and `--temperature`."""
+    parser.add_argument(
+        "--model",
+        type=model_file,
+        nargs="+",
+        required=required,
+        help="folder of the model (its averaged weights, if there are any), or a .safetensors file; the "
+        "probabilities of several models are averaged",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="temperature.json of each model, as calibrate wrote it (default: confidences as they are)",
     )
 
 
-def _are_scales(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(scale, int | float) and 0 < scale < math.inf for scale in value)
+def add_device_argument(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add `--device`."""
+    default = None if required else "auto"
+    parser.add_argument("--device", default=default, required=required, choices=get_args(Device))
+
+
+def add_gpus_per_training_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--gpus-per-training`, as the key of the configuration."""
+    parser.add_argument(
+        "--gpus-per-training", type=positive, default=1, help="GPUs that share one training (default: 1)"
     )
-
-
-# As config/schema.yaml says it, which takes longer to read than a step takes to start.
-SIZE = "[height, width], two integers >= 32, or null"
-FITTING: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "batch_size": (lambda value: _is_integer(value, 1), "an integer >= 1"),
-    "resize": (_is_size, SIZE),
-    "window": (_is_size, SIZE),
-    "scales": (_are_scales, "a list of numbers > 0"),
-    "flip": (lambda value: isinstance(value, bool), "true or false"),
-}
 
 
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every step that runs a trained network takes: settings, precision, device, threads."""
+    """Add what every step that runs a trained network takes: settings, device, threads."""
     parser.add_argument(
         "--settings",
-        type=inference_settings,
-        default=INFERENCE,
-        help="the configuration's `prediction` section: JSON text or a YAML file",
+        type=Path,
+        metavar="FILE",
+        help="how images go through the network: JSON or YAML file, as results/RUN/settings/prediction.json "
+        "(default: whole images, once, at their own size)",
     )
-    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
-    parser.add_argument("--device", default="auto", choices=DEVICES)
+    add_device_argument(parser)
     add_threads_argument(parser, default=1)
+
+
+def inference_settings(path: Path | None) -> InferenceSettings:
+    """Return the settings in the file of `--settings`, the defaults without one; InputError lists mistakes."""
+    return InferenceSettings() if path is None else read_settings(path, InferenceSettings)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what decides the batches of a training: name, settings, classes, manifests and what belongs to them."""
+    parser.add_argument("--name", required=True, help="name of the model: decides its crops")
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="of the training, as results/RUN/settings/training/STAGE.json",
+    )
+    add_label_space_argument(parser)
+    parser.add_argument(
+        "--source", type=Path, nargs="+", required=True, help="manifests of the labelled source"
+    )
+    parser.add_argument("--target", type=Path, help="manifest of the (pseudo-)labelled target")
+    parser.add_argument(
+        "--thresholds", type=Path, help="thresholds.json of the round, for class mixing on demand"
+    )
+    parser.add_argument(
+        "--class-statistics", type=Path, nargs="*", default=[], help="one file a source manifest"
+    )
+    parser.add_argument(
+        "--decoded", type=Path, nargs="*", default=[], help="index.tsv files of decode_images: decoded images"
+    )
+
+
+def training_files(options: argparse.Namespace, initial_weights: Path | None = None) -> "TrainingFiles":
+    """Return the files that `add_training_arguments` asked for."""
+    from cotrain.training.inputs import TrainingFiles
+
+    return TrainingFiles(
+        source=options.source,
+        target=options.target,
+        thresholds=options.thresholds,
+        class_statistics=options.class_statistics,
+        decoded=options.decoded,
+        initial_weights=initial_weights,
+    )
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import DatasetSettings
 from cotrain.data.class_tables import known_ids, translation_table
 from cotrain.data.files import sha256_of
 from cotrain.data.images import read_own_ids, write_label
@@ -27,25 +29,28 @@ from workflow_scripts.command_line import (
     new_parser,
     parse,
     run,
-    settings,
 )
 
 EXAMPLE = """python -m workflow_scripts.convert_labels --manifest results/demo/data/game/labelled.tsv \\
-    --dataset game --settings '{"layout": "streets"}' --label-space cityscapes7 --output by_hand/converted"""
+    --dataset game --settings results/demo/settings/datasets/game/labelled.json \\
+    --label-space cityscapes7 --output by_hand/converted"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's labelled manifest")
     parser.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
-    parser.add_argument("--settings", type=settings, required=True, help="its settings: JSON, or a YAML file")
+    parser.add_argument(
+        "--settings", type=Path, required=True, metavar="FILE", help="its settings, JSON or YAML"
+    )
     add_label_space_argument(parser)
     add_threads_argument(parser, default=1)
     add_output_argument(parser, "FOLDER", "folder of the dataset")
     options = parse(parser, arguments)
 
     items = read_manifest(options.manifest)
-    table, space = dataset_class_table(options.dataset, options.settings), label_space(options.label_space)
+    settings, space = read_settings(options.settings, DatasetSettings), label_space(options.label_space)
+    table = dataset_class_table(options.dataset, settings)
     to_train_id = translation_table(table, space)
     known = known_ids(table)
     are_train_ids = table.encoding == "ids" and np.array_equal(to_train_id[known], np.flatnonzero(known))

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from cotrain.configuration.sections import PublishedSettings
 from cotrain.data.checks import has_cityscapes_ids, problems_of_all_ids, raise_problems
 from cotrain.data.counting import count_ids
 from cotrain.data.images import read_label, write_grey
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_output_argument(parser, "FILE", "the mask, a .png file")
     options = parse(parser, arguments)
     check_suffix(options.output, ".png")
-    settings = {"layout": options.layout, "root": options.root, "split": options.split}
+    settings = PublishedSettings(layout=options.layout, root=options.root, split=options.split)
     table = dataset_class_table("ego_vehicle_mask", settings)
     if not has_cityscapes_ids(table):
         raise InputError(

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cotrain.configuration.sections import Views
 from cotrain.data.background import Background
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_files import check_palette
 from cotrain.data.label_spaces import LabelSpace, label_space
-from cotrain.data.manifests import Item, read_manifest, verify_labels
+from cotrain.data.manifests import Item, read_labelled
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import confusion_matrix
@@ -28,13 +29,14 @@ from cotrain.reporting.score_files import write_score_files
 from workflow_scripts.command_line import (
     add_class_subsets_argument,
     add_inference_arguments,
+    add_model_argument,
     add_output_argument,
+    inference_settings,
     logger,
     new_parser,
     parse,
     run,
 )
-from workflow_scripts.models import add_model_argument, load_models
 
 EXAMPLE = """python -m workflow_scripts.evaluate --name final --model results/demo/models/final \\
     --labelled results/demo/data/camera_test/train_ids.tsv --output by_hand/evaluation"""
@@ -69,8 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.model and options.label_space:
         raise InputError("--label-space: goes with --predictions, a model brings its own")
 
-    items = read_manifest(options.labelled)
-    verify_labels(items, options.labelled)
+    settings = inference_settings(options.settings)
+    items = read_labelled(options.labelled)
     title = f"evaluate {options.name}"
     outputs = options.output if options.write_outputs else None
     if options.predictions:
@@ -84,11 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
         import torch
 
         from cotrain.devices import claimed_device
-        from cotrain.networks.inference import InferenceSettings, predict
+        from cotrain.networks.inference import predict
+        from cotrain.networks.weights import load_networks
 
-        networks, space = load_models(options.model, options.temperature)
+        networks, space = load_networks(options.model, options.temperature)
         check_palette(items, space)
-        settings = InferenceSettings.from_mapping(options.settings, options.precision)
         torch.set_num_threads(options.threads)
         with claimed_device(options.device) as device:
             predictions = (
@@ -96,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
                 for prediction in predict(networks, items, settings, device)
             )
             confusion = _count(items, predictions, space, options.labelled, title, outputs)
-    views = {key: options.settings[key] for key in ("resize", "scales", "flip", "window")}
+    views = {key: getattr(settings, key) for key in Views.__struct_fields__}
     scores = write_score_files(
         options.output,
         model=options.name,

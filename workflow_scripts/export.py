@@ -22,6 +22,7 @@ from cotrain.data.files import sha256_of, write_json, written_whole
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
+    add_model_argument,
     add_output_argument,
     add_threads_argument,
     logger,
@@ -30,7 +31,6 @@ from workflow_scripts.command_line import (
     positive,
     run,
 )
-from workflow_scripts.models import add_model_argument, load_models
 
 EXAMPLE = """python -m workflow_scripts.export --model results/demo/models/final \\
     --images results/demo/data/camera_test/scenes/images/0000*.jpg --output exported"""
@@ -78,9 +78,10 @@ def main(arguments: list[str] | None = None) -> None:
         saved_onnx,
         saved_program,
     )
+    from cotrain.networks.weights import load_networks
 
     torch.set_num_threads(options.threads)
-    networks, space = load_models(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature)
     height, width = images.shape[2:]
     # Each alone and two at once: the number of images must be free.
     batches = [*np.split(images, len(images)), images[[0, -1]]]

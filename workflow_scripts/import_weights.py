@@ -38,11 +38,11 @@ def main(arguments: list[str] | None = None) -> None:
     check_suffix(options.output, ".safetensors")
 
     import torch
+    from cotrain.networks.settings import NetworkSettings
     from safetensors.torch import save_file
 
     from cotrain.networks.build import build_network
     from cotrain.networks.published_weights import renamed
-    from cotrain.networks.settings import NetworkSettings
     from cotrain.networks.tensor_files import read_checkpoint, without_batch_counts
     from cotrain.networks.weights import save_weights
 

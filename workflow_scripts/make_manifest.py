@@ -7,25 +7,30 @@ Out: manifest.tsv
 
 from pathlib import Path
 
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import DatasetSettings
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
-from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run, settings
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
 EXAMPLE = (
     "python -m workflow_scripts.make_manifest --dataset camvid --labelled --output manifest.tsv \\\n"
-    '    --settings \'{"layout": "lists", "images": "i.txt", "labels": "l.txt", "classes": "camvid"}\''
+    "    --settings results/demo/settings/datasets/camera_test/labelled.json"
 )
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--dataset", required=True, help="name of the dataset in the configuration")
-    parser.add_argument("--settings", required=True, type=settings, help="its settings: JSON, or a YAML file")
+    parser.add_argument(
+        "--settings", required=True, type=Path, metavar="FILE", help="its settings, JSON or YAML"
+    )
     parser.add_argument("--labelled", action="store_true", help="list the labels too")
     parser.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
     add_output_argument(parser, "FILE", "the manifest")
     options = parse(parser, arguments)
-    files = find_dataset(options.dataset, options.settings, options.labelled, options.scenes)
+    settings = read_settings(options.settings, DatasetSettings)
+    files = find_dataset(options.dataset, settings, options.labelled, options.scenes)
     for line in files.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)
     # Rendered scenes belong to the results and move with them; a user's own data stays where it is.

@@ -25,14 +25,15 @@ from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay
 from workflow_scripts.command_line import (
     add_inference_arguments,
+    add_model_argument,
     add_output_argument,
+    inference_settings,
     logger,
     new_parser,
     parse,
     run,
     share,
 )
-from workflow_scripts.models import add_model_argument, load_models
 
 EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/final \\
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
@@ -70,10 +71,11 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import InferenceSettings, predict, predict_images
+    from cotrain.networks.inference import predict, predict_images
+    from cotrain.networks.weights import load_networks
 
-    networks, space = load_models(options.model, options.temperature)
-    settings = InferenceSettings.from_mapping(options.settings, options.precision)
+    networks, space = load_networks(options.model, options.temperature)
+    settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
         if images is not None:

@@ -22,8 +22,8 @@ from cotrain.configuration.sections import Device, TrainingSettings
 from cotrain.data.label_spaces import label_space
 from workflow_scripts.command_line import (
     add_output_argument,
-    add_training_arguments,
     add_threads_argument,
+    add_training_arguments,
     logger,
     new_parser,
     parse,

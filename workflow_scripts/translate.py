@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
+from cotrain.configuration.sections import ListsSettings
 from cotrain.data.files import remove_partial, write_text
 from cotrain.data.images import read_image, write_image
 from cotrain.data.layouts import find_dataset
@@ -178,7 +179,7 @@ def _statistics_of(targets: set[Item], threads: int) -> dict[Path, Statistics]:
 def _read_items(path: Path) -> list[Item]:
     """Return the images of a manifest, or of a list of paths."""
     if path.suffix != ".tsv":
-        return find_dataset(path.stem, {"layout": "lists", "images": str(path)}, labelled=False).items
+        return find_dataset(path.stem, ListsSettings(layout="lists", images=str(path)), labelled=False).items
     items = read_manifest(path)
     if not items:
         raise InputError(f"{path}: lists no image, expected at least one")
