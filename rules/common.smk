@@ -118,7 +118,7 @@ def initial_weights(model):
     choice = section(model)["initial_weights"]
     if model == "baseline":
         return [] if choice == "pretrained" else choice
-    if is_other_box(model) and not (choice == "previous" and number(model) > 0):
+    if has_own_network(model) and not (choice == "previous" and number(model) > 0):
         return []
     if choice == "previous":
         choice = teacher(model)
@@ -127,24 +127,24 @@ def initial_weights(model):
     return weights(choice)
 
 
-def is_other_box(model):
-    """Whether a model is of branch b, where that has a box of its own: no other weights fit it."""
+def has_own_network(model):
+    """Whether a model is of branch b, where that has a network of its own: no other weights fit it."""
     return bool(CO_TRAINING["network_b"]) and bool(re.fullmatch(r"co_training/\d+/b", model))
 
 
-def box(model):
+def network_of(model):
     """The section of the configuration that describes a model's network."""
-    return CO_TRAINING["network_b"] if is_other_box(model) else config["network"]
+    return CO_TRAINING["network_b"] if has_own_network(model) else config["network"]
 
 
 def settings_name(model):
-    """The settings file of a model's training: one for each stage, and for a branch with its own box."""
-    return "co_training_b" if is_other_box(model) else stage(model)
+    """The settings file of a model's training: one for each stage, and for a branch with its own network."""
+    return "co_training_b" if has_own_network(model) else stage(model)
 
 
 def backbone_weights(model):
     """The file that the configuration names for the backbone, if it is one and the model starts from it."""
-    choice = box(model).get("backbone_weights", "none")
+    choice = network_of(model).get("backbone_weights", "none")
     is_file = choice not in ("package", "timm", "none")
     return choice if is_file and not initial_weights(model) else []
 
@@ -331,10 +331,10 @@ def batch_inputs(wildcards):
 
 def training_settings(wildcards):
     """All that decides the trainings of a stage but their inputs, as JSON."""
-    has_own_box = wildcards.stage == "co_training_b"
-    chosen = config["co_training" if has_own_box else wildcards.stage]
+    is_branch_b = wildcards.stage == "co_training_b"
+    chosen = config["co_training" if is_branch_b else wildcards.stage]
     settings = {key: config[key] for key in ("precision", "seed")}
-    settings["network"] = CO_TRAINING["network_b"] if has_own_box else config["network"]
+    settings["network"] = CO_TRAINING["network_b"] if is_branch_b else config["network"]
     # How often a training saves and logs and where it finds its images does not change what it learns.
     settings["training"] = {
         key: value

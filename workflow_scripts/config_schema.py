@@ -83,7 +83,7 @@ def variants(schema: Schema) -> tuple[str, dict[str, Schema]]:
 
 
 def _entry_schema(schema: Schema, entry: Any) -> Schema:
-    """Return the schema that applies to the mapping `entry`: that of its layout, or of its box."""
+    """Return the schema that applies to the mapping `entry`: that of its layout, or of its network."""
     schema = dereferenced(schema)
     if "allOf" not in schema or not isinstance(entry, dict):
         return schema

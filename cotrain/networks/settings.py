@@ -1,4 +1,4 @@
-"""Which network: the `network` section of the configuration, of which each box has keys of its own."""
+"""Which network: the `network` section of the configuration, of which each network has keys of its own."""
 
 import re
 from collections.abc import Mapping
@@ -7,27 +7,27 @@ from typing import Any
 
 from cotrain.errors import InputError
 
-# A user's own box: the import path of a function.
+# A user's own network: the import path of a function.
 FACTORY = re.compile(r"[\w.]+:\w+")
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What all boxes have; the keys are explained in the configuration."""
+    """What all networks have; the keys are explained in the configuration."""
 
     name: str
 
     @staticmethod
     def from_mapping(mapping: Mapping[str, Any]) -> "NetworkSettings":
-        """Make the settings of the box that `name` says, from a configuration or a weights file.
+        """Make the settings of the network that `name` says, from a configuration or a weights file.
 
         Raises:
-            InputError: there is no such box.
+            InputError: there is no such network.
         """
         name = mapping["name"]
-        kind = OwnBoxSettings if FACTORY.fullmatch(name) else BOXES.get(name)
+        kind = OwnNetworkSettings if FACTORY.fullmatch(name) else NETWORKS.get(name)
         if kind is None:
-            raise InputError(f"network.name: there is no box {name!r}; known: {', '.join(BOXES)}")
+            raise InputError(f"network.name: there is no network {name!r}; known: {', '.join(NETWORKS)}")
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in mapping.items()
         }
@@ -69,13 +69,13 @@ class PlainTransformerSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
-class OwnBoxSettings(NetworkSettings):
-    """A user's own function that makes a box."""
+class OwnNetworkSettings(NetworkSettings):
+    """A user's own function that makes a network."""
 
     arguments: Mapping[str, Any]
 
 
-BOXES: dict[str, type[NetworkSettings]] = {
+NETWORKS: dict[str, type[NetworkSettings]] = {
     "deeplabv3plus": DeepLabSettings,
     "plain_transformer": PlainTransformerSettings,
 }

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import load_file, save_file
 
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
@@ -16,11 +15,16 @@ from cotrain.networks.network import Network
 from cotrain.networks.settings import NetworkSettings
 
 HEADER_KEY = "cotrain"
+# Every tensor name in a file begins with this; with another prefix, existing files could not be loaded.
+PREFIX = "box."
 
 
-def save_weights(path: Path, network: nn.Module, settings: NetworkSettings, space: LabelSpace) -> None:
+def save_weights(path: Path, network: Network, settings: NetworkSettings, space: LabelSpace) -> None:
     """Write the network's tensors, with its settings and the definition of its classes in the header."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {
+        f"{PREFIX}{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in network.model.state_dict().items()
+    }
     belongs_to = {"network": settings.as_mapping(), "label_space": space.definition()}
     with written_whole(path) as temporary:
         # One key: safetensors writes several in an order of chance, and equal weights must be equal bytes.
@@ -51,7 +55,7 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         return settings, make_label_space(defined["name"], defined["classes"])
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{path}: its header is not that of this version of cotrain; train the model anew ({error!r})"
+            f"{path}: its header is not that of this version of cotrain; train the model again ({error!r})"
         ) from error
 
 
@@ -61,10 +65,10 @@ def load_into(network: Network, path: Path) -> None:
     Raises:
         InputError: the tensors are those of another network or label space.
     """
-    from safetensors.torch import load_file
-
     try:
-        network.load_state_dict(load_file(path))
+        network.model.load_state_dict(
+            {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
+        )
     except RuntimeError as error:
         raise InputError(f"{path}: holds the weights of another network: {error}") from error
 

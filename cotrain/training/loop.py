@@ -75,7 +75,7 @@ class Trained:
     """
 
     history: list[dict[str, float]]
-    averaged: nn.Module | None
+    averaged: Network | None
     vanished: list[int]
 
 
@@ -137,7 +137,7 @@ def train(
         # Of the arithmetic alone: names of tensors and what is saved stay those of the network.
         parallel = torch.compile(parallel)
     optimiser = make_optimiser(network, settings)
-    averaged = None
+    averaged: Any = None
     if settings.average_decay:
         rule = get_ema_multi_avg_fn(settings.average_decay)
         averaged = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)

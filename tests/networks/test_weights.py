@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
@@ -38,6 +38,13 @@ def test_round_trip(saved, settings):
         assert torch.equal(tensor, loaded.state_dict()[name]), name
     images = torch.randint(0, 256, (1, 3, 48, 40), dtype=torch.uint8)
     torch.testing.assert_close(loaded.eval()(images), network.eval()(images))
+
+
+def test_names_of_tensors_in_a_file(saved):
+    network, path = saved
+    names = {f"box.{name}" for name in network.model.state_dict()}
+    assert set(load_file(path)) == names
+    assert "box.classifier.weight" in names
 
 
 def test_no_weights_are_asked_of_a_network_or_package_on_loading(settings, tmp_path):

@@ -481,7 +481,7 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
             "network.aspp_channels: unknown key (did you mean 'decoder_channels'?)",
         ),
         (
-            {"name": "my.boxes:make", "backbone": "x"},
+            {"name": "my.networks:make", "backbone": "x"},
             "network.backbone: unknown key (known here: name, arguments)",
         ),
         (
@@ -494,7 +494,7 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
         ),
     ],
 )
-def test_keys_of_another_box(config, network, line):
+def test_keys_of_another_network(config, network, line):
     for section in ("network", "network_b"):
         changed = copy.deepcopy(config)
         if section == "network":
@@ -508,7 +508,7 @@ def test_keys_of_another_box(config, network, line):
         assert expected in str(error.value)
 
 
-def test_defaults_of_each_box(config):
+def test_defaults_of_each_network(config):
     config["network"] = {"name": "plain_transformer"}
     config.setdefault("co_training", {})["network_b"] = {"backbone": "resnet50", "backbone_weights": "timm"}
     filled = configuration.resolve(config)
