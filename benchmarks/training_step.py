@@ -109,11 +109,11 @@ class NoState:
         """Keep nothing."""
 
 
-def loop_settings(iterations: int, compiled: bool) -> LoopSettings:
+def loop_settings(iterations: int) -> LoopSettings:
     """Return the configuration's defaults for a training of so many iterations that saves nothing."""
     defaults = with_defaults({}, whole_schema())
-    chosen = {"iterations": iterations, "compile": compiled, "save_every_iterations": 10**9}
-    return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | chosen)
+    changes = {"iterations": iterations, "compile": False, "save_every_iterations": 10**9}
+    return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | changes)
 
 
 def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) -> Batches:
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     case = CASES[options.network]
-    settings = loop_settings(options.iterations, compiled=False)
+    settings = loop_settings(options.iterations)
     loaders = loader_threads(options.threads, device.type)
 
     def fresh() -> Any:

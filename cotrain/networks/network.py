@@ -37,7 +37,6 @@ def check_network(network: Network, number_of_classes: int, name: str) -> None:
         InputError: the network fails, or gives no float tensor of (1, number_of_classes, h, w).
     """
     expected = f"expected floating-point logits of (1, {number_of_classes}, h, w)"
-    was_training = network.training
     try:
         with torch.inference_mode():
             logits = network.eval()(torch.zeros(1, 3, 96, 160, dtype=torch.uint8))
@@ -47,7 +46,7 @@ def check_network(network: Network, number_of_classes: int, name: str) -> None:
             f"network.name: the network of {name} fails on an image of 160 × 96 pixels: {error!r}; {expected}"
         ) from error
     finally:
-        network.train(was_training)
+        network.train()
     if not isinstance(logits, Tensor):
         raise InputError(f"network.name: the network of {name} gives {type(logits).__name__}; {expected}")
     if logits.ndim != 4 or logits.shape[:2] != (1, number_of_classes) or not logits.is_floating_point():

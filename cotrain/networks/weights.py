@@ -73,10 +73,10 @@ def load_into(network: Network, path: Path) -> None:
         raise InputError(f"{path}: holds the weights of another network: {error}") from error
 
 
-def load_network(path: Path, number_of_classes: int) -> Network:
+def load_network(path: Path) -> Network:
     """Build the network that a weights file belongs to and load its weights."""
-    settings, _ = read_header(path)
-    network = build_network(settings, number_of_classes, seed=0, pretrained=False)
+    settings, space = read_header(path)
+    network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
     load_into(network, path)
     return network
 
@@ -94,4 +94,4 @@ def load_networks(paths: Sequence[Path]) -> tuple[list[Network], LabelSpace]:
                 f"{path}: weights for {space.name} ({', '.join(space.classes)}), expected the label space of "
                 f"{paths[0]}: {spaces[0].name} ({', '.join(spaces[0].classes)})"
             )
-    return [load_network(path, spaces[0].number_of_classes) for path in paths], spaces[0]
+    return [load_network(path) for path in paths], spaces[0]

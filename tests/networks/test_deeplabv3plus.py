@@ -32,6 +32,7 @@ def network():
         aspp_dilations=(1, 2, 3),
         low_level_channels=4,
         decoder_channels=8,
+        dropout=0.1,
     )
 
 
@@ -72,7 +73,17 @@ def test_every_branch_of_the_pyramid_counts():
 
 def test_published_sizes():
     # The published head has 16 843 636 parameters with 20 classes over features of 256 and 2048 channels.
-    head = DeepLabV3Plus(nn.Identity(), 256, 2048, 20)
+    head = DeepLabV3Plus(
+        nn.Identity(),
+        256,
+        2048,
+        20,
+        aspp_channels=256,
+        aspp_dilations=(6, 12, 18),
+        low_level_channels=48,
+        decoder_channels=256,
+        dropout=0.1,
+    )
     assert sum(parameter.numel() for parameter in head.parameters()) == 16_843_636
 
 

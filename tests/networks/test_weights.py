@@ -32,7 +32,7 @@ def saved(settings, tmp_path):
 def test_round_trip(saved, settings):
     network, path = saved
     assert read_header(path) == (settings, SPACE)
-    loaded = load_network(path, CLASSES)
+    loaded = load_network(path)
     assert loaded.state_dict().keys() == network.state_dict().keys()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), name
@@ -51,7 +51,7 @@ def test_no_weights_are_asked_of_a_network_or_package_on_loading(settings, tmp_p
     elsewhere = replace(settings, backbone_weights="/gone/weights.pth")
     network = build_network(elsewhere, CLASSES, 3, pretrained=False)
     save_weights(tmp_path / "weights.safetensors", network, elsewhere, SPACE)
-    load_network(tmp_path / "weights.safetensors", CLASSES)
+    load_network(tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("kept", [0, 5, 0.5, -1])

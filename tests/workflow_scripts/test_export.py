@@ -67,7 +67,7 @@ def test_files_and_what_they_say(model, images, tmp_path, caplog):
     pictures = np.stack([read_image(path) for path in images])
     given = {described["input"]["name"]: pictures.transpose(0, 3, 1, 2)}
     classes, confidences = session.run(names, given)
-    network = load_network(model / "weights.safetensors", SPACE.number_of_classes).eval()
+    network = load_network(model / "weights.safetensors").eval()
     settings = InferenceSettings(3, None, "float32")
     expected, levels = predict_images([network], pictures, settings, torch.device("cpu"))
     assert (classes == expected).mean() > 0.999

@@ -81,7 +81,7 @@ def test_the_whole_checkpoint(published, tmp_path, caplog):
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
     with torch.inference_mode():
         expected = network.eval()(images)[:, :19]
-        found = load_network(tmp_path / "paper.safetensors", 19).eval()(images)
+        found = load_network(tmp_path / "paper.safetensors").eval()(images)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert "not taken: pixel_mean" in caplog.text
     assert "left out its last output" in caplog.text

@@ -109,7 +109,7 @@ def test_several_weights_are_averaged(model, tmp_path, network_mapping):
     other = build_network(settings, CLASSES, 5, pretrained=False)
     torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
     save_weights(tmp_path / "other.safetensors", other, settings, label_space("camvid11"))
-    networks = [load_network(Path(flags[1]), CLASSES).eval(), other.eval()]
+    networks = [load_network(Path(flags[1])).eval(), other.eval()]
     run(tmp_path, [*flags[:2], str(tmp_path / "other.safetensors"), *flags[2:]])
     with PredictionReader([tmp_path / "0.h5"]) as reader:
         for item in items:

@@ -168,7 +168,7 @@ def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_map
     train.main(arguments("first", iterations=1))
     path = tmp_path / "first" / "weights.safetensors"
     settings, space = read_header(path)
-    network = load_network(path, 11)
+    network = load_network(path)
     torch.nn.init.zeros_(network.model.classifier.bias)
     network.model.classifier.bias.data[4] = 50.0
     save_weights(path, network, settings, space)
