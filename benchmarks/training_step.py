@@ -3,9 +3,9 @@
 Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory; on
 request also the gain of compiling, and a training from image files with the share of its time that it waits:
 
-    python -m benchmarks.training_step [--box demo|paper] [--iterations 20] [--compile] [--data decoded|png]
+    python -m benchmarks.training_step [--network demo|paper] [--compile] [--data decoded|png]
 
-The full figures of a GPU: --box paper --iterations 100 --threads 16 --compile --data decoded
+The full figures of a GPU: --network paper --iterations 100 --threads 16 --compile --data decoded
 """
 
 import argparse
@@ -23,9 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.boxes import BOXES
 from benchmarks.frames import rendered_frames
 from benchmarks.input_pipeline import PUBLISHED
+from benchmarks.networks import NETWORKS
 from cotrain.adaptation.sampling import ShuffledSampler
 from cotrain.data.decoded import decode
 from cotrain.devices import autocast
@@ -50,7 +50,7 @@ PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 class Case:
     """A network and what it is trained on: crops of (height, width), cut from frames of (width, height)."""
 
-    box: str
+    network: str
     crop: tuple[int, int]
     classes: int
     frame: tuple[int, int]
@@ -109,11 +109,11 @@ class NoState:
         """Keep nothing."""
 
 
-def loop_settings(iterations: int, compiled: bool) -> LoopSettings:
+def loop_settings(iterations: int) -> LoopSettings:
     """Return the configuration's defaults for a training of so many iterations that saves nothing."""
     defaults = with_defaults({}, whole_schema())
-    chosen = {"iterations": iterations, "compile": compiled, "save_every_iterations": 10**9}
-    return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | chosen)
+    changes = {"iterations": iterations, "compile": False, "save_every_iterations": 10**9}
+    return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | changes)
 
 
 def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) -> Batches:
@@ -138,7 +138,7 @@ def finished(device: torch.device) -> float:
 def start_up(case: Case, weights: str, settings: LoopSettings, device: torch.device) -> float:
     """Return the seconds in which a network is built, its weights loaded, and its first step taken."""
     started = time.perf_counter()
-    mapping = BOXES[case.box] | {"backbone_weights": weights}
+    mapping = NETWORKS[case.network] | {"backbone_weights": weights}
     network = build_network(NetworkSettings.from_mapping(mapping), case.classes, 0, pretrained=True)
     network.to(device).train()
     images, labels = tensors(case, device)
@@ -179,7 +179,7 @@ def bare(network: Any, case: Case, settings: LoopSettings, device: torch.device)
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--box", choices=CASES, default="demo")
+    made.add_argument("--network", choices=CASES, default="demo")
     made.add_argument(
         "--weights", default="none", help="network.backbone_weights at the start (default: none)"
     )
@@ -191,12 +191,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = made.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    case = CASES[options.box]
-    settings = loop_settings(options.iterations, compiled=False)
+    case = CASES[options.network]
+    settings = loop_settings(options.iterations)
     loaders = loader_threads(options.threads, device.type)
 
     def fresh() -> Any:
-        mapping = NetworkSettings.from_mapping(BOXES[case.box])
+        mapping = NetworkSettings.from_mapping(NETWORKS[case.network])
         return build_network(mapping, case.classes, 0, pretrained=False).to(device).train()
 
     def loop(batches: Any, compiled: bool = False) -> float:
@@ -248,7 +248,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"{100 * operations / best / peak:.0f} %, the chain's floor is {floor}"
         )
     crop = f"{case.crop[1]}×{case.crop[0]}"
-    print(f"{case.box} network, {BATCH_SIZE} crops of {crop}, {name}, {options.threads} threads")
+    print(f"{case.network} network, {BATCH_SIZE} crops of {crop}, {name}, {options.threads} threads")
     for what, value in shown.items():
         print(f"{what:<36}{value}")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import boxes, colour_translation, datasets, input_pipeline, labelling, training_step
+from benchmarks import colour_translation, datasets, input_pipeline, labelling, networks, training_step
 from workflow_scripts.config_schema import whole_schema, with_defaults
 
 PROJECT = Path(__file__).parents[1]
@@ -19,9 +19,9 @@ def figures_of(text, unit):
     return [float(number) for number in re.findall(rf"(\d+(?:\.\d+)?) ?{unit}", text)]
 
 
-def test_boxes(monkeypatch, capsys):
-    monkeypatch.setattr(boxes, "BOXES", {"the demo's": boxes.BOXES["the demo's"]})
-    boxes.main()
+def test_networks(monkeypatch, capsys):
+    monkeypatch.setattr(networks, "NETWORKS", {"the demo's": networks.NETWORKS["the demo's"]})
+    networks.main()
     *_, row = capsys.readouterr().out.splitlines()
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:2] == ["the demo's", "`tf_efficientnet_lite0`"]
@@ -29,10 +29,10 @@ def test_boxes(monkeypatch, capsys):
     assert cells[4] == "32"
 
 
-def test_documents_show_the_boxes_of_the_benchmark():
-    table = (PROJECT / "docs" / "boxes.md").read_text()
+def test_documents_show_the_networks_of_the_benchmark():
+    table = (PROJECT / "docs" / "networks.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \| `([^`]+)` \|", table, re.MULTILINE)
-    assert dict(rows) == {title: mapping["backbone"] for title, mapping in boxes.BOXES.items()}
+    assert dict(rows) == {title: mapping["backbone"] for title, mapping in networks.NETWORKS.items()}
 
 
 @pytest.mark.parametrize("data", ["png", "decoded"])
@@ -41,7 +41,7 @@ def test_training_step(capsys, monkeypatch, data):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     # As on a GPU whose peak is known.
     monkeypatch.setitem(training_step.PEAK_FLOPS, "CPU", 1e12)
-    arguments = ["--box", "tiny", "--iterations", "2", "--threads", "1", "--frames", "2", "--compile"]
+    arguments = ["--network", "tiny", "--iterations", "2", "--threads", "1", "--frames", "2", "--compile"]
     training_step.main([*arguments, "--data", data])
     shown = capsys.readouterr().out
     assert "4 crops of 64×64, the CPU" in shown

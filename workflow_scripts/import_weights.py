@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = NetworkSettings.from_mapping(PUBLISHED_NETWORK)
     network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
     published, left_out = renamed(read_checkpoint(options.published))
-    own = without_batch_counts(network.box.state_dict())
+    own = without_batch_counts(network.model.state_dict())
     whole = any(not name.startswith("backbone.") for name in published)
     if not whole:
         own = {name: tensor for name, tensor in own.items() if name.startswith("backbone.")}
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     tensors = {name: published[name].to(torch.float32).contiguous() for name in own}
     if whole:
-        network.box.load_state_dict(tensors, strict=False)
+        network.model.load_state_dict(tensors, strict=False)
         save_weights(options.output, network, settings, space)
         kind = "whole network"
     else:

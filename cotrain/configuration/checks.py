@@ -215,7 +215,7 @@ def _check_classes(problems: Problems) -> None:
 
 
 def _check_network(problems: Problems) -> None:
-    """Check where the first weights of each box come from."""
+    """Check where the first weights of each network come from."""
     for section in (("network",), ("co_training", "network_b")):
         _check_first_weights(problems, section)
     _check_weights(problems, ("baseline", "initial_weights"), ("pretrained",), (".safetensors",))

@@ -1,4 +1,4 @@
-"""From settings to a network: the boxes that the configuration can name."""
+"""From settings to a network: those that the configuration can name."""
 
 from importlib import import_module
 from typing import Any
@@ -9,13 +9,13 @@ from torch import nn
 from cotrain.errors import InputError
 from cotrain.networks.backbones import dilate_last_stage, feature_maps, load_backbone, transformer
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus
-from cotrain.networks.network import Network, check_box
+from cotrain.networks.network import Network, check_network
 from cotrain.networks.plain_transformer import PlainTransformer
 from cotrain.networks.quick_timm import import_timm
 from cotrain.networks.settings import (
     DeepLabSettings,
     NetworkSettings,
-    OwnBoxSettings,
+    OwnNetworkSettings,
     PlainTransformerSettings,
 )
 from cotrain.randomness import seed_of
@@ -24,7 +24,7 @@ from cotrain.randomness import seed_of
 # iterations their statistics would still be half those of ImageNet.
 BATCH_NORM_MOMENTUM = 0.1
 
-# Of boxes that say nothing else: ImageNet's, on the scale 0 to 255.
+# Of networks that say nothing else: ImageNet's, on the scale 0 to 255.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -35,11 +35,11 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     With `pretrained` the backbone's weights are then loaded from `settings.backbone_weights`.
 
     Raises:
-        InputError: the box cannot be built, its backbone or weights are not to be had, or a box of the user
-            does not give logits.
+        InputError: the network cannot be built, its backbone or weights cannot be found, or the user's own
+            network does not give logits.
     """
-    if isinstance(settings, OwnBoxSettings):
-        return _own_box(settings, number_of_classes, seed)
+    if isinstance(settings, OwnNetworkSettings):
+        return _own_network(settings, number_of_classes, seed)
     assert isinstance(settings, DeepLabSettings | PlainTransformerSettings)
     if not import_timm().is_model(settings.backbone):
         raise InputError(
@@ -53,25 +53,25 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
             "path of a file"
         )
     torch.manual_seed(seed_of(seed, "initial weights"))
-    box: nn.Module
+    model: nn.Module
     if isinstance(settings, DeepLabSettings):
-        box = _deeplabv3plus(settings, number_of_classes, from_timm)
+        model = _deeplabv3plus(settings, number_of_classes, from_timm)
     else:
-        box = PlainTransformer(
+        model = PlainTransformer(
             transformer(settings, from_timm),
             number_of_classes,
             decoder_channels=settings.decoder_channels,
             dropout=settings.dropout,
         )
-    backbone: Any = box.backbone
+    backbone: Any = model.backbone
     if pretrained and settings.backbone_weights not in ("timm", "none"):
         load_backbone(backbone, settings)
-    for module in box.modules():
+    for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = BATCH_NORM_MOMENTUM
     mean = tuple(255 * value for value in backbone.pretrained_cfg["mean"])
     std = tuple(255 * value for value in backbone.pretrained_cfg["std"])
-    return Network(box.to(memory_format=torch.channels_last), mean, std)
+    return Network(model.to(memory_format=torch.channels_last), mean, std)
 
 
 def _deeplabv3plus(settings: DeepLabSettings, number_of_classes: int, from_timm: bool) -> DeepLabV3Plus:
@@ -92,10 +92,10 @@ def _deeplabv3plus(settings: DeepLabSettings, number_of_classes: int, from_timm:
     )
 
 
-def _own_box(settings: OwnBoxSettings, number_of_classes: int, seed: int) -> Network:
+def _own_network(settings: OwnNetworkSettings, number_of_classes: int, seed: int) -> Network:
     """Call the user's factory as `factory(number_of_classes, **arguments)`.
 
-    The box may say its normalisation by attributes `mean` and `std` of three numbers on the scale 0 to 255.
+    Its normalisation may stand in attributes `mean` and `std`: three numbers each, on the scale 0 to 255.
     """
     package, _, function = settings.name.partition(":")
     try:
@@ -107,15 +107,17 @@ def _own_box(settings: OwnBoxSettings, number_of_classes: int, seed: int) -> Net
         ) from error
     torch.manual_seed(seed_of(seed, "initial weights"))
     try:
-        box = factory(number_of_classes, **settings.arguments)
-    # Whatever the user's code raises is the user's to read.
+        model = factory(number_of_classes, **settings.arguments)
+    # Show the user whatever their code raises.
     except Exception as error:
         raise InputError(
             f"network.name: {settings.name}({number_of_classes}, **network.arguments) fails: {error!r}"
         ) from error
-    if not isinstance(box, nn.Module):
-        raise InputError(f"network.name: {settings.name} gives {type(box).__name__}, expected a torch module")
-    box = box.to(memory_format=torch.channels_last)
-    network = Network(box, getattr(box, "mean", IMAGENET_MEAN), getattr(box, "std", IMAGENET_STD))
-    check_box(network, number_of_classes, settings.name)
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"network.name: {settings.name} gives {type(model).__name__}, expected a torch module"
+        )
+    model = model.to(memory_format=torch.channels_last)
+    network = Network(model, getattr(model, "mean", IMAGENET_MEAN), getattr(model, "std", IMAGENET_STD))
+    check_network(network, number_of_classes, settings.name)
     return network

@@ -59,11 +59,11 @@ class DeepLabV3Plus(nn.Module):
         high_level_inputs: int,
         number_of_classes: int,
         *,
-        aspp_channels: int = 256,
-        aspp_dilations: tuple[int, ...] = (6, 12, 18),
-        low_level_channels: int = 48,
-        decoder_channels: int = 256,
-        dropout: float = 0.1,
+        aspp_channels: int,
+        aspp_dilations: tuple[int, ...],
+        low_level_channels: int,
+        decoder_channels: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.backbone = backbone

@@ -48,14 +48,14 @@ def exported(networks: Sequence[Network], height: int, width: int) -> ExportedPr
     default among them.
 
     Raises:
-        InputError: a box does what torch.export cannot follow.
+        InputError: a network does what torch.export cannot follow.
     """
     # torch.export saves weights that lie channels-last with a warning; the copy leaves the networks alone.
     segmenter = copy.deepcopy(Segmenter(networks)).cpu().eval().to(memory_format=torch.contiguous_format)
     images = torch.zeros(TRACED_BATCH, 3, height, width, dtype=torch.uint8)
     try:
         return torch.export.export(segmenter, (images,), dynamic_shapes=({0: Dim("batch")},))
-    # Whatever it says about a box of the user is the user's to read.
+    # Show the user all that it says about a network of their own.
     except Exception as error:
         raise InputError(f"the network cannot be exported with torch.export: {error}") from error
 
@@ -69,7 +69,7 @@ def save_onnx(path: Path, program: ExportedProgram) -> None:
     """Write a traced prediction as .onnx, weights included.
 
     Raises:
-        InputError: the box holds an operation that ONNX does not know.
+        InputError: a network holds an operation that ONNX does not know.
     """
     try:
         made: Any = torch.onnx.export(
@@ -80,7 +80,7 @@ def save_onnx(path: Path, program: ExportedProgram) -> None:
             dynamo=True,
             verbose=False,
         )
-    # Whatever it says about a box of the user is the user's to read.
+    # Show the user all that it says about a network of their own.
     except Exception as error:
         raise InputError(f"the network cannot be exported to ONNX: {error}") from error
     made.save(path)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import load_file, save_file
 
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
@@ -16,11 +15,16 @@ from cotrain.networks.network import Network
 from cotrain.networks.settings import NetworkSettings
 
 HEADER_KEY = "cotrain"
+# Every tensor name in a file begins with this; with another prefix, existing files could not be loaded.
+PREFIX = "box."
 
 
-def save_weights(path: Path, network: nn.Module, settings: NetworkSettings, space: LabelSpace) -> None:
+def save_weights(path: Path, network: Network, settings: NetworkSettings, space: LabelSpace) -> None:
     """Write the network's tensors, with its settings and the definition of its classes in the header."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {
+        f"{PREFIX}{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in network.model.state_dict().items()
+    }
     belongs_to = {"network": settings.as_mapping(), "label_space": space.definition()}
     with written_whole(path) as temporary:
         # One key: safetensors writes several in an order of chance, and equal weights must be equal bytes.
@@ -51,7 +55,7 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         return settings, make_label_space(defined["name"], defined["classes"])
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{path}: its header is not that of this version of cotrain; train the model anew ({error!r})"
+            f"{path}: its header is not that of this version of cotrain; train the model again ({error!r})"
         ) from error
 
 
@@ -61,18 +65,18 @@ def load_into(network: Network, path: Path) -> None:
     Raises:
         InputError: the tensors are those of another network or label space.
     """
-    from safetensors.torch import load_file
-
     try:
-        network.load_state_dict(load_file(path))
+        network.model.load_state_dict(
+            {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
+        )
     except RuntimeError as error:
         raise InputError(f"{path}: holds the weights of another network: {error}") from error
 
 
-def load_network(path: Path, number_of_classes: int) -> Network:
+def load_network(path: Path) -> Network:
     """Build the network that a weights file belongs to and load its weights."""
-    settings, _ = read_header(path)
-    network = build_network(settings, number_of_classes, seed=0, pretrained=False)
+    settings, space = read_header(path)
+    network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
     load_into(network, path)
     return network
 
@@ -90,4 +94,4 @@ def load_networks(paths: Sequence[Path]) -> tuple[list[Network], LabelSpace]:
                 f"{path}: weights for {space.name} ({', '.join(space.classes)}), expected the label space of "
                 f"{paths[0]}: {spaces[0].name} ({', '.join(spaces[0].classes)})"
             )
-    return [load_network(path, spaces[0].number_of_classes) for path in paths], spaces[0]
+    return [load_network(path) for path in paths], spaces[0]

@@ -53,13 +53,13 @@ class ClassWatch:
         notable = self.labelled > NOTABLE_SHARE * int(self.labelled.sum())
         return torch.nonzero(notable & (self.predicted == 0)).flatten().tolist()
 
-    def state(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return what `restore` takes."""
-        return self.labelled, self.predicted
+    def state_dict(self) -> dict[str, Tensor | None]:
+        """Return what `load_state_dict` takes."""
+        return {"labelled": self.labelled, "predicted": self.predicted}
 
-    def restore(self, state: tuple[Tensor | None, Tensor | None]) -> None:
-        """Go on from a saved state."""
-        self.labelled, self.predicted = state
+    def load_state_dict(self, saved: Mapping[str, Tensor | None]) -> None:
+        """Resume from what `state_dict` returned."""
+        self.labelled, self.predicted = saved["labelled"], saved["predicted"]
 
 
 class WaitClock:

@@ -6,12 +6,10 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -20,7 +18,7 @@ from cotrain.errors import InputError
 from cotrain.networks.network import Network
 from cotrain.progress import Progress
 from cotrain.randomness import seed_of
-from cotrain.training.batches import Batches
+from cotrain.training.batches import Batches, Crop
 from cotrain.training.guidance import ClassWatch, WaitClock, peak_memory_mib
 from cotrain.training.losses import hard_pixel_loss
 from cotrain.training.optimisers import OptimiserSettings, make_optimiser
@@ -65,18 +63,78 @@ class LoopSettings(OptimiserSettings):
         return cls(**{key: mapping[key] for key in cls.__dataclass_fields__})
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a training leaves besides its network.
+class Training:
+    """A network in training, with all that changes from iteration to iteration.
 
-    `history` has an entry every `log_every_iterations`; `averaged` is the network with the exponential moving
-    average of its weights and batch-norm statistics, if `average_decay` asks for one; `vanished` are train
-    ids that the labels held and the network no longer predicted near the end.
+    `state_dict` is what is saved, `load_state_dict` goes on from it.
+
+    Attributes:
+        network: the network that is trained.
+        optimiser: its optimiser.
+        moving_average: the exponential moving average of its weights and batch-norm statistics, if
+            `average_decay` asks for one.
+        watch: counts labelled and predicted pixels near the end.
+        iteration: how many iterations are done.
+        history: an entry every `log_every_iterations`.
+        resumes: how often the training was interrupted and resumed.
     """
 
-    history: list[dict[str, float]]
-    averaged: nn.Module | None
-    vanished: list[int]
+    def __init__(self, network: Network, settings: LoopSettings) -> None:
+        self.network = network
+        self.optimiser = make_optimiser(network, settings)
+        self.moving_average: AveragedModel | None = None
+        if settings.average_decay:
+            rule = get_ema_multi_avg_fn(settings.average_decay)
+            self.moving_average = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
+        self.watch = ClassWatch(settings.iterations)
+        self.iterations = settings.iterations
+        self.iteration = 0
+        self.history: list[dict[str, float]] = []
+        self.resumes = 0
+        self.started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` takes."""
+        return {
+            "iteration": self.iteration,
+            "network": self.network.state_dict(),
+            # A finished training is only read again for its weights.
+            "optimiser": None if self.is_finished else self.optimiser.state_dict(),
+            "averaged": self.moving_average.state_dict() if self.moving_average else None,
+            "watch": self.watch.state_dict(),
+            "history": self.history,
+            "seconds": time.monotonic() - self.started,
+            "resumes": self.resumes,
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Resume from what `state_dict` returned."""
+        self.iteration = saved["iteration"]
+        self.network.load_state_dict(saved["network"])
+        if saved["optimiser"]:
+            self.optimiser.load_state_dict(saved["optimiser"])
+        if self.moving_average:
+            self.moving_average.load_state_dict(saved["averaged"])
+        self.watch.load_state_dict(saved["watch"])
+        self.history = saved["history"]
+        # As if there had been no interruption.
+        self.started = time.monotonic() - saved["seconds"]
+        self.resumes = saved["resumes"] + 1
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether all iterations are done."""
+        return self.iteration == self.iterations
+
+    @property
+    def averaged(self) -> Network | None:
+        """Return the network with the averaged weights, if there is one."""
+        return cast(Network, self.moving_average.module) if self.moving_average else None
+
+    @property
+    def vanished(self) -> list[int]:
+        """Return the train ids that the labels held and the network did not predict near the end."""
+        return self.watch.vanished()
 
 
 class NonFiniteLossError(InputError):
@@ -122,10 +180,10 @@ def train(
     threads: int,
     title: str,
     workers: Workers = ALONE,
-) -> Trained:
-    """Train `network` in place, all `workers` together.
+) -> Training:
+    """Train `network` in place, all `workers` together, and return the finished training.
 
-    Goes on from `state` when that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 the state is
+    Resumes from `state` when that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 the state is
     saved and `Stopped` is raised.
 
     Raises:
@@ -134,65 +192,17 @@ def train(
     """
     parallel: Any = in_parallel(network.to(device).train(), workers, device)
     if settings.compile:
-        # Of the arithmetic alone: names of tensors and what is saved stay those of the network.
+        # Only the arithmetic is compiled: what is saved, names of tensors included, is that of the network.
         parallel = torch.compile(parallel)
-    optimiser = make_optimiser(network, settings)
-    averaged = None
-    if settings.average_decay:
-        rule = get_ema_multi_avg_fn(settings.average_decay)
-        averaged = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
-    watch = ClassWatch(settings.iterations)
-    first, history, seconds_before, resumes = 0, [], 0.0, 0
+    training = Training(network, settings)
     saved = state.load()
     if saved:
-        first, history, seconds_before = saved["iteration"], saved["history"], saved["seconds"]
-        resumes = saved["resumes"] + 1
-        network.load_state_dict(saved["network"])
-        if saved["optimiser"]:
-            optimiser.load_state_dict(saved["optimiser"])
-        if averaged:
-            averaged.load_state_dict(saved["averaged"])
-        watch.restore(saved["watch"])
-        logger.info("%s: resumed at iteration %d of %d", title, first, settings.iterations)
-    started = time.monotonic()
-
-    def save(iteration: int) -> None:
-        if not workers.is_first:
-            return
-        finished = iteration == settings.iterations
-        state.save(
-            {
-                "iteration": iteration,
-                "network": network.state_dict(),
-                # A finished training is only ever read again for its weights.
-                "optimiser": None if finished else optimiser.state_dict(),
-                "averaged": averaged.state_dict() if averaged else None,
-                "watch": watch.state(),
-                "history": history,
-                "seconds": seconds_before + time.monotonic() - started,
-                "resumes": resumes,
-            }
-        )
-
-    def checked(loss: torch.Tensor, iteration: int) -> float:
-        value = float(loss)
-        if not math.isfinite(value):
-            raise NonFiniteLossError(
-                f"{title}: the loss is {value} at iteration {iteration}; the state before it is kept. {CURE}"
-            )
-        return value
-
-    def check_weights(iteration: int) -> None:
-        # The loss is that of before the step: a step that broke the weights shows in it one iteration later.
-        for name, tensor in network.state_dict().items():
-            if not tensor.isfinite().all():
-                raise NonFiniteLossError(
-                    f"{title}: {name} is no longer finite after iteration {iteration}; "
-                    f"the state before it is kept. {CURE}"
-                )
+        training.load_state_dict(saved)
+        logger.info("%s: resumed at iteration %d of %d", title, training.iteration, settings.iterations)
 
     clock = WaitClock()
     slots = None if workers.count == 1 else workers.slots(sum(batches.ratio))
+    first = training.iteration
     with (
         closing(batches.stream(first, settings.iterations, threads, slots)) as stream,
         StopRequest() as stop,
@@ -201,9 +211,8 @@ def train(
         note = ""
         for iteration in range(first, settings.iterations):
             with clock:
-                images, labels = next(stream)
-            x = on_device(images, device).permute(0, 3, 1, 2)
-            y = on_device(labels, device).long()
+                batch = next(stream)
+            images, labels = on_device(batch, device)
 
             rate = learning_rate(
                 iteration,
@@ -213,40 +222,76 @@ def train(
                 warmup_iterations=settings.warmup_iterations,
                 warmup_factor=settings.warmup_factor,
             )
-            for group in optimiser.param_groups:
+            for group in training.optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
 
             # Dropout is a function of the iteration too: no generator's state has to be saved.
             torch.manual_seed(seed_of(settings.seed, "dropout", iteration, workers.rank))
-            loss, logits = step(parallel, optimiser, x, y, settings, workers)
-            if averaged:
-                averaged.update_parameters(network)
+            loss, logits = step(parallel, training.optimiser, images, labels, settings, workers)
+            if training.moving_average:
+                training.moving_average.update_parameters(network)
+            training.iteration = done = iteration + 1
 
-            done = iteration + 1
-            if done % settings.log_every_iterations == 0 or done == settings.iterations:
-                history.append({"iteration": done, "loss": checked(loss, iteration), "learning_rate": rate})
-                watch.see(iteration, logits, y, workers)
+            if done % settings.log_every_iterations == 0 or training.is_finished:
+                check_loss(loss, iteration, title)
+                training.history.append({"iteration": done, "loss": float(loss), "learning_rate": rate})
+                training.watch.see(iteration, logits, labels, workers)
                 note = (
-                    f"loss {history[-1]['loss']:.3f}, learning rate {rate:.2g}, "
+                    f"loss {float(loss):.3f}, learning rate {rate:.2g}, "
                     f"{100 * clock.share():.0f} % of the time waiting for images, "
                     f"{peak_memory_mib(device) / 1024:.1f} GiB"
                 )
             progress.advance(note=note)
-            # Processes that share a batch must also stop at one iteration; asking each other costs time.
-            asks = workers.count == 1 or done % ITERATIONS_BETWEEN_AGREEMENTS == 0
-            number = workers.agreed(stop.number, device) if asks else 0
-            if number or done % settings.save_every_iterations == 0 or done == settings.iterations:
-                checked(loss, iteration)
-                check_weights(iteration)
-                save(done)
-            if number and done < settings.iterations:
-                raise Stopped(number, done)
-    return Trained(history, averaged.module if averaged else None, watch.vanished())
+
+            signal = agreed_signal(stop, workers, done, device)
+            if signal or done % settings.save_every_iterations == 0 or training.is_finished:
+                check_loss(loss, iteration, title)
+                check_weights(network, iteration, title)
+                if workers.is_first:
+                    state.save(training.state_dict())
+            if signal and not training.is_finished:
+                raise Stopped(signal, done)
+    return training
 
 
-def on_device(array: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Return an array as a tensor on the device; to a GPU it travels while the last step still computes."""
-    tensor = torch.from_numpy(array)
+def on_device(batch: Crop, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a batch as images (B, 3, H, W) uint8 and labels (B, H, W) int64 on the device."""
+    tensors = [torch.from_numpy(array) for array in batch]
     if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+        # They then travel while the last step still computes.
+        tensors = [tensor.pin_memory() for tensor in tensors]
+    images, labels = (tensor.to(device, non_blocking=True) for tensor in tensors)
+    return images.permute(0, 3, 1, 2), labels.long()
+
+
+def agreed_signal(stop: StopRequest, workers: Workers, done: int, device: torch.device) -> int:
+    """Return the number of the signal that stops the training after `done` iterations, or 0.
+
+    Processes that share a batch must stop at the same iteration. Asking each other costs time, so they do it
+    only now and then.
+    """
+    if workers.count > 1 and done % ITERATIONS_BETWEEN_AGREEMENTS:
+        return 0
+    return workers.agreed(stop.number, device)
+
+
+def check_loss(loss: torch.Tensor, iteration: int, title: str) -> None:
+    """Raise NonFiniteLossError when the loss of an iteration is infinite or not a number."""
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(
+            f"{title}: the loss is {float(loss)} at iteration {iteration}; "
+            f"the state before it is kept. {CURE}"
+        )
+
+
+def check_weights(network: Network, iteration: int, title: str) -> None:
+    """Raise NonFiniteLossError when a weight is infinite or not a number after an iteration.
+
+    The loss is computed before the step: it shows a step that broke the weights one iteration too late.
+    """
+    for name, tensor in network.state_dict().items():
+        if not tensor.isfinite().all():
+            raise NonFiniteLossError(
+                f"{title}: {name} is no longer finite after iteration {iteration}; "
+                f"the state before it is kept. {CURE}"
+            )

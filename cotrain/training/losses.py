@@ -9,7 +9,7 @@ from cotrain.training.parallel import ALONE, Workers
 
 
 def hard_pixel_loss(
-    logits: Tensor, labels: Tensor, share: float, share_of: str = "labelled", workers: Workers = ALONE
+    logits: Tensor, labels: Tensor, share: float, share_of: str, workers: Workers = ALONE
 ) -> Tensor:
     """Return the mean cross-entropy of the hardest pixels over the whole batch (as published).
 

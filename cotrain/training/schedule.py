@@ -6,9 +6,9 @@ def learning_rate(
     iterations: int,
     base: float,
     *,
-    power: float = 0.9,
-    warmup_iterations: int = 1000,
-    warmup_factor: float = 0.001,
+    power: float,
+    warmup_iterations: int,
+    warmup_factor: float,
 ) -> float:
     """Return the learning rate of `iteration` (0-based) of `iterations`.
 

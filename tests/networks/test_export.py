@@ -64,9 +64,9 @@ def test_the_files_predict_what_the_networks_predict(networks, program, tmp_path
     assert_are_the_predictions(networks, saved_onnx(tmp_path / "a.onnx", 1))
 
 
-def test_a_box_with_image_pooling_and_depthwise_convolutions(network_mapping, tmp_path):
+def test_a_network_with_image_pooling_and_depthwise_convolutions(network_mapping, tmp_path):
     network = build_network(NetworkSettings.from_mapping(network_mapping), 5, 1, pretrained=False)
-    torch.nn.init.normal_(network.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
     save_onnx(tmp_path / "a.onnx", exported([network], 24, 32))
     batches = [images(1), images(3)]
     found = difference(original([network]), saved_onnx(tmp_path / "a.onnx", 1), batches)
@@ -77,7 +77,7 @@ def test_a_box_with_image_pooling_and_depthwise_convolutions(network_mapping, tm
 def test_the_networks_are_left_as_they_were(networks):
     networks[0].to(memory_format=torch.channels_last)
     exported(networks[:1], 24, 32)
-    assert networks[0].box.weight.is_contiguous(memory_format=torch.channels_last)
+    assert networks[0].model.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def constant(classes, confidences):
@@ -121,7 +121,7 @@ class Fickle(nn.Module):
         return self.convolution(x if x.mean() > 0 else -x)
 
 
-def test_a_box_that_cannot_be_traced_is_explained():
+def test_a_network_that_cannot_be_traced_is_explained():
     network = Network(Fickle(), (0.0,) * 3, (1.0,) * 3)
     with pytest.raises(InputError, match=r"the network cannot be exported with torch\.export: "):
         exported([network], 8, 8)
@@ -138,7 +138,7 @@ class Bessel(nn.Module):
         return self.convolution(torch.special.bessel_j0(x))
 
 
-def test_a_box_beyond_onnx_is_explained(tmp_path):
+def test_a_network_beyond_onnx_is_explained(tmp_path):
     program = exported([Network(Bessel(), (0.0,) * 3, (1.0,) * 3)], 8, 8)
     with pytest.raises(InputError, match=r"(?s)the network cannot be exported to ONNX: .*bessel_j0"):
         save_onnx(tmp_path / "a.onnx", program)

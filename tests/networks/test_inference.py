@@ -26,7 +26,7 @@ def network(network_mapping):
     torch.set_num_threads(1)
     made = build_network(NetworkSettings.from_mapping(network_mapping), CLASSES, 1, pretrained=False)
     torch.manual_seed(2)
-    torch.nn.init.normal_(made.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(made.model.classifier.weight, std=3.0)
     made.train()(torch.randint(0, 256, (4, 3, 64, 64)))
     return made
 
@@ -129,10 +129,10 @@ def test_windows_are_averaged_where_they_overlap(network, make_items):
 
 
 def test_probabilities_of_several_networks_are_averaged(network, network_mapping, make_items):
-    """Boxes of two kinds: each has a normalisation and a stride of its own."""
+    """Networks of two kinds: each has a normalisation and a stride of its own."""
     mapping = network_mapping | {"backbone": "test_convnext", "output_stride": 32}
     other = build_network(NetworkSettings.from_mapping(mapping), CLASSES, 3, pretrained=False)
-    torch.nn.init.normal_(other.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
     item = make_items("x", 1)[0]
     images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
     seen = [
@@ -192,13 +192,13 @@ def test_confidences_are_in_range(network, make_items):
     # The largest of C shares of 1 is at least 1 / C.
     assert prediction.levels.min() >= 65535 // CLASSES
     assert prediction.classes.max() < CLASSES
-    torch.nn.init.normal_(network.box.classifier.weight, std=1e5)
+    torch.nn.init.normal_(network.model.classifier.weight, std=1e5)
     assert predicted(network, make_items("y", 1), 1)[0].levels.max() == 65535
 
 
 def test_resize_changes_what_the_network_sees_but_not_the_size(network, make_items):
     seen = []
-    network.box.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    network.model.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[2:])))
     prediction = predicted(network, make_items("x", 1), 1, (64, 80))[0]
     assert seen == [(64, 80)]
     assert prediction.classes.shape == (40, 48)

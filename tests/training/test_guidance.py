@@ -32,11 +32,11 @@ def test_only_the_end_counts_and_tiny_shares_do_not():
     assert watch.vanished() == [1]
 
 
-def test_a_watch_goes_on_from_its_state():
+def test_a_watch_resumes_from_its_state():
     watch, other = ClassWatch(4), ClassWatch(4)
     assert other.vanished() == []
     watch.see(3, logits_of(torch.tensor([[[0, 0]]])), torch.tensor([[[0, 1]]]))
-    other.restore(watch.state())
+    other.load_state_dict(watch.state_dict())
     assert other.vanished() == [1]
 
 

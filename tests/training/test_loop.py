@@ -17,8 +17,8 @@ from cotrain.training.state import Stopped, TrainingState
 CLASSES = 3
 
 
-class Box(nn.Module):
-    """A box with all that a training carries along: weights, batch norm, dropout. `hook` sees each pass."""
+class Model(nn.Module):
+    """A model with all that a training carries along: weights, batch norm, dropout. `hook` sees each pass."""
 
     def __init__(self, hook=None):
         super().__init__()
@@ -57,7 +57,7 @@ def run(tmp_path):
 
     def go(settings, folder="state", hook=None, identity="mine"):
         torch.manual_seed(1)
-        network = Network(Box(hook), (127.0,) * 3, (60.0,) * 3)
+        network = Network(Model(hook), (127.0,) * 3, (60.0,) * 3)
         # Whatever draws before a training must not matter to it.
         torch.manual_seed(np.random.default_rng().integers(2**31))
         with TrainingState(tmp_path / folder, identity) as state:
@@ -70,8 +70,8 @@ def run(tmp_path):
 
 
 def at_pass(number, action):
-    def hook(box, logits):
-        return action(logits) if box.passes == number else logits
+    def hook(model, logits):
+        return action(logits) if model.passes == number else logits
 
     return hook
 
@@ -116,7 +116,7 @@ def test_resumed_after_a_crash_as_if_uninterrupted(run, settings, iteration, cha
     network, history, last = run(settings)
     # Saved at 4 and 8: only what came after is computed again.
     saved = (iteration - 1) // 4 * 4
-    assert network.box.passes == 9 - saved
+    assert network.model.passes == 9 - saved
     assert last["resumes"] == 1
     assert_same_training((network, history), run(settings, "uninterrupted"))
 
@@ -131,7 +131,7 @@ def test_resumed_after_a_signal_as_if_uninterrupted(run, settings, number):
         run(settings, hook=at_pass(6, send))
     assert stopped.value.number == number
     network, history, _ = run(settings)
-    assert network.box.passes == 3
+    assert network.model.passes == 3
     assert_same_training((network, history), run(settings, "uninterrupted"))
 
 
@@ -147,13 +147,13 @@ def test_stopped_in_the_last_iteration_it_is_finished(run, settings):
 def test_a_finished_training_is_not_repeated(run, settings):
     first = run(settings)
     again = run(settings)
-    assert again[0].box.passes == 0
+    assert again[0].model.passes == 0
     assert_same_training(first, again)
 
 
 def test_another_identity_starts_anew(run, settings):
     run(settings)
-    assert run(settings, identity="other")[0].box.passes == 9
+    assert run(settings, identity="other")[0].model.passes == 9
 
 
 @pytest.mark.parametrize("log_every", [1, 100])
@@ -184,10 +184,10 @@ def test_the_head_moves_by_its_factor(run, settings):
         settings, iterations=1, warmup_iterations=0, momentum=0.0, weight_decay=0.0, learning_rate=0.01
     )
     torch.manual_seed(1)
-    start = Network(Box(), (127.0,) * 3, (60.0,) * 3).state_dict()
+    start = Network(Model(), (127.0,) * 3, (60.0,) * 3).state_dict()
     plain = run(chosen, "plain")[0].state_dict()
     faster = run(replace(chosen, head_learning_rate_factor=5.0), "faster")[0].state_dict()
-    for name, factor in (("box.head.1.weight", 5), ("box.backbone.0.weight", 1)):
+    for name, factor in (("model.head.1.weight", 5), ("model.backbone.0.weight", 1)):
         moved, moved_faster = plain[name] - start[name], faster[name] - start[name]
         assert moved.abs().max() > 0
         torch.testing.assert_close(moved_faster, factor * moved, rtol=1e-3, atol=1e-7)
@@ -199,16 +199,16 @@ def test_average_of_the_weights_by_hand(run, settings):
     average = run.averages[0].state_dict()
     seen = []
 
-    def keep(box, logits):
-        seen.append({name: tensor.clone() for name, tensor in box.state_dict().items()})
+    def keep(model, logits):
+        seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return logits
 
     last = run(chosen, "watched", hook=keep)[0]
     # What a pass sees are the weights after the step before it.
-    after = [box["backbone.0.weight"] for box in seen[1:]] + [last.box.backbone[0].weight.detach()]
+    after = [tensors["backbone.0.weight"] for tensors in seen[1:]] + [last.model.backbone[0].weight.detach()]
     expected = 0.75 * (0.75 * after[0] + 0.25 * after[1]) + 0.25 * after[2]
-    torch.testing.assert_close(average["box.backbone.0.weight"], expected)
-    assert not torch.equal(average["box.backbone.0.weight"], weights["box.backbone.0.weight"])
+    torch.testing.assert_close(average["model.backbone.0.weight"], expected)
+    assert not torch.equal(average["model.backbone.0.weight"], weights["model.backbone.0.weight"])
 
 
 def test_average_resumed_as_if_uninterrupted(run, settings):
@@ -278,8 +278,10 @@ def test_compiled_network_learns_the_same(settings, tmp_path):
     for compiled in (False, True):
         torch.manual_seed(1)
         # Without dropout: compiled code draws other numbers.
-        box = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, CLASSES, 1))
-        network = Network(box, (127.0,) * 3, (60.0,) * 3)
+        model = nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, CLASSES, 1)
+        )
+        network = Network(model, (127.0,) * 3, (60.0,) * 3)
         chosen = replace(settings, compile=compiled)
         with TrainingState(tmp_path / str(compiled), "mine") as state:
             train(network, RandomBatches(), chosen, state, torch.device("cpu"), 1, "test")

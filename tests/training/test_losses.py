@@ -47,12 +47,12 @@ def test_share_one_is_plain_cross_entropy():
     logits, labels = torch.randn(2, 5, 6, 7), torch.randint(0, 5, (2, 6, 7))
     labels[0, :2] = 255
     expected = F.cross_entropy(logits, labels, ignore_index=255)
-    torch.testing.assert_close(hard_pixel_loss(logits, labels, 1.0), expected)
+    torch.testing.assert_close(hard_pixel_loss(logits, labels, 1.0, "labelled"), expected)
 
 
 def test_gradient_reaches_the_hard_pixels_alone(pixels):
     logits, labels = pixels
     logits.requires_grad_()
-    hard_pixel_loss(logits, labels, 0.5).backward()
+    hard_pixel_loss(logits, labels, 0.5, "labelled").backward()
     touched = logits.grad.abs().sum(1) > 0
     assert touched.nonzero().tolist() == [[0, 0, 1], [1, 0, 3]]

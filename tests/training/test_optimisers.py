@@ -25,14 +25,14 @@ class Transformer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.box = nn.Module()
-        self.box.backbone = nn.Module()
-        self.box.backbone.patch_embed = nn.Linear(2, 2)
-        self.box.backbone.blocks = nn.Sequential(
+        self.model = nn.Module()
+        self.model.backbone = nn.Module()
+        self.model.backbone.patch_embed = nn.Linear(2, 2)
+        self.model.backbone.blocks = nn.Sequential(
             *(nn.Sequential(nn.LayerNorm(2), nn.Linear(2, 2)) for _ in range(3))
         )
-        self.box.backbone.norm = nn.LayerNorm(2)
-        self.box.head = nn.Linear(2, 2)
+        self.model.backbone.norm = nn.LayerNorm(2)
+        self.model.head = nn.Linear(2, 2)
 
 
 def groups_by_name(network, settings):
@@ -59,7 +59,7 @@ def test_groups_of_a_convolutional_network(network_mapping, optimiser):
     assert len(normalised & set(groups)) > 10
     for name, group in groups.items():
         assert group["weight_decay"] == (0.0 if name in normalised else 0.25), name
-        assert group["factor"] == (1.0 if name.startswith("box.backbone.") else 10.0), name
+        assert group["factor"] == (1.0 if name.startswith("model.backbone.") else 10.0), name
         if optimiser == "sgd":
             assert (group["momentum"], group["nesterov"]) == (0.9, False)
         else:
@@ -69,24 +69,24 @@ def test_groups_of_a_convolutional_network(network_mapping, optimiser):
 def test_layer_decay_by_hand():
     groups = groups_by_name(Transformer(), replace(SETTINGS, optimiser="adamw", layer_decay=0.5))
     assert {name.removesuffix(".weight"): g["factor"] for name, g in groups.items() if "weight" in name} == {
-        "box.backbone.patch_embed": 0.125,
-        "box.backbone.blocks.0.0": 0.25,
-        "box.backbone.blocks.0.1": 0.25,
-        "box.backbone.blocks.1.0": 0.5,
-        "box.backbone.blocks.1.1": 0.5,
-        "box.backbone.blocks.2.0": 1.0,
-        "box.backbone.blocks.2.1": 1.0,
-        "box.backbone.norm": 1.0,
-        "box.head": 10.0,
+        "model.backbone.patch_embed": 0.125,
+        "model.backbone.blocks.0.0": 0.25,
+        "model.backbone.blocks.0.1": 0.25,
+        "model.backbone.blocks.1.0": 0.5,
+        "model.backbone.blocks.1.1": 0.5,
+        "model.backbone.blocks.2.0": 1.0,
+        "model.backbone.blocks.2.1": 1.0,
+        "model.backbone.norm": 1.0,
+        "model.head": 10.0,
     }
-    assert groups["box.backbone.norm.weight"]["weight_decay"] == 0
-    assert groups["box.backbone.blocks.2.0.bias"]["weight_decay"] == 0
+    assert groups["model.backbone.norm.weight"]["weight_decay"] == 0
+    assert groups["model.backbone.blocks.2.0.bias"]["weight_decay"] == 0
 
 
 def test_layer_decay_needs_blocks():
     network = nn.Module()
-    network.box = nn.Module()
-    network.box.backbone = nn.Conv2d(3, 3, 1)
+    network.model = nn.Module()
+    network.model.backbone = nn.Conv2d(3, 3, 1)
     make_optimiser(network, SETTINGS)
     with pytest.raises(InputError, match=r"training\.layer_decay: found 0\.5"):
         make_optimiser(network, replace(SETTINGS, layer_decay=0.5))

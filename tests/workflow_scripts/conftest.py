@@ -74,7 +74,7 @@ def model(
     torch.set_num_threads(1)
     settings = NetworkSettings.from_mapping(network_mapping)
     network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
-    torch.nn.init.normal_(network.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
     save_weights(tmp_path / "weights.safetensors", network, settings, SPACE)
     items = make_items("x", 5)
     write_manifest(tmp_path / "images.tsv", items)

@@ -28,14 +28,14 @@ def small(number_of_classes):
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
-    """Write the weights of a box of a user, which is traced in a second, and return their folder."""
-    (tmp_path / "quick_boxes.py").write_text(USERS_MODULE)
+    """Write the weights of a user's own network, which is traced in a second, and return their folder."""
+    (tmp_path / "quick_networks.py").write_text(USERS_MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "quick_boxes", raising=False)
+    monkeypatch.delitem(sys.modules, "quick_networks", raising=False)
     torch.set_num_threads(1)
-    settings = NetworkSettings.from_mapping({"name": "quick_boxes:small", "arguments": {}})
+    settings = NetworkSettings.from_mapping({"name": "quick_networks:small", "arguments": {}})
     network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
-    torch.nn.init.normal_(network.box[2].weight, std=3.0)
+    torch.nn.init.normal_(network.model[2].weight, std=3.0)
     save_weights(tmp_path / "final" / "weights.safetensors", network, settings, SPACE)
     return tmp_path / "final"
 
@@ -67,7 +67,7 @@ def test_files_and_what_they_say(model, images, tmp_path, caplog):
     pictures = np.stack([read_image(path) for path in images])
     given = {described["input"]["name"]: pictures.transpose(0, 3, 1, 2)}
     classes, confidences = session.run(names, given)
-    network = load_network(model / "weights.safetensors", SPACE.number_of_classes).eval()
+    network = load_network(model / "weights.safetensors").eval()
     settings = InferenceSettings(3, None, "float32")
     expected, levels = predict_images([network], pictures, settings, torch.device("cpu"))
     assert (classes == expected).mean() > 0.999

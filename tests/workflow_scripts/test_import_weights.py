@@ -64,10 +64,10 @@ def published():
     torch.set_num_threads(2)
     network = build_network(SETTINGS, 20, seed=5, pretrained=False)
     with torch.no_grad():
-        for tensor in network.box.state_dict().values():
+        for tensor in network.model.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
                 tensor.uniform_(0.5, 1.5)
-    tensors = network.box.state_dict()
+    tensors = network.model.state_dict()
     return network, {published_name(name): t for name, t in tensors.items() if "num_batches" not in name}
 
 
@@ -81,7 +81,7 @@ def test_the_whole_checkpoint(published, tmp_path, caplog):
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
     with torch.inference_mode():
         expected = network.eval()(images)[:, :19]
-        found = load_network(tmp_path / "paper.safetensors", 19).eval()(images)
+        found = load_network(tmp_path / "paper.safetensors").eval()(images)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert "not taken: pixel_mean" in caplog.text
     assert "left out its last output" in caplog.text
@@ -100,8 +100,8 @@ def test_the_backbone(published, tmp_path, caplog):
     main(["--from", str(tmp_path / "R-103.pkl"), "--output", str(output)])
     assert len(load_file(output)) == len(arrays)
     chosen = NetworkSettings.from_mapping({**PUBLISHED_NETWORK, "backbone_weights": str(output)})
-    loaded = build_network(chosen, 19, seed=1, pretrained=True).box.backbone.state_dict()
-    for name, tensor in network.box.backbone.state_dict().items():
+    loaded = build_network(chosen, 19, seed=1, pretrained=True).model.backbone.state_dict()
+    for name, tensor in network.model.backbone.state_dict().items():
         if "num_batches" not in name:
             assert torch.equal(loaded[name], tensor), name
     assert "backbone, for network.backbone_weights" in caplog.text

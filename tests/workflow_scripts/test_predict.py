@@ -107,9 +107,9 @@ def test_several_weights_are_averaged(model, tmp_path, network_mapping):
     torch.set_num_threads(1)
     settings = NetworkSettings.from_mapping(network_mapping | {"backbone": "test_resnet"})
     other = build_network(settings, CLASSES, 5, pretrained=False)
-    torch.nn.init.normal_(other.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
     save_weights(tmp_path / "other.safetensors", other, settings, label_space("camvid11"))
-    networks = [load_network(Path(flags[1]), CLASSES).eval(), other.eval()]
+    networks = [load_network(Path(flags[1])).eval(), other.eval()]
     run(tmp_path, [*flags[:2], str(tmp_path / "other.safetensors"), *flags[2:]])
     with PredictionReader([tmp_path / "0.h5"]) as reader:
         for item in items:

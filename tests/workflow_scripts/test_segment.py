@@ -23,7 +23,7 @@ def model(tmp_path, network_mapping):
     torch.set_num_threads(1)
     settings = NetworkSettings.from_mapping(network_mapping)
     network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
-    torch.nn.init.normal_(network.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
     save_weights(tmp_path / "final" / "weights.safetensors", network, settings, SPACE)
     return tmp_path / "final"
 
@@ -100,7 +100,7 @@ def test_a_video_without_its_end_is_told(model, tmp_path):
 def test_two_models_are_averaged(model, tmp_path, network_mapping):
     settings = NetworkSettings.from_mapping(network_mapping)
     other = build_network(settings, SPACE.number_of_classes, 2, pretrained=False)
-    torch.nn.init.normal_(other.box.classifier.weight, std=3.0)
+    torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
     save_weights(tmp_path / "other.safetensors", other, settings, SPACE)
     write_image(tmp_path / "images" / "0.png", pictures(1)[0])
     arguments = ["--input", str(tmp_path / "images"), "--device", "cpu", "--output", str(tmp_path / "out")]

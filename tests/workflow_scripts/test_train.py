@@ -168,9 +168,9 @@ def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_map
     train.main(arguments("first", iterations=1))
     path = tmp_path / "first" / "weights.safetensors"
     settings, space = read_header(path)
-    network = load_network(path, 11)
-    torch.nn.init.zeros_(network.box.classifier.bias)
-    network.box.classifier.bias.data[4] = 50.0
+    network = load_network(path)
+    torch.nn.init.zeros_(network.model.classifier.bias)
+    network.model.classifier.bias.data[4] = 50.0
     save_weights(path, network, settings, space)
     frozen = {**training_mapping["training"], "learning_rate": 1e-30, "weight_decay": 0.0}
     train.main(arguments("model", "--initial-weights", str(path), training=frozen))

@@ -1,8 +1,8 @@
-"""The boxes: parameters, arithmetic at 1024×512, stride of the features, licence of the weights.
+"""The networks: parameters, arithmetic at 1024×512, stride of the features, licence of the weights.
 
 Counted without computing anything, on tensors that have a shape and no content.
 
-    python -m benchmarks.boxes
+    python -m benchmarks.networks
 """
 
 import torch
@@ -36,7 +36,7 @@ LIGHT = {
     "decoder_channels": 48,
     "low_level_channels": 24,
 }
-BOXES = {
+NETWORKS = {
     "the paper's": DEEPLAB | {"backbone": "resnet101s", "last_stage_dilations": [2, 4, 8]},
     "the demo's": DEEPLAB | {"backbone": "tf_efficientnet_lite0"} | LIGHT,
     "EfficientNet-Lite0": DEEPLAB | {"backbone": "tf_efficientnet_lite0"},
@@ -51,17 +51,17 @@ BOXES = {
 
 
 def main() -> None:
-    """Print the table of docs/boxes.md."""
-    print("| box | backbone | parameters (M) | GFLOPs at 1024×512 | output stride | licence of weights |")
+    """Print the table of docs/networks.md."""
+    print("| network | backbone | parameters (M) | GFLOPs at 1024×512 | output stride | licence of weights |")
     print("|---|---|---:|---:|---:|---|")
-    for title, mapping in BOXES.items():
+    for title, mapping in NETWORKS.items():
         settings = NetworkSettings.from_mapping(mapping)
         network = build_network(settings, 19, seed=0, pretrained=False).to("meta").eval()
         parameters = sum(parameter.numel() for parameter in network.parameters())
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(torch.zeros(1, 3, 512, 1024, dtype=torch.uint8, device="meta"))
         # One multiplication and one addition are two operations.
-        stride = mapping.get("output_stride") or network.box.patch[0]
+        stride = mapping.get("output_stride") or network.model.patch[0]
         licence = getattr(import_timm().get_pretrained_cfg(mapping["backbone"]), "license", None) or "unknown"
         print(
             f"| {title} | `{mapping['backbone']}` | {parameters / 1e6:.1f} | "

@@ -1,4 +1,4 @@
-"""The contract that every box keeps: uint8 RGB of any size in, float logits of every class out, trainable."""
+"""What every network does: it maps uint8 RGB of any size to float logits of every class, and learns."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from torch import nn
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings, OwnBoxSettings
+from cotrain.networks.settings import NetworkSettings, OwnNetworkSettings
 
 CLASSES = 5
 
@@ -36,7 +36,7 @@ TRANSFORMER = {
     "decoder_channels": 8,
     "dropout": 0.1,
 }
-BOXES = {
+NETWORKS = {
     "efficientnet": DEEPLAB,
     "resnet": DEEPLAB | {"backbone": "test_resnet"},
     "multi-grid": DEEPLAB | {"backbone": "test_resnet", "last_stage_dilations": [4]},
@@ -46,18 +46,18 @@ BOXES = {
     "dinov2": TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"},
     "dinov3": TRANSFORMER | {"backbone": "vit_small_patch16_dinov3"},
     "eva02": TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"},
-    "own": {"name": "boxes_of_a_user:small", "arguments": {"width": 6}},
+    "own": {"name": "networks_of_a_user:small", "arguments": {"width": 6}},
 }
 
 USERS_MODULE = """
 from torch import nn
 
 def small(number_of_classes, width=4):
-    box = nn.Sequential(
+    network = nn.Sequential(
         nn.Conv2d(3, width, 3, 4, 1), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, number_of_classes, 1)
     )
-    box.mean, box.std = (10.0, 20.0, 30.0), (1.0, 2.0, 3.0)
-    return box
+    network.mean, network.std = (10.0, 20.0, 30.0), (1.0, 2.0, 3.0)
+    return network
 
 def failing(number_of_classes):
     raise RuntimeError("no such file: weights.bin")
@@ -92,21 +92,21 @@ class SquareOnly(Labels):
 @pytest.fixture(autouse=True)
 def module_of_a_user(tmp_path, monkeypatch):
     torch.set_num_threads(1)
-    (tmp_path / "boxes_of_a_user.py").write_text(USERS_MODULE)
+    (tmp_path / "networks_of_a_user.py").write_text(USERS_MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     yield
-    sys.modules.pop("boxes_of_a_user", None)
+    sys.modules.pop("networks_of_a_user", None)
 
 
-@pytest.fixture(params=BOXES)
+@pytest.fixture(params=NETWORKS)
 def settings(request):
-    return NetworkSettings.from_mapping(BOXES[request.param])
+    return NetworkSettings.from_mapping(NETWORKS[request.param])
 
 
 def test_settings_round_trip(settings):
     mapping = settings.as_mapping()
     assert NetworkSettings.from_mapping(mapping) == settings
-    assert mapping in BOXES.values()
+    assert mapping in NETWORKS.values()
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (45, 61), (70, 64)])
@@ -129,7 +129,7 @@ def test_channels_last(settings):
     network = build_network(settings, CLASSES, 1, pretrained=False).eval()
     weights = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
     seen = []
-    network.box.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.inference_mode():
         network(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in [*weights, *seen])
@@ -156,16 +156,16 @@ def test_every_parameter_learns_and_one_image_is_enough(settings):
     assert without == []
 
 
-@pytest.mark.parametrize("box", ["efficientnet", "resnet", "convnext", "not dilated", "vit", "eva02"])
-def test_weights_of_a_file_reach_the_backbone(box, tmp_path):
+@pytest.mark.parametrize("kind", ["efficientnet", "resnet", "convnext", "not dilated", "vit", "eva02"])
+def test_weights_of_a_file_reach_the_backbone(kind, tmp_path):
     # As timm publishes them: whole models, under its own names.
-    whole = create_model(BOXES[box]["backbone"]).state_dict()
+    whole = create_model(NETWORKS[kind]["backbone"]).state_dict()
     whole = {name: torch.rand_like(t) if t.is_floating_point() else t for name, t in whole.items()}
     save_file(whole, tmp_path / "model.safetensors")
     settings = NetworkSettings.from_mapping(
-        BOXES[box] | {"backbone_weights": str(tmp_path / "model.safetensors")}
+        NETWORKS[kind] | {"backbone_weights": str(tmp_path / "model.safetensors")}
     )
-    loaded = build_network(settings, CLASSES, 1, pretrained=True).box.backbone.state_dict()
+    loaded = build_network(settings, CLASSES, 1, pretrained=True).model.backbone.state_dict()
     by_joined_name = {name.replace(".", "_"): tensor for name, tensor in whole.items()}
     floating = [name for name in loaded if loaded[name].is_floating_point()]
     assert len(floating) > 20
@@ -178,9 +178,9 @@ def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     settings = NetworkSettings.from_mapping(TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"})
     network = build_network(settings, CLASSES, 1, pretrained=False).eval()
     seen = {}
-    network.box.backbone.register_forward_pre_hook(lambda module, inputs: seen.setdefault("unused", inputs))
-    forward = network.box.backbone.forward_intermediates
-    network.box.backbone.forward_intermediates = lambda x, **options: (
+    network.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.setdefault("unused", inputs))
+    forward = network.model.backbone.forward_intermediates
+    network.model.backbone.forward_intermediates = lambda x, **options: (
         seen.update(x=x) or forward(x, **options)
     )
     images = torch.randint(0, 256, (1, 3, 45, 61), dtype=torch.uint8)
@@ -192,8 +192,8 @@ def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     assert logits.shape == (1, CLASSES, 45, 61)
 
 
-def test_normalisation_of_an_own_box():
-    network = build_network(NetworkSettings.from_mapping(BOXES["own"]), CLASSES, 1, pretrained=False)
+def test_normalisation_of_an_own_network():
+    network = build_network(NetworkSettings.from_mapping(NETWORKS["own"]), CLASSES, 1, pretrained=False)
     assert network.mean.flatten().tolist() == [10, 20, 30]
     assert network.std.flatten().tolist() == [1, 2, 3]
 
@@ -202,28 +202,30 @@ def test_normalisation_of_an_own_box():
     ("name", "message"),
     [
         ("no_such_package:small", "cannot be imported: No module named 'no_such_package'"),
-        ("boxes_of_a_user:gone", "cannot be imported.*gone"),
-        ("boxes_of_a_user:failing", r"fails: RuntimeError\('no such file: weights.bin'\)"),
-        ("boxes_of_a_user:no_module", "gives list, expected a torch module"),
+        ("networks_of_a_user:gone", "cannot be imported.*gone"),
+        ("networks_of_a_user:failing", r"fails: RuntimeError\('no such file: weights.bin'\)"),
+        ("networks_of_a_user:no_module", "gives list, expected a torch module"),
         (
-            "boxes_of_a_user:other_classes",
+            "networks_of_a_user:other_classes",
             r"gives torch.float32 of \(1, 6, 96, 160\).*expected .*\(1, 5, h, w\)",
         ),
-        ("boxes_of_a_user:flat", r"gives torch.float32 of \(1, 5\)"),
-        ("boxes_of_a_user:Labels", "gives torch.int64"),
-        ("boxes_of_a_user:Dictionary", "gives dict"),
-        ("boxes_of_a_user:SquareOnly", "fails on an image of 160 × 96 pixels"),
+        ("networks_of_a_user:flat", r"gives torch.float32 of \(1, 5\)"),
+        ("networks_of_a_user:Labels", "gives torch.int64"),
+        ("networks_of_a_user:Dictionary", "gives dict"),
+        ("networks_of_a_user:SquareOnly", "fails on an image of 160 × 96 pixels"),
     ],
 )
-def test_a_bad_box_of_a_user_is_explained(name, message):
+def test_a_bad_network_of_a_user_is_explained(name, message):
     with pytest.raises(InputError, match=message) as error:
-        build_network(OwnBoxSettings(name, {}), CLASSES, 1, pretrained=False)
+        build_network(OwnNetworkSettings(name, {}), CLASSES, 1, pretrained=False)
     assert str(error.value).startswith("network.name: ")
 
 
 def test_arguments_that_a_factory_does_not_take():
     with pytest.raises(InputError, match="unexpected keyword argument 'depth'"):
-        build_network(OwnBoxSettings("boxes_of_a_user:small", {"depth": 3}), CLASSES, 1, pretrained=False)
+        build_network(
+            OwnNetworkSettings("networks_of_a_user:small", {"depth": 3}), CLASSES, 1, pretrained=False
+        )
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_a_backbone_without_such_feature_maps_says_so(backbone, stride, message)
 @pytest.mark.parametrize(("backbone", "low_level"), [("pvt_v2_b0", 32), ("vgg11_bn", 256)])
 def test_low_level_features_are_those_at_stride_4(backbone, low_level):
     settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": backbone, "output_stride": 32})
-    backbone = build_network(settings, CLASSES, 1, pretrained=False).box.backbone.eval()
+    backbone = build_network(settings, CLASSES, 1, pretrained=False).model.backbone.eval()
     with torch.inference_mode():
         low, high = backbone(torch.zeros(1, 3, 64, 96))
     assert low.shape == (1, low_level, 16, 24)
@@ -266,13 +268,13 @@ def test_a_network_with_convolutions_is_no_plain_transformer():
 
 
 @pytest.mark.parametrize(
-    "box", [DEEPLAB | {"backbone": "resnet50"}, TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"}]
+    "mapping", [DEEPLAB | {"backbone": "resnet50"}, TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"}]
 )
-def test_weights_that_cannot_be_downloaded(box, monkeypatch, tmp_path):
+def test_weights_that_cannot_be_downloaded(mapping, monkeypatch, tmp_path):
     # Not the environment: it has been read when these were imported.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    settings = NetworkSettings.from_mapping(box | {"backbone_weights": "timm"})
+    settings = NetworkSettings.from_mapping(mapping | {"backbone_weights": "timm"})
     with pytest.raises(InputError, match="not in the cache") as error:
         build_network(settings, CLASSES, 1, pretrained=True)
     message = str(error.value)
@@ -291,8 +293,8 @@ def test_weights_in_the_cache_need_no_network(monkeypatch, tmp_path):
     (snapshot.parents[1] / "refs" / "main").write_text("1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    settings = NetworkSettings.from_mapping(BOXES["resnet"] | {"backbone_weights": "timm"})
-    loaded = build_network(settings, CLASSES, 1, pretrained=True).box.backbone.state_dict()
+    settings = NetworkSettings.from_mapping(NETWORKS["resnet"] | {"backbone_weights": "timm"})
+    loaded = build_network(settings, CLASSES, 1, pretrained=True).model.backbone.state_dict()
     assert torch.equal(loaded["conv1.0.weight"], tensors["conv1.0.weight"])
 
 

@@ -11,18 +11,18 @@ from tests.workflow.conftest import Run
 USERS_MODULE = """
 from torch import nn
 
-def make_box(number_of_classes, width):
+def make_network(number_of_classes, width):
     return nn.Sequential(
         nn.Conv2d(3, width, 5, 4, 2), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, number_of_classes, 1)
     )
 """
-NETWORK_B = {"name": "box_of_a_user:make_box", "arguments": {"width": 12}}
+NETWORK_B = {"name": "network_of_a_user:make_network", "arguments": {"width": 12}}
 
 
 @pytest.fixture(scope="module")
-def two_boxes(tmp_path_factory):
-    run = Run(tmp_path_factory.mktemp("two boxes"))
-    (run.folder / "box_of_a_user.py").write_text(USERS_MODULE)
+def two_networks(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("two networks"))
+    (run.folder / "network_of_a_user.py").write_text(USERS_MODULE)
     configuration = run.configuration()
     configuration["training"] |= {"optimiser": "adamw", "learning_rate": 0.005, "average_decay": 0.5}
     configuration["prediction"]["weights"] = "averaged"
@@ -38,8 +38,8 @@ def parents(run, model):
     return set(json.loads(record.read_text())["parents"])
 
 
-def test_each_branch_trains_its_own_box(two_boxes):
-    models = two_boxes.folder / "results" / "tiny" / "models"
+def test_each_branch_trains_its_own_network(two_networks):
+    models = two_networks.folder / "results" / "tiny" / "models"
     for model in ("co_training/00/b", "co_training/01/b"):
         settings, _ = read_header(models / model / "weights.safetensors")
         assert settings == NetworkSettings.from_mapping(NETWORK_B)
@@ -47,24 +47,24 @@ def test_each_branch_trains_its_own_box(two_boxes):
         assert read_header(models / model / "weights.safetensors")[0].name == "deeplabv3plus"
 
 
-def test_weights_pass_between_equal_boxes_alone(two_boxes):
+def test_weights_pass_only_between_equal_networks(two_networks):
     def initial(model):
-        return [path for path in parents(two_boxes, model) if path.endswith(".safetensors")]
+        return [path for path in parents(two_networks, model) if path.endswith(".safetensors")]
 
     assert initial("co_training/00/b") == []
     assert initial("co_training/01/b") == ["results/tiny/models/co_training/00/b/weights.safetensors"]
     assert initial("co_training/00/a") == ["results/tiny/models/self_training/00/weights.safetensors"]
 
 
-def test_averaged_weights_are_kept_and_scored(two_boxes):
-    folder = two_boxes.folder / "results" / "tiny"
+def test_averaged_weights_are_kept_and_scored(two_networks):
+    folder = two_networks.folder / "results" / "tiny"
     for model in ("baseline", "co_training/01/b", "final"):
         averaged, last = (
             (folder / "models" / model / f"{name}.safetensors").read_bytes()
             for name in ("averaged", "weights")
         )
         assert averaged != last
-    command = two_boxes.snakemake("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host")
+    command = two_networks.snakemake("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host")
     steps = [line for line in command.stdout.splitlines() if "workflow_scripts.predict" in line]
     assert steps
     assert all("averaged.safetensors" in step for step in steps)
