@@ -25,35 +25,27 @@ from cotrain.training.augmentation import Augmentation, augment, draw_scaled_siz
 
 SIZE = (2048, 1024)
 # As published for frames of this size: the short side is drawn from these, a crop is cut and mirrored.
-PUBLISHED = Augmentation(
-    resize=None,
-    short_sides=(512, 768, 1024, 1280, 1536, 1792, 2048),
-    max_long_side=4096,
-    crop=(512, 1024),
-    vertical_range=None,
-    max_class_share=1.0,
-    horizontal_flip=0.5,
-    vertical_flip=0.0,
-    colour_jitter=0.0,
-    blur=0.0,
-    cutout_holes=(0, 0),
-    cutout_size_px=(1, 1),
-)
+PUBLISHED = Augmentation(short_sides=(512, 768, 1024, 1280, 1536, 1792, 2048))
+CROP = (512, 1024)
 CROPS_OF_AN_IMAGE = 3
 
 
 def resize_then_crop(
-    image: np.ndarray, label: np.ndarray, settings: Augmentation, rng: np.random.Generator
+    image: np.ndarray,
+    label: np.ndarray,
+    augmentation: Augmentation,
+    crop: tuple[int, int],
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a crop as the published code makes it: the whole frame is scaled, then cut; drawn as ours."""
-    scaled = draw_scaled_size(label.shape[0], label.shape[1], settings, rng)
-    window = draw_window(scaled, settings, rng)
+    scaled = draw_scaled_size(label.shape[0], label.shape[1], augmentation, rng)
+    window = draw_window(scaled, crop, augmentation.vertical_range, rng)
     rows = slice(window.top, window.top + window.size[0])
     columns = slice(window.left, window.left + window.size[1])
     large = np.asarray(Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR))
     large_label = np.asarray(Image.fromarray(label).resize(scaled[::-1], Image.Resampling.NEAREST))
     image, label = large[rows, columns], large_label[rows, columns]
-    if rng.random() < settings.horizontal_flip:
+    if rng.random() < augmentation.horizontal_flip:
         image, label = image[:, ::-1], label[:, ::-1]
     return np.ascontiguousarray(image), np.ascontiguousarray(label)
 
@@ -83,10 +75,12 @@ def main(arguments: list[str] | None = None) -> None:
         frames = [decoded(index) for index in range(number)]
         rounds = CROPS_OF_AN_IMAGE * number
         decoding = seconds(decoded, rounds)
-        ours = seconds(lambda i: augment(*frames[i % number], PUBLISHED, generator(i)), rounds)
-        published = seconds(lambda i: resize_then_crop(*frames[i % number], PUBLISHED, generator(i)), rounds)
-        whole = seconds(lambda i: augment(*decoded(i), PUBLISHED, generator(i)), rounds)
-        mapped = seconds(lambda i: augment(*from_cache(i), PUBLISHED, generator(i)), rounds)
+        ours = seconds(lambda i: augment(*frames[i % number], PUBLISHED, CROP, generator(i)), rounds)
+        published = seconds(
+            lambda i: resize_then_crop(*frames[i % number], PUBLISHED, CROP, generator(i)), rounds
+        )
+        whole = seconds(lambda i: augment(*decoded(i), PUBLISHED, CROP, generator(i)), rounds)
+        mapped = seconds(lambda i: augment(*from_cache(i), PUBLISHED, CROP, generator(i)), rounds)
     shown = {
         "decoding image and label": (decoding, ""),
         "window first (ours)": (ours, ""),

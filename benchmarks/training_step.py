@@ -14,29 +14,29 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from msgspec.structs import replace
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.frames import rendered_frames
 from benchmarks.input_pipeline import PUBLISHED
 from benchmarks.networks import NETWORKS
 from cotrain.adaptation.sampling import ShuffledSampler
+from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.decoded import decode
 from cotrain.devices import autocast
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 from cotrain.progress import duration
 from cotrain.training.batches import Batches, Crop, Samples, loader_threads
 from cotrain.training.guidance import WaitClock, peak_memory_mib
-from cotrain.training.loop import LoopSettings, step, train
+from cotrain.training.loop import step, train
 from cotrain.training.optimisers import make_optimiser
-from workflow_scripts.config_schema import whole_schema, with_defaults
 
 BATCH_SIZE = 4
 WARM_UP = 3
@@ -109,20 +109,20 @@ class NoState:
         """Keep nothing."""
 
 
-def loop_settings(iterations: int) -> LoopSettings:
-    """Return the configuration's defaults for a training of so many iterations that saves nothing."""
-    defaults = with_defaults({}, whole_schema())
-    changes = {"iterations": iterations, "compile": False, "save_every_iterations": 10**9}
-    return LoopSettings.from_mapping(defaults | defaults["training"] | defaults["baseline"] | changes)
+def loop_settings(iterations: int) -> TrainingSettings:
+    """Return the configuration's defaults for a training of so many iterations."""
+    return TrainingSettings(
+        network=NETWORKS["the demo's"], seed=100, iterations=iterations, hard_pixel_share=0.2
+    )
 
 
 def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) -> Batches:
     """Return the batches of a round of self-training: source crops, and target crops mixed with donors."""
     items = rendered_frames(folder, frames, case.frame, case.classes)
     decoded = {item.image: decode(item.image, folder / "decoded") for item in items} if is_decoded else {}
-    augmentation = replace(PUBLISHED, crop=case.crop, short_sides=case.short_sides)
+    augmentation = replace(PUBLISHED, short_sides=case.short_sides)
     source, target = (
-        Samples(name, items, ShuffledSampler(frames, 0, stream=name), augmentation, 0, decoded)
+        Samples(name, items, ShuffledSampler(frames, 0, stream=name), augmentation, case.crop, 0, decoded)
         for name in ("source", "target")
     )
     return Batches(source, target, (BATCH_SIZE // 2, BATCH_SIZE // 2), "plain", None, 0)
@@ -135,11 +135,11 @@ def finished(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def start_up(case: Case, weights: str, settings: LoopSettings, device: torch.device) -> float:
+def start_up(case: Case, weights: str, settings: TrainingSettings, device: torch.device) -> float:
     """Return the seconds in which a network is built, its weights loaded, and its first step taken."""
     started = time.perf_counter()
-    mapping = NETWORKS[case.network] | {"backbone_weights": weights}
-    network = build_network(NetworkSettings.from_mapping(mapping), case.classes, 0, pretrained=True)
+    of_network = replace(NETWORKS[case.network], backbone_weights=weights)
+    network = build_network(of_network, case.classes, 0, pretrained=True)
     network.to(device).train()
     images, labels = tensors(case, device)
     step(network, make_optimiser(network, settings), images, labels, settings)
@@ -153,7 +153,7 @@ def tensors(case: Case, device: torch.device) -> tuple[torch.Tensor, torch.Tenso
     return images, torch.from_numpy(batches.labels).to(device).long()
 
 
-def bare(network: Any, case: Case, settings: LoopSettings, device: torch.device) -> tuple[float, int]:
+def bare(network: Any, case: Case, settings: TrainingSettings, device: torch.device) -> tuple[float, int]:
     """Return the seconds of a bare step and its floating-point operations."""
     x, y = tensors(case, device)
     optimiser = make_optimiser(network, settings)
@@ -196,17 +196,26 @@ def main(arguments: list[str] | None = None) -> None:
     loaders = loader_threads(options.threads, device.type)
 
     def fresh() -> Any:
-        mapping = NetworkSettings.from_mapping(NETWORKS[case.network])
-        return build_network(mapping, case.classes, 0, pretrained=False).to(device).train()
+        return build_network(NETWORKS[case.network], case.classes, 0, pretrained=False).to(device).train()
 
     def loop(batches: Any, compiled: bool = False) -> float:
         """Return the seconds of an iteration of the training loop."""
-        network, chosen, state = fresh(), replace(settings, compile=compiled), NoState()
+        network, of_loop, state = fresh(), replace(settings, compile=compiled), NoState()
         seconds = []
         # The first time is to warm up, and to compile.
         for title in ("warm-up", "measured"):
             started = finished(device)
-            train(network, batches, chosen, state, device, loaders, title)  # type: ignore[arg-type]
+            train(
+                network,
+                batches,
+                of_loop,
+                state,  # type: ignore[arg-type]
+                device,
+                loaders,
+                title,
+                save_every=10**9,
+                log_every=20,
+            )
             seconds.append((finished(device) - started) / settings.iterations)
         return seconds[-1]
 

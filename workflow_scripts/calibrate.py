@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     write_calibration(options.output, calibration)
     if not 1.01 * LOWEST < calibration.temperature < 0.99 * HIGHEST:
         logger.warning(
-            "%s: the temperature is at the limit of the search. Is the model trained, are the labels those of its "
-            "label space, and are its classes in their order?",
+            "%s: the temperature is at the limit of the search. Is the model trained, are the labels those "
+            "of its label space, and are its classes in their order?",
             options.model,
         )
     logger.info(

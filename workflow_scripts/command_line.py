@@ -190,12 +190,12 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def inference_settings(path: Path | None) -> InferenceSettings:
-    """Return the settings in the file of `--settings`, the defaults without one; InputError lists mistakes."""
+    """Return the settings in the file of `--settings`, or the defaults; InputError lists mistakes."""
     return InferenceSettings() if path is None else read_settings(path, InferenceSettings)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what decides the batches of a training: name, settings, classes, manifests and what belongs to them."""
+    """Add what decides the batches of a training: name, settings, classes, manifests and their companions."""
     parser.add_argument("--name", required=True, help="name of the model: decides its crops")
     parser.add_argument(
         "--settings",

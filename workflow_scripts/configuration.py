@@ -1,7 +1,7 @@
 """Check a run's configuration, fill in its defaults and print the result as YAML.
 
-Of several configuration files later ones win. With --reference it prints the text of config/README.md instead,
-with --schema that of config/schema.json.
+Of several configuration files later ones win. With --reference it prints the text of config/README.md
+instead, with --schema that of config/schema.json.
 """
 
 import json

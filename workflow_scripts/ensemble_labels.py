@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--label-space", required=True)
     add_mask_argument(parser)
-    add_threads_argument(parser)
+    add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "labels and their manifest")
     options = parse(parser, arguments)
 

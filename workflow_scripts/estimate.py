@@ -66,7 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     processes = options.gpus_per_training
     if first.batch_size % processes:
         raise InputError(
-            f"--gpus-per-training: found {processes}, expected a divisor of the {first.batch_size} crops of a batch"
+            f"--gpus-per-training: found {processes}, expected a divisor of the {first.batch_size} crops of "
+            "a batch"
         )
 
     import torch

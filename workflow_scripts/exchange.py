@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--collaboration", default="exchange", choices=COLLABORATIONS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images each branch gets")
     add_mask_argument(parser)
-    add_threads_argument(parser)
+    add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "labels, manifests and scores of the cycle")
     options = parse(parser, arguments)
 

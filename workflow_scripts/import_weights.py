@@ -7,6 +7,7 @@ R-103.pkl becomes a file for `network.backbone_weights` (backbone: resnet101s). 
 
 from pathlib import Path
 
+from cotrain.configuration.sections import DeepLabV3PlusSettings
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
@@ -15,18 +16,9 @@ from workflow_scripts.command_line import add_output_argument, check_suffix, log
 EXAMPLE = "python -m workflow_scripts.import_weights --from R-103.pkl --output R-103.safetensors"
 
 # The published network as a `network` section; it needs no ImageNet weights, since all are replaced.
-PUBLISHED_NETWORK = {
-    "name": "deeplabv3plus",
-    "backbone": "resnet101s",
-    "backbone_weights": "none",
-    "output_stride": 16,
-    "last_stage_dilations": [2, 4, 8],
-    "aspp_channels": 256,
-    "aspp_dilations": [6, 12, 18],
-    "decoder_channels": 256,
-    "low_level_channels": 48,
-    "dropout": 0.1,
-}
+PUBLISHED_NETWORK = DeepLabV3PlusSettings(
+    backbone="resnet101s", backbone_weights="none", last_stage_dilations=(2, 4, 8)
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,7 +30,6 @@ def main(arguments: list[str] | None = None) -> None:
     check_suffix(options.output, ".safetensors")
 
     import torch
-    from cotrain.networks.settings import NetworkSettings
     from safetensors.torch import save_file
 
     from cotrain.networks.build import build_network
@@ -47,8 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.weights import save_weights
 
     space = label_space(options.label_space)
-    settings = NetworkSettings.from_mapping(PUBLISHED_NETWORK)
-    network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
+    network = build_network(PUBLISHED_NETWORK, space.number_of_classes, seed=0, pretrained=False)
     published, left_out = renamed(read_checkpoint(options.published))
     own = without_batch_counts(network.model.state_dict())
     whole = any(not name.startswith("backbone.") for name in published)
@@ -73,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     tensors = {name: published[name].to(torch.float32).contiguous() for name in own}
     if whole:
         network.model.load_state_dict(tensors, strict=False)
-        save_weights(options.output, network, settings, space)
+        save_weights(options.output, network, PUBLISHED_NETWORK, space)
         kind = "whole network"
     else:
         with written_whole(options.output) as temporary:

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--step", type=not_negative, default=0, help="the round: priors count less from round to round"
     )
     add_mask_argument(parser)
-    add_threads_argument(parser)
+    add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "labels, manifest and scores of the round")
     options = parse(parser, arguments)
 

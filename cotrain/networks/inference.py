@@ -1,10 +1,9 @@
 """From images to class and confidence per pixel."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cotrain.adaptation.thresholds import LEVELS
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image, read_label
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
@@ -24,36 +24,6 @@ from cotrain.randomness import generator
 # Enough to keep a GPU fed with decoded frames; on a CPU they merely wait.
 DECODING_THREADS = 4
 BATCHES_AHEAD = 2
-
-
-@dataclass(frozen=True)
-class InferenceSettings:
-    """How images go through the network; predictions always come back at the image's own size.
-
-    `resize` is (height, width) or None for the image's own size. Probabilities are averaged over `scales` of
-    that size, with `flip` over the mirrored image too, and with a `window` (height, width) over overlapping
-    windows of it.
-    """
-
-    batch_size: int
-    resize: tuple[int, int] | None
-    precision: str
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-    window: tuple[int, int] | None = None
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], precision: str) -> "InferenceSettings":
-        """Make settings from the `prediction` section of the configuration."""
-        resize, window = mapping["resize"], mapping["window"]
-        return cls(
-            mapping["batch_size"],
-            tuple(resize) if resize else None,
-            precision,
-            tuple(mapping["scales"]),
-            mapping["flip"],
-            tuple(window) if window else None,
-        )
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from cotrain.adaptation.calibration import read_temperature
+from cotrain.configuration.sections import NetworkSettings
+from cotrain.configuration.variants import convert
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.network import Network
-from cotrain.networks.settings import NetworkSettings
 
 HEADER_KEY = "cotrain"
 # Every tensor name in a file begins with this; with another prefix, existing files could not be loaded.
@@ -25,7 +28,7 @@ def save_weights(path: Path, network: Network, settings: NetworkSettings, space:
         f"{PREFIX}{name}": tensor.detach().cpu().contiguous()
         for name, tensor in network.model.state_dict().items()
     }
-    belongs_to = {"network": settings.as_mapping(), "label_space": space.definition()}
+    belongs_to = {"network": msgspec.to_builtins(settings), "label_space": space.definition()}
     with written_whole(path) as temporary:
         # One key: safetensors writes several in an order of chance, and equal weights must be equal bytes.
         save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(belongs_to, sort_keys=True)})
@@ -50,10 +53,10 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         )
     try:
         belongs_to = json.loads(header[HEADER_KEY])
-        settings = NetworkSettings.from_mapping(belongs_to["network"])
+        settings = convert(belongs_to["network"], NetworkSettings)
         defined = belongs_to["label_space"]
         return settings, make_label_space(defined["name"], defined["classes"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, msgspec.ValidationError) as error:
         raise InputError(
             f"{path}: its header is not that of this version of cotrain; train the model again ({error!r})"
         ) from error
@@ -81,12 +84,25 @@ def load_network(path: Path) -> Network:
     return network
 
 
-def load_networks(paths: Sequence[Path]) -> tuple[list[Network], LabelSpace]:
-    """Load networks that are to predict together, and return them with the label space that they share.
+def load_networks(
+    paths: Sequence[Path], temperatures: Sequence[Path] = ()
+) -> tuple[list[Network], LabelSpace]:
+    """Load networks that predict together, and return them with the label space that they share.
+
+    Args:
+        paths: weights files.
+        temperatures: a file of `calibrate` for each, in their order; none leaves confidences as they are.
 
     Raises:
-        InputError: a file cannot be read as weights, or is of another label space than the first.
+        InputError: a file cannot be read, weights are of another label space than the first, or there is not
+            one temperature for each.
     """
+    if temperatures and len(temperatures) != len(paths):
+        raise InputError(
+            f"--temperature: found {len(temperatures)} files for {len(paths)} models, expected one for "
+            "each, in their order"
+        )
+    divisors = [read_temperature(path) for path in temperatures]
     spaces = [read_header(path)[1] for path in paths]
     for path, space in zip(paths, spaces, strict=True):
         if space.classes != spaces[0].classes:
@@ -94,4 +110,7 @@ def load_networks(paths: Sequence[Path]) -> tuple[list[Network], LabelSpace]:
                 f"{path}: weights for {space.name} ({', '.join(space.classes)}), expected the label space of "
                 f"{paths[0]}: {spaces[0].name} ({', '.join(spaces[0].classes)})"
             )
-    return [load_network(path) for path in paths], spaces[0]
+    networks = [load_network(path) for path in paths]
+    for network, divisor in zip(networks, divisors, strict=False):
+        network.temperature = divisor
+    return networks, spaces[0]

@@ -38,7 +38,7 @@ class Sampler(Protocol):
 class Samples:
     """One set of labelled images and the way crops are taken from it; labels hold train ids.
 
-    `crop_size` is (height, width) in pixels. `decoded` says which images are kept decoded, and in which file each.
+    `crop_size` is (height, width) in pixels. `decoded` says which images are kept decoded, and in which file.
     """
 
     name: str
@@ -151,8 +151,8 @@ def make_batches(
 
     Args:
         settings: crops, augmentation, sampling, ratio and mixing.
-        name: the model's name. Every model sees crops of its own; otherwise each round would repeat the source
-            crops of the last.
+        name: the model's name. Every model sees crops of its own; otherwise each round would repeat the
+            source crops of the last.
         source: N labelled source images.
         target: (pseudo-)labelled target images; None to train only on the source.
         thresholds: (C,) levels of the target's pseudo-labels, for class mixing on demand.
@@ -160,7 +160,7 @@ def make_batches(
         decoded: the files of images that are kept decoded.
 
     Raises:
-        InputError: rare-class sampling without `class_counts`, or class mixing on demand without `thresholds`.
+        InputError: rare-class sampling lacks `class_counts`, or class mixing on demand lacks `thresholds`.
     """
     seed = seed_of(settings.seed, name)
     rare = settings.rare_class_sampling
@@ -173,8 +173,8 @@ def make_batches(
         source_sampler = RareClassSampler(class_counts, rare.min_pixels, rare.temperature, seed)
     if target and settings.class_mixing == "on_demand" and thresholds is None:
         raise InputError(
-            f"{name}: class_mixing: on_demand needs --thresholds, the thresholds of the target's pseudo-labels. "
-            "Without thresholds, class_mixing is plain or none"
+            f"{name}: class_mixing: on_demand needs --thresholds, the thresholds of the target's "
+            "pseudo-labels. Without thresholds, class_mixing is plain or none"
         )
     files = dict(decoded or {})
     source_samples = Samples(

@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from cotrain.configuration.sections import DeepLabV3PlusSettings, TrainingSettings
 from cotrain.data.label_spaces import IGNORE
 from cotrain.errors import InputError
 from cotrain.training.parallel import ALONE, Workers
@@ -81,10 +81,10 @@ class WaitClock:
 
 
 @contextmanager
-def memory_advice(title: str, settings: Mapping[str, Any]) -> Iterator[None]:
+def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
     """Say what to change, the cheapest change first, when memory runs out within this context.
 
-    `settings` are those of the training, as `train` takes them.
+    `settings` are those of the training.
     """
     try:
         yield
@@ -92,20 +92,18 @@ def memory_advice(title: str, settings: Mapping[str, Any]) -> Iterator[None]:
         # A GPU has an error of its own for it, a CPU only these words.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        training, network = settings["training"], settings["network"]
-        height, width = training["crop"]
+        network = settings.network
+        height, width = settings.crop
         changes = [f"training.crop below [{height}, {width}] (memory falls with its area)"]
-        if training["batch_size"] > 2:
-            changes.append(
-                f"training.batch_size below {training['batch_size']} (and each batch_ratio with it)"
-            )
-        if network.get("output_stride", 32) < 32:
-            changes.append(f"network.output_stride above {network['output_stride']}")
-        if settings["precision"] == "float32":
+        if settings.batch_size > 2:
+            changes.append(f"training.batch_size below {settings.batch_size} (and each batch_ratio with it)")
+        if isinstance(network, DeepLabV3PlusSettings) and network.output_stride < 32:
+            changes.append(f"network.output_stride above {network.output_stride}")
+        if settings.precision == "float32":
             changes.append("precision: auto, which is bfloat16 on a GPU")
         raise InputError(
             f"{title}: out of memory ({str(error).splitlines()[0]}). One of these helps: "
-            f"{'; '.join(changes)}. snakemake estimate tells how much a training then needs"
+            f"{'; '.join(changes)}. snakemake estimate says how much a training then needs"
         ) from error
 
 

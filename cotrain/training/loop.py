@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from cotrain.configuration.sections import TrainingSettings
 from cotrain.devices import autocast
 from cotrain.errors import InputError
 from cotrain.networks.network import Network
@@ -21,7 +21,7 @@ from cotrain.randomness import seed_of
 from cotrain.training.batches import Batches, Crop
 from cotrain.training.guidance import ClassWatch, WaitClock, peak_memory_mib
 from cotrain.training.losses import hard_pixel_loss
-from cotrain.training.optimisers import OptimiserSettings, make_optimiser
+from cotrain.training.optimisers import make_optimiser
 from cotrain.training.parallel import ALONE, Workers, in_parallel
 from cotrain.training.schedule import learning_rate
 from cotrain.training.state import Stopped, StopRequest, TrainingState
@@ -31,36 +31,6 @@ logger = logging.getLogger("cotrain")
 ITERATIONS_BETWEEN_AGREEMENTS = 5
 
 CURE = "A lower training.learning_rate or more training.warmup_iterations is the usual cure"
-
-
-@dataclass(frozen=True)
-class LoopSettings(OptimiserSettings):
-    """How to optimise; the keys are explained in the `training` section of the configuration."""
-
-    iterations: int
-    warmup_iterations: int
-    warmup_factor: float
-    poly_power: float
-    hard_pixel_share: float
-    hard_pixels_of: str
-    save_every_iterations: int
-    log_every_iterations: int
-    average_decay: float
-    compile: bool
-    precision: str
-    seed: int
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "LoopSettings":
-        """Make settings from the `training` section and what a stage adds to it.
-
-        Raises:
-            InputError: a key is missing.
-        """
-        missing = [key for key in cls.__dataclass_fields__ if key not in mapping]
-        if missing:
-            raise InputError(f"settings of a training: {', '.join(missing)} missing")
-        return cls(**{key: mapping[key] for key in cls.__dataclass_fields__})
 
 
 class Training:
@@ -75,11 +45,11 @@ class Training:
             `average_decay` asks for one.
         watch: counts labelled and predicted pixels near the end.
         iteration: how many iterations are done.
-        history: an entry every `log_every_iterations`.
+        history: an entry every `log_every` iterations.
         resumes: how often the training was interrupted and resumed.
     """
 
-    def __init__(self, network: Network, settings: LoopSettings) -> None:
+    def __init__(self, network: Network, settings: TrainingSettings) -> None:
         self.network = network
         self.optimiser = make_optimiser(network, settings)
         self.moving_average: AveragedModel | None = None
@@ -103,7 +73,7 @@ class Training:
             "averaged": self.moving_average.state_dict() if self.moving_average else None,
             "watch": self.watch.state_dict(),
             "history": self.history,
-            "seconds": time.monotonic() - self.started,
+            "seconds": self.seconds,
             "resumes": self.resumes,
         }
 
@@ -120,6 +90,11 @@ class Training:
         # As if there had been no interruption.
         self.started = time.monotonic() - saved["seconds"]
         self.resumes = saved["resumes"] + 1
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it has run, interruptions left out."""
+        return time.monotonic() - self.started
 
     @property
     def is_finished(self) -> bool:
@@ -146,7 +121,7 @@ def step(
     optimiser: torch.optim.Optimizer,
     images: torch.Tensor,
     labels: torch.Tensor,
-    settings: LoopSettings,
+    settings: TrainingSettings,
     workers: Workers = ALONE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Take one step and return the loss before it and the logits (B, C, H, W) float32, both without gradient.
@@ -174,17 +149,21 @@ def step(
 def train(
     network: Network,
     batches: Batches,
-    settings: LoopSettings,
+    settings: TrainingSettings,
     state: TrainingState,
     device: torch.device,
     threads: int,
     title: str,
+    *,
+    save_every: int,
+    log_every: int,
     workers: Workers = ALONE,
 ) -> Training:
     """Train `network` in place, all `workers` together, and return the finished training.
 
-    Resumes from `state` when that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 the state is
-    saved and `Stopped` is raised.
+    It saves its state every `save_every` iterations and notes its loss every `log_every`. It resumes from
+    `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and raises
+    `Stopped`.
 
     Raises:
         Stopped: a signal asked for it.
@@ -232,7 +211,7 @@ def train(
                 training.moving_average.update_parameters(network)
             training.iteration = done = iteration + 1
 
-            if done % settings.log_every_iterations == 0 or training.is_finished:
+            if done % log_every == 0 or training.is_finished:
                 check_loss(loss, iteration, title)
                 training.history.append({"iteration": done, "loss": float(loss), "learning_rate": rate})
                 training.watch.see(iteration, logits, labels, workers)
@@ -244,7 +223,7 @@ def train(
             progress.advance(note=note)
 
             signal = agreed_signal(stop, workers, done, device)
-            if signal or done % settings.save_every_iterations == 0 or training.is_finished:
+            if signal or done % save_every == 0 or training.is_finished:
                 check_loss(loss, iteration, title)
                 check_weights(network, iteration, title)
                 if workers.is_first:

@@ -1,11 +1,11 @@
 """Optimisers: stochastic gradient descent as published, AdamW for transformers and for short trainings."""
 
 import re
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from cotrain.configuration.sections import Learning
 from cotrain.errors import InputError
 
 # Of the mean of squared gradients, which the network's size forgets after 100 iterations instead of 1000:
@@ -18,19 +18,7 @@ NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 BLOCK = re.compile(r"\.backbone\.(?:.*\.)?blocks\.(\d+)\.")
 
 
-@dataclass(frozen=True)
-class OptimiserSettings:
-    """How to step; the keys are explained in the `training` section of the configuration."""
-
-    optimiser: str
-    learning_rate: float
-    head_learning_rate_factor: float
-    layer_decay: float
-    momentum: float
-    weight_decay: float
-
-
-def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
+def make_optimiser(network: nn.Module, settings: Learning) -> torch.optim.Optimizer:
     """Return the optimiser of `network`, in groups that each carry their `factor` on the learning rate.
 
     The factor is 1 for the backbone and `head_learning_rate_factor` for what is trained from scratch. With a

@@ -23,7 +23,7 @@ from cotrain.networks.weights import load_into, read_header, save_weights
 from cotrain.training.batches import loader_threads
 from cotrain.training.guidance import memory_advice, peak_memory_mib
 from cotrain.training.inputs import TrainingFiles, TrainingImages
-from cotrain.training.loop import Trained, train
+from cotrain.training.loop import Training, train
 from cotrain.training.parallel import Workers, joined_workers
 from cotrain.training.state import TrainingState, fingerprint
 
@@ -52,7 +52,8 @@ def train_model(
         files: what the training is made from.
         device: where it runs.
         threads: CPU threads of all its processes together.
-        save_every, log_every: iterations between two saves of the state, and between two entries of the history.
+        save_every: iterations between two saves of the state.
+        log_every: iterations between two entries of the history.
         state_folder: where the resumable state lies.
         output: folder of the model.
 
@@ -81,7 +82,7 @@ def train_model(
             # The first process writes and speaks for all.
             logger.setLevel(logging.WARNING)
         network = first_network(settings, space, files.initial_weights)
-        trained = train(
+        training = train(
             network,
             batches,
             settings,
@@ -94,8 +95,8 @@ def train_model(
             workers=workers,
         )
         if workers.is_first:
-            record = record_of(name, settings, space, parents, images, state, trained, workers, torch_device)
-            write_model(output, network, trained, record, settings, space)
+            record = record_of(name, settings, space, parents, images, training, workers, torch_device)
+            write_model(output, training, record, settings, space)
 
 
 def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSpace) -> None:
@@ -108,7 +109,8 @@ def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSp
             "".join(f", {key} {keys.get(key)}" for key in other) for keys in (found, expected)
         )
         raise InputError(
-            f"{path}: weights for {label_space.name}{found_text}, expected those for {space.name}{expected_text}"
+            f"{path}: weights for {label_space.name}{found_text}, expected those for "
+            f"{space.name}{expected_text}"
         )
 
 
@@ -150,14 +152,11 @@ def record_of(
     space: LabelSpace,
     parents: dict[str, str],
     images: TrainingImages,
-    state: TrainingState,
-    trained: Trained,
+    training: Training,
     workers: Workers,
     device: torch.device,
 ) -> dict[str, Any]:
     """Return how a model came to be, as JSON types."""
-    saved = state.load()
-    assert saved is not None
     is_cuda = device.type == "cuda"
     processor = platform.processor() or platform.machine()
     return {
@@ -166,12 +165,12 @@ def record_of(
         "settings": msgspec.to_builtins(settings),
         "parents": parents,
         "images": {"source": len(images.source), "target": len(images.target or [])},
-        "seconds": round(saved["seconds"], 1),
-        "resumes": saved["resumes"],
+        "seconds": round(training.seconds, 1),
+        "resumes": training.resumes,
         "processes": workers.count,
         "device": torch.cuda.get_device_name(device) if is_cuda else processor,
         "peak_memory_mib": peak_memory_mib(device),
-        "vanished_classes": [space.classes[train_id] for train_id in trained.vanished],
+        "vanished_classes": [space.classes[train_id] for train_id in training.vanished],
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "code": code_hash(),
     }
@@ -187,23 +186,22 @@ def code_hash() -> str:
 
 def write_model(
     folder: Path,
-    network: Network,
-    trained: Trained,
+    training: Training,
     record: dict[str, Any],
     settings: TrainingSettings,
     space: LabelSpace,
 ) -> None:
     """Write the files of a model, its weights last, and say what a person should know of it."""
-    write_text(folder / "history.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in trained.history))
+    write_text(folder / "history.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in training.history))
     write_json(folder / "training.json", record)
-    if trained.averaged is not None:
-        save_weights(folder / "averaged.safetensors", trained.averaged, settings.network, space)
-    save_weights(folder / "weights.safetensors", network, settings.network, space)
+    if training.averaged is not None:
+        save_weights(folder / "averaged.safetensors", training.averaged, settings.network, space)
+    save_weights(folder / "weights.safetensors", training.network, settings.network, space)
     for class_name in record["vanished_classes"]:
         logger.warning(
-            "%s: class %s was in the labels but was no longer predicted near the end, so its pseudo-labels would "
-            "be lost too. Rare-class sampling, a larger hard_pixel_share or fewer wrong pseudo-labels (a lower "
-            "portion) may keep it",
+            "%s: class %s was in the labels but was no longer predicted near the end, so its pseudo-labels "
+            "would be lost too. Rare-class sampling, a larger hard_pixel_share or fewer wrong pseudo-labels "
+            "(a lower portion) may keep it",
             record["model"],
             class_name,
         )
