@@ -35,6 +35,7 @@ PROCESSES = configuration.gpus_per_training
 # Quoted for the shell: it may be the path of a user's file.
 LABEL_SPACE = shlex.quote(configuration.label_space)
 SHARDS = configuration.prediction.shards
+EGO_VEHICLE_MASK = configuration.ego_vehicle_mask or []
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
@@ -51,6 +52,7 @@ wildcard_constraints:
     image_set=IMAGE_SET_PATTERN,
     labelling=LABELLING_PATTERN,
     shard=r"\d+",
+    settings=rf"training/\w+|prediction|evaluation|crops|work|datasets/{DATASET_PATTERN}/(images|labelled)",
 
 
 def hold_run():
@@ -84,8 +86,8 @@ def quoted(value):
     return shlex.join([str(value)] if isinstance(value, str | int | float) else [*map(str, value)])
 
 
-def named_inputs(*names):
-    """A function of a job: the flags of those of its inputs that it has."""
+def flags_of_inputs(*names):
+    """A function of a job: a flag for each of these inputs that it has."""
     return lambda wildcards, input: flags(**{name: input.get(name) for name in names})
 
 
@@ -130,6 +132,18 @@ def check_reports():
     reports += [f"{RUN}/data/{dataset}/images.check.json" for dataset in plan.target_datasets]
     demands_gpu = configuration.device in ("cuda", "mps") or (GPU == 1 and PROCESSES > 1)
     return [*reports, *([f"{RUN}/data/device.json"] if demands_gpu else [])]
+
+
+def second_target_images():
+    """The images of branch b, if it has its own."""
+    co_training = configuration.co_training
+    return [] if co_training.same_domain else f"{RUN}/data/{co_training.target_b}/images.tsv"
+
+
+def shown_on_sheet(wildcards):
+    """What a dataset's contact sheet shows: labels where the run reads them."""
+    has_labels = wildcards.dataset in plan.labelled_datasets
+    return f"{RUN}/data/{wildcards.dataset}/{'train_ids' if has_labels else 'images'}.tsv"
 
 
 def class_priors():
@@ -185,6 +199,10 @@ def launcher():
         return "python"
     signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
     return f"python -m torch.distributed.run --standalone --nproc-per-node {PROCESSES} --signals-to-handle {signals}"
+
+
+# Those that are flags of the steps `train` and `batch_sheet`.
+BATCH_INPUTS = ("source", "target", "thresholds", "class_statistics", "decoded", "settings")
 
 
 def batch_inputs(wildcards):
@@ -276,6 +294,10 @@ def subset_flags(wildcards):
     return flags(**plan.subset_draw(step_of(wildcards))._asdict())
 
 
+def images_to_draw_from(wildcards):
+    return f"{RUN}/data/{plan.target_dataset(step_of(wildcards))}/images.tsv"
+
+
 def paired_images(wildcards):
     """The images that a second view of the target is paired with."""
     dataset = plan.target_dataset(step_of(wildcards))
@@ -287,6 +309,20 @@ def threshold_flags(wildcards):
     labelling = Labelling.parse(wildcards.labelling)
     bounds = plan.confidence_bounds(labelling)
     return flags(portion=plan.portion(labelling), lower=bounds.lower, upper=bounds.upper)
+
+
+def exchange_flags(wildcards):
+    """How the branches exchange images in a cycle."""
+    keys = ("min_pixels", "ranking", "collaboration", "keep")
+    chosen = {key: getattr(configuration.co_training, key) for key in keys}
+    return flags(fill=plan.fill(int(wildcards.cycle)), **chosen)
+
+
+def accumulation_flags(wildcards):
+    """How a step's images join those before."""
+    step = step_of(wildcards)
+    stage = plan.stage_of(step)
+    return flags(mode=stage.accumulation, ranking=stage.ranking, step=f"{step.place:02d}")
 
 
 def accumulated_before(wildcards):

@@ -19,11 +19,11 @@ rule render_scenes:
     params:
         scenes=lambda wildcards: flags(
             **{
-                key: config["datasets"][wildcards.dataset][key]
+                key: getattr(configuration.datasets[wildcards.dataset], key)
                 for key in ("look", "images", "width", "height", "seed")
             }
         ),
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.render_scenes {params.scenes}"
         " --threads {threads} --output {params.folder:q} --log {log:q}"
@@ -32,6 +32,7 @@ rule render_scenes:
 rule make_manifest:
     """List a dataset's images, with labels (labelled) or without ever touching them (images)."""
     input:
+        settings=settings("datasets/{dataset}/{labels}"),
         scenes=scenes_of,
         lists=list_files,
     output:
@@ -41,11 +42,10 @@ rule make_manifest:
     conda:
         "../envs/environment.yaml"
     params:
-        settings=dataset_settings,
         labelled=labelled_flag,
         scenes=lambda wildcards, input: (flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""),
     shell:
-        "python -m workflow_scripts.make_manifest --dataset {wildcards.dataset} --settings {params.settings:q}"
+        "python -m workflow_scripts.make_manifest --dataset {wildcards.dataset} --settings {input.settings:q}"
         " {params.labelled} {params.scenes} --output {output:q} --log {log:q}"
 
 
@@ -53,6 +53,7 @@ rule check_data:
     """Decode every file of a dataset and say what is wrong, before anything is trained on it."""
     input:
         manifest=f"{RUN}/data/{{dataset}}/{{labels}}.tsv",
+        settings=settings("datasets/{dataset}/{labels}"),
         definitions=label_definitions,
     output:
         report=f"{RUN}/data/{{dataset}}/{{labels}}.check.json",
@@ -63,12 +64,11 @@ rule check_data:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        settings=dataset_settings,
         labelled=labelled_flag,
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.check_data --manifest {input.manifest:q} --discard --dataset {wildcards.dataset}"
-        " --settings {params.settings:q} --label-space {params.label_space} {params.labelled}"
+        " --settings {input.settings:q} --label-space {params.label_space} {params.labelled}"
         " --threads {threads} --output {output.report:q} --log {log:q}"
 
 
@@ -83,7 +83,7 @@ rule check_device:
     resources:
         gpu=GPU * PROCESSES,
     params:
-        device=config["device"],
+        device=configuration.device,
         gpus_per_training=PROCESSES,
     shell:
         "python -m workflow_scripts.check_device --device {params.device}"
@@ -94,11 +94,12 @@ rule collect_checks:
     """All data is in order: what translation and training wait for."""
     input:
         reports=check_reports(),
-        source=[f"{RUN}/data/{dataset}/labelled.tsv" for dataset in config["source"]],
-        target=f"{RUN}/data/{config['target']}/images.tsv",
-        target_b=([] if CO_TRAINING["same_domain"] else f"{RUN}/data/{CO_TRAINING['target_b']}/images.tsv"),
+        source=manifests(configuration.source, "labelled"),
+        target=TARGET_IMAGES,
+        target_b=second_target_images(),
         class_priors=class_priors(),
-        ego_vehicle_mask=ego_vehicle_mask(),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        settings=settings("crops"),
     output:
         f"{RUN}/data/checked.json",
     log:
@@ -106,28 +107,18 @@ rule collect_checks:
     conda:
         "../envs/environment.yaml"
     params:
-        inputs=lambda wildcards, input: flags(
-            **{
-                name: input.get(name)
-                for name in (
-                    "reports",
-                    "source",
-                    "target",
-                    "target_b",
-                    "class_priors",
-                    "ego_vehicle_mask",
-                )
-            }
+        inputs=flags_of_inputs(
+            "reports", "source", "target", "target_b", "class_priors", "ego_vehicle_mask", "settings"
         ),
-        training=cropping(),
     shell:
-        "python -m workflow_scripts.collect_checks {params.inputs} --training {params.training:q} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log {log:q}"
 
 
 rule convert_labels:
     """Convert a dataset's label files to the train ids of this run."""
     input:
         manifest=f"{RUN}/data/{{dataset}}/labelled.tsv",
+        settings=settings("datasets/{dataset}/labelled"),
         check=ancient(f"{RUN}/data/{{dataset}}/labelled.check.json"),
         definitions=label_definitions,
     output:
@@ -138,19 +129,18 @@ rule convert_labels:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        settings=lambda wildcards: json.dumps(config["datasets"][wildcards.dataset]),
         label_space=LABEL_SPACE,
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.convert_labels --manifest {input.manifest:q} --dataset {wildcards.dataset}"
-        " --settings {params.settings:q} --label-space {params.label_space} --threads {threads} --output {params.folder:q} --log {log:q}"
+        " --settings {input.settings:q} --label-space {params.label_space} --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
 rule translate:
     """Give every source image the colours of a target image (LAB mean and deviation)."""
     input:
         source=f"{RUN}/data/{{dataset}}/train_ids.tsv",
-        target=f"{RUN}/data/{config['target']}/images.tsv",
+        target=TARGET_IMAGES,
         checked=CHECKED,
     output:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
@@ -160,11 +150,11 @@ rule translate:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        seed=config["seed"],
-        per_image=config["translation"]["targets_per_image"],
-        format=config["translation"]["format"],
-        quality=config["translation"]["jpeg_quality"],
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        seed=configuration.seed,
+        per_image=configuration.translation.targets_per_image,
+        format=configuration.translation.format,
+        quality=configuration.translation.jpeg_quality,
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.translate --source {input.source:q} --target {input.target:q}"
         " --seed {params.seed} --per-image {params.per_image} --format {params.format}"
@@ -182,9 +172,9 @@ rule hold_out:
     conda:
         "../envs/environment.yaml"
     params:
-        number=CALIBRATION_IMAGES,
-        seed=config["seed"],
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        number=configuration.prediction.calibration_images,
+        seed=configuration.seed,
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.hold_out --labelled {input:q} --number {params.number} --seed {params.seed}"
         " --output {params.folder:q} --log {log:q}"
@@ -193,7 +183,7 @@ rule hold_out:
 rule contact_sheet:
     """A page of some images of a dataset with their labels in colour, to look at."""
     input:
-        lambda wildcards: f"{RUN}/data/{wildcards.dataset}/{sheet_manifest(wildcards.dataset)}",
+        shown_on_sheet,
     output:
         f"{RUN}/data/{{dataset}}/contact_sheet.png",
     log:
@@ -210,13 +200,13 @@ rule contact_sheet:
 rule contact_sheets:
     """Contact sheets of all datasets of the run."""
     input:
-        [f"{RUN}/data/{dataset}/contact_sheet.png" for dataset in used_datasets()],
+        [f"{RUN}/data/{dataset}/contact_sheet.png" for dataset in plan.datasets],
 
 
 rule decode_images:
     """Keep the training images of a dataset decoded: crops are then cut without decoding."""
     input:
-        images=decoded_from,
+        images=lambda wildcards: training_images(wildcards.dataset),
         checked=CHECKED,
     output:
         f"{RUN}/decoded/{{dataset}}/index.tsv",
@@ -226,7 +216,7 @@ rule decode_images:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.decode_images --manifest {input.images:q} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
@@ -235,8 +225,8 @@ rule decode_images:
 rule class_priors:
     """Find out where in the image each class is likely, from the source's labels."""
     input:
-        labelled=[f"{RUN}/data/{dataset}/train_ids.tsv" for dataset in config["source"]],
-        target=f"{RUN}/data/{config['target']}/images.tsv",
+        labelled=manifests(configuration.source, "train_ids"),
+        target=TARGET_IMAGES,
     output:
         multiext(f"{RUN}/data/class_priors", ".npy", ".png"),
     log:

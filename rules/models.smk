@@ -7,17 +7,20 @@ localrules:
 
 
 rule write_settings:
-    """Write what decides the trainings of a stage, so that no other edit trains them anew."""
+    """Write what decides a step, so that no other edit makes it run again."""
     output:
-        f"{RUN}/settings/{{stage}}.json",
+        settings("{settings}"),
     log:
-        f"{RUN}/logs/write_settings/{{stage}}.log",
+        f"{RUN}/logs/write_settings/{{settings}}.log",
     conda:
         "../envs/environment.yaml"
     params:
-        settings=training_settings,
+        configuration=CONFIGURATION,
+        # Not on the command line: a change of it is what makes this rule run again.
+        content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
     shell:
-        "python -m workflow_scripts.write_settings --settings {params.settings:q} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.write_settings --config {params.configuration:q} --name {wildcards.settings}"
+        " --output {output:q} --log {log:q}"
 
 
 rule train:
@@ -29,7 +32,7 @@ rule train:
         record=f"{RUN}/models/{{model}}/training.json",
         history=f"{RUN}/models/{{model}}/history.jsonl",
         averaged=(
-            f"{RUN}/models/{{model}}/averaged.safetensors" if config["training"]["average_decay"] else []
+            f"{RUN}/models/{{model}}/averaged.safetensors" if configuration.training.average_decay else []
         ),
     log:
         f"{RUN}/logs/train/{{model}}.log",
@@ -38,31 +41,19 @@ rule train:
     threads: THREADS * PROCESSES
     resources:
         gpu=GPU * PROCESSES,
-        # Resources, since a change of these is no reason to train anew.
-        save_every=config["training"]["save_every_iterations"],
-        log_every=config["training"]["log_every_iterations"],
-        launcher=TRAIN,
+        # Resources, since a change of these is no reason to train again.
+        save_every=configuration.training.save_every_iterations,
+        log_every=configuration.training.log_every_iterations,
+        launcher=launcher(),
     params:
-        inputs=lambda wildcards, input: flags(
-            **{
-                name: input.get(name)
-                for name in (
-                    "source",
-                    "target",
-                    "thresholds",
-                    "class_statistics",
-                    "decoded",
-                    "initial_weights",
-                )
-            }
-        ),
+        inputs=flags_of_inputs(*BATCH_INPUTS, "initial_weights"),
         label_space=LABEL_SPACE,
-        device=config["device"],
+        device=configuration.device,
         state=lambda wildcards: f"{STATE}/{wildcards.model}",
-        folder=lambda wildcards, output: os.path.dirname(output.weights),
+        folder=folder_of_output,
     shell:
-        "{resources.launcher} -m workflow_scripts.train --model {wildcards.model} {params.inputs}"
-        " --settings {input.settings:q} --label-space {params.label_space} --device {params.device}"
+        "{resources.launcher} -m workflow_scripts.train --name {wildcards.model} {params.inputs}"
+        " --label-space {params.label_space} --device {params.device}"
         " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
         " --state {params.state:q} --output {params.folder:q} --log {log:q}"
 
@@ -78,16 +69,11 @@ rule batch_sheet:
     conda:
         "../envs/environment.yaml"
     params:
-        inputs=lambda wildcards, input: flags(
-            **{
-                name: input.get(name)
-                for name in ("source", "target", "thresholds", "class_statistics", "decoded")
-            }
-        ),
+        inputs=flags_of_inputs(*BATCH_INPUTS),
         label_space=LABEL_SPACE,
     shell:
-        "python -m workflow_scripts.batch_sheet --model {wildcards.model} {params.inputs}"
-        " --settings {input.settings:q} --label-space {params.label_space} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.batch_sheet --name {wildcards.model} {params.inputs}"
+        " --label-space {params.label_space} --output {output:q} --log {log:q}"
 
 
 rule batch_sheets:
@@ -99,9 +85,11 @@ rule batch_sheets:
 rule estimate:
     """Measure on this machine how long the run will take and how much memory a training needs."""
     input:
-        source=[f"{RUN}/data/{dataset}/train_ids.tsv" for dataset in config["source"]],
-        images=f"{RUN}/data/{config['target']}/images.tsv",
-        settings=[f"{RUN}/settings/{name}.json" for name in all_settings_names()],
+        source=manifests(configuration.source, "train_ids"),
+        images=TARGET_IMAGES,
+        training=[settings(f"training/{name}") for name in plan.settings_names],
+        settings=settings("prediction"),
+        work=settings("work"),
     output:
         f"{RUN}/report/estimate.txt",
     log:
@@ -112,24 +100,22 @@ rule estimate:
     resources:
         gpu=GPU,
     params:
-        prediction=prediction_settings(),
-        plan=plan(),
+        inputs=flags_of_inputs("source", "images", "training", "settings", "work"),
         label_space=LABEL_SPACE,
-        precision=config["precision"],
-        device=config["device"],
-        processes=PROCESSES,
+        device=configuration.device,
+        gpus_per_training=PROCESSES,
     shell:
-        "python -m workflow_scripts.estimate --training {input.settings:q} --label-space {params.label_space}"
-        " --source {input.source:q} --images {input.images:q} --plan {params.plan:q}"
-        " --settings {params.prediction:q} --precision {params.precision} --device {params.device}"
-        " --threads {threads} --processes {params.processes} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.estimate {params.inputs} --label-space {params.label_space}"
+        " --device {params.device} --threads {threads} --gpus-per-training {params.gpus_per_training}"
+        " --output {output:q} --log {log:q}"
 
 
 rule calibrate:
     """Find the temperature that makes a model's confidences mean what they say, on held-out source images."""
     input:
-        weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
-        labelled=[f"{RUN}/data/{dataset}/held_out.tsv" for dataset in config["source"]],
+        model=predicting_weights("{model}"),
+        labelled=manifests(configuration.source, "held_out"),
+        settings=settings("prediction"),
     output:
         f"{RUN}/models/{{model}}/temperature.json",
     log:
@@ -140,23 +126,22 @@ rule calibrate:
     resources:
         gpu=GPU,
     params:
-        settings=prediction_settings(),
-        seed=config["seed"],
-        precision=config["precision"],
-        device=config["device"],
+        inputs=flags_of_inputs("model", "labelled", "settings"),
+        seed=configuration.seed,
+        device=configuration.device,
     shell:
-        "python -m workflow_scripts.calibrate --weights {input.weights:q} --labelled {input.labelled:q}"
-        " --seed {params.seed} --settings {params.settings:q} --precision {params.precision}"
-        " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.calibrate {params.inputs} --seed {params.seed} --device {params.device}"
+        " --threads {threads} --output {output:q} --log {log:q}"
 
 
 rule predict:
     """Predict class and confidence of one shard of an image set."""
     input:
-        weights=f"{RUN}/models/{{model}}/{PREDICTING}.safetensors",
+        model=predicting_weights("{model}"),
         temperature=temperature,
         images=image_set_manifest,
-        mask=ego_vehicle_mask(),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        settings=prediction_settings,
     output:
         predictions=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.h5"),
         histogram=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npz"),
@@ -168,17 +153,12 @@ rule predict:
     resources:
         gpu=GPU,
     params:
-        settings=settings_of_image_set,
+        inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
         shards=SHARDS,
-        inputs=lambda wildcards, input: flags(temperature=input.temperature, ego_vehicle_mask=input.mask),
-        precision=config["precision"],
-        device=config["device"],
-        prefix=lambda wildcards, output: output.predictions.removesuffix(".h5"),
+        device=configuration.device,
     shell:
-        "python -m workflow_scripts.predict --weights {input.weights:q} --images {input.images:q}"
-        " --shard {wildcards.shard} --shards {params.shards} --settings {params.settings:q} {params.inputs}"
-        " --precision {params.precision} --device {params.device} --threads {threads}"
-        " --output {params.prefix:q} --log {log:q}"
+        "python -m workflow_scripts.predict {params.inputs} --shard {wildcards.shard} --shards {params.shards}"
+        " --device {params.device} --threads {threads} --output {output.predictions:q} --log {log:q}"
 
 
 rule evaluate:
@@ -186,7 +166,8 @@ rule evaluate:
     input:
         unpack(scored),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
-        class_subsets=own_definitions(*config["evaluation"]["class_subsets"]),
+        settings=settings("evaluation"),
+        class_subsets=[name for name in configuration.evaluation.class_subsets if is_definition(name)],
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
         confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",
@@ -199,15 +180,14 @@ rule evaluate:
     resources:
         gpu=0 if SHARDS > 1 else GPU,
     params:
-        settings=evaluation_settings(),
-        write_outputs="--write-outputs" if config["evaluation"]["write_outputs"] else "",
-        class_subsets=flags(class_subsets=config["evaluation"]["class_subsets"]),
-        scoring=scoring,
-        precision=config["precision"],
-        device=config["device"],
-        folder=lambda wildcards, output: os.path.dirname(output.scores),
+        inputs=flags_of_inputs("model", "temperature", "predictions", "labelled", "settings"),
+        # A model brings its own label space.
+        label_space=flags(label_space=configuration.label_space if SHARDS > 1 else ""),
+        write_outputs="--write-outputs" if configuration.evaluation.write_outputs else "",
+        class_subsets=flags(class_subsets=configuration.evaluation.class_subsets),
+        device=configuration.device,
+        folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.evaluate --name {wildcards.model} {params.scoring}"
-        " --labelled {input.labelled:q} --settings {params.settings:q} {params.write_outputs}"
-        " {params.class_subsets} --precision {params.precision} --device {params.device}"
-        " --threads {threads} --output {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.evaluate --name {wildcards.model} {params.inputs} {params.label_space}"
+        " {params.write_outputs} {params.class_subsets} --device {params.device} --threads {threads}"
+        " --output {params.folder:q} --log {log:q}"

@@ -14,12 +14,8 @@ LABELLING_THREADS = 4
 rule choose_subset:
     """Draw the target images that a round or cycle labels."""
     input:
-        images=lambda wildcards: f"{RUN}/data/{target_dataset(wildcards.step)}/images.tsv",
-        pairs=lambda wildcards: (
-            f"{RUN}/data/{config['target']}/images.tsv"
-            if target_dataset(wildcards.step) != config["target"]
-            else []
-        ),
+        images=images_to_draw_from,
+        paired_with=paired_images,
     output:
         f"{RUN}/pseudo_labels/{{step}}/subset.tsv",
     log:
@@ -27,10 +23,10 @@ rule choose_subset:
     conda:
         "../envs/environment.yaml"
     params:
-        choice=lambda wildcards: subset_choice(wildcards.step),
-        pairs=lambda wildcards, input: flags(paired_with=input.pairs),
+        inputs=flags_of_inputs("images", "paired_with"),
+        draw=subset_flags,
     shell:
-        "python -m workflow_scripts.choose_subset --images {input.images:q} {params.pairs} {params.choice}"
+        "python -m workflow_scripts.choose_subset {params.inputs} {params.draw}"
         " --output {output:q} --log {log:q}"
 
 
@@ -46,7 +42,7 @@ rule thresholds:
         "../envs/environment.yaml"
     params:
         label_space=LABEL_SPACE,
-        settings=threshold_settings,
+        settings=threshold_flags,
     shell:
         "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
         " {params.settings} --output {output:q} --log {log:q}"
@@ -58,8 +54,8 @@ rule label_round:
         subset=f"{RUN}/pseudo_labels/self_training/{{round}}/subset.tsv",
         predictions=lambda wildcards: shards(f"self_training/{wildcards.round}", ".h5"),
         thresholds=f"{RUN}/pseudo_labels/self_training/{{round}}/thresholds.json",
-        mask=ego_vehicle_mask(),
-        priors=class_priors(),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        class_priors=class_priors(),
     output:
         manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
         scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",
@@ -71,15 +67,14 @@ rule label_round:
     threads: LABELLING_THREADS
     params:
         label_space=LABEL_SPACE,
-        ranking=SELF_TRAINING["ranking"],
-        keep=SELF_TRAINING["keep"],
-        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
-        priors=lambda wildcards, input: flags(class_priors=input.priors, step=int(wildcards.round)),
-        folder=lambda wildcards, output: os.path.dirname(output.manifest),
+        inputs=flags_of_inputs("subset", "predictions", "thresholds", "ego_vehicle_mask", "class_priors"),
+        ranking=configuration.self_training.ranking,
+        keep=configuration.self_training.keep,
+        step=lambda wildcards, input: flags(step=int(wildcards.round)),
+        folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.label_round --subset {input.subset:q} --predictions {input.predictions:q}"
-        " --thresholds {input.thresholds:q} --label-space {params.label_space} --ranking {params.ranking}"
-        " --keep {params.keep} {params.mask} {params.priors} --threads {threads}"
+        "python -m workflow_scripts.label_round {params.inputs} --label-space {params.label_space}"
+        " --ranking {params.ranking} --keep {params.keep} {params.step} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -92,7 +87,7 @@ rule exchange:
         predictions_b=lambda wildcards: shards(f"co_training/{wildcards.cycle}/b", ".h5"),
         thresholds_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/thresholds.json",
         thresholds_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/thresholds.json",
-        mask=ego_vehicle_mask(),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
         manifests=expand(
             f"{RUN}/pseudo_labels/co_training/{{{{cycle}}}}/{{branch}}/selected.tsv",
@@ -113,21 +108,15 @@ rule exchange:
     threads: LABELLING_THREADS
     params:
         label_space=LABEL_SPACE,
-        # In the first cycle both models are fresh from self-training; they fill each other from the second on.
-        choice=lambda wildcards: flags(
-            fill=CO_TRAINING["fill"] if int(wildcards.cycle) > 0 else "none",
-            min_pixels=CO_TRAINING["min_pixels"],
-            ranking=CO_TRAINING["ranking"],
-            collaboration=CO_TRAINING["collaboration"],
-            keep=CO_TRAINING["keep"],
+        inputs=flags_of_inputs(
+            *("subset_a", "subset_b", "predictions_a", "predictions_b", "thresholds_a", "thresholds_b"),
+            "ego_vehicle_mask",
         ),
-        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
+        exchange=exchange_flags,
         folder=lambda wildcards, output: os.path.dirname(os.path.dirname(output.manifests[0])),
     shell:
-        "python -m workflow_scripts.exchange --subset-a {input.subset_a:q} --subset-b {input.subset_b:q}"
-        " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
-        " --thresholds-a {input.thresholds_a:q} --thresholds-b {input.thresholds_b:q}"
-        " --label-space {params.label_space} {params.choice} {params.mask} --threads {threads}"
+        "python -m workflow_scripts.exchange {params.inputs} --label-space {params.label_space}"
+        " {params.exchange} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -143,14 +132,10 @@ rule accumulate:
     conda:
         "../envs/environment.yaml"
     params:
-        previous=lambda wildcards, input: flags(previous=input.previous),
-        choice=lambda wildcards: flags(
-            mode=section(wildcards.step)["accumulation"],
-            ranking=section(wildcards.step)["ranking"],
-            step=f"{number(wildcards.step):02d}",
-        ),
+        inputs=flags_of_inputs("previous", "selected"),
+        accumulation=accumulation_flags,
     shell:
-        "python -m workflow_scripts.accumulate {params.previous} --selected {input.selected:q} {params.choice}"
+        "python -m workflow_scripts.accumulate {params.inputs} {params.accumulation}"
         " --output {output:q} --log {log:q}"
 
 
@@ -160,7 +145,7 @@ rule relabel:
         accumulated=f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),
         thresholds=f"{RUN}/pseudo_labels/{{step}}/relabelled/thresholds.json",
-        mask=ego_vehicle_mask(),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
         manifest=f"{RUN}/pseudo_labels/{{step}}/relabelled/manifest.tsv",
         labels=directory(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels"),
@@ -171,28 +156,27 @@ rule relabel:
     threads: LABELLING_THREADS
     params:
         label_space=LABEL_SPACE,
-        ranking=lambda wildcards: section(wildcards.step)["ranking"],
-        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
-        folder=lambda wildcards, output: os.path.dirname(output.manifest),
+        inputs=flags_of_inputs("accumulated", "predictions", "thresholds", "ego_vehicle_mask"),
+        ranking=lambda wildcards: plan.stage_of(step_of(wildcards)).ranking,
+        folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.relabel --accumulated {input.accumulated:q}"
-        " --predictions {input.predictions:q} --thresholds {input.thresholds:q}"
-        " --label-space {params.label_space} --ranking {params.ranking} {params.mask} --threads {threads}"
+        "python -m workflow_scripts.relabel {params.inputs} --label-space {params.label_space}"
+        " --ranking {params.ranking} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
 rule ensemble_labels:
     """Label the whole target with the last models of both branches, for the final training."""
     input:
-        images=f"{RUN}/data/{config['target']}/images.tsv",
+        images=TARGET_IMAGES,
         predictions_a=shards("ensemble/a", ".h5"),
         predictions_b=shards("ensemble/b", ".h5"),
         thresholds=expand(
             f"{RUN}/pseudo_labels/ensemble/{{branch}}/thresholds.json",
             branch=["a", "b"],
         ),
-        images_b=f"{RUN}/data/{target_dataset('co_training/b')}/images.tsv",
-        mask=ego_vehicle_mask(),
+        images_b=second_target_images() or TARGET_IMAGES,
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
         labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
@@ -203,10 +187,11 @@ rule ensemble_labels:
     threads: LABELLING_THREADS
     params:
         label_space=LABEL_SPACE,
-        mask=lambda wildcards, input: flags(ego_vehicle_mask=input.mask),
-        folder=lambda wildcards, output: os.path.dirname(output.manifest),
+        inputs=flags_of_inputs(
+            *("images", "images_b", "predictions_a", "predictions_b", "thresholds", "ego_vehicle_mask"),
+        ),
+        folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.ensemble_labels --images {input.images:q} --images-b {input.images_b:q}"
-        " --predictions-a {input.predictions_a:q} --predictions-b {input.predictions_b:q}"
-        " --thresholds {input.thresholds:q} --label-space {params.label_space} {params.mask} --threads {threads}"
+        "python -m workflow_scripts.ensemble_labels {params.inputs} --label-space {params.label_space}"
+        " --threads {threads}"
         " --output {params.folder:q} --log {log:q}"

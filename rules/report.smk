@@ -14,7 +14,7 @@ localrules:
 rule report:
     """The table of all models: gain over the baseline, share of the gap closed."""
     input:
-        scores(all_models()),
+        scores(*plan.models),
     output:
         multiext(f"{RUN}/report/models", ".tsv", ".md", ".txt", ".png"),
         f"{RUN}/report/classes.tsv",
@@ -23,8 +23,8 @@ rule report:
     conda:
         "../envs/environment.yaml"
     params:
-        scores=[f"{model}={path}" for model, path in zip(all_models(), scores(all_models()))],
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        scores=[f"{model}={path}" for model, path in zip(plan.models, scores(*plan.models))],
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.report --scores {params.scores:q} --output {params.folder:q} --log {log:q}"
 
@@ -32,31 +32,31 @@ rule report:
 rule baseline:
     """The model trained on the translated source alone, evaluated."""
     input:
-        scores(["baseline"]),
+        scores("baseline"),
 
 
 rule self_training:
     """All rounds of self-training, evaluated."""
     input:
-        scores(["baseline", *rounds()]),
+        scores("baseline", *plan.rounds),
 
 
 rule co_training:
     """All cycles of co-training, evaluated."""
     input:
-        scores(["baseline", *rounds(), *branches()]),
+        scores("baseline", *plan.steps),
 
 
 rule final:
     """The final model, evaluated."""
     input:
-        scores(["baseline", "final"]),
+        scores("baseline", "final"),
 
 
 rule upper_bound:
     """The model trained on the target's labels, to compare with; evaluated."""
     input:
-        scores(["upper_bound"]),
+        scores("upper_bound"),
 
 
 rule oracle_study:
@@ -76,7 +76,7 @@ rule oracle_study:
             f"{step}={path}" for step, path in pseudo_label_sets(wildcards.dataset).items()
         ],
         label_space=LABEL_SPACE,
-        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        folder=folder_of_output,
     shell:
         "python -m workflow_scripts.oracle_study --pseudo-labels {params.pseudo_labels:q}"
         " --labelled {input.labelled:q} --label-space {params.label_space} --threads {threads}"

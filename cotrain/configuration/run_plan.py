@@ -246,6 +246,11 @@ class RunPlan:
             return "final"
         return "co_training_b" if self.has_own_network(model) else model.stage
 
+    @property
+    def settings_names(self) -> list[str]:
+        """The names of all trainings' settings, each once."""
+        return list(dict.fromkeys(map(self.settings_name, self.models)))
+
     def training_settings(self, name: str) -> TrainingSettings:
         """Return the settings of the trainings whose `settings_name` is `name`."""
         configuration = self.configuration
