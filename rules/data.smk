@@ -228,7 +228,8 @@ rule class_priors:
         labelled=manifests(configuration.source, "train_ids"),
         target=TARGET_IMAGES,
     output:
-        multiext(f"{RUN}/data/class_priors", ".npy", ".png"),
+        maps=f"{RUN}/data/class_priors.npy",
+        picture=f"{RUN}/data/class_priors.png",
     log:
         f"{RUN}/logs/class_priors.log",
     conda:
@@ -238,7 +239,7 @@ rule class_priors:
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.class_priors --labelled {input.labelled:q} --target {input.target:q}"
-        " --label-space {params.label_space} --threads {threads} --output {output[0]:q} --log {log:q}"
+        " --label-space {params.label_space} --threads {threads} --output {output.maps:q} --log {log:q}"
 
 
 rule class_statistics:
