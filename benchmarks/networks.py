@@ -1,6 +1,7 @@
 """The networks: parameters, arithmetic at 1024×512, stride of the features, licence of the weights.
 
-Counted without computing anything, on tensors that have a shape and no content.
+Counted on tensors that have a shape but no content, so nothing is computed. A multiplication and an addition
+count as two operations.
 
     python -m benchmarks.networks
 """
@@ -60,7 +61,6 @@ def main() -> None:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(torch.zeros(1, 3, 512, 1024, dtype=torch.uint8, device="meta"))
-        # One multiplication and one addition are two operations.
         stride = mapping.get("output_stride") or network.model.patch[0]
         licence = getattr(import_timm().get_pretrained_cfg(mapping["backbone"]), "license", None) or "unknown"
         print(
