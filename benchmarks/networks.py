@@ -1,6 +1,7 @@
 """The networks: parameters, arithmetic at 1024×512, stride of the features, licence of the weights.
 
-Counted without computing anything, on tensors that have a shape and no content.
+Counted on tensors that have a shape but no content, so nothing is computed. A multiplication and an addition
+count as two operations.
 
     python -m benchmarks.networks
 """

@@ -1,7 +1,7 @@
 """A training step against the bare network: forward, backward, step, on the CPU or a GPU.
 
-Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory; on
-request also the gain of compiling, and a training from image files with the share of its time that it waits:
+Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory. On
+request, also measures a compiled training, and a training from image files with the share of time it waits:
 
     python -m benchmarks.training_step [--network demo|paper] [--compile] [--data decoded|png]
 
@@ -40,9 +40,9 @@ from cotrain.training.optimisers import make_optimiser
 
 BATCH_SIZE = 4
 WARM_UP = 3
-# Of the published chain: baseline and final 60 000 each, 10 rounds and 5 cycles of two branches 8 000 each.
+# The published chain: baseline and final 60 000 each, 10 rounds and 5 cycles of two branches 8 000 each.
 CHAIN_ITERATIONS = 280_000
-# Dense bfloat16 arithmetic a second, as the vendor gives it.
+# Dense bfloat16 operations per second, from the vendor's data sheets.
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 
 
@@ -65,7 +65,7 @@ CASES = {
 
 
 class RandomBatches:
-    """Batches that cost nothing to make: one is made and handed out again and again."""
+    """Batches that cost nothing: the same one is yielded again and again."""
 
     ratio = (BATCH_SIZE, 0)
 
@@ -81,13 +81,13 @@ class RandomBatches:
 
 
 class ClockedBatches:
-    """Batches that tell which share of a training's time it has waited for them."""
+    """Batches that measure the share of its time that a training waits for them."""
 
     def __init__(self, batches: Batches) -> None:
         self.batches, self.ratio = batches, batches.ratio
 
     def stream(self, first: int, end: int, threads: int, slots: Any = None) -> Iterator[Crop]:
-        """Yield the batches; when the training closes the stream the share is in `waited`."""
+        """Yield the batches; when the training closes the stream, the share is in `waited`."""
         clock = WaitClock()
         with closing(self.batches.stream(first, end, threads, slots)) as stream:
             try:
@@ -129,14 +129,14 @@ def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) ->
 
 
 def finished(device: torch.device) -> float:
-    """Return the time when the device has done what it was given."""
+    """Return the time when the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def start_up(case: Case, weights: str, settings: TrainingSettings, device: torch.device) -> float:
-    """Return the seconds in which a network is built, its weights loaded, and its first step taken."""
+    """Return the seconds to build a network, load its weights and take its first step."""
     started = time.perf_counter()
     of_network = replace(NETWORKS[case.network], backbone_weights=weights)
     network = build_network(of_network, case.classes, 0, pretrained=True)
@@ -178,17 +178,19 @@ def bare(network: Any, case: Case, settings: TrainingSettings, device: torch.dev
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--network", choices=CASES, default="demo")
-    made.add_argument(
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--network", choices=CASES, default="demo")
+    parser.add_argument(
         "--weights", default="none", help="network.backbone_weights at the start (default: none)"
     )
-    made.add_argument("--iterations", type=int, default=20)
-    made.add_argument("--threads", type=int, default=2)
-    made.add_argument("--compile", action="store_true", help="measure the compiled loop as well")
-    made.add_argument("--data", choices=("png", "decoded"), help="measure a training from files as well")
-    made.add_argument("--frames", type=int, default=8, help="frames that are rendered for it (default 8)")
-    options = made.parse_args(arguments)
+    parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="measure the compiled loop as well")
+    parser.add_argument("--data", choices=("png", "decoded"), help="measure a training from files as well")
+    parser.add_argument("--frames", type=int, default=8, help="frames that are rendered for it (default 8)")
+    options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     case = CASES[options.network]
@@ -202,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
         """Return the seconds of an iteration of the training loop."""
         network, of_loop, state = fresh(), replace(settings, compile=compiled), NoState()
         seconds = []
-        # The first time is to warm up, and to compile.
+        # The first training warms up and compiles.
         for title in ("warm-up", "measured"):
             started = finished(device)
             train(
@@ -219,12 +221,12 @@ def main(arguments: list[str] | None = None) -> None:
             seconds.append((finished(device) - started) / settings.iterations)
         return seconds[-1]
 
-    shown: dict[str, str] = {}
-    started_in = start_up(case, options.weights, settings, device)
-    shown["built, weights loaded, first step"] = f"{started_in:.1f} s (weights: {options.weights})"
+    figures: dict[str, str] = {}
+    start_up_seconds = start_up(case, options.weights, settings, device)
+    figures["built, weights loaded, first step"] = f"{start_up_seconds:.1f} s (weights: {options.weights})"
     bare_seconds, operations = bare(fresh(), case, settings, device)
-    shown["bare forward, backward and step"] = f"{1000 * bare_seconds:.1f} ms"
-    # What the bare step needed is no part of the loop's memory.
+    figures["bare forward, backward and step"] = f"{1000 * bare_seconds:.1f} ms"
+    # The memory of the bare step must not count for the loop.
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -232,10 +234,12 @@ def main(arguments: list[str] | None = None) -> None:
     random = RandomBatches(case.crop, case.classes)
     best = seconds = loop(random)
     memory = peak_memory_mib(device)
-    shown["training loop"] = f"{1000 * seconds:.1f} ms, {seconds / bare_seconds:.2f} times bare"
+    figures["training loop"] = f"{1000 * seconds:.1f} ms, {seconds / bare_seconds:.2f} times bare"
     if options.compile:
         compiled = loop(random, compiled=True)
-        shown["training loop, compiled"] = f"{1000 * compiled:.1f} ms, {seconds / compiled:.2f} times as fast"
+        figures["training loop, compiled"] = (
+            f"{1000 * compiled:.1f} ms, {seconds / compiled:.2f} times as fast"
+        )
         best = min(best, compiled)
     if options.data:
         with tempfile.TemporaryDirectory() as folder:
@@ -243,22 +247,22 @@ def main(arguments: list[str] | None = None) -> None:
                 batches_of_files(Path(folder), case, options.frames, options.data == "decoded")
             )
             best = from_files = loop(files, compiled=options.compile and best < seconds)
-        shown[f"training from {options.data} frames"] = (
+        figures[f"training from {options.data} frames"] = (
             f"{1000 * from_files:.1f} ms, {100 * files.waited:.0f} % of it waiting for crops"
         )
-    shown["arithmetic of a step"] = f"{operations / 1e12:.3f} TFLOP, {operations / best / 1e12:.1f} TFLOP/s"
-    shown["images per second"] = f"{BATCH_SIZE / best:.1f}"
-    shown["peak memory"] = f"{memory} MiB"
-    shown[f"chain of {CHAIN_ITERATIONS} iterations"] = duration(CHAIN_ITERATIONS * best)
+    figures["arithmetic of a step"] = f"{operations / 1e12:.3f} TFLOP, {operations / best / 1e12:.1f} TFLOP/s"
+    figures["images per second"] = f"{BATCH_SIZE / best:.1f}"
+    figures["peak memory"] = f"{memory} MiB"
+    figures[f"chain of {CHAIN_ITERATIONS} iterations"] = duration(CHAIN_ITERATIONS * best)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
     for peak in (value for key, value in PEAK_FLOPS.items() if key in name):
         floor = duration(CHAIN_ITERATIONS * operations / peak)
-        shown["model-FLOPs utilisation"] = (
+        figures["model-FLOPs utilisation"] = (
             f"{100 * operations / best / peak:.0f} %, the chain's floor is {floor}"
         )
     crop = f"{case.crop[1]}×{case.crop[0]}"
     print(f"{case.network} network, {BATCH_SIZE} crops of {crop}, {name}, {options.threads} threads")
-    for what, value in shown.items():
+    for what, value in figures.items():
         print(f"{what:<36}{value}")
 
 

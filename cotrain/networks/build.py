@@ -21,11 +21,11 @@ from cotrain.networks.plain_transformer import PlainTransformer
 from cotrain.networks.quick_timm import import_timm
 from cotrain.randomness import seed_of
 
-# As published, in backbone and head alike. Some of timm's backbones come with 0.01: after a few hundred
-# iterations their statistics would still be half those of ImageNet.
+# As published, for backbone and head. Some of timm's backbones have 0.01: after a few hundred iterations
+# their statistics would still be half those of ImageNet.
 BATCH_NORM_MOMENTUM = 0.1
 
-# Of networks that say nothing else: ImageNet's, on the scale 0 to 255.
+# ImageNet's, on the scale 0 to 255: for networks that state no normalisation of their own.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -39,7 +39,7 @@ def shape(settings: NetworkSettings) -> dict[str, Any]:
 def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, pretrained: bool) -> Network:
     """Build the network of `settings` with weights drawn from `seed`.
 
-    With `pretrained` the backbone's weights are then loaded from `settings.backbone_weights`.
+    With `pretrained`, the backbone's weights are then loaded from `settings.backbone_weights`.
 
     Raises:
         InputError: the network cannot be built, its backbone or weights cannot be found, or the user's own
@@ -102,7 +102,7 @@ def _deeplabv3plus(settings: DeepLabV3PlusSettings, number_of_classes: int, from
 def _own_network(settings: OwnNetworkSettings, number_of_classes: int, seed: int) -> Network:
     """Call the user's factory as `factory(number_of_classes, **arguments)`.
 
-    Its normalisation may stand in attributes `mean` and `std`: three numbers each, on the scale 0 to 255.
+    The module may have attributes `mean` and `std`, three numbers each: its normalisation, for RGB 0 to 255.
     """
     package, _, function = settings.name.partition(":")
     try:

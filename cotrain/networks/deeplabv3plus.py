@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def convolution(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """Return convolution without bias, batch norm, ReLU; stride 1, size kept."""
+    """Return a convolution without bias, batch norm and ReLU; the stride is 1 and the size stays."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
@@ -33,8 +33,8 @@ class SpatialPyramid(nn.Module):
         self.branches = nn.ModuleList(
             [convolution(inputs, channels, 1)] + [convolution(inputs, channels, 3, d) for d in dilations]
         )
-        # The published code pools over a fixed window of the training crop, which fails on other frame
-        # sizes; the global mean is the same on that crop and works on any.
+        # The published code pools over a fixed window of the training crop's size, which fails on other
+        # frame sizes. The global mean is the same on that crop and works on any size.
         self.pooling = nn.Sequential(nn.Conv2d(inputs, channels, 1), nn.ReLU(inplace=True))
         self.merge = convolution((len(dilations) + 2) * channels, channels, 1)
         self.dropout = nn.Dropout(dropout)

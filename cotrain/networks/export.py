@@ -1,4 +1,4 @@
-"""Networks as files for other programs, torch.export and ONNX, and how far these are from the original."""
+"""Networks as files for other programs (torch.export and ONNX), and how these differ from the original."""
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
@@ -19,9 +19,9 @@ from cotrain.networks.network import Network
 
 # Names in the exported graph.
 INPUT, OUTPUTS = "images", ("classes", "confidence")
-# One view of the whole image, in full precision: what a runtime makes faster is its own affair.
+# One view of the whole image, in full precision.
 PLAIN = InferenceSettings(batch_size=1, precision="float32")
-# Traced with two: a batch of one would be taken for a constant.
+# Tracing would take a batch size of one for a constant.
 TRACED_BATCH = 2
 
 # From uint8 RGB (N, 3, H, W) to classes uint8 and confidences float32, both (N, H, W).
@@ -29,7 +29,7 @@ Program = Callable[[NDArray[np.uint8]], tuple[NDArray[np.uint8], NDArray[np.floa
 
 
 class Segmenter(nn.Module):
-    """What is exported: the prediction of one network, or the mean of several, from pixel to pixel."""
+    """The module that is exported: the prediction of one network, or the mean of several."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__()
@@ -45,13 +45,13 @@ class Segmenter(nn.Module):
 def exported(networks: Sequence[Network], height: int, width: int) -> ExportedProgram:
     """Trace the prediction of networks on the CPU, for any number of images of one size.
 
-    The size is fixed: with a free one, tracing does not end for backbones that pad as TensorFlow does, the
-    default among them.
+    The size is fixed: with a free size, tracing does not end for backbones that pad like TensorFlow, such as
+    the default one.
 
     Raises:
         InputError: a network does what torch.export cannot follow.
     """
-    # torch.export saves weights that lie channels-last with a warning; the copy leaves the networks alone.
+    # torch.export warns about channels-last weights. The copy keeps the networks as they are.
     segmenter = copy.deepcopy(Segmenter(networks)).cpu().eval().to(memory_format=torch.contiguous_format)
     images = torch.zeros(TRACED_BATCH, 3, height, width, dtype=torch.uint8)
     try:
@@ -73,7 +73,7 @@ def save_onnx(path: Path, program: ExportedProgram) -> None:
         InputError: a network holds an operation that ONNX does not know.
     """
     try:
-        made: Any = torch.onnx.export(
+        model: Any = torch.onnx.export(
             program,
             input_names=[INPUT],
             output_names=OUTPUTS,
@@ -84,7 +84,7 @@ def save_onnx(path: Path, program: ExportedProgram) -> None:
     # Show the user all that it says about a network of their own.
     except Exception as error:
         raise InputError(f"the network cannot be exported to ONNX: {error}") from error
-    made.save(path)
+    model.save(path)
 
 
 def original(networks: Sequence[Network]) -> Program:
@@ -128,10 +128,10 @@ def saved_onnx(path: Path, threads: int) -> Program:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two programs are from each other on some images.
+    """How much two programs differ on some images.
 
-    `confidence` is the largest difference of a pixel's confidence, `classes` the share of pixels with another
-    class, both in [0, 1]; `confidence` is NaN where one of them computes NaN.
+    `confidence` is the largest difference of a pixel's confidence, `classes` the share of pixels whose class
+    differs, both in [0, 1]. `confidence` is NaN where one of them computes NaN.
     """
 
     confidence: float

@@ -21,7 +21,7 @@ from cotrain.errors import InputError
 from cotrain.networks.network import Network
 from cotrain.randomness import generator
 
-# Enough to keep a GPU fed with decoded frames; on a CPU they merely wait.
+# Enough to keep a GPU busy with decoded frames; on a CPU they only wait.
 DECODING_THREADS = 4
 BATCHES_AHEAD = 2
 
@@ -53,23 +53,23 @@ def batches_of_one_size(items: Sequence[Item], batch_size: int) -> Iterator[list
 def predict(
     networks: Sequence[Network], items: Sequence[Item], settings: InferenceSettings, device: torch.device
 ) -> Iterator[Prediction]:
-    """Yield the prediction of every item, in order; the next images are decoded meanwhile.
+    """Yield the prediction of every item, in order. The next images are decoded at the same time.
 
     Logits are upsampled to the image's size before the softmax, as in the published method. The probabilities
     of several networks are averaged.
     """
     for network in networks:
         network.to(device).eval()
-    waiting = iter(batches_of_one_size(items, settings.batch_size))
+    batches = iter(batches_of_one_size(items, settings.batch_size))
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
 
-        def decoded(batch: list[Item]) -> tuple[list[Item], list[Future[NDArray[np.uint8]]]]:
+        def decode(batch: list[Item]) -> tuple[list[Item], list[Future[NDArray[np.uint8]]]]:
             return batch, [pool.submit(read_image, item.image) for item in batch]
 
-        coming = [decoded(batch) for batch in islice(waiting, BATCHES_AHEAD)]
-        while coming:
-            batch, futures = coming.pop(0)
-            coming += [decoded(following) for following in islice(waiting, 1)]
+        queue = [decode(batch) for batch in islice(batches, BATCHES_AHEAD)]
+        while queue:
+            batch, futures = queue.pop(0)
+            queue += [decode(following) for following in islice(batches, 1)]
             images = np.stack([_of_listed_size(f.result(), i) for f, i in zip(futures, batch, strict=True)])
             classes, levels = predict_images(networks, images, settings, device)
             for index, item in enumerate(batch):
@@ -106,7 +106,7 @@ def class_probabilities(
 ) -> NDArray[np.float32]:
     """Return (C, H, W) in [0, 1], the probability of each class at each pixel, of one image (H, W, 3) uint8.
 
-    Of these `predict_images` keeps the largest alone: those of many images would fill memory and disk.
+    `predict_images` keeps only the largest of these: those of many images would fill memory and disk.
     """
     x = torch.from_numpy(image[None]).to(device).permute(0, 3, 1, 2)
     return probabilities(networks, x, settings)[0].cpu().numpy()
@@ -118,7 +118,8 @@ def labelled_logits(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return logits (M, C) and labels (M,) of at most `pixels` labelled pixels of an image, drawn by `seed`.
 
-    The image is seen once, at the size of predictions; with a `window`, one window of it, drawn as well.
+    The network sees the image once, at the size of predictions; with a `window`, it sees only one window,
+    which is drawn too.
     Raises InputError when the label has another size or holds an id that is no class of the network.
     """
     assert item.label is not None
@@ -129,28 +130,29 @@ def labelled_logits(
             f"{item.label}: is {label.shape} (height, width), its image {image.shape[:2]}; expected one size"
         )
     view = torch.from_numpy(image).to(device).permute(2, 0, 1)[None]
-    ids = torch.from_numpy(label)[None, None]
+    label_view = torch.from_numpy(label)[None, None]
     if settings.resize and settings.resize != label.shape:
         view = _resized(view.float(), settings.resize, antialias=True)
-        ids = F.interpolate(ids, settings.resize, mode="nearest-exact")
+        label_view = F.interpolate(label_view, settings.resize, mode="nearest-exact")
     if settings.window:
         height, width = (min(*sizes) for sizes in zip(settings.window, view.shape[2:], strict=True))
         top, left = (
             int(draw.integers(length - part + 1))
             for length, part in zip(view.shape[2:], (height, width), strict=True)
         )
-        view, ids = (x[:, :, top : top + height, left : left + width] for x in (view, ids))
+        view, label_view = (x[:, :, top : top + height, left : left + width] for x in (view, label_view))
     logits = _resized(_logits(network, view, settings), (view.shape[2], view.shape[3]))[0].flatten(1)
-    labels = ids.numpy().ravel()
+    labels = label_view.numpy().ravel()
     labelled = np.flatnonzero(labels != IGNORE)
-    chosen = draw.choice(labelled, min(pixels, labelled.size), replace=False, shuffle=False)
-    beyond = labels[chosen][labels[chosen] >= len(logits)]
-    if beyond.size:
+    selection = draw.choice(labelled, min(pixels, labelled.size), replace=False, shuffle=False)
+    ids = labels[selection]
+    unknown = ids[ids >= len(logits)]
+    if unknown.size:
         raise InputError(
-            f"{item.label}: holds class id {beyond[0]}, the network tells {len(logits)} classes apart; "
+            f"{item.label}: holds class id {unknown[0]}, but the network has {len(logits)} classes; "
             "expected weights of the labels' label space"
         )
-    return logits[:, torch.from_numpy(chosen).to(device)].T.cpu().numpy(), labels[chosen]
+    return logits[:, torch.from_numpy(selection).to(device)].T.cpu().numpy(), ids
 
 
 def probabilities(networks: Sequence[Network], images: Tensor, settings: InferenceSettings) -> Tensor:
@@ -163,9 +165,9 @@ def probabilities(networks: Sequence[Network], images: Tensor, settings: Inferen
         view = images if scaled == size else _resized(images.float(), scaled, antialias=True)
         for mirrored in (False, True)[: 1 + settings.flip]:
             for network in networks:
-                seen = _of_view(network, view.flip(3) if mirrored else view, size, settings)
-                seen = seen.flip(3) if mirrored else seen
-                total = seen if total is None else total + seen
+                prediction = _of_view(network, view.flip(3) if mirrored else view, size, settings)
+                prediction = prediction.flip(3) if mirrored else prediction
+                total = prediction if total is None else total + prediction
     assert total is not None
     return total / (len(settings.scales) * (1 + settings.flip) * len(networks))
 
@@ -179,18 +181,18 @@ def _of_view(network: Network, view: Tensor, size: tuple[int, int], settings: In
     total: Tensor | None = None
     for top, bottom in intervals(height, settings.window[0]):
         for left, right in intervals(width, settings.window[1]):
-            part = view[:, :, top:bottom, left:right]
-            seen = _resized(_logits(network, part, settings), (bottom - top, right - left)).softmax(1)
+            window = view[:, :, top:bottom, left:right]
+            prediction = _resized(_logits(network, window, settings), (bottom - top, right - left)).softmax(1)
             if total is None:
-                total = seen.new_zeros(len(view), seen.shape[1], height, width)
-            total[:, :, top:bottom, left:right] += seen
+                total = prediction.new_zeros(len(view), prediction.shape[1], height, width)
+            total[:, :, top:bottom, left:right] += prediction
     assert total is not None
-    # Where windows overlap, more than one has been added: the sum over the classes tells how many.
+    # Where windows overlap, several were added: the sum over the classes is their number.
     return _resized(total / total.sum(1, keepdim=True), size)
 
 
 def intervals(length: int, window: int) -> list[tuple[int, int]]:
-    """Return (start, end) of windows that cover `length` pixels and overlap by a third of it or more."""
+    """Return (start, end) of windows that cover `length` pixels; they overlap by at least a third."""
     if length <= window:
         return [(0, length)]
     step = max(1, 2 * window // 3)

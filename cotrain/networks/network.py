@@ -1,4 +1,4 @@
-"""A network: any module that gives logits, with the normalisation that it wants."""
+"""A network: any module that gives logits, with its input normalisation."""
 
 import torch
 from torch import Tensor, nn

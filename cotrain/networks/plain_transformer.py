@@ -14,7 +14,7 @@ UPSAMPLING = 4
 class PlainTransformer(nn.Module):
     """The tokens of the last block, as a map, through two convolutions.
 
-    Images are filled up on the right and below to whole patches, which no score sees.
+    Images are padded on the right and below to whole patches; the padding is cut off the logits.
 
     Args:
         backbone: timm's transformer, with `forward_intermediates`, `patch_embed` and `embed_dim`.

@@ -2,7 +2,7 @@
 
 Two sources are known, both of Detectron2: its ImageNet backbone `R-103.pkl`, a pickle of NumPy arrays, and
 the checkpoints of the authors (`model_final.pth`), which hold the whole network. Tensors are matched by name
-and shape; nothing is guessed from their order.
+and shape, never by their order.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-# Detectron2's normalisation layers stand inside their convolution; here they follow it.
+# Detectron2's normalisation layers are inside their convolution; here they follow it.
 NORM = r"norm\.(weight|bias|running_mean|running_var)"
 # (pattern of the published name, our name). A convolution and its normalisation are 0 and 1 of a block.
 NAMES = [
@@ -40,21 +40,21 @@ NAMES = [
 def our_name(published: str) -> str | None:
     """Return the name of a published tensor within our DeepLabV3+, None if we have no such tensor.
 
-    Detectron2's backbone alone lacks the prefix `backbone.`.
+    A file that holds only Detectron2's backbone lacks the prefix `backbone.`.
     """
     if published.startswith(("stem.", "res")):
         published = f"backbone.{published}"
     for pattern, ours in NAMES:
-        found = re.fullmatch(pattern, published)
-        if found:
+        match = re.fullmatch(pattern, published)
+        if match:
             # Detectron2 counts its stages from the stem, timm from the first stage of blocks.
-            stage = str(int(found[1]) - 1) if "{stage}" in ours else ""
-            return found.expand(ours.replace("{stage}", stage))
+            stage = str(int(match[1]) - 1) if "{stage}" in ours else ""
+            return match.expand(ours.replace("{stage}", stage))
     return None
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Return (tensors under our names, published names that have no counterpart here)."""
-    named = {name: our_name(name) for name in tensors}
-    taken = {ours: tensors[name] for name, ours in named.items() if ours is not None}
-    return taken, sorted(name for name, ours in named.items() if ours is None)
+    our_names = {name: our_name(name) for name in tensors}
+    counterparts = {ours: tensors[name] for name, ours in our_names.items() if ours is not None}
+    return counterparts, sorted(name for name, ours in our_names.items() if ours is None)

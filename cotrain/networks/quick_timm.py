@@ -1,8 +1,8 @@
 """timm, imported in a quarter of the time.
 
-timm and torchvision import torch's compiler only to mark a few functions as not to be compiled and to ask for
-a GPU kernel that no network here uses. The compiler takes longer to import than everything else that a
-prediction needs, and a run has dozens of short jobs.
+timm and torchvision import torch's compiler only to exclude a few functions from compilation and to ask for a
+GPU kernel that no network here uses. Importing the compiler takes longer than importing everything else that
+a prediction needs, and a run has dozens of short jobs.
 """
 
 import sys
@@ -14,7 +14,7 @@ COMPILER = "torch._dynamo"
 
 
 def import_timm() -> Any:
-    """Return timm. The compiler is imported when somebody really compiles, and not before."""
+    """Return timm. The compiler is only imported when somebody really compiles."""
     if "timm" in sys.modules or COMPILER in sys.modules:
         import timm
 
@@ -32,5 +32,5 @@ def import_timm() -> Any:
 
 
 def _unchanged(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
-    """Decorate with nothing, with arguments or without."""
+    """Stand in for a decorator, with or without arguments, and change nothing."""
     return function if function is not None else _unchanged

@@ -1,4 +1,4 @@
-"""Files of tensors that others wrote, read without running anything that they hold."""
+"""Files of tensors from elsewhere, read without running any code that they hold."""
 
 import pickle
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cotrain.errors import InputError
 
-# The objects that a pickle of NumPy arrays is made of, all of them data.
+# The objects in a pickle of NumPy arrays; all of them are data.
 ALLOWED_IN_PICKLES = {
     ("collections", "OrderedDict"),
     ("_codecs", "encode"),
@@ -26,18 +26,18 @@ ALLOWED_IN_PICKLES = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """A pickle reader that refuses whatever could run code."""
+    """A pickle reader that refuses everything that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED_IN_PICKLES:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no tensor")
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not a tensor")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file under their own names.
 
-    The file is a `.safetensors`, a `.pkl` of NumPy arrays, or (any other suffix) made by `torch.save`.
+    The file is a `.safetensors`, a `.pkl` of NumPy arrays, or (any other suffix) written by `torch.save`.
 
     Raises:
         InputError: the file is missing, damaged, or holds anything but tensors and arrays.
@@ -46,10 +46,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file; of one with optimiser and schedule, those of its `model` alone.
+    """Return the tensors of a file, or only those of its `model` if it also holds optimiser and schedule.
 
     Raises:
-        InputError: as `read_tensors`; numbers and texts besides the model are nothing wrong.
+        InputError: as `read_tensors`; numbers and texts beside the model are allowed.
     """
     content = _read(path)
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
@@ -88,5 +88,5 @@ def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def without_batch_counts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors less batch norm's counts of batches, which nothing reads and some files lack."""
+    """Return the tensors without batch norm's counts of batches, which nothing reads and some files lack."""
     return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}

@@ -1,4 +1,4 @@
-"""Weight files: safetensors that say which network they belong to."""
+"""Weights files: safetensors whose header says which network they belong to."""
 
 import json
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def save_weights(path: Path, network: Network, settings: NetworkSettings, space:
     }
     belongs_to = {"network": msgspec.to_builtins(settings), "label_space": space.definition()}
     with written_whole(path) as temporary:
-        # One key: safetensors writes several in an order of chance, and equal weights must be equal bytes.
+        # Only one key: safetensors writes several in random order, and equal weights must give equal bytes.
         save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(belongs_to, sort_keys=True)})
 
 
@@ -38,7 +38,7 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
     """Return the network settings and the label space that a weights file belongs to.
 
     Raises:
-        InputError: the file is missing, damaged, or was not written by `save_weights`.
+        InputError: the file is missing, damaged, or not from `save_weights`.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such weights file")
@@ -49,7 +49,7 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from error
     if HEADER_KEY not in header:
         raise InputError(
-            f"{path}: the file does not say which network it belongs to; expected one made by train"
+            f"{path}: the file does not say which network it belongs to; expected a file written by train"
         )
     try:
         belongs_to = json.loads(header[HEADER_KEY])

@@ -1,4 +1,4 @@
-"""What a person wants to know of a running training: is it fed, how full is the memory, has a class died."""
+"""What a user wants to know about a training: time spent waiting, memory, and classes that have collapsed."""
 
 import resource
 import sys
@@ -14,9 +14,9 @@ from cotrain.data.label_spaces import IGNORE
 from cotrain.errors import InputError
 from cotrain.training.parallel import ALONE, Workers
 
-# A class with fewer of the labelled pixels than this may well be missed without anything being wrong.
+# A class with a smaller share of the labelled pixels may be missed although nothing is wrong.
 NOTABLE_SHARE = 0.001
-# Classes are watched at the end alone: early on, rare ones are not yet learnt.
+# Classes are watched only near the end: before that, rare ones are not yet learnt.
 WATCHED_SHARE = 0.25
 
 
@@ -35,7 +35,7 @@ class ClassWatch:
     def see(self, iteration: int, logits: Tensor, labels: Tensor, workers: Workers = ALONE) -> None:
         """Count a batch: `logits` (B, C, H, W), `labels` (B, H, W) int64 with 255 ignored.
 
-        Of `workers` that share the batch each gives its part, and all count the whole.
+        Where `workers` share the batch, each passes its own part, and each counts the whole batch.
         """
         if iteration < self.first:
             return
@@ -63,7 +63,7 @@ class ClassWatch:
 
 
 class WaitClock:
-    """The share of the time since it was made that was spent waiting, for batches say."""
+    """Measures the share of the time since its creation that is spent inside its context."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -82,14 +82,14 @@ class WaitClock:
 
 @contextmanager
 def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
-    """Say what to change, the cheapest change first, when memory runs out within this context.
+    """Raise an InputError that says what to change, cheapest first, when memory runs out in this context.
 
     `settings` are those of the training.
     """
     try:
         yield
     except RuntimeError as error:
-        # A GPU has an error of its own for it, a CPU only these words.
+        # A GPU raises an error of its own, a CPU only these words.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         network = settings.network
@@ -103,14 +103,14 @@ def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
             changes.append("precision: auto, which is bfloat16 on a GPU")
         raise InputError(
             f"{title}: out of memory ({str(error).splitlines()[0]}). One of these helps: "
-            f"{'; '.join(changes)}. snakemake estimate says how much a training then needs"
+            f"{'; '.join(changes)}. `snakemake estimate` shows how much a training then needs"
         ) from error
 
 
 def peak_memory_mib(device: torch.device) -> int:
-    """Return the most memory in MiB that this process has had: the GPU's if it computes there."""
+    """Return the peak memory of this process in MiB: that of the GPU if it computes there."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_reserved() / 2**20)
-    # Linux counts kibibytes, macOS bytes.
+    # Linux counts in kibibytes, macOS in bytes.
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)

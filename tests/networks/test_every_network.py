@@ -116,7 +116,7 @@ def test_logits_cover_images_of_any_size(settings, height, width):
     with torch.inference_mode():
         logits = network(images)
     assert logits.shape[:2] == (2, CLASSES)
-    # What is upsampled to the image must have its proportions, to a pixel of the logits.
+    # Logits are upsampled to the image, so they must have its proportions, up to one pixel of the logits.
     for side, of_image in zip(logits.shape[2:], (height, width), strict=True):
         assert side == of_image or abs(4 * side - of_image) < 4
     assert logits.is_floating_point()
@@ -146,7 +146,7 @@ def test_weights_are_a_function_of_the_seed(settings):
 
 def test_every_parameter_learns_and_one_image_is_enough(settings):
     network = build_network(settings, CLASSES, 1, pretrained=False).train()
-    # Of the head alone: logits near zero at first hold the gradients of all before them back.
+    # Logits near zero, as at the start, would make the gradients before the head vanish.
     for parameter in network.parameters():
         if parameter.shape[0] == CLASSES:
             nn.init.normal_(parameter)
@@ -174,7 +174,7 @@ def test_weights_of_a_file_reach_the_backbone(kind, tmp_path):
 
 
 def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
-    # Squares of 14 pixels on an image of 45 × 61: two sides are filled up, no pixel may move.
+    # Squares of 14 pixels on an image of 45 × 61: two sides are padded, no pixel may move.
     settings = NetworkSettings.from_mapping(TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"})
     network = build_network(settings, CLASSES, 1, pretrained=False).eval()
     seen = {}
@@ -192,7 +192,7 @@ def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     assert logits.shape == (1, CLASSES, 45, 61)
 
 
-def test_normalisation_of_an_own_network():
+def test_normalisation_of_a_users_network():
     network = build_network(NetworkSettings.from_mapping(NETWORKS["own"]), CLASSES, 1, pretrained=False)
     assert network.mean.flatten().tolist() == [10, 20, 30]
     assert network.std.flatten().tolist() == [1, 2, 3]
@@ -232,7 +232,7 @@ def test_arguments_that_a_factory_does_not_take():
     ("backbone", "stride", "message"),
     [
         ("test_convnext_v9", 16, r"^network\.backbone: timm knows no model"),
-        # Without dilation, in the two ways in which timm refuses it.
+        # Without dilation: timm refuses it in two ways.
         (
             "pvt_v2_b0",
             8,
@@ -240,7 +240,7 @@ def test_arguments_that_a_factory_does_not_take():
         ),
         ("ghostnet_050", 8, r"^network\.output_stride: found 8, but timm does not dilate 'ghostnet_050'"),
         ("test_vit", 16, "'test_vit' has no features at stride 4, but at 16; .*plain_transformer"),
-        # For images of 224 × 224 pixels alone; of another order of axes.
+        # One takes only images of 224 × 224 pixels, the other has another order of axes.
         ("swinv2_cr_tiny_224", 32, "'swinv2_cr_tiny_224' gives no feature maps of any image size.*224"),
         ("mambaout_femto", 32, r"no feature maps of any .*\(1, 48, 24, 40\).*found .*\(1, 24, 40, 48\)"),
     ],

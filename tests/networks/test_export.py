@@ -29,9 +29,9 @@ def networks():
     """Return two networks of a stride of their own, one of them with a temperature."""
     torch.set_num_threads(1)
     torch.manual_seed(4)
-    made = [Network(nn.Conv2d(3, 5, 3, stride, 1), (120.0,) * 3, (60.0,) * 3) for stride in (1, 4)]
-    made[1].temperature = 0.4
-    return [network.eval() for network in made]
+    networks = [Network(nn.Conv2d(3, 5, 3, stride, 1), (120.0,) * 3, (60.0,) * 3) for stride in (1, 4)]
+    networks[1].temperature = 0.4
+    return [network.eval() for network in networks]
 
 
 def images(number, height=24, width=32):

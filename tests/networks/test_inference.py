@@ -24,11 +24,11 @@ SIZES = ((40, 48), (40, 48), (33, 50), (40, 48))
 def network(network_mapping):
     """Return a network whose predictions differ from pixel to pixel."""
     torch.set_num_threads(1)
-    made = build_network(NetworkSettings.from_mapping(network_mapping), CLASSES, 1, pretrained=False)
+    network = build_network(NetworkSettings.from_mapping(network_mapping), CLASSES, 1, pretrained=False)
     torch.manual_seed(2)
-    torch.nn.init.normal_(made.model.classifier.weight, std=3.0)
-    made.train()(torch.randint(0, 256, (4, 3, 64, 64)))
-    return made
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
+    network.train()(torch.randint(0, 256, (4, 3, 64, 64)))
+    return network
 
 
 def predicted(network, items, batch_size, resize=None, **views):
@@ -40,7 +40,7 @@ def predicted_together(networks, items, batch_size, resize=None, **views):
 
 
 def probabilities_of(network, images, size):
-    """Softmax (C, H, W) of the logits scaled up to `size`, images (1, 3, h, w) given."""
+    """Return the softmax (C, H, W) of the logits of images (1, 3, h, w), scaled up to `size`."""
     with torch.no_grad():
         logits = network.eval()(images)
         scaled = torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=False)
@@ -48,7 +48,7 @@ def probabilities_of(network, images, size):
 
 
 def assert_is(prediction, expected):
-    """Whether a prediction says what probabilities (C, H, W) say."""
+    """Check that a prediction is that of probabilities (C, H, W)."""
     np.testing.assert_array_equal(prediction.classes, expected.argmax(0).numpy())
     levels = quantise(expected.amax(0).numpy())
     assert np.abs(prediction.levels.astype(int) - levels).max() <= 1
@@ -56,11 +56,11 @@ def assert_is(prediction, expected):
 
 def test_settings_from_the_configuration():
     plain = {"batch_size": 3, "resize": [64, 96], "scales": [1.0], "flip": False, "window": None, "shards": 2}
-    made = InferenceSettings.from_mapping(plain, "bfloat16")
-    assert made == InferenceSettings(3, (64, 96), "bfloat16")
+    settings = InferenceSettings.from_mapping(plain, "bfloat16")
+    assert settings == InferenceSettings(3, (64, 96), "bfloat16")
     views = {**plain, "resize": None, "scales": [0.5, 2.0], "flip": True, "window": [32, 48]}
-    made = InferenceSettings.from_mapping(views, "auto")
-    assert made == InferenceSettings(3, None, "auto", (0.5, 2.0), True, (32, 48))
+    settings = InferenceSettings.from_mapping(views, "auto")
+    assert settings == InferenceSettings(3, None, "auto", (0.5, 2.0), True, (32, 48))
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_probabilities_of_several_networks_are_averaged(network, network_mapping
     assert_is(predicted_together([network, other], [item], 1)[0], (seen[0] + seen[2]) / 2)
     flipped = (seen[0] + seen[1].flip(2) + seen[2] + seen[3].flip(2)) / 4
     assert_is(predicted_together([network, other], [item], 1, flip=True)[0], flipped)
-    alone, twice = predicted(network, [item], 1)[0], predicted_together([network] * 2, [item], 1)[0]
-    np.testing.assert_array_equal(alone.levels, twice.levels)
+    once, twice = predicted(network, [item], 1)[0], predicted_together([network] * 2, [item], 1)[0]
+    np.testing.assert_array_equal(once.levels, twice.levels)
 
 
 def test_the_temperature_divides_the_logits(network, make_items):

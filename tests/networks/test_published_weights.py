@@ -35,7 +35,7 @@ def test_names(published, ours):
     assert our_name(published) == ours
 
 
-def test_renamed_tells_what_is_not_taken():
-    taken, left = renamed({"res2.0.conv1.weight": torch.ones(2), "fc.bias": torch.ones(1)})
-    assert list(taken) == ["backbone.layer1.0.conv1.weight"]
-    assert left == ["fc.bias"]
+def test_names_without_a_counterpart():
+    counterparts, others = renamed({"res2.0.conv1.weight": torch.ones(2), "fc.bias": torch.ones(1)})
+    assert list(counterparts) == ["backbone.layer1.0.conv1.weight"]
+    assert others == ["fc.bias"]

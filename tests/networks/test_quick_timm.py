@@ -22,12 +22,12 @@ print("fine")
 """
 
 
-def test_compiler_is_imported_only_by_who_compiles():
+def test_the_compiler_is_only_imported_to_compile():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "fine", done.stderr[-2000:]
 
 
-def test_timm_is_the_same_where_the_compiler_is_there_already():
+def test_timm_is_the_same_where_the_compiler_is_already_imported():
     program = "import torch._dynamo; from cotrain.networks.quick_timm import import_timm; import_timm()"
     program += "; print('fine')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

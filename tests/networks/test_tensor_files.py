@@ -56,7 +56,7 @@ def test_code_is_refused_and_does_not_run(tmp_path, name):
         (pickle.dumps({"a": "text"}), "expected names and tensors"),
     ],
 )
-def test_what_is_no_checkpoint_is_explained(tmp_path, content, message):
+def test_a_file_that_is_not_a_checkpoint_is_explained(tmp_path, content, message):
     path = tmp_path / "weights.pkl"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as error:

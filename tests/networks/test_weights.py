@@ -47,7 +47,7 @@ def test_names_of_tensors_in_a_file(saved):
     assert "box.classifier.weight" in names
 
 
-def test_no_weights_are_asked_of_a_network_or_package_on_loading(settings, tmp_path):
+def test_loading_needs_no_weights_of_the_backbone(settings, tmp_path):
     elsewhere = replace(settings, backbone_weights="/gone/weights.pth")
     network = build_network(elsewhere, CLASSES, 3, pretrained=False)
     save_weights(tmp_path / "weights.safetensors", network, elsewhere, SPACE)
@@ -95,7 +95,7 @@ def test_equal_weights_are_equal_bytes(tmp_path, network_mapping):
 def test_header_of_another_version_is_refused(saved, tmp_path):
     _, path = saved
     text = path.read_bytes()
-    # One letter less in a key of the header, of the same length.
+    # One letter of a key in the header is changed, so its length stays.
     path.write_bytes(text.replace(b'\\"label_space\\"', b'\\"label_spaxe\\"'))
     with pytest.raises(InputError, match="its header is not that of this version of cotrain"):
         read_header(path)

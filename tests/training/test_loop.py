@@ -18,7 +18,7 @@ CLASSES = 3
 
 
 class Model(nn.Module):
-    """A model with all that a training carries along: weights, batch norm, dropout. `hook` sees each pass."""
+    """A model with all that a training saves: weights, batch norm, dropout. `hook` sees each pass."""
 
     def __init__(self, hook=None):
         super().__init__()
@@ -46,8 +46,8 @@ class RandomBatches:
 
 @pytest.fixture
 def settings(training_mapping):
-    made = LoopSettings.from_mapping({**training_mapping["training"], **training_mapping})
-    return replace(made, iterations=9, save_every_iterations=4)
+    settings = LoopSettings.from_mapping({**training_mapping["training"], **training_mapping})
+    return replace(settings, iterations=9, save_every_iterations=4)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def run(tmp_path):
     def go(settings, folder="state", hook=None, identity="mine"):
         torch.manual_seed(1)
         network = Network(Model(hook), (127.0,) * 3, (60.0,) * 3)
-        # Whatever draws before a training must not matter to it.
+        # Random numbers drawn before a training must not change it.
         torch.manual_seed(np.random.default_rng().integers(2**31))
         with TrainingState(tmp_path / folder, identity) as state:
             trained = train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
@@ -151,16 +151,16 @@ def test_a_finished_training_is_not_repeated(run, settings):
     assert_same_training(first, again)
 
 
-def test_another_identity_starts_anew(run, settings):
+def test_another_identity_starts_from_the_beginning(run, settings):
     run(settings)
     assert run(settings, identity="other")[0].model.passes == 9
 
 
 @pytest.mark.parametrize("log_every", [1, 100])
 def test_non_finite_loss_keeps_the_last_good_state(run, settings, log_every, tmp_path):
-    chosen = replace(settings, log_every_iterations=log_every)
+    settings = replace(settings, log_every_iterations=log_every)
     with pytest.raises(NonFiniteLossError, match=r"the loss is nan .*learning_rate"):
-        run(chosen, hook=at_pass(6, lambda logits: logits * float("nan")))
+        run(settings, hook=at_pass(6, lambda logits: logits * float("nan")))
     with TrainingState(tmp_path / "state", "mine") as state:
         last = state.load()
     assert last["iteration"] == 4
@@ -168,7 +168,7 @@ def test_non_finite_loss_keeps_the_last_good_state(run, settings, log_every, tmp
 
 
 def test_a_step_that_breaks_the_weights_is_not_saved(run, settings, tmp_path):
-    # The loss of iteration 8 is finite, its gradient is not: only the weights tell before the save.
+    # The loss of iteration 8 is finite, its gradient is not: before the save only the weights show it.
     def with_bad_gradient(logits):
         logits.register_hook(lambda gradient: gradient * float("inf"))
         return logits
@@ -180,13 +180,13 @@ def test_a_step_that_breaks_the_weights_is_not_saved(run, settings, tmp_path):
 
 
 def test_the_head_moves_by_its_factor(run, settings):
-    chosen = replace(
+    settings = replace(
         settings, iterations=1, warmup_iterations=0, momentum=0.0, weight_decay=0.0, learning_rate=0.01
     )
     torch.manual_seed(1)
     start = Network(Model(), (127.0,) * 3, (60.0,) * 3).state_dict()
-    plain = run(chosen, "plain")[0].state_dict()
-    faster = run(replace(chosen, head_learning_rate_factor=5.0), "faster")[0].state_dict()
+    plain = run(settings, "plain")[0].state_dict()
+    faster = run(replace(settings, head_learning_rate_factor=5.0), "faster")[0].state_dict()
     for name, factor in (("model.head.1.weight", 5), ("model.backbone.0.weight", 1)):
         moved, moved_faster = plain[name] - start[name], faster[name] - start[name]
         assert moved.abs().max() > 0
@@ -194,8 +194,8 @@ def test_the_head_moves_by_its_factor(run, settings):
 
 
 def test_average_of_the_weights_by_hand(run, settings):
-    chosen = replace(settings, iterations=3, average_decay=0.75)
-    weights = run(chosen, "whole")[0].state_dict()
+    settings = replace(settings, iterations=3, average_decay=0.75)
+    weights = run(settings, "whole")[0].state_dict()
     average = run.averages[0].state_dict()
     seen = []
 
@@ -203,7 +203,7 @@ def test_average_of_the_weights_by_hand(run, settings):
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return logits
 
-    last = run(chosen, "watched", hook=keep)[0]
+    last = run(settings, "watched", hook=keep)[0]
     # What a pass sees are the weights after the step before it.
     after = [tensors["backbone.0.weight"] for tensors in seen[1:]] + [last.model.backbone[0].weight.detach()]
     expected = 0.75 * (0.75 * after[0] + 0.25 * after[1]) + 0.25 * after[2]
@@ -212,15 +212,15 @@ def test_average_of_the_weights_by_hand(run, settings):
 
 
 def test_average_resumed_as_if_uninterrupted(run, settings):
-    chosen = replace(settings, average_decay=0.5)
+    settings = replace(settings, average_decay=0.5)
 
     def crash(logits):
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        run(chosen, hook=at_pass(7, crash))
-    run(chosen)
-    run(chosen, "uninterrupted")
+        run(settings, hook=at_pass(7, crash))
+    run(settings)
+    run(settings, "uninterrupted")
     resumed, whole = (average.state_dict() for average in run.averages)
     for name, tensor in whole.items():
         assert torch.equal(tensor, resumed[name]), name
@@ -231,7 +231,7 @@ def test_no_average_unless_asked_for(run, settings):
     assert run.averages == [None]
 
 
-def test_one_line_tells_how_it_goes(run, settings, monkeypatch, caplog):
+def test_a_line_shows_the_progress(run, settings, monkeypatch, caplog):
     monkeypatch.setattr("cotrain.progress.SECONDS_BETWEEN_LINES", 0.0)
     with caplog.at_level("INFO", "cotrain"):
         run(settings)
@@ -244,8 +244,9 @@ def test_one_line_tells_how_it_goes(run, settings, monkeypatch, caplog):
 
 
 def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monkeypatch):
-    # Without machine code, which takes long to make: what is saved and loaded is the same.
+    # Without machine code, whose compilation takes long: what is saved and loaded is the same.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    settings = replace(settings, compile=True)
 
     class Interrupted(RandomBatches):
         def stream(self, first, end, threads, slots=None):
@@ -263,8 +264,7 @@ def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monke
         )
         network = Network(nn.Sequential(*layers), (127.0,) * 3, (60.0,) * 3)
         with TrainingState(tmp_path / folder, "mine") as state:
-            chosen = replace(settings, compile=True)
-            trained = train(network, batches, chosen, state, torch.device("cpu"), 1, "test")
+            trained = train(network, batches, settings, state, torch.device("cpu"), 1, "test")
             return network, trained.history
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -282,9 +282,9 @@ def test_compiled_network_learns_the_same(settings, tmp_path):
             nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, CLASSES, 1)
         )
         network = Network(model, (127.0,) * 3, (60.0,) * 3)
-        chosen = replace(settings, compile=compiled)
+        settings = replace(settings, compile=compiled)
         with TrainingState(tmp_path / str(compiled), "mine") as state:
-            train(network, RandomBatches(), chosen, state, torch.device("cpu"), 1, "test")
+            train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
         trained.append(network.state_dict())
     assert trained[0].keys() == trained[1].keys()
     for name, tensor in trained[0].items():

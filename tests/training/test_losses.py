@@ -50,7 +50,7 @@ def test_share_one_is_plain_cross_entropy():
     torch.testing.assert_close(hard_pixel_loss(logits, labels, 1.0, "labelled"), expected)
 
 
-def test_gradient_reaches_the_hard_pixels_alone(pixels):
+def test_gradient_reaches_only_the_hard_pixels(pixels):
     logits, labels = pixels
     logits.requires_grad_()
     hard_pixel_loss(logits, labels, 0.5, "labelled").backward()

@@ -93,7 +93,7 @@ def test_layer_decay_needs_blocks():
 
 
 def test_the_first_step_of_adamw_is_the_learning_rate():
-    # Both means start at the first gradient, so the step is its sign, whatever its size.
+    # Both means start at the first gradient, so the step is its sign, independent of its size.
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, 2.0)
     optimiser = make_optimiser(layer, replace(SETTINGS, optimiser="adamw", weight_decay=0.0))

@@ -1,4 +1,4 @@
-"""Two processes compute what one computes, to rounding; real processes that talk through gloo."""
+"""Two processes compute what one computes, up to rounding; real processes that communicate through gloo."""
 
 import os
 import subprocess

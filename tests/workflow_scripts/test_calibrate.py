@@ -100,7 +100,7 @@ def test_bad_input(model, tmp_path):
     with pytest.raises(InputError, match=r"images\.tsv: no image has a labelled pixel"):
         run(tmp_path, flags)
     write_label(items[2].label, np.full((40, 48), 11, np.uint8), [])
-    with pytest.raises(InputError, match=r"2\.png: holds class id 11, the network tells 11 classes apart"):
+    with pytest.raises(InputError, match=r"2\.png: holds class id 11, but the network has 11 classes"):
         run(tmp_path, flags)
     write_label(items[2].label, np.zeros((40, 47), np.uint8), [])
     with pytest.raises(
