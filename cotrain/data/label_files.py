@@ -97,7 +97,7 @@ def paired_label_files(
         if stems != others and len(set(stems)) == len(stems) and sorted(stems) == sorted(others):
             place = next(place for place, stem in enumerate(stems) if stem != others[place])
             raise InputError(
-                f"{first} and {second} name the same files in different orders: {ours[place].origin} is "
+                f"{first} and {second} name the same files in another order: {ours[place].origin} is "
                 f"{ours[place].path.name}, {theirs[place].origin} is {theirs[place].path.name}; "
                 "expected the same order"
             )
