@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The images of a dataset that a run uses, and those that it leaves out, by reason."""
+    """The images that a run uses of a dataset, and those it does not, by the reason for it."""
 
     items: list[Item]
     left_out: dict[str, list[Path]]
@@ -112,15 +112,15 @@ def dataset_entries(
 
 
 def dataset_class_table(name: str, settings: Mapping[str, Any]) -> ClassTable:
-    """Return how label files of the dataset `name` encode classes; InputError if the settings do not say."""
+    """Return how the label files of the dataset `name` encode classes; InputError if that is not told."""
     layout = _needed(name, settings, "layout", "where the images and labels are")
     if layout == "streets":
         return class_table("cityscapes_train_ids")
     root, fields = None, {}
     if layout == "lists":
-        table = _needed(name, settings, "classes", "the class table of the label files")
+        chosen = _needed(name, settings, "classes", "the class table of the label files")
     else:
-        table = settings.get("classes") or tree_layout(layout).classes
+        chosen = settings.get("classes") or tree_layout(layout).classes
         root = Path(_needed(name, settings, "root", "the folder of the dataset"))
         fields = chosen_fields(
             tree_layout(layout),
@@ -131,13 +131,13 @@ def dataset_class_table(name: str, settings: Mapping[str, Any]) -> ClassTable:
             f"datasets.{name}",
         )
     try:
-        return class_table(table, root, fields)
+        return class_table(chosen, root, fields)
     except InputError as error:
         raise InputError(f"datasets.{name}.classes: {error}") from error
 
 
 def file_origins(name: str, settings: Mapping[str, Any], labelled: bool) -> dict[Path, str]:
-    """Return "LIST:LINE" of each file of a dataset with the layout "lists"; {} for other layouts."""
+    """Return "LIST:LINE" of each file of a dataset that is given by lists, nothing for other layouts."""
     if settings.get("layout") != "lists":
         return {}
     entries = dataset_entries(name, settings, labelled)
@@ -216,18 +216,18 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
 
 
 def _reason_to_leave_out(size: tuple[int, int], settings: Mapping[str, Any]) -> str:
-    """Return why the dataset's filters leave out an image of `size` (width, height), "" if they keep it."""
+    """Return why an image of `size` (width, height) does not pass the dataset's filters, "" if it does."""
     width, height = size
-    ratio = settings.get("aspect_ratio")
-    # Two decimals, as in the published lists: 4:3 is 1.33, even if the size is a pixel off.
-    if ratio is not None and round(width / height, 2) != round(ratio, 2):
-        return f"aspect_ratio is not {round(ratio, 2)}"
+    wanted = settings.get("aspect_ratio")
+    # Two decimals, as in the published lists: 4:3 is 1.33, whatever the last pixel is.
+    if wanted is not None and round(width / height, 2) != round(wanted, 2):
+        return f"aspect_ratio is not {round(wanted, 2)}"
     orientation = settings.get("orientation")
     if (orientation == "landscape" and width < height) or (orientation == "portrait" and width > height):
         return f"orientation is not {orientation}"
-    min_size = settings.get("min_size")
-    if min_size is not None and (height < min_size[0] or width < min_size[1]):
-        return f"smaller than min_size {min_size[0]}×{min_size[1]}"
+    least = settings.get("min_size")
+    if least is not None and (height < least[0] or width < least[1]):
+        return f"smaller than min_size {least[0]}×{least[1]}"
     return ""
 
 
@@ -237,7 +237,7 @@ def _sizes_may_differ(settings: Mapping[str, Any]) -> bool:
 
 
 def _tree_files(name: str, settings: Mapping[str, Any], labelled: bool) -> list[tuple[Path, Path | None]]:
-    """Return the images of a dataset in the folders of its makers, with labels if `labelled`."""
+    """Return the images, with labels if `labelled`, of a dataset in its makers' folders."""
     root = Path(os.path.abspath(_needed(name, settings, "root", "the folder of the dataset")))
     try:
         layout = tree_layout(settings["layout"])
@@ -260,7 +260,7 @@ def _located(origin: str, problem: str) -> str:
 
 
 def _lists(name: str, settings: Mapping[str, Any], labelled: bool) -> list[Entry]:
-    """Return the entries of two text files: line i of one belongs to line i of the other."""
+    """Two text files, line i of one belongs to line i of the other."""
     image_list = _needed(name, settings, "images", "the list of the images")
     images = read_list(image_list, settings.get("root"))
     first_lines: dict[str, int] = {}
