@@ -80,7 +80,7 @@ def test_lists_of_different_length(run):
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     output = refused(run)
     assert "synthetic.images.txt lists 8 images but " in output
-    assert "synthetic.labels.txt lists 7 labels, expected one label an image" in output
+    assert "synthetic.labels.txt lists 7 labels, expected one label for each image" in output
 
 
 def test_a_section_that_is_given_twice(run):
