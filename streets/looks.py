@@ -281,5 +281,5 @@ LOOKS = {look.name: look for look in (GAME, CAMERA)}
 def look_named(name: str) -> Look:
     """Return the look `name`. Raises InputError that lists the known looks if there is none."""
     if name not in LOOKS:
-        raise InputError(f"unknown look of streets {name!r}, expected {' or '.join(LOOKS)}")
+        raise InputError(f"unknown look of streets {name!r}; known: {', '.join(LOOKS)}")
     return LOOKS[name]

@@ -87,5 +87,5 @@ def test_ground_beneath_a_car_is_dark_without_sun():
 
 
 def test_message_about_an_unknown_look_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"'photo', expected game or camera"):
+    with pytest.raises(InputError, match=r"'photo'.*game, camera"):
         look_named("photo")
