@@ -1,9 +1,9 @@
-"""The one exception that tells a user what to change."""
+"""The exception that tells users what to change."""
 
 
 class InputError(Exception):
-    """Something the user gave is wrong: a file, a configuration key, a flag.
+    """An error in what the user provided: a file, a configuration key or a flag.
 
     The message names the file (and line) or key, what was found and what was expected.
-    Steps print it alone, without a traceback, and exit with status 2.
+    Steps print only the message, without a traceback, and exit with status 2.
     """

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, one line now and then in a log."""
+"""Progress of long work: a bar on a terminal, or a line from time to time in a log."""
 
 import logging
 import sys
@@ -7,13 +7,13 @@ from types import TracebackType
 
 logger = logging.getLogger("cotrain")
 
-# Often enough to see life in a log, rare enough to keep a ten-hour log readable.
+# Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
 
 
 def duration(seconds: float) -> str:
-    """Return `seconds` as a person says it: "42 s", "3 min 05 s", "2 h 10 min"."""
+    """Return `seconds` as readable text: "42 s", "3 min 05 s", "2 h 10 min"."""
     total = round(seconds)
     if total < 60:
         return f"{total} s"
@@ -23,9 +23,9 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts `total` pieces of work, starting at `done`, and tells how long the rest will take.
+    """Counts `total` pieces of work, starting at `done`, and shows how long the rest will take.
 
-    Use as a context manager and call `advance` after each piece.
+    Use it as a context manager and call `advance` after each piece.
     """
 
     def __init__(self, total: int, unit: str, title: str, done: int = 0) -> None:
@@ -38,7 +38,7 @@ class Progress:
         return self
 
     def advance(self, number: int = 1, note: str = "") -> None:
-        """Count `number` more pieces as done; `note` is shown behind the count."""
+        """Count `number` more pieces as done; `note` is shown after the count."""
         self.done += number
         now = time.monotonic()
         pause = SECONDS_BETWEEN_REDRAWS if self.on_terminal else SECONDS_BETWEEN_LINES

@@ -1,6 +1,5 @@
 """Collects the meshes of one scene by texture, lights them and bends the street."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,19 +7,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from streets.meshes import Floats, Mesh, placed
 
-# (kind, number): the texture library makes it. Kind "plain" has no texture.
+# (kind, number): the texture library makes it. The kind "plain" has no texture.
 Texture = tuple[str, int]
 PLAIN: Texture = ("plain", 0)
 
-# Layers are drawn in this order. Ground decals (markings, shadows) carry no label of their own: the
-# label pass leaves them out, and the ground beneath them gives the class.
+# Layers are drawn in this order. Ground decals (markings, shadows) have no label: the label pass leaves them
+# out, and the ground beneath them gives the class.
 GROUND, MARKING, SHADOW, SOLID, CUT_OUT = range(5)
 CUT_OUT_KINDS = frozenset({"leaves", "branches", "spokes"})
 
 
 @dataclass(frozen=True)
 class Light:
-    """Sun and sky light; `towards_sun` points from the ground to the sun (unit vector)."""
+    """Light of sun and sky; `towards_sun` is a unit vector that points from the ground to the sun."""
 
     towards_sun: tuple[float, float, float]
     sun: Floats
@@ -30,10 +29,10 @@ class Light:
 
 @dataclass(frozen=True)
 class Batch:
-    """All triangles of one layer and texture, ready to be drawn.
+    """All triangles of one layer and texture, ready for drawing.
 
-    positions float32 (N, 3), texture_coordinates float32 (N, 2), colours uint8 (N, 4) RGBA already lit,
-    train_ids uint8 (N,), triangles int32 (M, 3).
+    `positions` float32 (N, 3), `texture_coordinates` float32 (N, 2), `colours` uint8 (N, 4) RGBA including
+    light, `train_ids` uint8 (N,), `triangles` int32 (M, 3).
     """
 
     layer: int
@@ -49,7 +48,7 @@ class Batch:
 class Assembly:
     """The growing scene.
 
-    `curve` and `slope` bend it ahead of the camera: x += curve * y², z += slope * y².
+    `curve` and `slope` bend the scene ahead of the camera: x += curve * y², z += slope * y².
     """
 
     curve: float = 0.0
@@ -73,18 +72,8 @@ class Assembly:
             layer = CUT_OUT if texture[0] in CUT_OUT_KINDS else SOLID
         self.parts.setdefault((layer, texture), []).append((mesh, train_id, opacity))
 
-    def add_all(
-        self,
-        meshes: Sequence[tuple[Mesh, int, Texture]],
-        at: ArrayLike | None = None,
-        heading: float = 0.0,
-    ) -> None:
-        """Put several (mesh, train id, texture) into the scene as one object."""
-        for mesh, train_id, texture in meshes:
-            self.add(mesh, train_id, texture, at, heading)
-
     def batches(self, light: Light) -> list[Batch]:
-        """Return everything, lit and bent, in the order in which it has to be drawn."""
+        """Return everything, lit and bent, in the order of drawing."""
         return [self._batch(key, self.parts[key], light) for key in sorted(self.parts)]
 
     def _batch(self, key: tuple[int, Texture], parts: list[tuple[Mesh, int, float]], light: Light) -> Batch:
@@ -96,18 +85,18 @@ class Assembly:
         normals = np.concatenate([mesh.normals for mesh in meshes])
         colours = np.concatenate([mesh.colours for mesh in meshes])
         if layer != SHADOW:
-            colours = colours * _received(light, layer, positions, normals)
+            colours = colours * _received_light(light, layer, positions, normals)
         rgba = np.empty((len(positions), 4), np.uint8)
         rgba[:, :3] = np.clip(colours * 255, 0, 255)
         rgba[:, 3] = np.repeat([round(255 * opacity) for _, _, opacity in parts], sizes)
         ahead = np.maximum(positions[:, 1], 0) ** 2
-        bent = positions.copy()
-        bent[:, 0] += self.curve * ahead
-        bent[:, 2] += self.slope * ahead
+        bent_positions = positions.copy()
+        bent_positions[:, 0] += self.curve * ahead
+        bent_positions[:, 2] += self.slope * ahead
         return Batch(
             layer,
             texture,
-            bent,
+            bent_positions,
             np.concatenate([mesh.texture_coordinates for mesh in meshes]),
             rgba,
             np.repeat(np.array([train_id for _, train_id, _ in parts], np.uint8), sizes),
@@ -115,15 +104,15 @@ class Assembly:
         )
 
 
-def _received(light: Light, layer: int, positions: Floats, normals: Floats) -> Floats:
-    """Return the light (N, 3) that falls on each vertex: sky from above, its reflection from below, sun."""
+def _received_light(light: Light, layer: int, positions: Floats, normals: Floats) -> Floats:
+    """Return the light (N, 3) on each vertex: from the sky, reflected from the ground, and from the sun."""
     upward = normals[:, 2:] * 0.5 + 0.5
     facing = np.maximum(normals @ np.asarray(light.towards_sun, np.float32), 0)[:, None]
     if layer == CUT_OUT:
-        # Leaves let light through: the side away from the sun is not as dark as a wall would be.
+        # Leaves let light through: on the side away from the sun they are not as dark as a wall.
         facing = 0.35 + 0.5 * facing
     received = light.ground + (light.sky - light.ground) * upward + light.sun * facing
     if layer == SOLID:
-        # Little skylight reaches the foot of things.
+        # Little light from the sky reaches the foot of things.
         received = received * (0.78 + 0.22 * np.clip(positions[:, 2:] / 1.6, 0, 1))
     return received.astype(np.float32)

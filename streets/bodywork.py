@@ -1,4 +1,4 @@
-"""What all vehicles are made of: colours, wheels, wheel arches and cross-sections of a body."""
+"""Common parts of all vehicles: colours, wheels, wheel arches and cross-sections of a body."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ Part = tuple[Mesh, Texture]
 
 
 def wheel(x: float, y: float, radius: float, outward: float, width: float = 0.20) -> Mesh:
-    """Return a wheel whose outer face lies at `x`, facing `outward` (-1 left, 1 right)."""
+    """Return a wheel whose outer face lies at `x` and faces `outward` (-1 left, 1 right)."""
     inner = x - outward * width
     tyre = tube((inner, y, radius), (x, y, radius), radius, sides=14, colour=TYRE, caps=True)
     angles = np.arange(12) * (2 * np.pi / 12)
@@ -39,7 +39,7 @@ def arch(x: float, y: float, radius: float, outward: float) -> Mesh:
 def ring(
     y: float, half: float, bottom: float, top: float, shoulder: float = 0.9, crown: float = 0.03
 ) -> np.ndarray:
-    """Return a cross-section (10, 3) of a body at `y`: sills drawn in, belly wide, shoulders rounded."""
+    """Return a cross-section (10, 3) of a body at `y`: narrow sills, a wide belly, rounded shoulders."""
     rise = top - bottom
     right = [
         (half * 0.90, bottom),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streets.assembly import PLAIN, Texture
-from streets.drawing import Random, chosen, pick, varied
+from streets.drawing import Random, pick, varied, weighted_pick
 from streets.facades import BAYS, STOREYS, facade_style
 from streets.looks import Look
 from streets.meshes import Colour, Mesh, box, joined, quad, recoloured, tube
@@ -18,7 +18,7 @@ Part = tuple[Mesh, int, Texture]
 
 @dataclass(frozen=True)
 class RowStyle:
-    """What the houses of one row share."""
+    """The common features of the houses in one row."""
 
     facade: int
     storeys: int
@@ -35,10 +35,10 @@ STOREY_COUNTS = {"low": (2, 4), "middle": (3, 5), "high": (5, 10)}
 
 def row_style(rng: Random, look: Look, residential: bool) -> RowStyle:
     """Draw the style of one row of houses."""
-    size = "low" if residential else chosen(rng, look.storeys)
+    size = "low" if residential else weighted_pick(rng, look.storeys)
     low, high = STOREY_COUNTS[size]
     facade = int(rng.integers(FACADES))
-    roof = chosen(rng, look.roof_kinds) if size != "high" else "flat"
+    roof = weighted_pick(rng, look.roof_kinds) if size != "high" else "flat"
     if facade_style(look, facade)[0] in ("curtain", "ribbon"):
         roof = "flat"
     return RowStyle(
@@ -56,7 +56,7 @@ def row_style(rng: Random, look: Look, residential: bool) -> RowStyle:
 def building(
     rng: Random, look: Look, style: RowStyle, width: float, depth: float
 ) -> tuple[list[Part], float]:
-    """Return a house and its height. Its front lies on x = 0, faces -x and runs from y = 0 to `width`."""
+    """Return a house and its height. Its front lies at x = 0, faces -x and extends from y = 0 to `width`."""
     facade = style.facade if style.terrace else int(rng.integers(FACADES))
     storeys = style.storeys if style.terrace else max(2, style.storeys + int(rng.integers(-1, 2)))
     ground_height = float(rng.uniform(3.1, 3.9)) if style.shops else style.storey
@@ -69,12 +69,12 @@ def building(
     upper, plain = ("upper", facade), ("plain_wall", facade)
     parts: list[Part] = []
 
-    def front(low: float, high: float, texture: Texture, up: float, x: float = 0.0) -> None:
-        corners = [(x, width, low), (x, 0, low), (x, 0, high), (x, width, high)]
+    def add_front(low: float, high: float, texture: Texture, up: float) -> None:
+        corners = [(0, width, low), (0, 0, low), (0, 0, high), (0, width, high)]
         parts.append((quad(corners, tone, (bays / BAYS, up)), BUILDING, texture))
 
-    front(0, ground_height, street, 1.0)
-    front(ground_height, top, upper, (storeys - 1) / STOREYS)
+    add_front(0, ground_height, street, 1.0)
+    add_front(ground_height, top, upper, (storeys - 1) / STOREYS)
     windows = rng.random() < 0.35
     for y in (0.0, width):
         corners = [(0, y, 0), (depth, y, 0), (depth, y, top), (0, y, top)]

@@ -1,7 +1,7 @@
 """Cars and vans as procedural meshes: a lofted body, a cabin of glass and pillars, wheels, lamps.
 
-All stand on z = 0 with their middle at the origin and their front towards +y. The marker colour of
-`meshes.paint` is to be filled in by `meshes.repainted`.
+All stand on z = 0, with their middle at the origin and their front towards +y. Their paint is `meshes.paint`;
+`meshes.repainted` replaces it with a colour.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from streets.meshes import Mesh, box, joined, loft, paint, quad
 
 @dataclass(frozen=True)
 class CarShape:
-    """Outline of a car, in metres from its middle: `hood` and `boot` are where the glass starts."""
+    """Outline of a car in metres from its middle. The glass starts at `hood` and at `boot`."""
 
     length: float
     width: float
@@ -95,7 +95,7 @@ def _cabin(shape: CarShape, windows: bool) -> list[Mesh]:
         )
 
     def panel(corners: np.ndarray, glass: bool, inset: tuple[float, float, float, float]) -> None:
-        """Add a painted panel and, a little in front of it, its glass: `inset` left, right, bottom, top."""
+        """Add a painted panel and its glass, slightly in front of it; `inset` is left, right, bottom, top."""
         parts.append(quad(corners, paint(0.92)))
         if not glass:
             return
@@ -144,13 +144,13 @@ def _cabin(shape: CarShape, windows: bool) -> list[Mesh]:
         for start, end in pairwise(pillars):
             if side < 0:
                 start, end = 1 - end, 1 - start
-            pane = _between(corners, start + 0.022, end - 0.022, 0.07, 0.86)
-            parts.append(pane)
+            parts.append(_side_window(corners, start + 0.022, end - 0.022))
     return parts
 
 
-def _between(corners: np.ndarray, left: float, right: float, bottom: float, top: float) -> Mesh:
-    """Return the pane that covers a part of a four-cornered side, given in shares of it."""
+def _side_window(corners: np.ndarray, left: float, right: float) -> Mesh:
+    """Return the window between `left` and `right` of a side with four corners, in shares of its length."""
+    bottom, top = 0.07, 0.86
 
     def point(u: float, v: float) -> np.ndarray:
         low = corners[0] + (corners[1] - corners[0]) * u
@@ -165,7 +165,7 @@ def _between(corners: np.ndarray, left: float, right: float, bottom: float, top:
     )
 
 
-def car(shape: CarShape, windows: bool = True) -> Mesh:
+def car(shape: CarShape, windows: bool) -> Mesh:
     """Return a car or van; without `windows`, its rear half is a closed load space."""
     half, end = shape.width / 2, shape.length / 2
     low = 0.20 + 0.3 * max(shape.wheel - 0.31, 0)

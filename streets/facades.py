@@ -1,6 +1,6 @@
-"""House fronts as textures: upper storeys, the street level with shops and doors, and blank side walls.
+"""House fronts as textures: upper storeys, the ground floor with shops and doors, and blank side walls.
 
-The number of a facade decides its material and colours, so that the three textures of a house match.
+The number of a facade decides its material and colours, so the three textures of a house match.
 """
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.randomness import generator
-from streets.drawing import Random, Rgb, chosen, noise, pick, to_pixels, varied, writing
+from streets.drawing import Random, Rgb, noise, pick, to_pixels, varied, weighted_pick, writing
 from streets.looks import Look
 
 # One texture shows this many bays and storeys.
@@ -19,7 +19,7 @@ CELL = 128
 def facade_style(look: Look, number: int) -> tuple[str, Rgb, str]:
     """Return (window style, wall colour, wall surface) of facade `number`."""
     rng = generator("facade", look.name, number)
-    style = chosen(rng, look.facades)
+    style = weighted_pick(rng, look.facades)
     palette = look.brick if rng.random() < look.brick_share else look.render
     surface = "brick" if palette is look.brick else pick(rng, ("render", "render", "stone"))
     if style in ("curtain", "ribbon"):
@@ -29,7 +29,7 @@ def facade_style(look: Look, number: int) -> tuple[str, Rgb, str]:
 
 
 def wall_surface(rng: Random, colour: Rgb, height: int, width: int, surface: str) -> NDArray[np.float64]:
-    """Return a float64 (H, W, 3) wall of bricks, blocks ("stone") or plain "render"."""
+    """Return a float64 (H, W, 3) wall of "brick", of blocks ("stone") or of plain plaster ("render")."""
     amount = {"brick": 0.30, "stone": 0.28, "render": 0.14}[surface]
     field = amount * noise(rng, height, width, (1, 4, 64))
     if surface == "brick":
@@ -48,7 +48,7 @@ def wall_surface(rng: Random, colour: Rgb, height: int, width: int, surface: str
 
 
 def _glass(rng: Random, height: int, width: int, look: Look) -> NDArray[np.float64]:
-    """Return a pane: dark room, reflected sky towards the top, at times a curtain or a light."""
+    """Return a pane: a dark room, reflected sky towards the top, sometimes a curtain or a light."""
     tone = np.asarray(varied(rng, pick(rng, look.glass), 0.06))
     slope = np.linspace(rng.uniform(0.9, 1.7), 0.7, height)[:, None, None]
     pane = tone * slope * (1 + 0.35 * noise(rng, height, width, (max(2, height // 3),))[..., None])
@@ -90,7 +90,7 @@ def _window(
 
 
 def upper_storeys(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """Return two bays by two storeys, tileable both ways: uint8 (256, 256, 3)."""
+    """Return two bays by two storeys, tileable in both directions: uint8 (256, 256, 3)."""
     style, colour, surface = facade_style(look, number)
     size = CELL * 2
     picture = wall_surface(rng, colour, size, size, surface)
@@ -137,7 +137,7 @@ def _shop(rng: Random, picture: NDArray[np.float64], x: int, width: int, look: L
     right = x + width - (36 if door == 2 else 5)
     pane = _glass(rng, 68, right - left, look) * rng.uniform(0.7, 1.3)
     for _ in range(int(rng.integers(2, 7))):
-        # What stands in the window.
+        # Things in the shop window.
         px, py = int(rng.integers(0, max(1, right - left - 16))), int(rng.integers(10, 50))
         pane[py : py + int(rng.integers(8, 26)), px : px + int(rng.integers(6, 20))] = varied(
             rng, (0.5, 0.45, 0.42), 0.4
@@ -165,7 +165,7 @@ def _house(rng: Random, picture: NDArray[np.float64], x: int, width: int, frame:
 
 
 def street_level(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """Return two bays of the ground floor, its foot at the bottom: uint8 (128, 256, 3).
+    """Return two bays of the ground floor, with the ground at the bottom: uint8 (128, 256, 3).
 
     Even numbers are shops and offices, odd ones are houses.
     """
@@ -189,6 +189,6 @@ def street_level(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
 
 
 def side_wall(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """Return the blank wall that goes with facade `number`: uint8 (128, 128, 3)."""
+    """Return the blank wall that matches facade `number`: uint8 (128, 128, 3)."""
     _, colour, surface = facade_style(look, number)
     return to_pixels(wall_surface(rng, colour, 128, 128, surface))

@@ -12,12 +12,12 @@ from streets.looks import Look
 from streets.meshes import Colour
 from streets.shadows import ShadowMap
 
-# Nothing beyond is more than a few pixels tall.
+# Beyond this distance, everything is only a few pixels tall.
 DETAIL_END = 95.0
 
 
 def line_street(rng: Random, look: Look, plan: Plan, scene: Assembly, shadow: ShadowMap) -> None:
-    """Put everything that stands still along both sides into the scene."""
+    """Put everything that stands along both sides of the street into the scene."""
     metal = furniture.metal_colour(rng)
     for side in (-1, 1):
         measures = plan.sides[side]
@@ -78,7 +78,7 @@ def _stand(scene: Assembly, parts: list[Part], side: int, front: float, y: float
 def _boundary(
     rng: Random, look: Look, scene: Assembly, side: int, x: float, low: float, high: float, pieces: int
 ) -> None:
-    """Line the sidewalk with walls, fences and hedges, in up to `pieces` kinds."""
+    """Put walls, fences and hedges along the sidewalk, in up to `pieces` pieces of one kind each."""
     if high - low < 1.0:
         return
     ends = np.sort(rng.uniform(low, high, max(pieces - 1, 0)))
@@ -148,7 +148,7 @@ def _park(
 def _furnish(
     rng: Random, look: Look, plan: Plan, scene: Assembly, shadow: ShadowMap, side: int, metal: Colour
 ) -> None:
-    """Set lamps, signs, trees and bollards along the kerb."""
+    """Put lamps, signs, trees and bollards along the kerb."""
     measures = plan.sides[side]
     kerb = plan.half_width
     tree_share = (
@@ -217,7 +217,7 @@ def _close_views(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
 
 
 def _signals(rng: Random, plan: Plan, scene: Assembly, metal: Colour) -> None:
-    """Put traffic lights at the first side street, or at a crossing for pedestrians."""
+    """Put traffic lights at the first side street or at a pedestrian crossing."""
     stops = [c.y - c.half - 1.0 for c in plan.crossings[:1]] if plan.signals else []
     if not stops and rng.random() < 0.3:
         stops = [float(rng.uniform(9, 32))]

@@ -1,4 +1,4 @@
-"""What stands along a street: lamps, signs, traffic lights, bollards, fences, walls, hedges, trees."""
+"""Things that stand along a street: lamps, signs, traffic lights, bollards, fences, walls, hedges, trees."""
 
 from dataclasses import replace
 
@@ -133,7 +133,7 @@ def fence(rng: Random, look: Look, length: float) -> list[Part]:
     parts = [repeated(picket, np.column_stack([steps * 0, steps, steps * 0]))]
     rails = {0: (0.12, 0.95), 1: (0.3, 0.8), 2: (0.35, 0.65, 0.97)}[kind]
     for share in rails:
-        # Short pieces follow a bending street.
+        # Short pieces can follow a bending street.
         pieces = np.arange(0, length, 5.0)
         rail = box((0.045, 5.0, 0.055), (0, 2.5, height * share + 0.04), colour)
         parts.append(repeated(rail, np.column_stack([pieces * 0, pieces, pieces * 0])))
@@ -141,7 +141,7 @@ def fence(rng: Random, look: Look, length: float) -> list[Part]:
 
 
 def wall(rng: Random, length: float) -> list[Part]:
-    """Return `length` metres of free-standing wall along +y, with its coping."""
+    """Return `length` metres of free-standing wall with a coping along +y."""
     height = float(rng.choice([rng.uniform(0.6, 1.1), rng.uniform(1.2, 2.6)]))
     body = box(
         (0.25, length, height), (0, length / 2, height / 2), texture_scale=(length / 2.5, height / 2.5)
@@ -166,7 +166,7 @@ def hedge(rng: Random, length: float) -> list[Part]:
 
 
 def _shaded(mesh: Mesh, height: float, dark: float = 0.5) -> Mesh:
-    """Return foliage that grows darker towards its foot."""
+    """Return foliage that is darker towards its foot."""
     share = np.clip(mesh.positions[:, 2:] / max(height, 1e-6), 0, 1)
     return Mesh(
         mesh.positions,
@@ -227,7 +227,7 @@ def leafy_tree(rng: Random, look: Look, height: float) -> list[Part]:
 
 
 def bare_tree(rng: Random, look: Look, height: float) -> list[Part]:
-    """Return a tree in winter: a trunk, and crossed cards of branches."""
+    """Return a leafless tree: a trunk, and crossed cards of branches."""
     bark = varied(rng, pick(rng, look.bark), 0.05)
     fork, radius = height * float(rng.uniform(0.15, 0.3)), 0.02 * height + 0.05
     trunk = tube((0, 0, 0), (0, 0, fork + 0.4), radius, radius * 0.8, colour=bark)
@@ -256,7 +256,7 @@ def conifer(rng: Random, look: Look, height: float) -> list[Part]:
 
 
 def tree(rng: Random, look: Look, height: float) -> list[Part]:
-    """Return a tree of the kinds that `look` has."""
+    """Return a tree of a random kind; `look` gives the shares of the kinds."""
     kind = rng.random()
     if kind < look.bare_share:
         return bare_tree(rng, look, height * 1.15)
@@ -273,4 +273,5 @@ def metal_colour(rng: Random) -> Colour:
 
 def put(scene: Assembly, parts: list[Part], at: tuple[float, float, float], heading: float = 0.0) -> None:
     """Put the parts of one object into the scene."""
-    scene.add_all(parts, at, heading)
+    for mesh, train_id, texture in parts:
+        scene.add(mesh, train_id, texture, at, heading)

@@ -1,4 +1,4 @@
-"""Renders a data set of streets into a folder, in several processes."""
+"""Renders a data set of streets into a folder, with several processes."""
 
 import json
 import multiprocessing
@@ -20,7 +20,7 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 from streets.looks import look_named
 
-# To be raised by whoever changes what is drawn: pictures of an older recipe are then made anew.
+# Raise this number with every change of the pictures: pictures of an older recipe are then rendered again.
 RECIPE = 2
 OVERSAMPLING = 2
 SMALLEST, LARGEST = 64, 2048
@@ -29,7 +29,7 @@ _painter: Any = None
 
 
 class Painter:
-    """Draws scenes of one look, seed and size. One to a process: the renderer cannot be opened twice."""
+    """Draws scenes of one look, seed and size. A process can have only one: it can open only one renderer."""
 
     def __init__(self, look_name: str, seed: int, width: int, height: int) -> None:
         from streets.renderer import Renderer
@@ -57,10 +57,10 @@ class Painter:
 
 
 def majority(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return (H, W) from (2H, 2W): the most frequent id of each 2 × 2 block, on a tie the top left one."""
+    """Return (H, W) from (2H, 2W): the most frequent id of each 2 × 2 block, at a tie the top left one."""
     a, b, c, d = label[::2, ::2], label[::2, 1::2], label[1::2, ::2], label[1::2, 1::2]
-    chosen = np.where((c == d) & (a != b), c, a)
-    return np.where((b == c) | (b == d), np.where((a == c) | (a == d), a, b), chosen).astype(np.uint8)
+    without_b = np.where((c == d) & (a != b), c, a)
+    return np.where((b == c) | (b == d), np.where((a == c) | (a == d), a, b), without_b).astype(np.uint8)
 
 
 def _open(look_name: str, seed: int, width: int, height: int) -> None:
@@ -89,9 +89,9 @@ def render_scenes(
     """Render scenes 0 to `images` - 1 of (`look`, `seed`) and return (image, label) of each.
 
     The files are OUTPUT/images/00000.jpg and OUTPUT/labels/00000.png (train ids of cityscapes19 with a
-    palette). Pairs that are there already, of the same settings, are kept; files of other settings are
-    replaced. Each pair is a pure function of (look, seed, index, width, height). Raises InputError for
-    settings out of range, RuntimeError when a rendering process dies.
+    palette). Existing pairs of the same settings are kept; files of other settings are replaced. Each pair is
+    a pure function of (look, seed, index, width, height). Raises InputError for settings out of range,
+    RuntimeError if a rendering process dies.
     """
     suffix = look_named(look).suffix
     _check(images, width, height, processes)
@@ -120,7 +120,7 @@ def _render_all(
     processes: int,
     progress: Progress,
 ) -> None:
-    # Forked children would share panda3d's state; spawned ones start clean.
+    # Forked processes would share the state of panda3d; spawned ones start without it.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_open, initargs=settings) as pool:
         futures = [pool.submit(_render, index, *pairs[index]) for index in missing]
@@ -130,8 +130,9 @@ def _render_all(
                 progress.advance()
         except BrokenProcessPool as error:
             raise RuntimeError(
-                "a rendering process died before its scene was done; run again to continue, and see "
-                "whether memory ran out or panda3d's software renderer (p3tinydisplay) cannot start"
+                "a rendering process died before its scene was finished; run again to continue. If it dies "
+                "again, check whether there is enough memory and whether panda3d's software renderer "
+                "(p3tinydisplay) can start"
             ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -149,13 +150,14 @@ def _check(images: int, width: int, height: int, processes: int) -> None:
 
 
 def _clear(folder: Path, settings: dict[str, Any], pairs: list[tuple[Path, Path]]) -> None:
-    """Remove scenes of other settings, those beyond the wanted number, and what a kill left unfinished."""
+    """Remove scenes of other settings, surplus scenes, and unfinished files of killed processes."""
     try:
         same = json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings
     except (OSError, ValueError):
         same = False
-    wanted = {file for pair in pairs for file in pair} if same else set()
+    files_to_keep = {file for pair in pairs for file in pair} if same else set()
     for part in ("images", "labels"):
         for file in sorted((folder / part).glob("*")):
-            if re.fullmatch(r"(\d{5}|\.\d{5}\.\d+\.partial)\.(jpg|png)", file.name) and file not in wanted:
+            is_scene = re.fullmatch(r"(\d{5}|\.\d{5}\.\d+\.partial)\.(jpg|png)", file.name)
+            if is_scene and file not in files_to_keep:
                 file.unlink()

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from streets.assembly import GROUND, MARKING, Assembly
-from streets.drawing import Random, chosen, pick, varied
+from streets.drawing import Random, pick, varied, weighted_pick
 from streets.looks import Look
 from streets.meshes import Colour, Mesh, ground, quad, repeated
 
@@ -18,7 +18,7 @@ EDGE = 90.0
 
 @dataclass(frozen=True)
 class Crossing:
-    """A side street: its middle, half its width, and the sides (-1 left, 1 right) it leaves to."""
+    """A side street: its middle, half its width, and the sides that it leads to (-1 left, 1 right)."""
 
     y: float
     half: float
@@ -27,7 +27,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the street: what lies between the kerb and the houses."""
+    """One side of the street: the space between the kerb and the houses."""
 
     sidewalk: float
     verge: float
@@ -49,26 +49,26 @@ class Plan:
 
     @property
     def parking(self) -> float:
-        """Width that parked cars may take on a side."""
+        """The width that parked cars may take on a side."""
         return 2.1 if any(side.parked > 0 for side in self.sides.values()) else 0.0
 
     def lane_centre(self, side: int) -> float:
         """Return the middle of the lane on `side`."""
-        taken = 2.1 if self.sides[side].parked > 0 else 0.0
-        return side * max(1.25, (self.half_width - taken) * 0.5)
+        parking = 2.1 if self.sides[side].parked > 0 else 0.0
+        return side * max(1.25, (self.half_width - parking) * 0.5)
 
     def stretches(self, side: int, margin: float = 0.0) -> list[tuple[float, float]]:
         """Return the intervals of y along `side` that no side street interrupts."""
-        start, found = START, []
+        start, intervals = START, []
         for crossing in self.crossings:
             if side in crossing.sides:
-                found.append((start, crossing.y - crossing.half - margin))
+                intervals.append((start, crossing.y - crossing.half - margin))
                 start = crossing.y + crossing.half + margin
-        found.append((start, END))
-        return [(low, high) for low, high in found if high - low > 1.0]
+        intervals.append((start, END))
+        return [(low, high) for low, high in intervals if high - low > 1.0]
 
     def free(self, side: int, y: float, margin: float = 0.5) -> bool:
-        """Tell whether `y` on `side` is clear of side streets."""
+        """Return whether there is no side street at `y` on `side`."""
         return any(low <= y <= high for low, high in self.stretches(side, margin))
 
 
@@ -77,7 +77,7 @@ def draw_plan(rng: Random, look: Look) -> Plan:
     half_width = float(rng.uniform(*look.half_width))
     sides = {}
     for side in (-1, 1):
-        frontage = chosen(rng, look.frontages)
+        frontage = weighted_pick(rng, look.frontages)
         sidewalk = float(rng.uniform(*look.sidewalk_width))
         verge = float(rng.uniform(0.8, 3.0)) if rng.random() < 0.25 else 0.0
         setback = {
@@ -99,13 +99,13 @@ def draw_plan(rng: Random, look: Look) -> Plan:
 
 
 def _steps(low: float, high: float) -> np.ndarray:
-    """Return the places along y where the ground may bend: dense near the camera, rare far ahead."""
+    """Return the places along y where the ground may bend: many near the camera, few far ahead."""
     number = max(2, int((high - low) / (2.5 if high < 60 else 4.0)))
     return np.linspace(low, high, number)
 
 
 def lay_ground(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
-    """Put carriageways, sidewalks and what lies beyond them into the scene, with their markings."""
+    """Put carriageways, sidewalks, the ground beyond them and the markings into the scene."""
     level = float(rng.uniform(*look.asphalt))
     tint = rng.uniform(-look.asphalt_tint, look.asphalt_tint, 3)
     red, green, blue = (float(v) for v in np.clip(level + tint, 0.05, 1.0))
@@ -213,10 +213,8 @@ def _mark(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
     def paint(mesh: Mesh, strength: float = 1.0) -> None:
         scene.add(mesh, ROAD, layer=MARKING, opacity=wear * strength)
 
-    def dashes(
-        x: float, length: float, gap: float, width: float, colour: Colour, low: float, high: float
-    ) -> None:
-        steps = np.arange(low, high, length + gap)
+    def dashes(x: float, length: float, gap: float, width: float, colour: Colour, end: float) -> None:
+        steps = np.arange(-6, end, length + gap)
         one = ground((x - width / 2, x + width / 2), [0, length / 2, length], 0.0, colour=colour)
         paint(repeated(one, np.column_stack([steps * 0, steps, steps * 0])))
 
@@ -225,15 +223,13 @@ def _mark(rng: Random, look: Look, plan: Plan, scene: Assembly) -> None:
         length, gap = ((2.0, 4.0), (4.0, 2.0), (3.0, 6.0), (1.0, 5.0), (40.0, 0.0))[int(rng.integers(5))]
         colour = varied(rng, pick(rng, look.marking), 0.04)
         for offset in (-0.12, 0.12) if gap == 0 and rng.random() < 0.5 else (0.0,):
-            dashes(
-                offset, min(length, 4.0), gap if gap else 0.0, float(rng.uniform(0.1, 0.16)), colour, -6, 120
-            )
+            dashes(offset, min(length, 4.0), gap, float(rng.uniform(0.1, 0.16)), colour, 120)
     if plan.parking and rng.random() < 0.4:
         for side in (-1, 1):
             if plan.sides[side].parked:
-                dashes(side * (w - 2.15), 1.0, 1.0, 0.1, white, -6, 90)
+                dashes(side * (w - 2.15), 1.0, 1.0, 0.1, white, 90)
     for side in (-1, 1):
-        line = chosen(rng, look.kerb_line)
+        line = weighted_pick(rng, look.kerb_line)
         colour = varied(rng, (0.80, 0.66, 0.22), 0.08) if rng.random() < 0.6 or line == "double" else white
         for k in range({"none": 0, "single": 1, "double": 2}[line]):
             x = side * (w - 0.30 - 0.22 * k)

@@ -1,4 +1,4 @@
-"""Lorries and buses as procedural meshes, placed and painted like those of `cars`."""
+"""Lorries and buses as procedural meshes, placed and painted like the meshes of `cars`."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from streets.meshes import Colour, box, joined, loft, paint, quad
 
 
 def lorry(rng: Random, length: float, body: Colour) -> list[Part]:
-    """Return a lorry with a box body of colour `body` and a painted cab."""
+    """Return a lorry with a painted cab and a load box of colour `body`."""
     half, end, roof = 1.2, length / 2, float(rng.uniform(3.0, 3.7))
     cab = 1.9
     start = end - cab - 0.15
@@ -58,7 +58,7 @@ def lorry(rng: Random, length: float, body: Colour) -> list[Part]:
 
 
 def bus(rng: Random, double_decker: bool) -> list[Part]:
-    """Return a city bus, painted, with its window bands."""
+    """Return a painted city bus with bands of windows."""
     length, half = (10.0, 1.25) if double_decker else (11.5, 1.25)
     end, roof = length / 2, 4.3 if double_decker else 3.0
     rings = [
@@ -108,7 +108,7 @@ def bus(rng: Random, double_decker: bool) -> list[Part]:
         for y in (end - 2.4, -end + 2.8):
             parts.append(arch(side * (half + 0.006), y, 0.58, side))
             parts.append(wheel(side * (half + 0.012), y, 0.48, side, 0.3))
-    made: list[Part] = [(joined(parts), PLAIN)]
+    vehicle: list[Part] = [(joined(parts), PLAIN)]
     if double_decker or rng.random() < 0.4:
         z = 2.5 if double_decker else 0.72
         texture = ("lettering", int(rng.integers(12)))
@@ -121,5 +121,5 @@ def bus(rng: Random, double_decker: bool) -> list[Part]:
                     (side * 1.262, -3.0, z + 0.24),
                 ]
             )
-            made.append((quad(corners if side > 0 else corners[[1, 0, 3, 2]]), texture))
-    return made
+            vehicle.append((quad(corners if side > 0 else corners[[1, 0, 3, 2]]), texture))
+    return vehicle

@@ -1,7 +1,7 @@
 """The two looks of a street: `game`, the clean synthetic source, and `camera`, the photographed target.
 
-A look is data alone: palettes (RGB in 0..1), ranges (low, high) and weights. The scene generator and the
-textures read it; nothing else tells the domains apart.
+A look is only data: palettes (RGB in 0..1), ranges (low, high) and weights. The scene generator, the textures
+and the camera read it; nothing else differs between source and target.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Palette = tuple[tuple[float, float, float], ...]
 
 @dataclass(frozen=True)
 class CameraRanges:
-    """What a cheap camera does to the picture; see `camera_effects`."""
+    """The effects of a cheap camera on the picture; see `camera_effects`."""
 
     exposure: Range
     dark_share: float
@@ -30,7 +30,7 @@ class CameraRanges:
 
 @dataclass(frozen=True)
 class Look:
-    """All that sets one look apart. Lengths are metres, rates are mean numbers for a side of a street."""
+    """Everything that defines a look. Lengths are in metres; rates are mean numbers per side of a street."""
 
     name: str
     suffix: str
@@ -68,7 +68,7 @@ class Look:
     bark: Palette
     bare_share: float
     trees: float
-    # What moves.
+    # Traffic.
     car_paints: Palette
     parked: Range
     traffic: Range
@@ -279,7 +279,7 @@ LOOKS = {look.name: look for look in (GAME, CAMERA)}
 
 
 def look_named(name: str) -> Look:
-    """Return the look `name`. Raises InputError that lists the known ones."""
+    """Return the look `name`. Raises InputError that lists the known looks if there is none."""
     if name not in LOOKS:
         raise InputError(f"unknown look of streets {name!r}; known: {', '.join(LOOKS)}")
     return LOOKS[name]

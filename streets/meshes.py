@@ -1,7 +1,7 @@
-"""Triangle meshes as arrays: the primitives that everything in a street is made of.
+"""Triangle meshes as arrays: the basic shapes from which everything in a street is built.
 
-Units are metres, x points right, y forward along the street and z up. Colours are RGB in 0..1; a colour
-of (-s, -s, -s) stands for "the paint of this object, darkened by s" and is filled in by `repainted`.
+Units are metres; x points right, y forward along the street and z up. Colours are RGB in 0..1. A colour of
+(-s, -s, -s) stands for the paint of the object times the shade s; `repainted` replaces it.
 """
 
 import math
@@ -22,8 +22,8 @@ WHITE: Colour = (1.0, 1.0, 1.0)
 class Mesh:
     """Vertices and triangles.
 
-    positions, normals and colours are float32 (N, 3), texture_coordinates float32 (N, 2), triangles int32
-    (M, 3), counter-clockwise seen from the side the normals point to.
+    `positions`, `normals` and `colours` are float32 (N, 3), `texture_coordinates` float32 (N, 2), `triangles`
+    int32 (M, 3), counter-clockwise if seen from the side to which the normals point.
     """
 
     positions: Floats
@@ -34,11 +34,11 @@ class Mesh:
 
 
 def paint(shade: float = 1.0) -> Colour:
-    """Return the marker colour for an object's paint, darkened to `shade` in 0 < shade <= 1."""
+    """Return the colour that stands for the paint of an object, darkened to `shade` in 0 < shade <= 1."""
     return (-shade, -shade, -shade)
 
 
-def _made(
+def _mesh(
     positions: ArrayLike, normals: ArrayLike, uv: ArrayLike | None, colour: ArrayLike, triangles: ArrayLike
 ) -> Mesh:
     points = np.asarray(positions, np.float32)
@@ -51,18 +51,18 @@ def _made(
 
 
 def _cross(a: Floats, b: Floats) -> Floats:
-    """Return the cross products of vectors (..., 3): `numpy.cross` without its overhead."""
-    made = np.empty(np.broadcast_shapes(a.shape, b.shape), np.float32)
+    """Return the cross products of vectors (..., 3), like `numpy.cross` without its overhead."""
+    products = np.empty(np.broadcast_shapes(a.shape, b.shape), np.float32)
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        made[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
-    return made
+        products[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
+    return products
 
 
 def _outward(points: Floats, normals: Floats, triangles: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return `triangles` with those turned round that do not face along the normals of their corners."""
+    """Return `triangles`, reversing those that do not face along the normals of their corners."""
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
-    inward = (_cross(b - a, c - a) * normals[triangles].sum(axis=1)).sum(axis=1) < 0
-    return np.where(inward[:, None], triangles[:, ::-1], triangles).astype(np.int32)
+    faces_inward = (_cross(b - a, c - a) * normals[triangles].sum(axis=1)).sum(axis=1) < 0
+    return np.where(faces_inward[:, None], triangles[:, ::-1], triangles).astype(np.int32)
 
 
 def joined(meshes: Sequence[Mesh]) -> Mesh:
@@ -79,35 +79,32 @@ def joined(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
-def rotation(heading: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Floats:
-    """Return the (3, 3) matrix that turns row vectors by roll about y, pitch about x, then heading about z.
+def rotation(heading: float, roll: float) -> Floats:
+    """Return the (3, 3) matrix that turns row vectors by `roll` about y, then by `heading` about z.
 
-    All in degrees; a heading of 90 turns forward (+y) to the left (-x).
+    Both are in degrees; a heading of 90 turns forward (+y) to the left (-x).
     """
-    h, p, r = math.radians(heading), math.radians(pitch), math.radians(roll)
+    h, r = math.radians(heading), math.radians(roll)
     about_z = np.array([[math.cos(h), math.sin(h), 0], [-math.sin(h), math.cos(h), 0], [0, 0, 1]], np.float32)
-    if pitch == 0.0 and roll == 0.0:
+    if roll == 0.0:
         return about_z
-    about_x = [[1, 0, 0], [0, math.cos(p), math.sin(p)], [0, -math.sin(p), math.cos(p)]]
     about_y = [[math.cos(r), 0, -math.sin(r)], [0, 1, 0], [math.sin(r), 0, math.cos(r)]]
-    return (np.array(about_y) @ np.array(about_x) @ about_z).astype(np.float32)
+    return (np.array(about_y) @ about_z).astype(np.float32)
 
 
-def placed(
-    mesh: Mesh, at: ArrayLike = (0, 0, 0), heading: float = 0.0, pitch: float = 0.0, roll: float = 0.0
-) -> Mesh:
+def placed(mesh: Mesh, at: ArrayLike = (0, 0, 0), heading: float = 0.0, roll: float = 0.0) -> Mesh:
     """Return `mesh` turned (degrees, see `rotation`) and then moved by `at`."""
     offset = np.asarray(at, np.float32)
-    if heading == 0.0 and pitch == 0.0 and roll == 0.0:
-        moved, normals = mesh.positions + offset, mesh.normals
+    if heading == 0.0 and roll == 0.0:
+        positions, normals = mesh.positions + offset, mesh.normals
     else:
-        matrix = rotation(heading, pitch, roll)
-        moved, normals = mesh.positions @ matrix + offset, mesh.normals @ matrix
-    return Mesh(moved, normals, mesh.texture_coordinates, mesh.colours, mesh.triangles)
+        matrix = rotation(heading, roll)
+        positions, normals = mesh.positions @ matrix + offset, mesh.normals @ matrix
+    return Mesh(positions, normals, mesh.texture_coordinates, mesh.colours, mesh.triangles)
 
 
 def scaled(mesh: Mesh, factors: float | Sequence[float]) -> Mesh:
-    """Return `mesh` scaled about the origin by one positive factor or one for each axis."""
+    """Return `mesh` scaled about the origin by one positive factor, or by one for each axis."""
     factor = np.broadcast_to(np.asarray(factors, np.float32), (3,))
     normals = mesh.normals / factor
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -115,7 +112,7 @@ def scaled(mesh: Mesh, factors: float | Sequence[float]) -> Mesh:
 
 
 def repeated(mesh: Mesh, offsets: ArrayLike) -> Mesh:
-    """Return one copy of `mesh` at each of the `offsets` (K, 3)."""
+    """Return a mesh with one copy of `mesh` at each of the `offsets` (K, 3)."""
     shifts = np.asarray(offsets, np.float32).reshape(-1, 3)
     copies, vertices = len(shifts), len(mesh.positions)
     starts = np.arange(copies, dtype=np.int32) * vertices
@@ -135,10 +132,10 @@ def recoloured(mesh: Mesh, colour: ArrayLike) -> Mesh:
 
 
 def repainted(mesh: Mesh, colour: ArrayLike) -> Mesh:
-    """Return `mesh` with `colour` wherever it was marked by `paint`."""
-    marked = mesh.colours[:, :1] < 0
+    """Return `mesh` with `colour` in place of the colours of `paint`."""
+    is_paint = mesh.colours[:, :1] < 0
     return replace(
-        mesh, colours=np.where(marked, -mesh.colours * np.asarray(colour, np.float32), mesh.colours)
+        mesh, colours=np.where(is_paint, -mesh.colours * np.asarray(colour, np.float32), mesh.colours)
     )
 
 
@@ -170,10 +167,10 @@ def box(
     colour: ArrayLike = WHITE,
     texture_scale: tuple[float, float] = (1, 1),
 ) -> Mesh:
-    """Return a box; each side carries the texture `texture_scale` times across and up."""
+    """Return a box; each side shows the texture `texture_scale` times across and up."""
     points, normals, uv, triangles = _unit_box()
     corners = points * np.asarray(size, np.float32) + np.asarray(centre, np.float32)
-    return _made(corners, normals, uv * np.asarray(texture_scale, np.float32), colour, triangles)
+    return _mesh(corners, normals, uv * np.asarray(texture_scale, np.float32), colour, triangles)
 
 
 @cache
@@ -184,7 +181,7 @@ def _circle(sides: int) -> Floats:
 
 @cache
 def _band(columns: int, rows: int) -> NDArray[np.int32]:
-    """Return the triangles of a grid of vertices with `columns` in a row and `rows` rows."""
+    """Return the triangles of a grid of vertices with `columns` columns and `rows` rows."""
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).reshape(-1, 1)
     first = corner + np.array([0, 1, columns + 1])
     return np.concatenate([first, corner + np.array([0, columns + 1, columns])]).astype(np.int32)
@@ -205,12 +202,12 @@ def tube(
     colour: ArrayLike = WHITE,
     caps: bool = False,
 ) -> Mesh:
-    """Return a straight tube from `start` to `end`, tapering to `end_radius`; `caps` closes both ends."""
+    """Return a straight tube from `start` to `end` that tapers to `end_radius`; `caps` closes both ends."""
     base, top = np.asarray(start, np.float32), np.asarray(end, np.float32)
     x, y, z = (top - base).tolist()
     length = max(math.sqrt(x * x + y * y + z * z), 1e-9)
     x, y, z = x / length, y / length, z / length
-    # Two directions at right angles to the axis and to each other, counter-clockwise around it.
+    # Two directions that are perpendicular to the axis and to each other, counter-clockwise around the axis.
     if abs(z) > 0.9:
         width = math.hypot(y, z)
         across = np.array([0, z / width, -y / width], np.float32)
@@ -224,14 +221,14 @@ def tube(
     outward = circle[:, :1] * across + circle[:, 1:] * other
     top_radius = radius if end_radius is None else end_radius
     points = np.concatenate([base + outward * radius, top + outward * top_radius])
-    made = _made(points, np.concatenate([outward, outward]), _tube_uv(sides), colour, _band(sides + 1, 2))
+    wall = _mesh(points, np.concatenate([outward, outward]), _tube_uv(sides), colour, _band(sides + 1, 2))
     if not caps:
-        return made
+        return wall
     ends = [
         polygon(base + outward[:-1] * radius, -axis, colour),
         polygon(top + outward[:-1] * top_radius, axis, colour),
     ]
-    return joined([made, *ends])
+    return joined([wall, *ends])
 
 
 def polygon(
@@ -245,7 +242,7 @@ def polygon(
         fan = fan[:, ::-1]
     normals = np.empty_like(points)
     normals[:] = direction
-    return _made(points, normals, uv, colour, fan)
+    return _mesh(points, normals, uv, colour, fan)
 
 
 @cache
@@ -254,14 +251,14 @@ def _fan(corners: int) -> NDArray[np.int32]:
 
 
 def quad(corners: ArrayLike, colour: ArrayLike = WHITE, texture_scale: tuple[float, float] = (1, 1)) -> Mesh:
-    """Return a four-cornered face: bottom left, bottom right, top right, top left, seen from its front."""
+    """Return a four-cornered face; seen from its front: bottom left, bottom right, top right, top left."""
     points = np.asarray(corners, np.float32)
     normal = _cross(points[1] - points[0], points[3] - points[0])
     normals = np.empty_like(points)
     normals[:] = normal / max(math.sqrt(float(normal @ normal)), 1e-9)
     across, up = texture_scale
     uv = np.array([(0, 0), (across, 0), (across, up), (0, up)], np.float32)
-    return _made(points, normals, uv, colour, _fan(4))
+    return _mesh(points, normals, uv, colour, _fan(4))
 
 
 @cache
@@ -284,32 +281,26 @@ def ellipsoid(
     radius = np.asarray(radii, np.float32)
     normals = points / radius
     normals = normals / np.sqrt((normals * normals).sum(axis=1, keepdims=True))
-    return _made(points * radius + np.asarray(centre, np.float32), normals, uv, colour, triangles)
+    return _mesh(points * radius + np.asarray(centre, np.float32), normals, uv, colour, triangles)
 
 
-def loft(rings: ArrayLike, colour: ArrayLike = WHITE, ring_colours: ArrayLike | None = None) -> Mesh:
-    """Return the closed skin over `rings` (S, P, 3), faceted, with flat ends.
-
-    `ring_colours` (S, P, 3), where given, colours the face that starts at each ring point.
-    """
+def loft(rings: ArrayLike, colour: ArrayLike = WHITE) -> Mesh:
+    """Return the closed, faceted skin over `rings` (S, P, 3), with flat ends."""
     points = np.asarray(rings, np.float32)
-    number, around = points.shape[:2]
+    around = points.shape[1]
     following = np.roll(points, -1, axis=1)
     corners = np.stack([points[:-1], following[:-1], following[1:], points[1:]], axis=2).reshape(-1, 4, 3)
     normals = _cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = normals / np.maximum(length, 1e-9)
-    # A ring may run either way round; the skin has to face away from the middle of its own pair of rings.
+    # A ring may run in either direction; the skin must face away from the middle of its own pair of rings.
     middle = (points[:-1].mean(axis=1) + points[1:].mean(axis=1)) / 2
     outward = corners.mean(axis=1) - np.repeat(middle, around, axis=0)
     start = np.arange(len(corners), dtype=np.int32)[:, None] * 4
     triangles = np.concatenate([start + np.array([0, 1, 2]), start + np.array([0, 2, 3])])
     if (normals * outward * length).sum() < 0:
         normals, triangles = -normals, triangles[:, ::-1]
-    face_colours: ArrayLike = colour
-    if ring_colours is not None:
-        face_colours = np.repeat(np.asarray(ring_colours, np.float32)[: number - 1].reshape(-1, 3), 4, axis=0)
-    skin = _made(corners.reshape(-1, 3), np.repeat(normals, 4, axis=0), None, face_colours, triangles)
+    skin = _mesh(corners.reshape(-1, 3), np.repeat(normals, 4, axis=0), None, colour, triangles)
     axis = points[-1].mean(axis=0) - points[0].mean(axis=0)
     axis = axis / max(float(np.linalg.norm(axis)), 1e-9)
     return joined([skin, polygon(points[0], -axis, colour), polygon(points[-1], axis, colour)])
@@ -323,8 +314,8 @@ def ground(
     colour: ArrayLike = WHITE,
     columns: int = 2,
 ) -> Mesh:
-    """Return a horizontal strip with vertices at every `y_values`, so that it can follow a bending street."""
+    """Return a horizontal strip with vertices at each of `y_values`, so it can follow a curved street."""
     across, along = np.meshgrid(np.linspace(*x_range, columns), np.asarray(y_values, np.float64))
     points = np.column_stack([across.ravel(), along.ravel(), np.full(across.size, z)])
     normals = np.tile([0.0, 0.0, 1.0], (len(points), 1))
-    return _made(points, normals, points[:, :2] / metres_per_texture, colour, _band(columns, len(y_values)))
+    return _mesh(points, normals, points[:, :2] / metres_per_texture, colour, _band(columns, len(y_values)))

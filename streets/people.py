@@ -16,8 +16,9 @@ HAIR: tuple[Colour, ...] = (
     (0.60, 0.58, 0.55),
     (0.30, 0.14, 0.08),
 )
-# A grown person's joints at rest, for a height of 1.75 m.
-HIP, SHOULDER, HEAD = 0.90, 1.42, 1.62
+# Heights of the joints of an adult who is 1.75 m tall, and the length of both bones of a leg.
+HIP, SHOULDER = 0.90, 1.42
+LEG_BONE = 0.43
 
 
 def _point(*values: float) -> Floats:
@@ -35,7 +36,7 @@ def _limb(points: list[Floats], radii: list[float], colour: Colour) -> list[Mesh
 def _bent(
     start: Floats, lengths: tuple[float, float], angles: tuple[float, float], side: float
 ) -> list[Floats]:
-    """Return three joints of a limb that hangs down; angles in degrees swing it forward."""
+    """Return the three joints of a limb that hangs down; `angles`, in degrees, swing it forward."""
     joints = [start]
     for length, angle in zip(lengths, angles, strict=True):
         swing = np.radians(angle)
@@ -86,7 +87,7 @@ def _head(neck: Floats, skin: Colour, hair: Colour, rng: Random, helmet: Colour 
 
 
 def pedestrian(rng: Random, look: Look) -> Mesh:
-    """Return a person, 1.1 to 1.95 m tall, standing or walking towards +y, feet on z = 0."""
+    """Return a person of 1.1 to 1.95 m who stands or walks towards +y, with the feet on z = 0."""
     coat, trousers = varied(rng, pick(rng, look.clothes), 0.08), varied(rng, pick(rng, look.clothes), 0.06)
     skin, hair = varied(rng, pick(rng, SKIN), 0.04), pick(rng, HAIR)
     shoes = varied(rng, (0.14, 0.12, 0.11), 0.08)
@@ -112,7 +113,7 @@ def pedestrian(rng: Random, look: Look) -> Mesh:
         start = hip + _point(side * 0.09, 0, -0.02)
         bend = 6.0 + max(0.0, -swing) * 0.9
         knee_angle = swing - bend
-        joints = _bent(start, (0.43, 0.43), (swing, knee_angle), 0.0)
+        joints = _bent(start, (LEG_BONE, LEG_BONE), (swing, knee_angle), 0.0)
         parts += _limb(joints, [0.088, 0.065, 0.05], skin if skirt else trousers)
         parts.append(box((0.09, 0.26, 0.08), joints[-1] + _point(0, 0.06, 0.0), shoes))
         arm = _bent(
@@ -153,7 +154,7 @@ def _rider(
     parts = [_trunk(seat, chest, coat, 1.0, 0.05)]
     for side, foot in zip((-1.0, 1.0), feet, strict=True):
         hip = np.asarray(seat + _point(side * 0.09, 0.02, -0.02), np.float32)
-        joints: list[Floats] = [hip, _knee(hip, foot, 0.43), foot]
+        joints: list[Floats] = [hip, _knee(hip, foot), foot]
         parts += _limb(joints, [0.088, 0.066, 0.05], trousers)
         parts.append(box((0.09, 0.25, 0.08), foot + _point(0, 0.05, -0.02), (0.12, 0.11, 0.1)))
         shoulder = chest + _point(side * 0.19, 0, -0.04)
@@ -173,11 +174,11 @@ def _rider(
     return joined(parts)
 
 
-def _knee(hip: Floats, foot: Floats, length: float) -> Floats:
-    """Return the knee of a leg with two bones of `length`, bent forward."""
+def _knee(hip: Floats, foot: Floats) -> Floats:
+    """Return the knee of a leg that is bent forward."""
     half = (foot - hip) / 2
     reach = float(np.linalg.norm(half))
-    out = float(np.sqrt(max(length**2 - reach**2, 0.0)))
+    out = float(np.sqrt(max(LEG_BONE**2 - reach**2, 0.0)))
     forward = np.cross(_point(1, 0, 0), half / max(reach, 1e-6))
     forward = forward if forward[1] >= 0 else -forward
     return (hip + half + forward * out).astype(np.float32)

@@ -1,7 +1,7 @@
 """Draws the batches of a scene with panda3d's software renderer: no GPU, no display.
 
-Two passes over the same triangles give the picture and, with flat colours instead of textures and light,
-the exact label and the share of light that haze lets through.
+Two passes draw the same triangles. The first gives the picture. The second, with flat colours instead of
+textures and light, gives the exact label and the share of light that passes the haze.
 """
 
 from dataclasses import dataclass
@@ -39,14 +39,14 @@ from streets.assembly import CUT_OUT, GROUND, MARKING, SHADOW, Batch, Texture
 from streets.textures import Library
 
 SKY = 10
-# The label pass writes train id c as the level c * 12 + 6, far from its neighbours' levels.
+# The label pass writes train id c as the level c * 12 + 6, far from the levels of its neighbours.
 LEVELS_PER_CLASS = 12
 NEAR, FAR = 0.25, 400.0
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera stands and looks; degrees and metres. `field_of_view` is horizontal."""
+    """Position and direction of the camera, in metres and degrees. `field_of_view` is horizontal."""
 
     position: tuple[float, float, float]
     heading: float
@@ -56,7 +56,7 @@ class View:
 
 
 class Renderer:
-    """One window of `width` × `height` pixels. A process can hold one renderer only."""
+    """One window of `width` × `height` pixels. A process can have only one renderer."""
 
     def __init__(self, width: int, height: int, library: Library) -> None:
         loadPrcFileData(
@@ -68,11 +68,11 @@ class Renderer:
         self.width, self.height, self.library = width, height, library
         self.engine = GraphicsEngine.getGlobalPtr()
         pipe = GraphicsPipeSelection.getGlobalPtr().makePipe("TinyOffscreenGraphicsPipe", "p3tinydisplay")
-        wanted = FrameBufferProperties()
-        wanted.setRgbaBits(8, 8, 8, 0)
-        wanted.setDepthBits(24)
+        buffer = FrameBufferProperties()
+        buffer.setRgbaBits(8, 8, 8, 0)
+        buffer.setDepthBits(24)
         self.window = pipe and self.engine.makeOutput(
-            pipe, "street", 0, wanted, WindowProperties.size(width, height), GraphicsPipe.BFRefuseWindow
+            pipe, "street", 0, buffer, WindowProperties.size(width, height), GraphicsPipe.BFRefuseWindow
         )
         if not self.window:
             raise RuntimeError("panda3d could not open its software renderer (display module p3tinydisplay)")
@@ -91,8 +91,8 @@ class Renderer:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """Return RGB (H, W, 3), train ids (H, W) and the light that passes the haze (H, W; 255 = all), uint8.
 
-        `shadow` (h, w) is the darkness of the ground, the texture of the shadow layer. The sky stays
-        black in the picture; its train id says where it is.
+        `shadow` (h, w) is the darkness of the ground, the texture of the shadow layer. The sky stays black in
+        the picture; its train id marks it in the label.
         """
         self.lens.setFov(view.field_of_view)
         self.lens.setAspectRatio(self.width / self.height)
@@ -101,9 +101,9 @@ class Renderer:
         flat = self._pass(batches, view, shadow, haze_distance, labels=True)
         level = flat[..., 0]
         label = level // LEVELS_PER_CLASS
-        # Multiplying by a white texture may lose a level; anything further off stands for no class.
+        # Multiplying by a white texture may change a level slightly; a larger difference is an error.
         if np.abs(level.astype(np.int16) % LEVELS_PER_CLASS - LEVELS_PER_CLASS // 2).max() > 2:
-            raise RuntimeError("the label pass holds colours that stand for no class")
+            raise RuntimeError("the label pass holds colours that belong to no class")
         return picture, label, flat[..., 1]
 
     def _pass(
@@ -122,7 +122,7 @@ class Renderer:
         self.engine.renderFrame()
         data = np.frombuffer(memoryview(self.frame.getRamImage()), np.uint8)
         channels = data.size // (self.height * self.width)
-        # Rows come bottom up, colours as BGR or BGRA.
+        # Rows start at the bottom; colours are BGR or BGRA.
         flipped = cv2.flip(data.reshape(self.height, self.width, channels), 0)
         pixels = cv2.cvtColor(flipped, cv2.COLOR_BGR2RGB if channels == 3 else cv2.COLOR_BGRA2RGB)
         self.camera.detachNode()
@@ -155,7 +155,7 @@ class Renderer:
         elif batch.texture[0] != "plain" and (batch.layer == CUT_OUT or not labels):
             node.setTexture(self._texture(batch.texture, labels))
         if batch.layer in (MARKING, SHADOW):
-            # Decals lie in the plane of the ground: drawn right after it, they need no depth of their own.
+            # Decals lie in the plane of the ground and are drawn right after it, so they need no depth.
             node.setDepthTest(False)
             node.setDepthWrite(False)
             node.setTransparency(TransparencyAttrib.MAlpha)
@@ -171,7 +171,8 @@ class Renderer:
             pixels = self.library.pixels(texture)
             cut_out = pixels.shape[2] == 4
             if labels:
-                # White with the same alpha, sampled the same way: the label's outline is the picture's.
+                # White with the same alpha, sampled in the same way, so label and picture have the same
+                # outline.
                 pixels = pixels.copy()
                 pixels[..., :3] = 255
             self.textures[key] = _panda_texture(pixels, smooth=not cut_out, mipmaps=not cut_out)
@@ -213,7 +214,7 @@ def _geometry(batch: Batch, colours: NDArray[np.uint8], vertex_format: GeomVerte
 
 
 def _panda_texture(pixels: NDArray[np.uint8], smooth: bool, mipmaps: bool) -> PandaTexture:
-    """Return a texture of pixels (H, W, 1 = alpha alone, 3 = RGB or 4 = RGBA); H and W are powers of two."""
+    """Return a texture of pixels (H, W, 1 = alpha, 3 = RGB or 4 = RGBA); H and W must be powers of two."""
     height, width, channels = pixels.shape
     if channels == 1:
         pixels = np.concatenate([np.zeros((height, width, 3), np.uint8), pixels], axis=2)

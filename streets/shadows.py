@@ -1,4 +1,4 @@
-"""The shadow that everything throws on the ground, as a picture of the street seen from above."""
+"""The shadows on the ground, as a picture of the street from above."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ MAX_REACH = 40.0
 
 
 class ShadowMap:
-    """Darkness of the ground between 0 and 1, uint8 (512, 256): row 0 lies farthest ahead."""
+    """The darkness of the ground in 0..255, uint8 (512, 256); row 0 lies farthest ahead."""
 
     def __init__(self, towards_sun: tuple[float, float, float], sun_strength: float) -> None:
         x, y, z = towards_sun
@@ -39,7 +39,7 @@ class ShadowMap:
         cv2.fillConvexPoly(self.cast, hull, 255)
 
     def crown(self, x: float, y: float, low: float, high: float, radius: float, density: float) -> None:
-        """Cast the shadow of a tree's crown; `density` in 0..1 is the share of light it takes."""
+        """Cast the shadow of a tree's crown; `density` in 0..1 is the share of light that it absorbs."""
         start, end = np.array([x, y]) + self._shift(low), np.array([x, y]) + self._shift(high)
         angles = np.arange(10) * (2 * np.pi / 10)
         circle = np.column_stack([np.cos(angles), np.sin(angles)]) * radius
@@ -49,7 +49,7 @@ class ShadowMap:
         np.maximum(self.cast, shape, out=self.cast)
 
     def beneath(self, x: float, y: float, width: float, length: float, heading: float = 0.0) -> None:
-        """Darken the ground under a vehicle or a person, whether the sun shines or not."""
+        """Darken the ground under a vehicle or a person, with or without sun."""
         turn = np.radians(heading)
         along = np.array([-np.sin(turn), np.cos(turn)]) * length / 2
         across = np.array([np.cos(turn), np.sin(turn)]) * width / 2
@@ -64,7 +64,7 @@ class ShadowMap:
         return np.asarray(255 * (1 - (1 - cast) * (1 - contact)), np.uint8)
 
     def lay(self, scene: Assembly) -> None:
-        """Put the sheet that carries this map on the ground of `scene`."""
+        """Put a sheet with this map on the ground of `scene`."""
         steps = np.linspace(*Y_RANGE, 52)
         sheet = ground(X_RANGE, steps, 0.0, columns=7)
         uv = sheet.positions[:, :2] - (X_RANGE[0], Y_RANGE[0])

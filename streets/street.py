@@ -1,4 +1,4 @@
-"""Lays out one street: ground, markings, frontages, furniture, and who is under way in it."""
+"""Lays out one street: ground, markings, houses, furniture and traffic."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cotrain.randomness import generator
 from streets import frontages, ground_plan, traffic
 from streets.assembly import Assembly, Batch, Light
-from streets.drawing import Random, chosen
+from streets.drawing import Random, weighted_pick
 from streets.ground_plan import Plan
 from streets.looks import Look
 from streets.renderer import View
@@ -17,10 +17,10 @@ from streets.shadows import ShadowMap
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the renderer and the camera need to know of one scene.
+    """Everything that the renderer and the camera need for one scene.
 
-    `shadow` uint8 (512, 256) is the texture of the shadow layer, `sky` the kind of sky, `rng` the generator
-    for everything that happens behind the lens.
+    `shadow` uint8 (512, 256) is the texture of the shadow layer, `sky` the kind of sky, and `rng` the
+    generator for the sky and the camera.
     """
 
     batches: list[Batch]
@@ -54,7 +54,7 @@ def _view(rng: Random, look: Look, plan: Plan, scene: Assembly) -> View:
     room = max(0.1, plan.half_width - plan.parking - abs(lane) - 1.3)
     x = lane + float(np.clip(rng.normal(0, 0.5), -room, room))
     look_aside = float(rng.normal(0, 3.0)) if rng.random() < 0.8 else float(rng.normal(0, 14.0))
-    # Near a bend, eyes follow the road.
+    # In a bend, the camera looks along the road.
     bend = -np.degrees(np.arctan(2 * scene.curve * 16.0)) * float(rng.uniform(0.3, 1.0))
     slope = np.degrees(np.arctan(2 * scene.slope * 14.0))
     return View(
@@ -67,9 +67,9 @@ def _view(rng: Random, look: Look, plan: Plan, scene: Assembly) -> View:
 
 
 def make_scene(look: Look, seed: int, index: int) -> Scene:
-    """Return scene `index` of the data set (`look`, `seed`); a pure function of the three."""
+    """Return scene `index` of the data set (`look`, `seed`): a pure function of these three."""
     rng = generator("scene", look.name, seed, index)
-    sky = chosen(rng, look.skies)
+    sky = weighted_pick(rng, look.skies)
     light = _light(rng, look, sky)
     share = float(light.sun.mean() / (light.sun.mean() + light.sky.mean()))
     shadow = ShadowMap(light.towards_sun, min(0.85, share * 1.25))

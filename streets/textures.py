@@ -1,7 +1,7 @@
 """Procedural textures: asphalt, paving, grass, roofs, foliage, road markings, sign faces.
 
-Facades have a module of their own. Every texture is a pure function of (seed, look, kind, number), so
-that all processes that render a data set share the same walls and leaves.
+Facades are in their own module. Every texture is a pure function of (seed, look, kind, number), so all
+processes that render a data set use the same textures.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ SIGN_FACES = 24
 
 
 class Library:
-    """Makes textures on demand and keeps them."""
+    """Makes textures when they are needed and keeps them."""
 
     def __init__(self, look: Look, seed: int) -> None:
         self.look, self.seed = look, seed
-        self.made: dict[Texture, NDArray[np.uint8]] = {}
+        self.textures: dict[Texture, NDArray[np.uint8]] = {}
 
     def pixels(self, texture: Texture) -> NDArray[np.uint8]:
         """Return uint8 (H, W, 3 or 4); the fourth channel is alpha, 0 or 255."""
-        if texture not in self.made:
+        if texture not in self.textures:
             kind, number = texture
             rng = generator("texture", self.seed, self.look.name, kind, number)
-            self.made[texture] = MAKERS[kind](rng, self.look, number)
-        return self.made[texture]
+            self.textures[texture] = MAKERS[kind](rng, self.look, number)
+        return self.textures[texture]
 
 
 def _asphalt(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
@@ -42,7 +42,7 @@ def _asphalt(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
     )
     picture = shaded((1.0, 1.0, 1.0), grain, size, size)
     if rng.random() < 0.6:
-        # Tyre tracks and mended trenches run along the street.
+        # Tyre tracks and repaired trenches run along the street.
         for _ in range(int(rng.integers(1, 4))):
             x, width = int(rng.integers(0, size)), int(rng.integers(10, 60))
             picture[:, x : x + width] *= rng.uniform(0.86, 1.08)
@@ -91,13 +91,13 @@ def _roof(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
 
 
 def _stone(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """Free-standing walls: bricks, blocks or plaster."""
+    """Return a free-standing wall of bricks, blocks or plaster."""
     base = varied(rng, pick(rng, look.walls), 0.06)
     return to_pixels(facades.wall_surface(rng, base, 128, 128, pick(rng, ("brick", "stone", "render"))))
 
 
 def _boards(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """A close-boarded fence or metal hoarding."""
+    """Return a fence of closed boards or metal sheets."""
     base = varied(rng, pick(rng, look.fences), 0.08)
     picture = shaded(base, 0.3 * noise(rng, 64, 128, (2, 16)), 64, 128)
     width = int(pick(rng, (8, 16)))
@@ -110,7 +110,7 @@ def _boards(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
 
 
 def _leaves(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """A clump of leaves with holes; even numbers are broad-leaved, odd ones are conifers or hedges."""
+    """Return a clump of leaves with holes; even numbers are broad-leaved, odd ones are conifers or hedges."""
     size = 128
     base = varied(rng, pick(rng, look.foliage), 0.10)
     light = noise(rng, size, size, (4, 8)) * 1.3 + noise(rng, size, size, (2,)) * 0.7
@@ -123,7 +123,7 @@ def _leaves(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
 
 
 def _branches(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """The crown of a leafless tree, drawn twig by twig; the trunk enters at the bottom centre."""
+    """Return the crown of a leafless tree, drawn twig by twig; the trunk starts at the bottom centre."""
     size = 256
     alpha = np.zeros((size, size), np.uint8)
     front = [(size / 2, size - 1.0, -np.pi / 2 + rng.normal() * 0.05, size * 0.26, 6.0)]
@@ -143,7 +143,7 @@ def _branches(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
 
 
 def _spokes(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """A bicycle wheel as a square card."""
+    """Return a bicycle wheel as a square card."""
     size = 128
     alpha, middle = np.zeros((size, size), np.uint8), (size // 2, size // 2)
     picture = np.full((size, size, 3), 0.62)
@@ -179,7 +179,7 @@ def sign_shape(number: int) -> str:
 
 
 def _sign(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """The face of a traffic sign, filling the square; the mesh cuts its outline."""
+    """Return the face of a traffic sign, which fills the square; the mesh cuts its outline."""
     size, shape = 64, sign_shape(number)
     face = np.zeros((size, size, 3))
     variant = number % 12
@@ -216,7 +216,7 @@ def _sign(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
 
 
 def _lettering(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
-    """An advertisement or a firm's name on the side of a bus or lorry, in grey levels to be tinted."""
+    """Return an advertisement or a company's name for the side of a bus or lorry, on a light ground."""
     face = np.full((64, 256, 3), 0.97)
     band = np.array(varied(rng, (0.5, 0.45, 0.45), 0.4))
     style = int(rng.integers(4))
@@ -263,7 +263,7 @@ MAKERS: dict[str, Callable[[Random, Look, int], NDArray[np.uint8]]] = {
 
 
 def sign_outline(shape: str) -> ArrayLike:
-    """Return the corners (N, 2) of a sign's outline within the unit square, from x right and y up."""
+    """Return the corners (N, 2) of a sign's outline in the unit square; x points right, y up."""
     if shape == "triangle":
         return [(0.0, 0.08), (1.0, 0.08), (0.5, 0.95)]
     if shape == "inverted":

@@ -1,4 +1,4 @@
-"""Who is under way: parked and driving vehicles, cyclists, motorcyclists and people on foot."""
+"""Traffic: parked and moving vehicles, cyclists, motorcyclists and pedestrians."""
 
 from dataclasses import dataclass, field
 from functools import cache
@@ -37,32 +37,32 @@ def _car_mesh(name: str, windows: bool) -> Mesh:
 
 @dataclass
 class Stage:
-    """The street that is being filled, and the rectangles of its ground that are taken already."""
+    """The street that is being filled, and the rectangles of its ground that are occupied already."""
 
     rng: Random
     look: Look
     plan: Plan
     scene: Assembly
     shadow: ShadowMap
-    taken: list[tuple[float, float, float, float]] = field(default_factory=list)
+    occupied: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def claim(self, x: float, y: float, width: float, length: float) -> bool:
-        """Take a rectangle about (x, y) if nothing is there yet; tell whether it is taken now."""
-        for other_x, other_y, other_width, other_length in self.taken:
+        """Occupy a rectangle around (x, y) and return True; return False if something is there already."""
+        for other_x, other_y, other_width, other_length in self.occupied:
             if (
                 abs(x - other_x) < (width + other_width) / 2
                 and abs(y - other_y) < (length + other_length) / 2
             ):
                 return False
-        self.taken.append((x, y, width, length))
+        self.occupied.append((x, y, width, length))
         return True
 
     def paint(self) -> Colour:
-        """Draw a vehicle's colour."""
+        """Draw the colour of a vehicle."""
         return varied(self.rng, pick(self.rng, self.look.car_paints), 0.05)
 
     def shade(self, at: tuple[float, float], size: tuple[float, float, float], heading: float) -> None:
-        """Throw the shadow of a vehicle of `size` (width, length, height)."""
+        """Cast the shadow of a vehicle of `size` (width, length, height)."""
         (x, y), (width, length, height) = at, size
         self.shadow.beneath(x, y, width + 0.1, length + 0.1, heading)
         turn = np.radians(heading)
@@ -73,7 +73,7 @@ class Stage:
 
 
 def fill_street(rng: Random, look: Look, plan: Plan, scene: Assembly, shadow: ShadowMap) -> None:
-    """Put everything that moves, or could, into the scene."""
+    """Put all vehicles and people into the scene."""
     stage = Stage(rng, look, plan, scene, shadow)
     flow = float(rng.uniform(*look.traffic))
     for side in (-1, 1):
@@ -105,7 +105,7 @@ def _car(stage: Stage, x: float, y: float, heading: float) -> None:
 
 
 def _heavy(stage: Stage, x: float, y: float, heading: float) -> float:
-    """Put a lorry or a bus whose near end lies at `y` into the scene; return its length."""
+    """Put a lorry or a bus into the scene, with its near end at `y`; return its length."""
     rng, look = stage.rng, stage.look
     if rng.random() < 0.5:
         length = float(rng.uniform(6.0, 9.5))
@@ -166,8 +166,8 @@ def _driving(stage: Stage, side: int, flow: float) -> None:
 def _two_wheelers(stage: Stage, side: int) -> None:
     rng, plan, look = stage.rng, stage.plan, stage.look
     heading = 0.0 if side == plan.own_side else 180.0
-    taken = 2.1 if plan.sides[side].parked else 0.0
-    edge = max(1.2, plan.half_width - taken - 0.55)
+    parking = 2.1 if plan.sides[side].parked else 0.0
+    edge = max(1.2, plan.half_width - parking - 0.55)
     for _ in range(int(rng.poisson(look.cyclists))):
         x, y = side * (edge - float(rng.exponential(0.3))), 5.5 + float(rng.exponential(13.0))
         turn = heading + float(rng.normal(0, 5)) + (90.0 if rng.random() < 0.12 else 0.0)
@@ -179,7 +179,7 @@ def _two_wheelers(stage: Stage, side: int) -> None:
         x, y = plan.lane_centre(side) + float(rng.normal(0, 0.6)), 7.0 + float(rng.exponential(12.0))
         _motorcycle(stage, x, y, heading + float(rng.normal(0, 4)), ridden=True)
     if rng.random() < 0.4:
-        # A row of parked bicycles, at the kerb or against the houses.
+        # A row of parked bicycles at the kerb or at the houses.
         measures = plan.sides[side]
         y = float(rng.uniform(4, 28))
         at_wall = rng.random() < 0.5
@@ -203,7 +203,7 @@ def _motorcycle(stage: Stage, x: float, y: float, heading: float, ridden: bool) 
 
 
 def _bicycle(stage: Stage, x: float, y: float, z: float, heading: float, lean: float) -> bool:
-    """Put a bicycle into the scene unless its place is taken; tell whether it stands there."""
+    """Put a bicycle into the scene unless its place is occupied; return whether it was put there."""
     colour = stage.paint()
     if not stage.claim(x, y, 0.5, 0.7 if z else 1.8):
         return False

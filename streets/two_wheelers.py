@@ -1,4 +1,4 @@
-"""Motorcycles and bicycles as procedural meshes, placed and painted like those of `cars`."""
+"""Motorcycles and bicycles as procedural meshes, placed and painted like the meshes of `cars`."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from streets.meshes import Mesh, box, ellipsoid, joined, loft, paint, placed, qu
 
 
 def motorcycle() -> Mesh:
-    """Return a motorcycle; the rider is a mesh of its own."""
+    """Return a motorcycle without its rider."""
     body = [
         ring(0.55, 0.05, 0.75, 0.85),
         ring(0.35, 0.15, 0.55, 1.0),
@@ -54,7 +54,7 @@ def motorcycle() -> Mesh:
 
 
 def bicycle() -> list[Part]:
-    """Return a bicycle: its frame, and its wheels as cards of spokes."""
+    """Return a bicycle: its frame, and its wheels as cards with spokes."""
     crank, seat, head, rear, front = (
         (0, -0.05, 0.30),
         (0, -0.22, 0.86),
@@ -79,11 +79,11 @@ def bicycle() -> list[Part]:
         card = quad([(0, y - 0.35, 0), (0, y + 0.35, 0), (0, y + 0.35, 0.70), (0, y - 0.35, 0.70)])
         wheels.append(card)
         tyre = [(0, y + 0.335 * np.cos(a), 0.35 + 0.335 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 15)]
-        # Seen from ahead a card has no width, the tyre has.
+        # Seen from the front, a card has no width, but a tyre has.
         frame += [tube(p, q, 0.02, sides=4, colour=TYRE) for p, q in pairwise(tyre)]
     return [(joined(frame), PLAIN), (joined(wheels), ("spokes", 0))]
 
 
 def leaning(parts: list[Part], degrees: float) -> list[Part]:
-    """Return `parts` leaning to one side, as a parked two-wheeler does."""
+    """Return `parts` leaning to one side by `degrees`, like a parked two-wheeler."""
     return [(placed(mesh, roll=degrees), texture) for mesh, texture in parts]

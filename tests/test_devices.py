@@ -17,17 +17,17 @@ def without_accelerator(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
-@pytest.mark.parametrize("wanted", ["auto", "cpu"])
-def test_cpu_where_there_is_nothing_else(without_accelerator, wanted):
-    with claimed_device(wanted) as device:
+@pytest.mark.parametrize("setting", ["auto", "cpu"])
+def test_cpu_if_there_is_no_other_device(without_accelerator, setting):
+    with claimed_device(setting) as device:
         assert device.type == "cpu"
 
 
-@pytest.mark.parametrize(("wanted", "name"), [("cuda", "NVIDIA"), ("mps", "Apple")])
-def test_a_demanded_device_that_is_missing_is_refused(without_accelerator, wanted, name):
+@pytest.mark.parametrize(("setting", "name"), [("cuda", "NVIDIA"), ("mps", "Apple")])
+def test_a_missing_device_is_refused(without_accelerator, setting, name):
     with (
-        pytest.raises(InputError, match=rf"device: '{wanted}' was demanded, but .* no .*{name} GPU"),
-        claimed_device(wanted),
+        pytest.raises(InputError, match=rf"device: '{setting}' was demanded, but .* no .*{name} GPU .*; set"),
+        claimed_device(setting),
     ):
         pass
 
@@ -38,7 +38,7 @@ def test_jobs_get_distinct_devices(tmp_path):
         assert free == [0, 1, 2]
 
 
-def test_an_ended_job_gives_its_device_back(tmp_path):
+def test_the_end_of_a_job_frees_its_device(tmp_path):
     with devices._first_free(["0", "1"], tmp_path):
         with devices._first_free(["0", "1"], tmp_path) as second:
             assert second == 1
@@ -49,7 +49,7 @@ def test_an_ended_job_gives_its_device_back(tmp_path):
 
 
 def test_locks_are_named_by_the_real_device(tmp_path):
-    # One job sees devices 0 and 1, another 1 and 2: device 1 is one and the same.
+    # One job sees devices 0 and 1, another 1 and 2: device 1 is the same in both.
     with (
         devices._first_free(["0"], tmp_path),
         devices._first_free(["0", "1"], tmp_path) as first,
@@ -58,14 +58,14 @@ def test_locks_are_named_by_the_real_device(tmp_path):
         assert (first, second) == (1, 1)
 
 
-def test_when_all_are_taken_the_first_is_shared(tmp_path, caplog):
+def test_jobs_share_the_first_if_all_are_taken(tmp_path, caplog):
     with (
         caplog.at_level(logging.INFO, "cotrain"),
         devices._first_free(["0"], tmp_path),
         devices._first_free(["0"], tmp_path) as shared,
     ):
         assert shared == 0
-    assert "sharing" in caplog.text
+    assert "shares the first" in caplog.text
 
 
 def test_names_that_are_no_file_names(tmp_path):
@@ -74,7 +74,7 @@ def test_names_that_are_no_file_names(tmp_path):
         assert (first, second) == (0, 1)
 
 
-def test_a_lock_file_of_another_user_serves(tmp_path):
+def test_a_lock_file_of_another_user_works(tmp_path):
     with devices._first_free(["0"], tmp_path):
         pass
     (lock,) = tmp_path.iterdir()

@@ -26,19 +26,19 @@ def test_duration(seconds, text):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Return a clock that stands still until it is set."""
+    """Return a clock that only moves when a test sets it."""
     now = {"time": 100.0}
     monkeypatch.setattr(progress.time, "monotonic", lambda: now["time"])
     return now
 
 
-def test_a_log_gets_a_line_now_and_then(clock, caplog, monkeypatch):
+def test_a_log_gets_a_line_from_time_to_time(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with caplog.at_level(logging.INFO, "cotrain"), Progress(100, "images", "predict") as shown:
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(100, "images", "predict") as bar:
         for _ in range(40):
             clock["time"] += 1
-            shown.advance(note="loss 0.5")
-    # 1 image a second, a line every 15 of them, and the sum at the end.
+            bar.advance(note="loss 0.5")
+    # 1 image per second, a line every 15 seconds, and the sum at the end.
     assert caplog.messages == [
         "predict: 15/100 images, 1/s, 1 min 25 s left, loss 0.5",
         "predict: 30/100 images, 1/s, 1 min 10 s left, loss 0.5",
@@ -48,9 +48,9 @@ def test_a_log_gets_a_line_now_and_then(clock, caplog, monkeypatch):
 
 def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with caplog.at_level(logging.INFO, "cotrain"), Progress(1000, "iterations", "train", done=800) as shown:
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(1000, "iterations", "train", done=800) as bar:
         clock["time"] += 20
-        shown.advance(100)
+        bar.advance(100)
     assert caplog.messages == [
         "train: 900/1000 iterations, 5/s, 20 s left",
         "train: 100 iterations in 20 s, 5/s",
@@ -59,25 +59,25 @@ def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatc
 
 def test_high_speeds_are_plain_numbers(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with caplog.at_level(logging.INFO, "cotrain"), Progress(10**6, "images", "x") as shown:
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(10**6, "images", "x") as bar:
         clock["time"] += 20
-        shown.advance(30_000)
+        bar.advance(30_000)
     assert "1500/s" in caplog.messages[0]
 
 
-def test_a_terminal_gets_a_bar_that_goes_away(clock, monkeypatch):
+def test_a_terminal_gets_a_bar_that_disappears(clock, monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress(4, "images", "predict") as shown:
+    with Progress(4, "images", "predict") as bar:
         clock["time"] += 1
-        shown.advance()
+        bar.advance()
         clock["time"] += 0.01
-        shown.advance()
-    written = terminal.getvalue()
-    assert "[#####...............] predict: 1/4 images" in written
-    assert "2/4" not in written
-    assert written.endswith("\r\033[K")
+        bar.advance()
+    output = terminal.getvalue()
+    assert "[#####...............] predict: 1/4 images" in output
+    assert "2/4" not in output
+    assert output.endswith("\r\033[K")
 
 
 def test_no_work_and_failed_work(clock, caplog):

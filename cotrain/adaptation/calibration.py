@@ -1,8 +1,8 @@
-"""Confidences that mean what they say: one temperature for the logits of a network.
+"""Calibration: one temperature for the logits of a network, so that confidences match the accuracy.
 
 Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017: the logits are divided
 by the temperature T that minimises the mean negative log-likelihood of held-out labels. The likeliest class
-of a pixel stays what it was; T > 1 lowers confidences, T < 1 raises them.
+of a pixel does not change; T > 1 lowers confidences, T < 1 raises them.
 """
 
 import json
@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 from cotrain.data.files import write_json
 from cotrain.errors import InputError
 
-# A network that needs more than this is not trained yet, or was shown the labels it is measured on.
+# A network that needs a temperature beyond these is not trained yet, or was trained on the held-out labels.
 LOWEST, HIGHEST = 0.05, 20.0
-# Each halves the interval of log T, which is 6 wide.
+# Each bisection halves the interval of log T, which has a width of 6.
 BISECTIONS = 24
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature and what it does on the pixels that it was fitted on.
+    """A temperature and its effect on the pixels to which it was fitted.
 
-    `accuracy` is the share of pixels whose likeliest class is right; `confidence` the mean of that class's
-    probability and `negative_log_likelihood` that of the labels, each (at temperature 1, at `temperature`).
+    `accuracy` is the share of pixels whose likeliest class is right. `confidence` is the mean probability of
+    the likeliest class, `negative_log_likelihood` the mean over the labels; both are pairs of (at temperature
+    1, at `temperature`).
     """
 
     temperature: float
@@ -38,19 +39,19 @@ class Calibration:
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
-    """Return the T in [0.05, 20] for which softmax(logits / T) gives the labels the greatest likelihood.
+    """Return the T in [0.05, 20] for which the labels have the greatest likelihood under softmax(logits / T).
 
     `logits` is (M, C), `labels` (M,) in [0, C), M > 0. With b = 1 / T the mean negative log-likelihood is
     convex in b, and its slope is the mean over pixels of Σ p_c z_c − z_label, with p the softmax of b · z.
     So the slope rises with b, and bisection finds where it is 0.
     """
-    of_label = np.take_along_axis(logits, labels[:, None].astype(np.intp), 1)[:, 0]
+    label_logits = np.take_along_axis(logits, labels[:, None].astype(np.intp), 1)[:, 0]
     low, high = np.log(LOWEST), np.log(HIGHEST)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         expected = (_softmax(logits / np.exp(middle)) * logits).sum(1)
-        # A slope below 0: a larger b, so a smaller T, is better.
-        if np.mean(expected - of_label, dtype=np.float64) < 0:
+        # If the slope is below 0, a larger b is better, so a smaller T.
+        if np.mean(expected - label_logits, dtype=np.float64) < 0:
             high = middle
         else:
             low = middle
@@ -58,12 +59,12 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> f
 
 
 def calibrated(logits: NDArray[np.float32], labels: NDArray[np.uint8], images: int) -> Calibration:
-    """Fit the temperature to pixels of `images` images, as `fit_temperature`, and measure what it does."""
+    """Fit the temperature to pixels of `images` images (see `fit_temperature`) and measure its effect."""
     temperature = fit_temperature(logits, labels)
     places = np.arange(len(labels))
     both = [_softmax(logits / at) for at in (1.0, temperature)]
     confidences = [float(p.max(1).mean(dtype=np.float64)) for p in both]
-    # The smallest float: the logarithm of an underflow is no number to average.
+    # At least the smallest float, because the logarithm of an underflow is infinite.
     likelihoods = [np.log(np.maximum(p[places, labels], np.finfo(np.float32).tiny)) for p in both]
     losses = [float(-part.mean(dtype=np.float64)) for part in likelihoods]
     return Calibration(
@@ -82,10 +83,10 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
 
 
 def read_temperature(path: Path) -> float:
-    """Return the temperature of a file that `write_calibration` wrote, or of any JSON that holds one.
+    """Return the temperature in a file of `write_calibration`, or in any JSON with the key `temperature`.
 
     Raises:
-        InputError: there is no such file, or no temperature above 0 in it.
+        InputError: there is no such file, or it holds no temperature above 0.
     """
     try:
         temperature = json.loads(path.read_text(encoding="utf-8"))["temperature"]
@@ -94,8 +95,8 @@ def read_temperature(path: Path) -> float:
         return float(temperature)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: cannot be read as a temperature, expected a number above 0 as calibrate writes it: "
-            f"{error!r}"
+            f"{path}: cannot be read as a temperature ({error!r}); expected `temperature`, a number above 0, "
+            "as calibrate writes it"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What the two branches of co-training give each other: pixels and images.
+"""The exchange between the two branches of co-training: pixels and images.
 
 Published method: Gómez, Villalonga, López, Sensors 2023, 23(2), 621, Algorithms 2 and 3.
 """
@@ -35,7 +35,7 @@ def fill(
     filled_a = label_a & (label_b | _all_bits(label_a != IGNORE))
     filled_b = label_b & (label_a | _all_bits(label_b != IGNORE))
     if mode == "subtract":
-        # After filling, labels differ only where both branches held a class of their own.
+        # After filling, labels differ only where both branches held different classes.
         differ = _all_bits(filled_a != filled_b)
         filled_a |= differ
         filled_b |= differ
@@ -53,13 +53,13 @@ def exchange(
     number: int,
     mode: str,
 ) -> tuple[list[Pick], list[Pick]]:
-    """Return what branch a and what branch b train on, each a list of at most `number` (sender, image).
+    """Return the images on which branch a and branch b train: two lists of at most `number` (sender, image).
 
     `order_a` and `order_b` are the images that each branch offers, the best first. Modes: "exchange" gives
-    each branch the other's first images with the other's labels (the published choice), "own" its own,
-    "both" int(number / 2) own ones and the rest from the other. An image that is chosen on both sides
-    comes in once, with the own label, and the other's next image takes the free place. Raises ValueError
-    for another mode.
+    each branch the first images of the other branch, with the other's labels (the published choice); "own"
+    gives each branch its own first images; "both" gives int(number / 2) own images and the rest from the
+    other branch. With "both", an image that both branches select is used once, with the own label, and the
+    next image of the other branch takes the free place. Raises ValueError for another mode.
     """
     if mode not in COLLABORATIONS:
         raise ValueError(f"unknown collaboration {mode!r}, expected one of {COLLABORATIONS}")
@@ -72,6 +72,6 @@ def _picks(own: list[Pick], other: list[Pick], number: int, mode: str) -> list[P
     number_of_own = {"exchange": 0, "own": number, "both": number // 2}[mode]
     picks = own[:number_of_own]
     if mode != "own":
-        taken = {image for _, image in picks}
-        picks += [pick for pick in other if pick[1] not in taken][: number - len(picks)]
+        own_images = {image for _, image in picks}
+        picks += [pick for pick in other if pick[1] not in own_images][: number - len(picks)]
     return picks

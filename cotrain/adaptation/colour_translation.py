@@ -1,11 +1,11 @@
 """Colour translation of source images towards the target: mean and spread of CIE L*a*b*.
 
-First step of the published method (Gómez, Villalonga, López, Sensors 2023, 23(2), 621), applied once
-to every source image: each L*a*b* channel is shifted and scaled so that its mean and standard deviation
-become those of a target image.
+This is the first step of the published method (Gómez, Villalonga, López, Sensors 2023, 23(2), 621). It is
+applied once to every source image: each L*a*b* channel is shifted and scaled so that its mean and standard
+deviation become those of a target image.
 
-The conversion is our own and not OpenCV's: OpenCV's differs from the exact formulas by up to half a unit
-of L*a*b*, which large scale factors turn into differences of dozens of grey levels.
+OpenCV's conversion is not used: it differs from the exact formulas by up to half a unit of L*a*b*, which
+large scale factors turn into differences of dozens of grey levels.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cotrain.errors import InputError
 from cotrain.randomness import generator
 
-# sRGB primaries and the D65 white of the 2° observer; XYZ is divided by the white here already.
+# sRGB primaries and the D65 white of the 2° observer. The matrix already divides XYZ by the white.
 WHITE = np.array([0.95047, 1.0, 1.08883])
 RGB_TO_XYZ = (
     np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
@@ -34,11 +34,11 @@ F_TO_LAB = np.array([[0.0, 116.0, 0.0], [500.0, -500.0, 0.0], [0.0, 200.0, -200.
 LAB_OFFSET = np.array([-16.0, 0.0, 0.0])
 LAB_TO_F = np.linalg.inv(F_TO_LAB)
 
-# A channel that spreads less than this is constant: the formulas give a grey image a spread of about
-# 0.001 in a* and b*, while a single grey level of difference is worth about 0.3.
+# A channel whose spread is below this is constant: the formulas give a grey image a spread of about 0.001 in
+# a* and b*, while a difference of a single grey level gives about 0.3.
 CONSTANT_BELOW = 0.01
 
-# Images are converted strip by strip: what stays in the processor's cache goes twice as fast.
+# Images are converted strip by strip, because a strip stays in the processor's cache, which is twice as fast.
 PIXELS_IN_STRIP = 32768
 
 
@@ -53,7 +53,7 @@ def _grey_levels() -> NDArray[np.uint8]:
     return np.rint(encoded * 255).astype(np.uint8)
 
 
-# Grey level -> linear light, and linear light in 16 bit -> grey level (at most 0.05 grey levels off).
+# Grey level -> linear light, and linear light in 16 bit -> grey level (with an error of at most 0.05 levels).
 LINEAR_LIGHT = _linear_light()
 GREY_LEVELS = _grey_levels()
 
@@ -71,9 +71,9 @@ def translate(
 ) -> NDArray[np.uint8]:
     """Return the image with its L*a*b* statistics moved to `mean` and `std`, each float64 (3,).
 
-    `rgb` and the result are uint8 (H, W, 3) sRGB; colours beyond what sRGB can show are clipped. The
-    achieved statistics are those asked for up to this clipping and rounding. A channel that is constant
-    in `rgb` is shifted and not scaled: the published code divides by zero there.
+    `rgb` and the result are uint8 (H, W, 3) sRGB; colours outside sRGB are clipped. Except for clipping and
+    rounding, the result has exactly these statistics. A channel that is constant in `rgb` is shifted and not
+    scaled; the published code divides by zero there.
     """
     lab = _rgb_to_lab(rgb)
     source_mean, source_std = _statistics(lab)
@@ -91,22 +91,22 @@ def translate(
 def choose_target_images(
     number_of_sources: int, number_of_targets: int, seed: int, per_image: int = 1
 ) -> NDArray[np.int64]:
-    """Return int64 (S, per_image): the target images, in [0, T), that each source image is moved towards.
+    """Return int64 (S, per_image): the target images, in [0, T), whose colours each source image gets.
 
-    Drawn uniformly, without repetition within a row. A row depends on (seed, row, T) alone, so that
-    source images added at the end leave the choices of the others as they were; the published code is
-    unseeded. Raises InputError if the target has fewer than `per_image` images.
+    They are drawn uniformly, without repetition within a row. A row depends only on (seed, row, T), so source
+    images added at the end do not change the rows of the others; the published code uses no seed. Raises
+    InputError if the target has fewer than `per_image` images.
     """
     if number_of_targets < per_image:
         raise InputError(
-            f"colour translation wants {per_image} different target images for each source image "
-            f"(translation.targets_per_image), the target has {number_of_targets}"
+            f"translation.targets_per_image: found {per_image}, but the target has only {number_of_targets} "
+            "images; lower it or add target images"
         )
-    chosen = np.empty((number_of_sources, per_image), dtype=np.int64)
+    targets = np.empty((number_of_sources, per_image), dtype=np.int64)
     for row in range(number_of_sources):
-        draw = generator(seed, "colour translation", row)
-        chosen[row] = draw.choice(number_of_targets, size=per_image, replace=False)
-    return chosen
+        rng = generator(seed, "colour translation", row)
+        targets[row] = rng.choice(number_of_targets, size=per_image, replace=False)
+    return targets
 
 
 def _statistics(lab: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -145,7 +145,7 @@ def _strip_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _f_to_rgb(f: NDArray[np.float32]) -> NDArray[np.uint8]:
-    # As in scikit-image, which the published code uses: f(Z) is not let below zero, f(X) and f(Y) are.
+    # As in scikit-image, which the published code uses: f(Z) is clipped at zero, f(X) and f(Y) are not.
     np.maximum(f[..., 2], 0, out=f[..., 2])
     xyz = f * f
     xyz *= f

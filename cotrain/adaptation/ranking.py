@@ -1,7 +1,7 @@
-"""Which pseudo-labelled images to train on, and which to send to the other branch.
+"""Rankings of pseudo-labelled images: which to train on, and which to send to the other branch.
 
-Published method: Gómez, Villalonga, López, Sensors 2023, 23(2), 621; Algorithm 1 ranks images for
-self-training, Algorithm 2 the images that the branches of co-training send each other. All ties are
+Published method: Gómez, Villalonga, López, Sensors 2023, 23(2), 621. Algorithm 1 ranks images for
+self-training, Algorithm 2 the images that the branches of co-training send to each other. All ties are
 broken by position, so a ranking is reproducible; the published sorts are unstable.
 """
 
@@ -18,11 +18,11 @@ NO_CLASS = -1
 
 @dataclass(frozen=True)
 class BranchEvidence:
-    """What one branch knows of its N pseudo-labelled images of the cycle.
+    """Numbers of one branch about its N pseudo-labelled images of the cycle.
 
-    `thresholds` uint16 (C,); `scores` float64 (N,) in [0, 1]; `counts` int64 (N, C) pixels per class after
-    the branches filled each other's gaps; `mean_confidence` float64 (N, C) in [0, 1] before that, NaN where
-    the branch itself kept no pixel of the class; `void_pixels` int64 (N,).
+    `thresholds` uint16 (C,); `scores` float64 (N,) in [0, 1]; `counts` int64 (N, C) pixels per class, after
+    the branches have filled each other's void pixels; `mean_confidence` float64 (N, C) in [0, 1] before that,
+    NaN if the branch itself kept no pixel of the class; `void_pixels` int64 (N,).
     """
 
     thresholds: NDArray[np.uint16]
@@ -34,10 +34,10 @@ class BranchEvidence:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Images in the order of choice, and why each is there.
+    """Images in the order of selection, and the reason for each.
 
-    `order` int64 (M,) image indices without repetition, M ≤ N; `reason` int64 (M,) the class that pulled
-    each image in, -1 where the image as a whole was ranked.
+    `order` int64 (M,) are image indices without repetition, M ≤ N. `reason` int64 (M,) is the class for which
+    each image was selected, -1 if the image was ranked as a whole.
     """
 
     order: NDArray[np.int64]
@@ -53,8 +53,8 @@ def rank_images(
     """Return int64 (N,): all images, the best first.
 
     `scores` is (N,), `class_counts` (N, C) pixels per class, `void_pixels` (N,). Methods: "confidence"
-    (highest score first), "class_count" (most classes first, then highest score), "void_pixels" (fewest
-    first). Raises ValueError for another method.
+    (highest score first), "class_count" (most classes first, then highest score), "void_pixels" (fewest void
+    pixels first). Raises ValueError for another method.
     """
     if method == "confidence":
         return np.argsort(-scores, kind="stable")
@@ -74,19 +74,22 @@ def rank_for_exchange(
 ) -> Ranking:
     """Return the sender's images in the order in which they should go to the receiver.
 
-    Image i of the sender and image i of the receiver belong together. Methods:
+    Image i of the sender and image i of the receiver are the same image. Methods:
 
     - "threshold_difference" (the published choice): by class demand, classes in ascending order of the
-      receiver's less the sender's threshold, so first where the sender is surest relative to the receiver;
-    - "receiver_threshold": by class demand, classes in ascending order of the receiver's threshold;
-    - "confidence_gain": by the mean over classes of max(s − r, 0) · (1 − r), with s and r the sender's and
-      the receiver's mean confidence in the class (no gain where the sender kept none of it, r = 0 where
-      the receiver did), highest first, then most classes first;
-    - those of `rank_images`, on the sender alone.
+      receiver's minus the sender's threshold. So classes come first in which the sender is surest relative to
+      the receiver.
+    - "receiver_threshold": by class demand, classes in ascending order of the receiver's threshold.
+    - "confidence_gain": by the mean over classes of max(s − r, 0) · (1 − r), highest first, then by the
+      number of classes, most first. s and r are the mean confidences of sender and receiver in the class. The
+      gain is 0 if the sender kept no pixel of the class; r is 0 if the receiver kept none.
+    - the methods of `rank_images`, applied to the sender only.
 
-    By class demand, each class in turn adds the sender's images with more than `min_pixels` pixels of it
-    whose mean confidence in it reaches bottom + `keep_share` · (top − bottom) of those images, surest first;
-    images already there are skipped, and images that no class asks for are left out. Void is no class.
+    By class demand means: each class in turn adds images of the sender, the surest first. It considers the
+    images with more than `min_pixels` pixels of the class, and adds those whose mean confidence in the class
+    reaches bottom + `keep_share` · (top − bottom), where bottom and top are the lowest and highest of the
+    considered images. An image is added only once, and images that no class adds are left out. Void is no
+    class.
     """
     if method == "threshold_difference":
         demand = receiver.thresholds.astype(np.int64) - sender.thresholds
@@ -107,11 +110,11 @@ def _number_of_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _confidence_gain(sender: BranchEvidence, receiver: BranchEvidence) -> NDArray[np.float64]:
-    # Read as the receiver's gain. The published code subtracts the other way round and so sends first
-    # what the receiver knows better already.
-    sent = np.nan_to_num(sender.mean_confidence, nan=0.0)
-    known = np.nan_to_num(receiver.mean_confidence, nan=0.0)
-    return (np.maximum(sent - known, 0) * (1 - known)).mean(axis=1)
+    # This is the gain of the receiver. The published code subtracts the other way round, and so first sends
+    # images in which the receiver is surer already.
+    of_sender = np.nan_to_num(sender.mean_confidence, nan=0.0)
+    of_receiver = np.nan_to_num(receiver.mean_confidence, nan=0.0)
+    return (np.maximum(of_sender - of_receiver, 0) * (1 - of_receiver)).mean(axis=1)
 
 
 def _by_class_demand(
@@ -121,16 +124,16 @@ def _by_class_demand(
     reason: dict[int, int] = {}
     for class_id in np.argsort(demand, kind="stable").tolist():
         confidence = sender.mean_confidence[:, class_id]
-        # An image can hold the class by the receiver's filling alone. The sender then has no confidence
-        # in it, and would only send back what came from the receiver.
+        # If only the receiver filled the class into an image, the sender has no confidence in it. It would
+        # only send back pixels that came from the receiver.
         holders = np.flatnonzero((sender.counts[:, class_id] > min_pixels) & ~np.isnan(confidence))
         if not len(holders):
             continue
-        # Image indices are taken from the holders here; the published code used positions among the
-        # holders as image indices, and so chose images that often lack the class.
+        # Image indices are taken from the holders here. The published code uses positions among the holders
+        # as image indices, and so selects images that often lack the class.
         surest_first = holders[np.argsort(-confidence[holders], kind="stable")]
         top, bottom = confidence[surest_first[0]], confidence[surest_first[-1]]
-        # "Reaches", not "exceeds" as published: a class that a single image holds is otherwise never sent.
+        # "Reaches", not "exceeds" as published: otherwise a class that only one image holds is never sent.
         limit = top - (1 - keep_share) * (top - bottom)
         for image in surest_first[confidence[surest_first] >= limit].tolist():
             reason.setdefault(image, class_id)

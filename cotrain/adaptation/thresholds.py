@@ -2,9 +2,9 @@
 
 The published method (Gómez, Villalonga, López, Sensors 2023, 23(2), 621) labels a subset of the target
 and chooses one threshold per class, so that a portion p of the pixels predicted as that class survives.
-The published code sorts all confidences of a class in memory. Here confidences are 16-bit levels and
-counted in histograms: these add up, so a threshold depends neither on how the images were split into
-shards nor does memory grow with the number of images, and the order statistic is exact on the levels.
+The published code sorts all confidences of a class in memory. Here confidences are 16-bit levels that are
+counted in histograms. Histograms add up, so a threshold does not depend on how the images are split into
+shards, and memory does not grow with the number of images. The order statistic is exact on the levels.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from cotrain.data.label_spaces import IGNORE
 LEVELS = 65536
 HIGHEST_LEVEL = LEVELS - 1
 
-# Pixels counted at a time.
+# So many pixels are counted at a time.
 BLOCK = 1 << 17
 
 
 def quantise(confidence: ArrayLike) -> NDArray[np.uint16]:
     """Return confidences in [0, 1], of any shape, as uint16 levels: rint(confidence · 65535).
 
-    Values beyond [0, 1], which rounding of a softmax can give, are clipped.
+    Values outside [0, 1], which a softmax can have by rounding, are clipped.
     """
     return np.rint(np.clip(confidence, 0, 1) * HIGHEST_LEVEL).astype(np.uint16)
 
 
 class ConfidenceCounter:
-    """Counts image after image how many pixels of each predicted class have each confidence level.
+    """Counts how many pixels of each predicted class have each confidence level, image after image.
 
-    Counting in 32 bit and in blocks keeps table and pixels in the processor's cache, and no image needs new
-    memory, whose first touch takes as long as the counting: less than half the time of a histogram in 64 bit
-    for each image.
+    Counting in 32 bit and in blocks keeps table and pixels in the processor's cache. No image needs new
+    memory, whose first use would take as long as the counting. Together this takes less than half the time of
+    a 64-bit histogram for each image.
     """
 
     def __init__(self, number_of_classes: int) -> None:
@@ -50,8 +50,9 @@ class ConfidenceCounter:
     ) -> None:
         """Count one more image.
 
-        `classes` and `levels` have one shape, usually (H, W). Pixels where `ignored` is true and pixels whose
-        class is no train id do not count; the published code counts the own vehicle here and drops it later.
+        `classes` and `levels` have the same shape, usually (H, W). Pixels where `ignored` is true, and pixels
+        whose class is no train id, do not count. The published code counts the own vehicle here, and drops it
+        later.
         """
         if ignored is not None:
             classes = np.where(ignored, np.uint8(IGNORE), classes)
@@ -61,18 +62,18 @@ class ConfidenceCounter:
         all_classes, all_levels = classes.reshape(-1), levels.reshape(-1)
         pairs = np.zeros((min(len(all_classes), BLOCK), 4), dtype=np.uint16)
         for start in range(0, len(all_classes), BLOCK):
-            of_block = all_classes[start : start + BLOCK]
-            # Level, class and two zeros of 16 bit lie in memory as class · 65536 + level does in 64 bit, on
-            # processors that put the lowest bits first, which all are that this runs on.
-            used = pairs[: len(of_block)]
-            used[:, 0], used[:, 1] = all_levels[start : start + BLOCK], of_block
-            bins = used.reshape(-1).view(np.int64)
-            if of_block.max() >= len(self.total):
+            block_classes = all_classes[start : start + BLOCK]
+            # In memory, level, class and two zeros of 16 bit are the same as class · 65536 + level in 64 bit.
+            # This holds for little-endian processors such as those of Intel, AMD and ARM.
+            block = pairs[: len(block_classes)]
+            block[:, 0], block[:, 1] = all_levels[start : start + BLOCK], block_classes
+            bins = block.reshape(-1).view(np.int64)
+            if block_classes.max() >= len(self.total):
                 bins = bins[bins < len(self.recent)]
             np.add.at(self.recent, bins, np.int32(1))
 
     def histogram(self) -> NDArray[np.int64]:
-        """Return the counts so far, int64 (C, 65536). Those of several sets of images add up."""
+        """Return the counts so far, int64 (C, 65536). The counts of several sets of images add up."""
         self._empty_recent()
         return self.total.copy()
 
@@ -89,10 +90,10 @@ def portion_at(
 ) -> NDArray[np.float64]:
     """Return the portion p of pixels that survive in a round or cycle `step`, counted from 0.
 
-    Each argument is one number or one per class; the result is float64, () or (C,). Step 0 has `initial`;
-    step k has min(initial + k · increment, maximum), which lies below `initial` where `maximum` does, as in
-    the published settings for Synscapes. Portions per class follow the same rule; the published code takes
-    initial + maximum for their limit and oversteps it by up to one increment.
+    Each argument is one number or one number per class; the result is float64, () or (C,). Step 0 has
+    `initial`; step k has min(initial + k · increment, maximum). If `maximum` is below `initial`, so are
+    these, as in the published settings for Synscapes. Portions per class follow the same rule; the published
+    code limits them to initial + maximum and exceeds that by up to one increment.
     """
     start = np.asarray(initial, dtype=np.float64)
     if step == 0:
@@ -105,16 +106,16 @@ def class_thresholds(
 ) -> NDArray[np.uint16]:
     """Return uint16 (C,): the level that a pixel of each class must exceed to become a pseudo-label.
 
-    `histogram` is int64 (C, 65536), `portion` one number in [0, 1] or one per class, `lower` and `upper`
-    are confidences in [0, 1]. With the m levels of a class sorted as x, the threshold is
+    `histogram` is int64 (C, 65536), `portion` one number in [0, 1] or one per class, `lower` and `upper` are
+    confidences in [0, 1]. If x are the m sorted levels of a class, the threshold is
     x[min(rint(m · (1 − p)), m − 1)], rounding half to even, then clipped to [lower, upper]. An absent class
-    gets `lower`. The limit m − 1 is ours: the published code crashes where m · p < 0.5.
+    gets `lower`. The limit m − 1 is an addition: the published code crashes where m · p < 0.5.
     """
     cumulative = histogram.cumsum(axis=1)
     pixels = cumulative[:, -1]
     place = np.rint(pixels * (1 - np.asarray(portion, dtype=np.float64))).astype(np.int64)
     place = np.minimum(place, pixels - 1)
-    # The level at a place of the sorted list is the first one with more pixels up to and including it.
+    # The level at place k of the sorted list is the lowest level with more than k pixels up to this level.
     statistic = [np.searchsorted(row, k, side="right") for row, k in zip(cumulative, place, strict=True)]
     low, high = quantise(lower), quantise(upper)
     return np.where(pixels > 0, np.clip(statistic, low, high), low).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Work that is done in the background, in order, while the caller goes on."""
+"""Calls that run in the background, one after the other, while the caller continues."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-# More would hold more memory and gain nothing: the slower side decides.
+# More would need more memory and not be faster: the slower side sets the pace.
 AHEAD = 8
 
 
 class Background:
-    """Makes calls in one thread of its own, in the order in which they come.
+    """Makes calls in its own thread, in the order in which they were given.
 
-    At most `ahead` calls wait or run; the next one makes the caller wait. What a call raises is raised by a
-    later `call`, or at the end of the context, which waits for all calls. If the context itself fails, calls
+    At most `ahead` calls wait or run; if there are as many, `call` waits. An exception of a call is raised by
+    a later `call` or at the end of the context, which waits for all calls. If the context itself fails, calls
     that have not begun are dropped.
     """
 
@@ -27,7 +27,7 @@ class Background:
         return self
 
     def call(self, work: Callable[..., object], *arguments: Any) -> None:
-        """Have `work(*arguments)` called; the arguments must not be changed any more."""
+        """Call `work(*arguments)` in the background; the caller must not change the arguments afterwards."""
         while self.waiting and (self.waiting[0].done() or len(self.waiting) >= self.ahead):
             self.waiting.popleft().result()
         self.waiting.append(self.pool.submit(work, *arguments))

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with images and labels, found before the first training starts."""
+"""Checks of all images and labels of a dataset, which run before the first training starts."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ SHOWN_PROBLEMS = 10
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:
-    """Raise one InputError with the first ten problems and their total; nothing if there are none."""
+    """Raise one InputError with the first ten problems and their total; do nothing if there is no problem."""
     if not problems:
         return
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    first = f", the first {SHOWN_PROBLEMS}" if len(problems) > SHOWN_PROBLEMS else ""
-    raise InputError("\n  ".join([f"{subject}: {count}{first}:", *problems[:SHOWN_PROBLEMS]]))
+    limit = f", the first {SHOWN_PROBLEMS}" if len(problems) > SHOWN_PROBLEMS else ""
+    raise InputError("\n  ".join([f"{subject}: {count}{limit}:", *problems[:SHOWN_PROBLEMS]]))
 
 
 def check_items(
@@ -40,20 +40,30 @@ def check_items(
     subject: str = "data",
     quick: bool = False,
 ) -> dict[str, Any]:
-    """Decode every image, and with a `table` every label, and return what was found.
+    """Decode every image, and every label if `table` is given; return a report of what they hold.
 
-    `origins` tells where files are listed ("LIST:LINE"), `subject` heads the message; without `table`
-    no label is opened. Images must be whole, of three channels and of the manifest's size; labels must
-    exist, be whole, of the table's encoding, of their image's size, and hold ids of `table` alone; together
-    they must hold some class of `space`. With `quick` headers alone are read: damage and ids stay unknown.
-    Raises one InputError with the first ten problems and their total.
+    Images must be complete and have three channels and the size in the manifest. Labels must exist and be
+    complete, have the encoding of the table and the size of their image, and hold only ids of `table`. At
+    least one label must hold a class of `space`. Raises one InputError with the first ten problems and their
+    total.
 
-    The report: {"images": number, "sizes": {"WIDTHxHEIGHT": images}, "turned": paths of the images that EXIF
-    lays on their side or head}; with a table, and not `quick`, "void_pixels": number, "classes": {class:
-    {"pixels", "share" of all pixels that are not void, "images"}}, and "ids": {own id: {"name" in the
-    dataset, "class" of the run or None, "pixels", "images"}} of the ids that occur.
+    Args:
+        items: the images, with labels if `table` is given.
+        table: the class table of the labels; None opens no label.
+        space: the label space of the run.
+        origins: where files are listed ("LIST:LINE"), for messages.
+        workers: how many images are checked at once.
+        progress: counts the images.
+        subject: the beginning of the message.
+        quick: read only headers, which does not find damaged files and wrong ids.
+
+    Returns:
+        {"images": number, "sizes": {"WIDTHxHEIGHT": images}, "turned": paths of the images that EXIF turns}.
+        With a table and without `quick` also "void_pixels": number; "classes": {class: {"pixels", "share" of
+        all pixels that are not void, "images"}}; and "ids": {own id: {"name" in the dataset, "class" of the
+        run or None, "pixels", "images"}} for the ids that occur.
     """
-    lookup = np.full(256, IGNORE, np.uint8) if table is None else translation_table(table, space)
+    train_ids = np.full(256, IGNORE, np.uint8) if table is None else translation_table(table, space)
 
     def check(item: Item) -> _Finding:
         return _check_item(item, table, origins, quick)
@@ -70,11 +80,11 @@ def check_items(
         "turned": [str(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned],
     }
     if table is not None and not quick:
-        own = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
-        counts = np.array([fold(row, lookup) for row in own], dtype=np.int64).reshape(-1, 256)
+        own_counts = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
+        counts = np.array([fold(row, train_ids) for row in own_counts], dtype=np.int64).reshape(-1, 256)
         pixels = counts[:, : space.number_of_classes].sum(axis=0)
         if items and not problems:
-            problems += problems_of_all_ids(own.sum(axis=0), table)
+            problems += problems_of_all_ids(own_counts.sum(axis=0), table)
         if items and not problems and pixels.sum() == 0:
             problems.append(
                 f"all labels are void: no pixel of class table {table.name!r} belongs to a class of "
@@ -92,24 +102,25 @@ def check_items(
         report["ids"] = {
             str(own_id): {
                 "name": table.ids.get(own_id),
-                "class": space.classes[lookup[own_id]] if lookup[own_id] != IGNORE else None,
-                "pixels": int(own[:, own_id].sum()),
-                "images": int(np.count_nonzero(own[:, own_id])),
+                "class": space.classes[train_ids[own_id]] if train_ids[own_id] != IGNORE else None,
+                "pixels": int(own_counts[:, own_id].sum()),
+                "images": int(np.count_nonzero(own_counts[:, own_id])),
             }
-            for own_id in np.flatnonzero(own.sum(axis=0)).tolist()
+            for own_id in np.flatnonzero(own_counts.sum(axis=0)).tolist()
         }
     raise_problems(subject, problems)
     return report
 
 
-def fold(own_ids: npt.NDArray[np.int64], lookup: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return int64 (256,): pixels per train id from pixels per own id, void at 255.
+def fold(own_ids: npt.NDArray[np.int64], train_ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Return int64 (256,), the pixels per train id with void at 255, from the pixels per own id.
 
-    One sum over 256 numbers replaces the translation of every pixel.
+    `train_ids` (256,) holds the train id of each own id. One sum over 256 numbers replaces the translation of
+    every pixel.
     """
-    folded = np.zeros(256, dtype=np.int64)
-    np.add.at(folded, lookup, own_ids)
-    return folded
+    counts = np.zeros(256, dtype=np.int64)
+    np.add.at(counts, train_ids, own_ids)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -128,11 +139,12 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     own_ids = np.zeros(256, dtype=np.int64)
     size, turned = (item.width, item.height), False
     try:
-        *found, turned = (check_header if quick else check_image)(item.image)
-        if tuple(found) != size:
-            size = (found[0], found[1])
-            expected = _size((item.width, item.height))
-            report(item.image, f"{item.image}: is {_size(size)} now, {expected} in the manifest")
+        width, height, turned = (check_header if quick else check_image)(item.image)
+        if (width, height) != size:
+            report(
+                item.image, f"{item.image}: is {_size((width, height))} now, {_size(size)} in the manifest"
+            )
+            size = (width, height)
     except InputError as error:
         report(item.image, str(error))
     if table is None:
@@ -153,49 +165,52 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     if label_size != size:
         expected = f"expected {_size(size)} as its image {item.image}"
         if turned:
-            expected += ", which is turned upright as its EXIF orientation says"
+            expected += ", which is turned upright according to its EXIF orientation"
         report(item.label, f"{item.label}: is {_size(label_size)}, {expected}")
     if label is None:
         return _Finding(own_ids, problems, turned)
     own_ids = count_ids(label)
-    strange = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
-    if strange:
-        ids, known = ranges(strange), ranges(sorted(table.ids))
-        hint = TRAIN_IDS_HINT if strange == [IGNORE] and not own_ids[19:IGNORE].any() else ""
+    unknown = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
+    if unknown:
+        hint = TRAIN_IDS_HINT if unknown == [IGNORE] and not own_ids[19:IGNORE].any() else ""
         report(
             item.label,
-            f"{item.label}: holds the ids {ids}, expected class table {table.name!r}: {known}{hint}",
+            f"{item.label}: holds the ids {ranges(unknown)}, expected class table {table.name!r}: "
+            f"{ranges(sorted(table.ids))}{hint}",
         )
     elif table.palette and (palette := label_palette(item.label)):
         other = [number for number in np.flatnonzero(own_ids) if palette[number] != table.palette[number]]
         if other:
             report(
                 item.label,
-                f"{item.label}: shows id {other[0]} in the colour {palette[other[0]]}, the dataset's list of "
-                f"classes gives it {table.palette[other[0]]}: is the label file of another version?",
+                f"{item.label}: id {other[0]} has the colour {palette[other[0]]}, but the dataset's list of "
+                f"classes gives it {table.palette[other[0]]}; expected a label file of the same version",
             )
     return _Finding(own_ids, problems, turned)
 
 
-# Cityscapes has label files of both kinds side by side.
+# Cityscapes has label files of both kinds in the same folders.
 TRAIN_IDS_HINT = "; these look like train ids (labelTrainIds instead of labelIds)"
 
 
 def has_cityscapes_ids(table: ClassTable) -> bool:
-    """Whether the ids of `table` mean what they mean in Cityscapes' label files."""
+    """Return whether the ids of `table` mean the same as in the label files of Cityscapes."""
     return set(class_table("cityscapes_ids").ids.items()) <= set(table.ids.items())
 
 
 def problems_of_all_ids(own_ids: npt.NDArray[np.int64], table: ClassTable) -> list[str]:
-    """Return what only all label files together tell: train ids that pass for ids, since they are small.
+    """Return the problems that only all label files together show.
+
+    They show train ids in place of label ids: one file alone may hold only small ids. Labels of only void are
+    no such sign, because a split with secret labels has them.
 
     Args:
-        own_ids: int64 (256,), the pixels of each id. Void ones alone are no sign of train ids: a split whose
-            labels are kept secret has such.
+        own_ids: int64 (256,), the pixels of each id in all label files.
+        table: the class table of the label files.
     """
-    found = np.flatnonzero(own_ids).tolist()
-    highest = max(found, default=0)
-    if has_cityscapes_ids(table) and highest <= 18 and any(table.ids.get(number) for number in found):
+    found_ids = np.flatnonzero(own_ids).tolist()
+    highest = max(found_ids, default=0)
+    if has_cityscapes_ids(table) and highest <= 18 and any(table.ids.get(number) for number in found_ids):
         return [
             f"no label file holds an id above {highest}, so neither sky nor car{TRAIN_IDS_HINT}; "
             f"expected class table {table.name!r}"
@@ -208,7 +223,7 @@ def _located(file: Path, problem: str, origins: Mapping[Path, str]) -> str:
 
 
 def ranges(ids: Sequence[int]) -> str:
-    """Return ascending ids in short: "0-18, 255"."""
+    """Return ascending ids as short text: "0-18, 255"."""
     runs: list[list[int]] = []
     for number in ids:
         if runs and number == runs[-1][-1] + 1:

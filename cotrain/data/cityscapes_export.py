@@ -1,4 +1,4 @@
-"""Labelled images as a dataset in the folders of Cityscapes and under its names, for other tools."""
+"""Export of labelled images as a dataset with the folders and file names of Cityscapes, for other tools."""
 
 import re
 import shutil
@@ -34,9 +34,9 @@ CLASSES_FILE, LABEL_SPACE_FILE = "classes.yaml", "label_space.yaml"
 
 @dataclass(frozen=True)
 class ExportedIds:
-    """What stands in `labelIds` and in `labelTrainIds` for each train id, as uint8 (256,).
+    """The id of each train id in `labelIds` files and in `labelTrainIds` files, uint8 (256,) each.
 
-    `of_cityscapes` tells whether these are the ids of Cityscapes.
+    `of_cityscapes` is true if these are the ids of Cityscapes.
     """
 
     label_ids: NDArray[np.uint8]
@@ -45,9 +45,9 @@ class ExportedIds:
 
 
 def exported_ids(space: LabelSpace) -> ExportedIds:
-    """Return the ids of Cityscapes where every class has the name of one of its classes, else the train ids.
+    """Return the ids of Cityscapes if every class of `space` is one of its classes, else the train ids.
 
-    Void is 0 in Cityscapes' label ids, and 255 in all others.
+    Void is 0 in the label ids of Cityscapes and 255 in all other ids.
     """
     own_ids = {name: own_id for own_id, name in class_table("cityscapes_ids").ids.items() if name}
     if not set(space.classes) <= set(own_ids):
@@ -71,28 +71,28 @@ def export_as_cityscapes(
 ) -> ExportedIds:
     """Write `folder`/leftImg8bit/train/CITY and `folder`/gtFine/train/CITY; return which ids the labels hold.
 
-    An image becomes a link to its file, or a copy; one that is neither PNG nor JPEG, or that EXIF turns, is
-    written upright as PNG, since tools differ in whether they turn it. Names come from the ids of the items.
-    Where the ids are not those of Cityscapes, classes.yaml and label_space.yaml say what they mean.
+    An image becomes a link to its file, or a copy. An image that is neither PNG nor JPEG, or that EXIF turns,
+    is written upright as PNG, because tools differ in whether they turn it. File names come from the ids of
+    the items. If the ids are not those of Cityscapes, classes.yaml and label_space.yaml explain them.
 
     Args:
         items: images with labels of train ids.
-        folder: where the dataset goes; what an export of the same images left there is written anew.
-        space: what the train ids mean.
-        city: the folder of all images; None takes for each the name of the folder that it lies in.
+        folder: where the dataset goes; the files of an earlier export of the same images are replaced.
+        space: the label space of the train ids.
+        city: the folder for all images; None uses for each image the name of the folder that holds it.
         copy: copy images instead of linking to them.
-        workers: images at once.
+        workers: how many images are exported at once.
         progress: counts the images.
 
     Raises:
-        InputError: a label does not fit its image, holds strange ids or is of another label space, two images
-            get one name, or `folder` holds other images already, or these.
+        InputError: a label does not fit its image, holds unknown ids or belongs to another label space; two
+            images would get the same name; or `folder` holds other images or the images to export.
     """
     ids = exported_ids(space)
     reader = TrainIdReader(space)
     places = [_place(item, city) for item in items]
     _check_places(items, places, folder)
-    written = [
+    outputs = [
         folder / part / "train" / f"{place}{ending}"
         for item, place in zip(items, places, strict=True)
         for part, ending in (
@@ -101,7 +101,7 @@ def export_as_cityscapes(
             ("gtFine", TRAIN_IDS_ENDING),
         )
     ]
-    refuse_overwriting(written, [path for item in items for path in (item.image, item.label) if path])
+    refuse_overwriting(outputs, [path for item in items for path in (item.image, item.label) if path])
     check_palette(items, space)
 
     def export(work: tuple[Item, str]) -> None:
@@ -111,8 +111,8 @@ def export_as_cityscapes(
         label = reader.read(item.label)
         if label.shape != (item.height, item.width):
             raise InputError(
-                f"{item.label}: is {label.shape[1]}×{label.shape[0]}, its image {item.image} "
-                f"{item.width}×{item.height}"
+                f"{item.label}: is {label.shape[1]}×{label.shape[0]}, but its image {item.image} is "
+                f"{item.width}×{item.height}; expected the same size"
             )
         _export_image(item.image, folder / "leftImg8bit" / "train" / place, copy)
         labels = folder / "gtFine" / "train"
@@ -142,24 +142,27 @@ def _write_yaml(path: Path, comment: str, content: Any) -> None:
 
 
 def _place(item: Item, city: str | None) -> str:
-    """Return CITY/FRAME of an image, to which the endings are added."""
+    """Return CITY/FRAME of an image: its path without the ending."""
     return f"{city or item.image.parent.name}/{item.id.removesuffix(IMAGE_ENDING)}"
 
 
 def _check_places(items: Sequence[Item], places: Sequence[str], folder: Path) -> None:
-    """Raise InputError if two images would share files, or if `folder` holds files that are not theirs."""
+    """Raise InputError if two images would share files, or if `folder` holds files of other images."""
     users: dict[str, Item] = {}
     for item, place in zip(items, places, strict=True):
         other = users.setdefault(place.casefold(), item)
         if other is not item:
-            raise InputError(f"{other.image} and {item.image} would both be called {place}{IMAGE_ENDING}")
+            raise InputError(
+                f"{other.image} and {item.image} would both be called {place}{IMAGE_ENDING}; "
+                "expected different names"
+            )
     expected = set(places)
     for part in ("leftImg8bit", "gtFine"):
         for path in (folder / part / "train").glob("*/*"):
             place = ENDING.sub("", f"{path.parent.name}/{path.name}")
             if not path.name.startswith(".") and place not in expected:
                 raise InputError(
-                    f"{folder}: holds {path}, which is not of this export; expected an empty folder"
+                    f"{folder}: holds {path}, which does not belong to this export; expected an empty folder"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Choosing images by the classes that they show."""
+"""Selection of images by the classes that they show."""
 
 from collections.abc import Sequence
 
@@ -14,19 +14,19 @@ def chosen_by_classes(
     more_than: int = 0,
     at_most: int = 0,
 ) -> NDArray[np.bool_]:
-    """Return which images show the wanted classes and not the avoided ones, bool (N,).
+    """Return bool (N,): which images show the wanted classes and not the unwanted ones.
 
     Args:
         counts: (N, C) pixels of each class in each image.
-        any_of: train ids of which an image shows one at least; none asks for nothing.
-        all_of: train ids of which an image shows every one.
-        without: train ids of which an image shows none.
-        more_than: an image shows a wanted class with more pixels than this.
-        at_most: an image is without a class up to this many pixels of it.
+        any_of: an image must show at least one of these train ids; an empty list asks for nothing.
+        all_of: an image must show each of these train ids.
+        without: an image must show none of these train ids.
+        more_than: an image shows a wanted class if it has more pixels of it than this.
+        at_most: an image does not show an unwanted class if it has at most this many pixels of it.
     """
-    shown = counts > more_than
-    chosen: NDArray[np.bool_] = np.all(shown[:, list(all_of)], axis=1)
-    chosen &= np.all(counts[:, list(without)] <= at_most, axis=1)
+    shows = counts > more_than
+    selection: NDArray[np.bool_] = np.all(shows[:, list(all_of)], axis=1)
+    selection &= np.all(counts[:, list(without)] <= at_most, axis=1)
     if any_of:
-        chosen &= np.any(shown[:, list(any_of)], axis=1)
-    return chosen
+        selection &= np.any(shows[:, list(any_of)], axis=1)
+    return selection

@@ -1,4 +1,4 @@
-"""Class statistics: how many pixels of each class every image of a labelled set holds."""
+"""Class statistics: the number of pixels of each class in every image of a labelled set."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from cotrain.progress import Progress
 def count_classes(
     items: Sequence[Item], reader: TrainIdReader, workers: int, progress: Progress
 ) -> dict[str, list[int]]:
-    """Return pixels per train id of every image, in the order of `items`; void is not counted.
+    """Return the pixels per train id of every image, in the order of `items`; void is not counted.
 
-    Raises InputError for an item without label, for a label file that cannot be read, and for strange ids.
+    Raises InputError for an item without a label, for a label file that cannot be read, and for unknown ids.
     """
 
     def count(item: Item) -> list[int]:
         if item.label is None:
-            raise InputError(f"{item.image}: has no label, class statistics need one for every image")
+            raise InputError(f"{item.image}: has no label; class statistics need a label for every image")
         return count_ids(reader.read(item.label))[: reader.space.number_of_classes].tolist()
 
     counts = {}
@@ -40,7 +40,7 @@ def count_classes(
 def write_class_statistics(
     path: str | Path, classes: Sequence[str], counts: Mapping[str, Sequence[int]]
 ) -> None:
-    """Write {"classes": [name, ...], "images": {id: [pixels of each class], ...}}, one image a line."""
+    """Write {"classes": [name, ...], "images": {id: [pixels of each class], ...}}, one line per image."""
     rows = [
         f"    {json.dumps(image, ensure_ascii=False)}: {json.dumps(row)}" for image, row in counts.items()
     ]
@@ -50,7 +50,10 @@ def write_class_statistics(
 
 
 def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.NDArray[np.int64]]:
-    """Return (class names, image ids, pixels int64 (N, C)); InputError if the file is none."""
+    """Return (class names, image ids, pixels int64 (N, C)).
+
+    Raises InputError if the file is missing or holds no class statistics.
+    """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         classes, ids = list(content["classes"]), list(content["images"])
@@ -58,7 +61,10 @@ def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.N
     except OSError as error:
         raise InputError(f"{path}: class statistics cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: are no class statistics ({type(error).__name__}: {error})") from error
+        raise InputError(
+            f"{path}: found no class statistics, expected what class_statistics wrote "
+            f"({type(error).__name__}: {error})"
+        ) from error
     return classes, ids, counts
 
 

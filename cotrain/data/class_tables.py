@@ -1,7 +1,7 @@
 """Class tables: how the label files of a dataset encode classes.
 
-Built-in ones stand in class_tables.yaml beside this file, which also explains the form; users bring their own
-as a YAML file with one definition.
+The built-in ones are in class_tables.yaml beside this file, which also explains the form. Users can write
+their own as a YAML file with one definition.
 """
 
 import json
@@ -22,11 +22,12 @@ KEYS = {"encoding", "ids", "colours", "names", "names_file"}
 
 @dataclass(frozen=True)
 class ClassTable:
-    """What the label files of a dataset hold.
+    """The ids and the encoding of a dataset's label files.
 
-    `ids` maps own id -> dataset class name, None for void; an id that is not in it must not occur.
-    `encoding` is one of ENCODINGS. `colours`, for that encoding alone, holds the (red, green, blue) of the
-    ids 0, 1, 2, …; `palette` those that a palette image must show them in, if the dataset says so.
+    `ids` maps the dataset's own id to the dataset class name, or None for void; other ids must not occur.
+    `encoding` is one of ENCODINGS. `colours`, used only by the encoding of that name, holds the
+    (red, green, blue) of the ids 0, 1, 2, …. `palette` holds the colours that palette images must give to
+    the ids, if the dataset defines them.
     """
 
     name: str
@@ -42,10 +43,11 @@ def class_table_names() -> list[str]:
 
 
 def class_table(name: str, root: Path | None = None, fields: Mapping[str, str] | None = None) -> ClassTable:
-    """Return the class table of this name, or that of the YAML file of this path.
+    """Return the class table with this name, or the one in the YAML file with this path.
 
-    A table by names reads the dataset's own list of names: a JSON file below `root`, in whose name `fields`
-    are filled in. Raises InputError if there is no such table, or if it or the JSON file is wrong.
+    A table with names reads the ids from the dataset's own list of names: a JSON file below `root`, with
+    `fields` filled into its file name. Raises InputError if there is no such table, or if it or the JSON file
+    is wrong.
     """
     definition = definition_of("class_tables", name)
     title = title_of(name)
@@ -70,22 +72,22 @@ def class_table(name: str, root: Path | None = None, fields: Mapping[str, str] |
 
 
 def translation_table(table: ClassTable, space: LabelSpace) -> npt.NDArray[np.uint8]:
-    """Return uint8 (256,): own id -> train id of `space`, IGNORE for void, unknown ids and absent classes.
+    """Return uint8 (256,): own id -> train id of `space`, IGNORE for void and ids without a class of `space`.
 
     `translation_table(table, space)[label]` translates a label image.
     """
-    lookup = np.full(256, IGNORE, dtype=np.uint8)
+    train_ids = np.full(256, IGNORE, dtype=np.uint8)
     for own_id, name in table.ids.items():
         if name is not None:
-            lookup[own_id] = space.train_id(name)
-    return lookup
+            train_ids[own_id] = space.train_id(name)
+    return train_ids
 
 
 def known_ids(table: ClassTable) -> npt.NDArray[np.bool_]:
-    """Return bool (256,): which ids a label file of this table may hold, void included."""
-    known = np.zeros(256, dtype=bool)
-    known[list(table.ids)] = True
-    return known
+    """Return bool (256,): which ids a label file of this table may hold, including void."""
+    is_known = np.zeros(256, dtype=bool)
+    is_known[list(table.ids)] = True
+    return is_known
 
 
 def _refuse_other_than_name(what: str, class_name: Any) -> None:
@@ -103,7 +105,7 @@ def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> 
         _refuse_other_than_name(f"{place}: the colour {entry['colour']}", entry["class"])
     colours = tuple(tuple(entry["colour"]) for entry in entries)
     if len(set(colours)) < len(colours):
-        raise InputError(f"{place}: a colour is there twice")
+        raise InputError(f"{place}: a colour occurs twice, expected one colour for each entry")
     return ClassTable(
         title, {number: entry["class"] for number, entry in enumerate(entries)}, "colours", colours
     )
@@ -120,12 +122,13 @@ def _table_of_names(
         _refuse_other_than_name(f"{place}: {name!r}", class_name)
     if root is None:
         raise InputError(
-            f"{place}: its ids are told by a file of the dataset, so it needs a layout with a root"
+            f"{place}: its ids come from a file of the dataset, so it needs a layout with a root; "
+            "name another class table"
         )
     try:
         path = root / definition["names_file"].format(**fields)
     except LookupError as error:
-        raise InputError(f"{place}: {{{error.args[0]}}} in `names_file` stands for nothing") from error
+        raise InputError(f"{place}: {{{error.args[0]}}} in `names_file` has no meaning here") from error
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
         names = [label["name"] for label in labels]
@@ -143,7 +146,7 @@ def _table_of_names(
 
 
 def _meaning(name: str, meanings: Mapping[str, str | None]) -> str | None:
-    """Return what `name`, or the longest beginning of it that `meanings` lists, stands for."""
+    """Return the meaning of `name`, or of its longest beginning that `meanings` lists; None without one."""
     parts = name.split("--")
     for length in range(len(parts), 0, -1):
         beginning = "--".join(parts[:length])

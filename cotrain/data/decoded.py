@@ -1,8 +1,8 @@
-"""Training images kept decoded on disk: a crop then reads the few pages it needs, and decodes nothing.
+"""Decoded copies of training images on disk: a crop reads only the pages that it needs and decodes nothing.
 
-A PNG can only be decoded as a whole, which takes most of the time of a crop. One plain `.npy` file an image
-is mapped into memory instead: any number of threads and processes read it at once, and training gives the
-same bytes with it as without it.
+A PNG can only be decoded as a whole, which takes most of the time of a crop. Instead, each image gets a plain
+`.npy` file that is mapped into memory. Any number of threads and processes can read it at once. Training
+gives the same bytes with decoded images as without them.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 
 HEADER = "image\tdecoded"
-# Decoding must not fill the disk that trainings save their state on.
+# Decoded images must not fill the disk on which trainings save their state.
 SHARE_OF_FREE_DISK = 0.9
 
 
 def decoded_name(image: Path) -> str:
-    """Return the file name of a decoded image; another content under the old name gives another one."""
+    """Return the file name of a decoded image; it changes if the image is replaced under its old name."""
     status = image.stat()
-    known = f"{image}\0{status.st_size}\0{status.st_mtime_ns}"
-    return f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.npy"
+    identity = f"{image}\0{status.st_size}\0{status.st_mtime_ns}"
+    return f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.npy"
 
 
 def decode(image: Path, folder: Path) -> Path:
-    """Return the decoded file of an image in `folder`, written unless it is there from an earlier run."""
+    """Return the decoded file of an image in `folder`; write it unless an earlier run has."""
     path = folder / decoded_name(image)
     if not path.exists():
         with written_whole(path) as temporary:
@@ -40,7 +40,7 @@ def decode(image: Path, folder: Path) -> Path:
 
 
 def check_space(items: Sequence[Item], folder: Path) -> None:
-    """Raise InputError unless the decoded images that are still to be made fit on the disk of `folder`."""
+    """Raise InputError unless the images that are not decoded yet will fit on the disk of `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     open_items = [item for item in items if not (folder / decoded_name(item.image)).exists()]
     needed = sum(3 * item.width * item.height for item in open_items)
@@ -48,12 +48,12 @@ def check_space(items: Sequence[Item], folder: Path) -> None:
     if needed > SHARE_OF_FREE_DISK * free:
         raise InputError(
             f"training.decoded_cache: {len(open_items)} images take {needed / 2**30:.1f} GiB when decoded, "
-            f"but {folder} has {free / 2**30:.1f} GiB free; free some, or set it to false"
+            f"but only {free / 2**30:.1f} GiB are free at {folder}; free some space, or set the key to false"
         )
 
 
 def write_index(path: Path, decoded: Mapping[Path, Path]) -> None:
-    """Write which file holds which image decoded; paths are absolute."""
+    """Write the decoded file of each image; paths are absolute."""
     rows = [f"{image}\t{file.absolute()}" for image, file in decoded.items()]
     write_text(path, "\n".join([HEADER, *rows]) + "\n")
 
@@ -62,7 +62,7 @@ def read_index(path: Path) -> dict[Path, Path]:
     """Return {image: its decoded file}.
 
     Raises:
-        InputError: the file is no index, or a decoded file is gone or older than its image.
+        InputError: the file is no index, or a decoded file is missing or was made from an older image.
     """
     try:
         # Not splitlines(): it also splits at characters that a path may hold.
@@ -76,14 +76,14 @@ def read_index(path: Path) -> dict[Path, Path]:
         image, _, file = row.partition("\t")
         if not Path(file).is_file() or Path(file).name != decoded_name(Path(image)):
             raise InputError(
-                f"{path}: {image} was decoded into {file}, which is gone or of an older image; delete "
-                f"{path} to have it made anew"
+                f"{path}: {image} was decoded into {file}, which is missing or was made from an older image; "
+                f"delete {path} to have the image decoded again"
             )
         decoded[Path(image)] = Path(file)
     return decoded
 
 
 def map_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Return a decoded image (H, W, 3) uint8 RGB, read from disk where and when its pixels are used."""
+    """Return a decoded image (H, W, 3) uint8 RGB; its pixels are read from disk only when they are used."""
     pixels: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return pixels

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files so that they appear complete or not at all, and other tools for files."""
 
 import hashlib
 import json
@@ -13,16 +13,17 @@ from cotrain.errors import InputError
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the name `path`, on failure it is removed.
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, on failure it is removed.
 
-    The folder is made when missing. The suffix stays, so that libraries that choose a format by it work.
+    A missing folder is created. The temporary path has the suffix of `path`, for libraries that choose the
+    format by the suffix.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     try:
         yield temporary
-        # The bytes reach the disk before the name does: a power cut leaves no empty file of that name.
+        # The bytes reach the disk before the name does, so a power cut leaves no empty file with that name.
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -36,23 +37,24 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_partial(path: str | os.PathLike[str]) -> None:
-    """Remove what earlier, killed processes left of `path` before it was whole.
+    """Remove the unfinished versions of `path` that killed processes left behind.
 
-    Not for a file that another process may be writing. `path.name` may be "*" for all files of a folder.
+    Do not call it for a file that another process may be writing. The stem of `path` may be "*" for all files
+    of a folder with its suffix.
     """
     target = Path(path)
-    for partial in target.parent.glob(f".{target.stem}.*.partial{target.suffix}"):
-        partial.unlink(missing_ok=True)
+    for leftover in target.parent.glob(f".{target.stem}.*.partial{target.suffix}"):
+        leftover.unlink(missing_ok=True)
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise InputError if one of the files to write is one of those that are read.
+    """Raise InputError if one of the files to write is also one of the files to read.
 
-    A link is another file than the one that it points to: writing replaces the link.
+    A link counts as another file than its target, because writing replaces the link.
     """
-    read = {_located(path) for path in inputs}
+    input_paths = {_located(path) for path in inputs}
     for path in outputs:
-        if _located(path) in read:
+        if _located(path) in input_paths:
             raise InputError(f"--output: {path} is also read, and would be lost; expected another folder")
 
 
@@ -61,9 +63,9 @@ def _located(path: Path) -> str:
 
 
 def link(path: Path, to: Path) -> None:
-    """Make `path` a symbolic link to `to`, in place of what had that name.
+    """Make `path` a symbolic link to `to`; it replaces a file or link with that name.
 
-    The folder is made when missing.
+    A missing folder is created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")

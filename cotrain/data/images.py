@@ -14,13 +14,13 @@ from cotrain.data.class_tables import ClassTable
 from cotrain.data.files import written_whole
 from cotrain.errors import InputError
 
-# Images are worked on in threads of our own, one an image; OpenCV's would only compete with them.
+# Our own threads process one image each; threads of OpenCV would only compete with them.
 cv2.setNumThreads(0)
 
 Result = TypeVar("Result")
 
 MODE_NAMES = {
-    "1": "1 bit a pixel",
+    "1": "1 bit per pixel",
     "L": "1 channel (grey)",
     "LA": "2 channels (grey, alpha)",
     "P": "1 channel (palette)",
@@ -32,14 +32,14 @@ MODE_NAMES = {
     "CMYK": "4 channels (CMYK)",
 }
 
-# EXIF orientations 5 to 8 lay the picture on its side: width and height change places.
+# EXIF orientations 5 to 8 turn the picture by 90 degrees: width and height change places.
 SIDEWAYS = (5, 6, 7, 8)
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Return the image as uint8 (H, W, 3) RGB, turned upright as its EXIF orientation says.
+    """Return the image as uint8 (H, W, 3) RGB, turned upright according to its EXIF orientation.
 
-    Fast rather than strict: what `check_image` refuses may come back converted or incomplete.
+    This is fast, not strict: an image that `check_image` refuses may be returned converted or incomplete.
     Raises InputError if the file is missing, empty or not an image.
     """
     try:
@@ -53,7 +53,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Return the label file's own ids as uint8 (H, W); of a palette PNG the indices, never the colours.
+    """Return the own ids of a label file as uint8 (H, W); for a palette PNG these are its indices.
 
     Raises InputError if the file is missing, empty, truncated, or not one channel of 8 bit.
     """
@@ -67,10 +67,10 @@ def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def read_own_ids(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
-    """Return the own ids, uint8 (H, W), of a label file that encodes classes as `table` says.
+    """Return the own ids, uint8 (H, W), of a label file with the encoding of `table`.
 
-    Raises InputError if the file is missing, empty, truncated, of another encoding, or if it holds a colour
-    that the table does not list. Ids are not compared with those of the table.
+    Raises InputError if the file is missing, empty, truncated or has another encoding, or if it holds a
+    colour that the table does not list. Ids are not compared with those of the table.
     """
     if table.encoding == "ids":
         return read_label(path)
@@ -83,12 +83,12 @@ def _read_red_channel(path: str | Path) -> npt.NDArray[np.uint8]:
     def check(image: Image.Image) -> None:
         if image.mode != "RGB":
             raise InputError(
-                f"{path}: has {_description(image)}, expected 3 channels, the first of them class ids"
+                f"{path}: has {_description(image)}, expected 3 channels with class ids in the first"
             )
         image.load()
 
     _opened(path, check)
-    # Pillow cuts 16 bits a channel down to 8; OpenCV keeps them, and gives blue, green, red.
+    # Pillow reduces 16 bits per channel to 8. OpenCV keeps them, and returns blue, green, red.
     pixels: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     ids = pixels[..., 2]
     if ids.max() > 255:
@@ -112,14 +112,14 @@ def _read_colours(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
     if strange.size:
         red, green, blue = strange[0] >> 16, strange[0] >> 8 & 255, strange[0] & 255
         raise InputError(
-            f"{path}: holds the colour [{red}, {green}, {blue}] and others in {strange.size} pixels, "
-            f"expected the colours of class table {table.name!r} alone"
+            f"{path}: {strange.size} pixels have other colours than class table {table.name!r}, "
+            f"the first is [{red}, {green}, {blue}]; expected only colours of the table"
         )
     return ids
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Return (width, height) of the upright image from its header alone.
+    """Return (width, height) of the upright image; only its header is read.
 
     Raises InputError if the file is missing, empty or not an image.
     """
@@ -127,40 +127,42 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def check_header(path: str | Path) -> tuple[int, int, bool]:
-    """Return (width, height) of the upright image and whether EXIF turns it, from its header alone.
+    """Return (width, height) of the upright image and whether EXIF turns it; only its header is read.
 
-    Raises InputError if the file is missing, empty or anything but three channels of 8 bit.
+    Raises InputError if the file is missing or empty, or has not three channels of 8 bit.
     """
     return _opened(path, lambda image: _checked_header(path, image))
 
 
 def check_image(path: str | Path) -> tuple[int, int, bool]:
-    """Decode the whole image strictly and return (width, height) of the upright image, and if EXIF turns it.
+    """Decode the whole image strictly; return (width, height) of the upright image and whether EXIF turns it.
 
-    Raises InputError if the file is missing, empty, truncated, in a format that `read_image` cannot
-    decode, or anything but three channels of 8 bit.
+    Raises InputError if the file is missing, empty or truncated, has a format that `read_image` cannot
+    decode, or has not three channels of 8 bit.
     """
 
     def decode(image: Image.Image) -> tuple[int, int, bool]:
-        found = _checked_header(path, image)
+        size_and_turn = _checked_header(path, image)
         image.load()
         if not cv2.haveImageReader(str(path)):
-            raise InputError(f"{path}: is in the format {image.format}, expected for instance PNG or JPEG")
-        return found
+            raise InputError(
+                f"{path}: has the format {image.format}, which cannot be read; convert it to PNG or JPEG"
+            )
+        return size_and_turn
 
     return _opened(path, decode)
 
 
 def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
-    """Return (width, height) of a label file from its header alone.
+    """Return (width, height) of a label file; only its header is read.
 
-    Raises InputError if the file is missing, empty, or has not the channels that `table` wants.
+    Raises InputError if the file is missing or empty, or has not the channels of the encoding of `table`.
     """
-    wanted = {"ids": ("L", "P"), "red_channel": ("RGB",), "colours": ("RGB", "P")}[table.encoding]
+    modes = {"ids": ("L", "P"), "red_channel": ("RGB",), "colours": ("RGB", "P")}[table.encoding]
 
     def check(image: Image.Image) -> tuple[int, int]:
         too_deep = table.encoding == "colours" and _sixteen_bit(image)
-        if image.mode not in wanted or too_deep or _stretched(image):
+        if image.mode not in modes or too_deep or _stretched(image):
             raise InputError(f"{path}: has {_description(image)}, expected the encoding {table.encoding!r}")
         return image.size
 
@@ -168,7 +170,10 @@ def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
 
 
 def label_palette(path: str | Path) -> list[tuple[int, int, int]]:
-    """Return the colours of the ids 0 to 255 of a palette image, black beyond its palette; [] without one."""
+    """Return the colours of the ids 0 to 255 of a palette image, black for ids beyond its palette.
+
+    The result is [] for an image without a palette.
+    """
 
     def colours(image: Image.Image) -> list[tuple[int, int, int]]:
         palette = (image.getpalette() or []) if image.mode == "P" else []
@@ -183,13 +188,13 @@ def label_palette(path: str | Path) -> list[tuple[int, int, int]]:
 def write_image(path: str | Path, rgb: npt.NDArray[np.uint8], jpeg_quality: int = 95) -> None:
     """Write uint8 (H, W, 3) RGB as PNG or JPEG, by the suffix of `path`; ValueError for another suffix."""
     options = {
-        # Level 1 writes several times faster than the default for files a tenth larger.
+        # Level 1 is several times faster than the default, and files are only a tenth larger.
         ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality],
     }
     suffix = Path(path).suffix.lower()
     if suffix not in options:
-        raise ValueError(f"{path}: images are written as .png or .jpg")
+        raise ValueError(f"{path}: found the suffix {suffix!r}, expected .png or .jpg")
     encodable, encoded = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options[suffix])
     if not encodable:
         raise ValueError(f"{path}: an image of shape {rgb.shape} cannot be encoded")
@@ -200,14 +205,14 @@ def write_image(path: str | Path, rgb: npt.NDArray[np.uint8], jpeg_quality: int 
 def write_label(
     path: str | Path, label: npt.NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]
 ) -> None:
-    """Write uint8 (H, W) train ids as an 8-bit palette PNG; ids beyond the palette, so 255, show black."""
+    """Write uint8 (H, W) train ids as an 8-bit palette PNG; ids beyond the palette (255) are black."""
     colours = np.zeros((256, 3), dtype=np.uint8)
     colours[: len(palette)] = np.reshape(palette, (-1, 3))
     image = Image.fromarray(label)
     image.putpalette(colours.tobytes())
     with written_whole(path) as temporary:
-        # Level 1 takes a quarter of the default's time to write and less to read, for files of 120 in place
-        # of 80 kB; a label is read again and again.
+        # Level 1 takes a quarter of the default's time to write, and less time to read. Labels are read many
+        # times, so that is worth files of 120 kB instead of 80 kB.
         image.save(temporary, format="PNG", compress_level=1)
 
 
@@ -219,7 +224,7 @@ def write_grey(path: str | Path, grey: npt.NDArray[np.uint8]) -> None:
 
 
 def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:
-    """Return `use` of the file opened by Pillow; whatever goes wrong becomes an InputError."""
+    """Open the file with Pillow and return `use(image)`; every failure becomes an InputError."""
     try:
         with open(path, "rb") as file:
             try:
@@ -227,7 +232,7 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:
                     return use(image)
             except InputError:
                 raise
-            # Pillow's decoders meet broken bytes with all kinds of errors, even SyntaxError.
+            # Pillow's decoders raise all kinds of errors for broken bytes, even SyntaxError.
             except Exception as error:
                 raise InputError(f"{path}: {_not_an_image(file.seek(0, io.SEEK_END), error)}") from error
     except OSError as error:
@@ -238,7 +243,7 @@ def _not_an_image(number_of_bytes: int, error: Exception | None = None) -> str:
     if number_of_bytes == 0:
         return "is empty (0 bytes), expected an image"
     if error is None or isinstance(error, UnidentifiedImageError):
-        return f"is no image that can be decoded ({number_of_bytes} bytes)"
+        return f"is no image that can be decoded ({number_of_bytes} bytes), expected for instance PNG or JPEG"
     return f"cannot be decoded, perhaps it is truncated or damaged ({error})"
 
 
@@ -254,18 +259,18 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) where there is none."""
-    # Asked only when the header has it: Pillow decodes a whole PNG in search of late EXIF data.
+    """Return the EXIF orientation, 1 (upright) if there is none."""
+    # Read only if the header holds EXIF data: otherwise Pillow decodes a whole PNG in search of it.
     return int(image.getexif().get(ExifTags.Base.Orientation, 1)) if "exif" in image.info else 1
 
 
 def _sixteen_bit(image: Image.Image) -> bool:
-    # Pillow gives 16-bit RGB the mode "RGB" too; only the raw mode of the coded data tells it.
+    # Pillow also gives 16-bit RGB the mode "RGB"; only the raw mode of the encoded data shows the depth.
     return image.mode == "RGB" and ";16" in str(getattr(image, "tile", ""))
 
 
 def _stretched(image: Image.Image) -> bool:
-    # Grey of 2 or 4 bits comes as the mode "L" too, its ids stretched to 0-255; palette indices stay.
+    # Grey of 2 or 4 bits also gets the mode "L", with its ids stretched to 0-255. Palette indices stay.
     return image.mode == "L" and any(f"L;{bits}" in str(getattr(image, "tile", "")) for bits in (2, 4))
 
 

@@ -1,4 +1,4 @@
-"""Label files of any tool: those of a list, a manifest or a folder, and which of them belong together."""
+"""Label files of any tool: reading their names from a list, manifest or folder, and pairing them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ LABEL_SUFFIXES = (".png",)
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file, and for messages where it is named: "labels.txt, line 3".
+    """A label file, and its origin for messages: "labels.txt, line 3".
 
-    `name` is the id in a manifest or the stem in a folder; a list gives none. `image` is what it labels,
-    where that is told.
+    `name` is the id in a manifest or the stem in a folder, and None in a list. `image` is the labelled image,
+    if it is known.
     """
 
     path: Path
@@ -35,17 +35,17 @@ class LabelFile:
 
 
 def read_label_files(source: Path, images: Path | None = None) -> list[LabelFile]:
-    """Return the label files that `source` names, with their images where they are told.
+    """Return the label files that `source` names, with their images if they are known.
 
     Args:
-        source: a list of one path a line, a manifest (.tsv) whose column `label` is taken, or a folder of
-            .png files.
+        source: a list with one path per line, a manifest (.tsv) with a column `label`, or a folder of .png
+            files.
         images: a list of images in the order of the labels, or a folder of images with the names of the
             labels. A manifest names its images itself.
 
     Raises:
-        InputError: a list, manifest or folder cannot be read or is empty, an item has no label or one that
-            changed since its manifest was written, or images and labels do not fit each other.
+        InputError: a list, manifest or folder cannot be read or is empty, an item has no label, a label has
+            changed since its manifest was written, or images and labels do not match.
     """
     if source.is_dir():
         files = [LabelFile(path, str(path), path.stem) for path in read_folder(source, LABEL_SUFFIXES)]
@@ -60,30 +60,30 @@ def read_label_files(source: Path, images: Path | None = None) -> list[LabelFile
         lonely = [file for file in files if file.path.stem not in by_stem]
         if lonely:
             raise InputError(
-                f"{images}: {len(lonely)} of {len(files)} labels have no image of their name, the first is "
-                f"{lonely[0].path}; where names differ, give lists"
+                f"{images}: {len(lonely)} of {len(files)} labels have no image with the same name, "
+                f"the first is {lonely[0].path}; if names differ, use lists of images and labels"
             )
         return [replace(file, image=by_stem[file.path.stem]) for file in files]
-    listed = read_list(images)
-    if len(listed) != len(files):
+    lines = read_list(images)
+    if len(lines) != len(files):
         raise InputError(
-            f"{images} lists {len(listed)} images, {source} {len(files)} labels; expected one image for each "
-            "label, in one order"
+            f"{images} lists {len(lines)} images, {source} {len(files)} labels; expected one image for each "
+            "label, in the same order"
         )
-    return [replace(file, image=image) for file, (_, image) in zip(files, listed, strict=True)]
+    return [replace(file, image=image) for file, (_, image) in zip(files, lines, strict=True)]
 
 
 def paired_label_files(
     first: Path, second: Path, images: Path | None = None, complete: bool = True
 ) -> list[tuple[LabelFile, LabelFile]]:
-    """Return which label files of two sources belong together, in the order of `first`.
+    """Return the pairs of label files of two sources, in the order of `first`.
 
-    Files of manifests and folders belong together by their names; as soon as one source is a list, by their
-    places. `images` are those of `first`, see `read_label_files`. With `complete` neither source may hold
-    more than the other, otherwise `second` may.
+    Files of manifests and folders are paired by their names. If one source is a list, files are paired by
+    their positions. `images` are the images of `first`, see `read_label_files`. With `complete`, every file
+    needs a partner; without it, `second` may hold more files than `first`.
 
     Raises:
-        InputError: as `read_label_files`, and where a file has no partner.
+        InputError: see `read_label_files`; also if a file has no partner.
     """
     ours, theirs = read_label_files(first, images), read_label_files(second)
     by_name = {file.name: file for file in theirs if file.name is not None}
@@ -91,14 +91,15 @@ def paired_label_files(
         if len(ours) != len(theirs):
             raise InputError(
                 f"{first} lists {len(ours)} files, {second} {len(theirs)}; "
-                "expected equally many, in one order"
+                "expected equally many, in the same order"
             )
         stems, others = ([file.path.stem for file in files] for files in (ours, theirs))
         if stems != others and len(set(stems)) == len(stems) and sorted(stems) == sorted(others):
             place = next(place for place, stem in enumerate(stems) if stem != others[place])
             raise InputError(
                 f"{first} and {second} name the same files in another order: {ours[place].origin} is "
-                f"{ours[place].path.name}, {theirs[place].origin} is {theirs[place].path.name}"
+                f"{ours[place].path.name}, {theirs[place].origin} is {theirs[place].path.name}; "
+                "expected the same order"
             )
         return list(zip(ours, theirs, strict=True))
     names = {file.name for file in ours}
@@ -115,9 +116,9 @@ def paired_label_files(
 
 
 def names_of(files: Sequence[LabelFile]) -> list[str]:
-    """Return a name for what is made from each file: its own, or one found from the paths; all differ.
+    """Return a different name for each file, to name its outputs: its own name, or one from its path.
 
-    Raises InputError where one file is listed twice.
+    Raises InputError if a file is listed twice.
     """
     if all(file.name is not None for file in files):
         return [str(file.name) for file in files]
@@ -129,7 +130,7 @@ class TrainIdReader:
 
     Args:
         space: the label space.
-        classes: the class table of the files, by name or as a YAML file; None if they hold train ids.
+        classes: the class table of the files: a name or a YAML file; None if the files hold train ids.
 
     Raises:
         InputError: there is no such class table.
@@ -141,25 +142,25 @@ class TrainIdReader:
         self.train_ids, self.known = translation_table(self.table, space), known_ids(self.table)
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """Return the train ids (H, W) uint8, 255 where void.
+        """Return the train ids (H, W) uint8; void is 255.
 
         Raises:
-            InputError: the file cannot be read, or holds an id that the class table does not list.
+            InputError: the file cannot be read, or it holds an id that the class table does not list.
         """
-        own = read_own_ids(path, self.table)
-        strange = np.flatnonzero((count_ids(own) > 0) & ~self.known)
-        if strange.size:
+        own_ids = read_own_ids(path, self.table)
+        unknown = np.flatnonzero((count_ids(own_ids) > 0) & ~self.known)
+        if unknown.size:
             raise InputError(
-                f"{path}: found id {strange[0]}, which {self.table.name!r} does not list; "
+                f"{path}: found id {unknown[0]}, which {self.table.name!r} does not list; "
                 "name the class table of the dataset's label files with --classes"
             )
-        return self.train_ids[own]
+        return self.train_ids[own_ids]
 
 
 def check_palette(items: Iterable[Item], space: LabelSpace) -> None:
     """Raise InputError if the first label has the colours of another built-in label space than `space`.
 
-    Labels that this project writes carry the colours of their label space; other colours tell nothing.
+    Labels that this project writes have the colours of their label space; unknown colours are accepted.
     """
     first = next((item.label for item in items if item.label is not None), None)
     palette = label_palette(first) if first else []

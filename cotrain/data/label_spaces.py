@@ -1,7 +1,7 @@
 """Label spaces: the classes of a run, with train ids and colours.
 
-Built-in ones stand in label_spaces.yaml beside this file. Everywhere a name is expected, the path of a YAML
-file with one definition of the same form works too: that is how users bring their own.
+The built-in ones are in label_spaces.yaml beside this file. In place of a name, users can give the path of a
+YAML file with a definition of the same form.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ YAML_SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The classes that a run distinguishes; a class's position in `classes` is its train id.
+    """The classes that a run distinguishes; the position of a class in `classes` is its train id.
 
-    `palette` holds one (red, green, blue) a class; `members` the dataset class names folded into
-    each class, itself included.
+    `palette` holds the (red, green, blue) of each class. `members` holds for each class the names of the
+    dataset classes that become this class, its own name first.
     """
 
     name: str
@@ -33,18 +33,18 @@ class LabelSpace:
 
     @property
     def number_of_classes(self) -> int:
-        """How many classes there are; train ids are 0 to this number less one."""
+        """The number of classes; train ids run from 0 to this number minus one."""
         return len(self.classes)
 
     def train_id(self, dataset_class_name: str) -> int:
-        """Return the train id of the class that the dataset class belongs to, IGNORE if there is none."""
+        """Return the train id of the class that a dataset class becomes, IGNORE if it becomes none."""
         for train_id, name in enumerate(self.classes):
             if dataset_class_name in self.members[name]:
                 return train_id
         return IGNORE
 
     def definition(self) -> dict[str, Any]:
-        """Return the space as JSON types, for a file that is to be understood without this project."""
+        """Return the space as JSON types, for a file that readers without this project must understand."""
         return {
             "name": self.name,
             "classes": [
@@ -62,16 +62,16 @@ def built_in(kind: str) -> dict[str, Any]:
 
 
 def definition_of(kind: str, name: str) -> Any:
-    """Return the definition `name` of `kind`: a built-in one, or the content of the YAML file of that path.
+    """Return the definition `name` of `kind`: a built-in one, or the content of the YAML file with this path.
 
-    Raises InputError, with the known names, if there is neither.
+    Raises InputError that lists the known names if there is neither.
     """
     noun = kind.removesuffix("s").replace("_", " ")
     if not name.endswith(YAML_SUFFIXES):
         if name not in built_in(kind):
             raise InputError(
-                f"{noun} {name!r} is not known; known are {', '.join(built_in(kind))}, "
-                "or the path of a .yaml file with one of your own"
+                f"{noun} {name!r} is not known; expected one of {', '.join(built_in(kind))}, "
+                "or the path of a .yaml file with your own"
             )
         return built_in(kind)[name]
     try:
@@ -83,7 +83,7 @@ def definition_of(kind: str, name: str) -> Any:
 
 
 def title_of(name: str) -> str:
-    """Return what a definition is called: its name, or that of its file without folders and suffix."""
+    """Return the title of a definition: its name, or the name of its file without folders and suffix."""
     return Path(name).stem if name.endswith(YAML_SUFFIXES) else name
 
 
@@ -94,9 +94,9 @@ def label_space_names() -> list[str]:
 
 @cache
 def label_space(name: str) -> LabelSpace:
-    """Return the label space of this name, or that of the YAML file of this path.
+    """Return the label space with this name, or the one in the YAML file with this path.
 
-    Raises InputError if there is none, or if the file's definition is wrong.
+    Raises InputError if there is none, or if the definition in the file is wrong.
     """
     return make_label_space(title_of(name), definition_of("label_spaces", name))
 
@@ -104,7 +104,7 @@ def label_space(name: str) -> LabelSpace:
 def make_label_space(name: str, entries: Any) -> LabelSpace:
     """Return the label space of a definition: a list of {class, colour, members}.
 
-    Raises InputError for entries of another form, for a class, member or colour that is there twice, and for
+    Raises InputError for entries of another form, for a class, member or colour that occurs twice, and for
     more than 255 classes.
     """
     place = f"label space {name}"
@@ -152,7 +152,7 @@ def is_colour(value: Any) -> bool:
 
 
 def is_list_of_names(value: Any) -> bool:
-    """Return whether `value` is a list of texts."""
+    """Return whether `value` is a list of strings."""
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
@@ -160,7 +160,7 @@ def _refuse_repeated(place: str, noun: str, values: Iterable[Any]) -> None:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            raise InputError(f"{place}: the {noun} {value!r} is there twice")
+            raise InputError(f"{place}: the {noun} {value!r} occurs twice, expected it once")
         seen.add(value)
 
 

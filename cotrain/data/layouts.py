@@ -1,7 +1,7 @@
-"""From a dataset's entry in the configuration to its images and labels.
+"""Find the images and labels of a dataset from its entry in the configuration.
 
-Three kinds of datasets: rendered streets, the user's own lists, and folders as their makers publish them
-(`cotrain.data.trees`). What is found then passes the entry's filters.
+There are three kinds of datasets: rendered streets, the user's own lists, and folders as their makers publish
+them (`cotrain.data.trees`). The filters of the entry then decide which of the images are used.
 """
 
 import os
@@ -28,18 +28,19 @@ from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-# So many headers are read one after the other, to find out how fast the disk answers.
+# The first headers are read one after the other, to measure how fast the disk answers.
 TRIED = 200
-# From this time a header on, threads pay: a network disk. A local one answers faster than threads switch.
+# If a header takes at least this long (on a network disk), threads pay off. A local disk answers faster than
+# threads switch.
 SLOW_S = 0.001
 THREADS = 16
-# Enough to name all that are faulty in a published dataset; a filter may leave out thousands.
+# Enough to name all faulty images of a published dataset. A filter may leave out thousands.
 SHOWN_LEFT_OUT = 50
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a dataset and its label, and where each is listed: "LIST:LINE", or "" if nowhere."""
+    """One image of a dataset, its label, and the place that lists each: "LIST:LINE", or "" without a list."""
 
     image: Path
     label: Path | None = None
@@ -55,7 +56,7 @@ class DatasetFiles:
     left_out: dict[str, list[Path]]
 
     def left_out_in_words(self) -> list[str]:
-        """Return a line for each reason and, below it, for each of the first images of that reason."""
+        """Return a line for each reason and, below it, a line for each of the first images with it."""
         lines = []
         for reason, images in self.left_out.items():
             lines.append(f"left out {len(images)} images, {reason}:")
@@ -71,9 +72,9 @@ def find_dataset(
     """Return the images of the dataset `name` of the configuration, with labels if `labelled`.
 
     `settings` is its entry under `datasets`; `scenes_folder` holds the rendered scenes of the layout
-    "streets". Of every image the header is read; labels are not opened, but for the size of those whose
-    layout says that it may be wrong, and without `labelled` nothing that concerns them is touched. Raises
-    one InputError for all missing files and broken headers, or for what is wrong with the settings or lists.
+    "streets". The header of every image is read. Headers of labels are read only if the layout says that
+    labels may have the wrong size; without `labelled`, no label and no setting about labels is read. Raises
+    one InputError for all missing files and broken headers, or one for wrong settings or lists.
     """
     entries = dataset_entries(name, settings, labelled, scenes_folder)
     entries = entries[:: settings.every if isinstance(settings, FilesSettings) else 1]
@@ -90,7 +91,9 @@ def find_dataset(
             kept.append((entry, header))
     if not kept:
         reasons = "; ".join(f"{reason}: {len(images)}" for reason, images in left_out.items())
-        raise InputError(f"datasets.{name}: no image is left of {len(entries)} ({reasons})")
+        raise InputError(
+            f"datasets.{name}: no image is left of {len(entries)} ({reasons}); loosen its filters"
+        )
     ids = unique_ids([entry.image for entry, _ in kept])
     items = [
         Item(image_id, entry.image, *header.size, entry.label, bytes=entry.image.stat().st_size)
@@ -102,9 +105,9 @@ def find_dataset(
 def dataset_entries(
     name: str, settings: DatasetSettings, labelled: bool, scenes_folder: Path | None = None
 ) -> list[Entry]:
-    """Return the files of the dataset `name` as its layout lists them; labels only if `labelled`.
+    """Return the files of the dataset `name` in the order of its layout; labels only if `labelled`.
 
-    Raises InputError for settings, lists or folders that are wrong, and for an image listed twice.
+    Raises InputError for wrong settings, lists or folders, and for an image that is listed twice.
     """
     if isinstance(settings, ListsSettings):
         return _lists(name, settings, labelled)
@@ -142,10 +145,10 @@ def file_origins(name: str, settings: DatasetSettings, labelled: bool) -> dict[P
 
 
 def unique_ids(images: Sequence[Path]) -> list[str]:
-    """Return one id an image: its file stem; where stems collide, with parent folders, joined by "__".
+    """Return one id for each image: its file stem, with parent folders joined by "__" where stems collide.
 
-    Names that differ in capitals alone collide too, since some file systems hold them for one. Images
-    that differ in their suffix alone keep it. Raises InputError where even whole paths collide.
+    Names that differ only in capitals also collide, because some file systems do not distinguish them. Images
+    that differ only in their suffix keep it in their id. Raises InputError if even whole paths collide.
     """
     without_suffix = Counter(str(image.with_suffix("")).casefold() for image in images)
     parts = [
@@ -165,7 +168,8 @@ def unique_ids(images: Sequence[Path]) -> list[str]:
         deeper = [index for index in colliding if depths[index] < len(parts[index])]
         if not deeper:
             raise InputError(
-                f"{images[colliding[0]]} and {images[colliding[1]]}: rename one, their ids are the same"
+                f"{images[colliding[0]]} and {images[colliding[1]]} would have the same id; "
+                "rename one of them"
             )
         for index in deeper:
             depths[index] += 1
@@ -173,7 +177,7 @@ def unique_ids(images: Sequence[Path]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Header:
-    """Of an image: (width, height), what is wrong with it, and a known fault for which it is left out."""
+    """The (width, height) of an image, its problems, and the fault for which it is left out, if any."""
 
     size: tuple[int, int]
     problems: list[str]
@@ -181,7 +185,7 @@ class _Header:
 
 
 def _headers(entries: Sequence[Entry], compare_sizes: bool) -> list[_Header]:
-    """Return the header of each entry, read in threads where the disk is slow."""
+    """Return the header of each entry; threads read them if the disk is slow."""
     started = time.monotonic()
     headers = [_read_header(entry, compare_sizes) for entry in entries[:TRIED]]
     rest = entries[TRIED:]
@@ -200,8 +204,8 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
     except InputError as error:
         problems.append(_located(entry.image_origin, str(error)))
     if entry.label is not None and not entry.label.is_file():
-        to = f", it is a link to {os.readlink(entry.label)}" if entry.label.is_symlink() else ""
-        problems.append(_located(entry.label_origin, f"{entry.label}: does not exist{to}"))
+        target = f", it is a link to {os.readlink(entry.label)}" if entry.label.is_symlink() else ""
+        problems.append(_located(entry.label_origin, f"{entry.label}: does not exist{target}"))
     elif entry.label is not None and compare_sizes and not problems:
         try:
             fault = "" if image_size(entry.label) == size else "the label is of another size than the image"
@@ -260,10 +264,10 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     first_lines: dict[str, int] = {}
     repeated = []
     for line, image in images:
-        # A link to an image is that image.
+        # A link to an image counts as that image.
         first = first_lines.setdefault(os.path.realpath(image), line)
         if first != line:
-            repeated.append(f"{image_list}:{line}: {image}: is listed in line {first} already")
+            repeated.append(f"{image_list}:{line}: {image}: is already listed in line {first}")
     raise_problems(f"datasets.{name}.images", repeated)
     if not labelled:
         return [Entry(image, image_origin=f"{image_list}:{line}") for line, image in images]
@@ -272,7 +276,7 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     if len(images) != len(labels):
         raise InputError(
             f"datasets.{name}: {image_list} lists {len(images)} images but {label_list} lists "
-            f"{len(labels)} labels, expected one label an image"
+            f"{len(labels)} labels, expected one label for each image"
         )
     return [
         Entry(image, label, f"{image_list}:{image_line}", f"{label_list}:{label_line}")
@@ -281,11 +285,11 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
 
 
 def _streets(name: str, labelled: bool, scenes_folder: Path | None) -> list[Entry]:
-    """Rendered streets: images/STEM.png or .jpg, labels/STEM.png in Cityscapes train ids."""
+    """Return the rendered streets: images/STEM.png or .jpg, labels/STEM.png with train ids of Cityscapes."""
     if scenes_folder is None:
         raise InputError(f"datasets.{name}: the layout 'streets' needs the folder of its rendered scenes")
     folder = Path(os.path.abspath(scenes_folder))
-    # Not hidden ones: a killed rendering leaves unfinished files.
+    # Without hidden files: a rendering that was killed leaves unfinished ones.
     images = sorted(
         file
         for file in (folder / "images").glob("*")

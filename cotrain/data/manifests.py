@@ -1,4 +1,4 @@
-"""Manifests: tab-separated tables that list a set of images with ids, paths, sizes and labels."""
+"""Manifests: tab-separated tables that list the images of a set, with ids, paths, sizes and labels."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -27,11 +27,12 @@ THREADS = 8
 class Item:
     """One image of a set.
 
-    `id` names whatever is made from it; `width` and `height` are pixels of the upright image; `bytes` is
-    the size of its file: images made anew under their old names make another manifest, so that whatever
-    depends on it is made anew too;
-    `label` is a label file and `label_sha256` its hash; pseudo-labels also carry their `score` in
-    [0, 1], the number of `kept_pixels` and the number of `classes` in them.
+    - `id` names every file that is made from the image.
+    - `width` and `height` are the size of the upright image in pixels.
+    - `bytes` is the size of the image file. If images are replaced under the same names, their manifest
+      changes, and everything that depends on it is made again.
+    - `label` is a label file, `label_sha256` its hash.
+    - Pseudo-labels also have a `score` in [0, 1], the number of `kept_pixels` and the number of `classes`.
     """
 
     id: str
@@ -47,40 +48,43 @@ class Item:
 
 
 def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Path | None = None) -> None:
-    """Write `items`, perhaps none, in their order; an optional column is there when any item has it.
+    """Write `items`, perhaps none, in their order; an optional column is written if any item has a value.
 
-    Files under `relative_to_root` are stored relative to the manifest's folder, so that the tree can be
-    moved; all others absolute. Raises InputError when two items share an id (names that differ in
-    capitals alone included: some file systems hold them for one) or a path holds a tab or line end.
+    Paths under `relative_to_root` are stored relative to the manifest's folder, so that the tree can be
+    moved; all other paths are absolute. Raises InputError if two items share an id or if a path holds a tab
+    or line end. Ids that differ only in capitals count as the same, because some file systems do not
+    distinguish them.
     """
-    listed = list(items)
-    seen: dict[str, Item] = {}
-    for item in listed:
-        other = seen.setdefault(item.id.casefold(), item)
+    rows = list(items)
+    users: dict[str, Item] = {}
+    for item in rows:
+        other = users.setdefault(item.id.casefold(), item)
         if other is not item:
             raise InputError(
                 f"{path}: two images share the id {item.id!r}: {other.image} and {item.image}; "
-                "expected one id an image"
+                "expected a different id for each image"
             )
     folder = _absolute(Path(path)).parent
     root = None if relative_to_root is None else _absolute(relative_to_root)
     columns = [*REQUIRED_COLUMNS]
-    columns += [name for name in OPTIONAL_COLUMNS if any(getattr(item, name) is not None for item in listed)]
+    columns += [name for name in OPTIONAL_COLUMNS if any(getattr(item, name) is not None for item in rows)]
     lines = ["\t".join(columns)]
-    for item in listed:
+    for item in rows:
         texts = [_stored(getattr(item, name), folder, root) for name in columns]
         if any(character in text for text in texts for character in "\t\n\r"):
             raise InputError(
-                f"{path}: a tab or line end in {str(item.image)!r} or its label cannot be stored"
+                f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, which a "
+                "manifest cannot store; rename the file"
             )
         lines.append("\t".join(texts))
     write_text(path, "\n".join(lines) + "\n")
 
 
 def read_manifest(path: str | Path) -> list[Item]:
-    """Return the items of a manifest, paths absolute.
+    """Return the items of a manifest, with absolute paths.
 
-    Raises InputError, naming file and line, if it is missing, lacks a column or holds a broken row.
+    Raises InputError that names file and line if the manifest is missing, lacks a column or holds a broken
+    row.
     """
     try:
         # Not splitlines(): it also splits at characters that a path may hold.
@@ -88,7 +92,7 @@ def read_manifest(path: str | Path) -> list[Item]:
     except OSError as error:
         raise InputError(f"{path}: manifest cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is no manifest: not UTF-8 text") from error
+        raise InputError(f"{path}: is no manifest: it is not UTF-8 text") from error
     columns = lines[0].split("\t")
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     unknown = [name for name in columns if name not in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)]
@@ -107,15 +111,18 @@ def read_manifest(path: str | Path) -> list[Item]:
         item = _item(dict(zip(columns, cells, strict=True)), folder, f"{path}:{number}")
         first = first_lines.setdefault(item.id.casefold(), number)
         if first != number:
-            raise InputError(f"{path}:{number}: the id {item.id!r} is taken by line {first}")
+            raise InputError(
+                f"{path}:{number}: the id {item.id!r} is already used in line {first}; "
+                "expected a different id for each image"
+            )
         items.append(item)
     return items
 
 
 def verify_labels(items: Sequence[Item], manifest_path: str | Path) -> None:
-    """Check that every item's label file exists and, where the manifest gives a hash, is unchanged.
+    """Check that the label file of every item exists and still has the hash in the manifest, if one is there.
 
-    Raises InputError that names the first bad label and how many there are.
+    Raises InputError that names the first bad label and the number of bad labels.
     """
     with ThreadPoolExecutor(THREADS) as pool:
         problems = [problem for problem in pool.map(_label_problem, items) if problem]
@@ -136,12 +143,12 @@ def _label_problem(item: Item) -> str | None:
     if not item.label.is_file():
         return f"{item.label} does not exist"
     if item.label_sha256 is not None and sha256_of(item.label) != item.label_sha256:
-        return f"{item.label} has changed since the manifest was written (another SHA-256)"
+        return f"{item.label} has changed since the manifest was written (its SHA-256 differs)"
     return None
 
 
 def _absolute(path: Path) -> Path:
-    # Not resolve(): a link into a data store is to stay a link in what the user reads.
+    # Not resolve(): messages and manifests must name a link to a data store as the user wrote it.
     return Path(os.path.abspath(path))
 
 
@@ -149,7 +156,7 @@ def _stored(value: object, folder: Path, root: Path | None) -> str:
     if isinstance(value, Path):
         file = _absolute(value)
         return os.path.relpath(file, folder) if root is not None and file.is_relative_to(root) else str(file)
-    # repr of a float is the shortest text that reads back as the same number.
+    # The repr of a float is the shortest text that is read back as the same number.
     return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""The own vehicle's pixels, which take part in nothing: no threshold, no label, no score."""
+"""The pixels of the own vehicle: they count for no threshold, no label and no score."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ class EgoVehicleMask:
         path: an image whose non-black pixels are the own vehicle, or None.
 
     Raises:
-        InputError: the file is no image, or marks every pixel or none.
+        InputError: the file is no image, or it marks all pixels or none.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -26,7 +26,7 @@ class EgoVehicleMask:
         self.of_size = lru_cache(maxsize=8)(self._of_size)
 
     def _of_size(self, height: int, width: int) -> NDArray[np.bool_] | None:
-        """Return the mask (height, width), resized by nearest neighbour, or None."""
+        """Return the mask (height, width), resized by nearest neighbour, or None without a file."""
         if self.mask is None:
             return None
         resized = cv2.resize(self.mask, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -36,17 +36,17 @@ class EgoVehicleMask:
 def _read_mask(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
-            # Not by grey value: that of a dark blue is rounded to black.
+            # Not by grey value: the grey value of a dark blue is rounded to black.
             mask: NDArray[np.uint8] = np.any(np.array(image.convert("RGB")), axis=2).astype(np.uint8)
     except (OSError, ValueError) as error:
         raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({error})") from error
     if mask.all():
         raise InputError(
-            f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected some black"
+            f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected black where it is not"
         )
     if not mask.any():
         raise InputError(
             f"ego_vehicle_mask: {path} marks no pixel: all are black (transparency does not count); expected "
-            "the own vehicle in another colour"
+            "the own vehicle in a colour other than black"
         )
     return mask

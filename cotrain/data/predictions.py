@@ -1,4 +1,4 @@
-"""Predictions on disk: class and confidence per pixel in one HDF5 file a shard, its histogram beside it."""
+"""Predictions on disk: each shard has an HDF5 file of classes and confidences, and a histogram beside it."""
 
 import hashlib
 import json
@@ -17,24 +17,25 @@ from cotrain.data.files import written_whole
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 
-# Measured on predictions of 2048×1024 pixels: classes take 2.1 MB as they are, 0.18 with lzf and 0.12 with
-# gzip at level 1, which is as fast to write (9 ms) and faster to read (4 ms instead of 7). Confidences hardly
-# shrink: 4.2 MB as they are and with lzf, 3.3 with shuffled bytes and gzip, for 90 ms to write and 16 ms at
-# each reading in place of 2. On CamVid, where models are surer, it is the same fifth.
+# Measured on predictions of 2048×1024 pixels: classes take 2.1 MB uncompressed, 0.18 MB with lzf and 0.12 MB
+# with gzip at level 1, which is as fast to write (9 ms) and faster to read (4 ms instead of 7). Confidences
+# hardly shrink: 4.2 MB uncompressed or with lzf, 3.3 MB with shuffled bytes and gzip. That costs 90 ms at
+# writing, and 16 ms instead of 2 at each reading. On CamVid, where models are surer, they also shrink by a
+# fifth.
 CLASS_COMPRESSION = {"compression": "gzip", "compression_opts": 1}
 
 SHARD_SUFFIX = ".h5"
 
-# The largest block that counts for `_keep_freed_memory`.
+# The largest block that the C library takes into account, see `_keep_freed_memory`.
 LARGE_BLOCK = 31 << 20
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What one shard of a prediction was made from; all its shards agree in everything but `shard`.
+    """What one shard of a prediction was made from; all shards of a prediction differ only in `shard`.
 
-    `classes` are those of the model's label space, in the order of train ids; `model` and `images` are hashes
-    of the weights with all settings, and of the whole image set; `shard` counts from 0 to `shards` - 1.
+    `classes` are the classes of the model's label space, in the order of train ids; `model` is a hash of the
+    weights and all settings, `images` a hash of the whole image set; `shard` counts from 0 to `shards` - 1.
     """
 
     classes: tuple[str, ...]
@@ -60,7 +61,7 @@ class Origin:
 
 
 def hash_of_images(items: Iterable[Item]) -> str:
-    """Return the SHA-256 of an image set: of ids, sizes in pixels and sizes of the files, in any order."""
+    """Return the SHA-256 of an image set: of its ids, image sizes and file sizes. Order does not matter."""
     lines = sorted(f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n" for item in items)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -74,8 +75,8 @@ def write_histogram(path: Path | str, histogram: NDArray[np.int64], origin: Orig
 def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the sum of the histograms of all shards of a prediction, int64 (C, 65536).
 
-    Raises InputError when a shard is missing, there twice, damaged, of another prediction than the others or
-    of other classes than `classes`.
+    Raises InputError if a shard is missing, occurs twice, is damaged, belongs to another prediction than the
+    others, or has other classes than `classes`.
     """
     total: NDArray[np.int64] | None = None
     origins = []
@@ -96,7 +97,7 @@ def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np
 
 
 def check_classes(origin: Origin, path: Path, classes: Sequence[str]) -> None:
-    """Raise InputError unless the model that predicted had these classes."""
+    """Raise InputError unless the predicting model had these classes."""
     if origin.classes != tuple(classes):
         raise InputError(
             f"{path}: predicted by a model of another label space, with the classes "
@@ -105,33 +106,34 @@ def check_classes(origin: Origin, path: Path, classes: Sequence[str]) -> None:
 
 
 def check_shards(paths: Sequence[Path], origins: Sequence[Origin]) -> None:
-    """Raise InputError unless `origins`, those of `paths`, are all shards of one prediction, each once."""
+    """Raise InputError unless `paths`, with their `origins`, are all shards of one prediction, each once."""
     if not paths:
-        raise InputError("no shard of a prediction is given, expected all that predict wrote")
+        raise InputError("found no shard of a prediction, expected all shards that predict wrote")
     first = origins[0]
     holders: dict[int, Path] = {}
     for path, origin in zip(paths, origins, strict=True):
         differences = {
             "by another model or with other settings": origin.model != first.model,
             "by a model of other classes": origin.classes != first.classes,
-            "of another image set": origin.images != first.images,
-            f"in {origin.shards} shards and not in {first.shards}": origin.shards != first.shards,
+            "from another image set": origin.images != first.images,
+            f"in {origin.shards} shards instead of {first.shards}": origin.shards != first.shards,
         }
         if any(differences.values()):
-            found = ", ".join(text for text, differs in differences.items() if differs)
+            words = ", ".join(text for text, differs in differences.items() if differs)
             raise InputError(
-                f"{path}: is of another prediction than {paths[0]}: made {found}; expected the shards of one"
+                f"{path}: belongs to another prediction than {paths[0]}: made {words}; "
+                "expected the shards of one prediction"
             )
         holder = holders.setdefault(origin.shard, path)
         if holder is not path:
             raise InputError(
-                f"{path}: holds shard {origin.shard}, as does {holder}; expected each shard once"
+                f"{path}: holds shard {origin.shard}, which {holder} also holds; expected each shard once"
             )
     missing = sorted({*range(first.shards)} - {*holders})
     if missing:
         raise InputError(
             f"{', '.join(map(str, paths))}: of {first.shards} shards, counted from 0, "
-            f"{', '.join(map(str, missing))} is missing; expected all, or the images in it would go unseen"
+            f"{', '.join(map(str, missing))} is missing; expected all shards, so that no image is lost"
         )
 
 
@@ -139,7 +141,7 @@ class PredictionWriter:
     """Writes the predictions of one shard into an open HDF5 file, image by image."""
 
     def __init__(self, path: Path, origin: Origin) -> None:
-        # Locks of HDF5's own fail on many network disks, and no other process knows this file's name yet.
+        # HDF5's own locks fail on many network disks, and no other process knows the name of this file yet.
         self.file = h5py.File(path, "w", locking=False)
         self.file.attrs["origin"] = origin.to_text()
 
@@ -154,16 +156,17 @@ class PredictionWriter:
     def write(self, image_id: str, classes: NDArray[np.uint8], levels: NDArray[np.uint16]) -> None:
         """Add one image: classes (H, W) uint8, confidence levels (H, W) uint16."""
         group = self.file.create_group(image_id)
-        # One chunk, so that a reader can take it as it is.
+        # One chunk, so that the reader can decompress it itself.
         group.create_dataset("classes", data=classes, chunks=classes.shape, **CLASS_COMPRESSION)
         group.create_dataset("levels", data=levels)
 
 
 class PredictionReader:
-    """Reads the predictions of one image set from all its shards, from any number of threads.
+    """Reads the predictions of one image set from all its shards; any number of threads may use it.
 
     Raises:
-        InputError: a shard is missing, there twice, damaged, or of another prediction than the others.
+        InputError: a shard is missing, occurs twice, is damaged, or belongs to another prediction than the
+            others.
     """
 
     def __init__(self, shards: Iterable[Path]) -> None:
@@ -188,7 +191,7 @@ class PredictionReader:
             file.close()
 
     def check(self, items: Sequence[Item], manifest: Path, classes: Sequence[str]) -> None:
-        """Raise InputError unless the predictions are of these classes and of just `manifest`'s images."""
+        """Raise InputError unless the predictions have these classes and exactly the images of `manifest`."""
         check_classes(self.origin, self.paths[0], classes)
         if self.origin.images == hash_of_images(items):
             return
@@ -199,22 +202,23 @@ class PredictionReader:
             if missing
             else f"image {gone[0]!r} was predicted and is not listed"
             if gone
-            else "the size of an image or of its file is another"
+            else "the size of an image or of its file has changed"
         )
         raise InputError(
             f"{manifest}: is not the image set of the predictions {self._names()}: {change}; "
-            "predict it anew with this manifest"
+            "predict again with this manifest"
         )
 
     def read(self, image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
         """Return classes (H, W) uint8, read-only, and confidence levels (H, W) uint16 of one image.
 
-        Raises InputError when no shard holds the image, it is damaged, or holds an id that is no class.
+        Raises InputError if no shard holds the image, or if its prediction is damaged or holds an id that is
+        no class.
         """
         if image_id not in self.holder:
             raise InputError(
-                f"no prediction of image {image_id!r} in {self._names()}; "
-                "were they made of another image set?"
+                f"found no prediction of image {image_id!r} in {self._names()}; "
+                "expected predictions of the same image set"
             )
         file = self.holder[image_id]
         try:
@@ -237,16 +241,17 @@ class PredictionReader:
 
 
 def _keep_freed_memory() -> None:
-    """Let this process keep the memory of one image for the next.
+    """Make this process keep freed memory, so that the next image can use it.
 
-    The C library of Linux returns freed memory to the system beyond twice the largest block freed so far, and
-    must ask for it again with the next image. That takes longer than labelling the image.
+    The C library of Linux keeps up to twice the size of the largest block that was freed so far. It returns
+    more than that to the system, and must ask for it again at the next image, which takes longer than
+    labelling the image. Freeing one large block raises the limit.
     """
     np.empty(LARGE_BLOCK, dtype=np.uint8)
 
 
 def _unpacked(dataset: h5py.Dataset) -> NDArray[np.uint8]:
-    """Return the only chunk of a dataset, decompressed here: HDF5 itself lets one thread at a time do it."""
+    """Return the only chunk of a dataset, decompressed here: HDF5 lets only one thread at a time do that."""
     skipped_filters, content = dataset.id.read_direct_chunk((0, 0))
     if not skipped_filters:
         content = zlib.decompress(content, bufsize=dataset.size)

@@ -1,4 +1,4 @@
-"""scores.tsv: why each image of a subset was taken with its pseudo-label, or why not."""
+"""scores.tsv: for each image of a subset, whether it was selected with its pseudo-label, and why."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,20 +19,20 @@ def write_score_table(
     choices: Sequence[tuple[bool, str]],
     space: LabelSpace,
 ) -> None:
-    """Write one line an image.
+    """Write one line for each image.
 
     Args:
-        path: the table.
+        path: the file of the table.
         items: the N images of the subset.
         scores: (N,) mean confidence of the kept pixels, in [0, 1].
         counts: (N, C) kept pixels of each class.
-        choices: (N,) whether the image was taken, and why or why not.
+        choices: (N,) whether the image was selected, and why or why not.
         space: names the classes.
     """
     lines = ["\t".join(["id", "chosen", "why", "score", "kept_share", *space.classes])]
-    for item, score, count, (chosen, why) in zip(items, scores, counts, choices, strict=True):
+    for item, score, count, (is_selected, why) in zip(items, scores, counts, choices, strict=True):
         size = item.width * item.height
         shares = [f"{value / size:.6f}" for value in count]
-        cells = [item.id, "yes" if chosen else "no", why, f"{score:.6f}", f"{count.sum() / size:.6f}"]
+        cells = [item.id, "yes" if is_selected else "no", why, f"{score:.6f}", f"{count.sum() / size:.6f}"]
         lines.append("\t".join([*cells, *shares]))
     write_text(path, "\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
 """Datasets in the folders in which their makers publish them: declarations, and the search for their files.
 
-The declarations stand in layouts.yaml beside this file, which also explains their form; users bring their own
-as a YAML file with one declaration.
+The declarations are in layouts.yaml beside this file, which also explains their form. Users can write their
+own as a YAML file with one declaration.
 """
 
 import os
@@ -17,7 +17,7 @@ from cotrain.errors import InputError
 KEYS = {"trees", "classes", "splits", "versions", "sizes_may_differ"}
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 FOLDERS = "{folders}"
-# A layout is asked for one suffix of images alone where it says so.
+# What {suffix} in a pattern may stand for.
 SUFFIX = r"(?:png|jpg|jpeg|PNG|JPG|JPEG)"
 
 
@@ -33,8 +33,8 @@ class Tree:
 class TreeLayout:
     """Where a dataset keeps its images and labels; `classes` names the class table of its labels.
 
-    `splits` maps a split to the folders that it may be called; `versions` lists those of the labels;
-    with `sizes_may_differ` a label of another size than its image is a known fault of the dataset.
+    `splits` maps each split to its possible folders; `versions` lists the versions of the labels. With
+    `sizes_may_differ`, labels of another size than their image are a known fault of the dataset.
     """
 
     name: str
@@ -46,23 +46,23 @@ class TreeLayout:
 
 
 def tree_layout_names() -> list[str]:
-    """Return the names of the built-in layouts with a root folder."""
+    """Return the names of the built-in layouts that have a root folder."""
     return list(built_in("layouts"))
 
 
 def tree_layout(name: str) -> TreeLayout:
-    """Return the layout of this name, or that of the YAML file of this path.
+    """Return the layout with this name, or the one in the YAML file with this path.
 
-    Raises InputError if there is none, or if the file's declaration is wrong.
+    Raises InputError if there is none, or if the declaration in the file is wrong.
     """
-    declared = definition_of("layouts", name)
+    declaration = definition_of("layouts", name)
     title = title_of(name)
-    if not isinstance(declared, dict) or not {"trees", "classes"} <= set(declared) <= KEYS:
+    if not isinstance(declaration, dict) or not {"trees", "classes"} <= set(declaration) <= KEYS:
         raise InputError(
             f"layout {title}: expected the keys trees and classes, and perhaps splits, versions and "
-            f"sizes_may_differ, found {declared!r:.200}"
+            f"sizes_may_differ, found {declaration!r:.200}"
         )
-    trees = declared["trees"]
+    trees = declaration["trees"]
     if not isinstance(trees, list) or not trees:
         raise InputError(f"layout {title}: expected `trees`, a list of {{images, labels}}, found {trees!r}")
     for key, fits, expected in (
@@ -71,34 +71,36 @@ def tree_layout(name: str) -> TreeLayout:
         ("versions", is_list_of_names, "a list of names"),
         ("sizes_may_differ", lambda value: isinstance(value, bool), "true or false"),
     ):
-        if key in declared and not fits(declared[key]):
-            raise InputError(f"layout {title}: found {declared[key]!r} as `{key}`, expected {expected}")
+        if key in declaration and not fits(declaration[key]):
+            raise InputError(f"layout {title}: found {declaration[key]!r} as `{key}`, expected {expected}")
     layout = TreeLayout(
         title,
         tuple(_tree(title, tree) for tree in trees),
-        declared["classes"],
+        declaration["classes"],
         {
             split: (folders,) if isinstance(folders, str) else tuple(folders)
-            for split, folders in declared.get("splits", {}).items()
+            for split, folders in declaration.get("splits", {}).items()
         },
-        tuple(declared.get("versions", ())),
-        declared.get("sizes_may_differ", False),
+        tuple(declaration.get("versions", ())),
+        declaration.get("sizes_may_differ", False),
     )
     for tree in layout.trees:
-        for field, given in (("split", layout.splits), ("version", layout.versions)):
-            if f"{{{field}}}" in tree.images + tree.labels and not given:
-                raise InputError(f"layout {title}: {{{field}}} is used, but `{field}s` says nothing about it")
+        for field, values in (("split", layout.splits), ("version", layout.versions)):
+            if f"{{{field}}}" in tree.images + tree.labels and not values:
+                raise InputError(
+                    f"layout {title}: a path contains {{{field}}}, but the key `{field}s` is missing; add it"
+                )
     return layout
 
 
 def find_files(
     layout: TreeLayout, root: Path, split: str | None, version: str | None, labelled: bool, key: str
 ) -> list[tuple[Path, Path | None]]:
-    """Return (image, label) of every image in the order of their paths.
+    """Return (image, label) of every image, sorted by the paths of the images.
 
-    Without `labelled` labels are None and nothing of theirs is looked at. `key` is where the settings stand
-    ("datasets.gta"). Raises InputError if the root or one of its folders is missing, if split or version are
-    not those of the layout, if nothing is found, or if labels lack their images.
+    Without `labelled`, labels are None and no folder of labels is read. `key` is the place of the settings
+    ("datasets.gta"). Raises InputError if the root or one of its folders is missing, if the layout has no
+    such split or version, if there is no image, or if labels lack their images.
     """
     fields = chosen_fields(layout, root, split, version, labelled, key)
     if not root.is_dir():
@@ -114,12 +116,12 @@ def find_files(
             f"{key}.root: {root} does not look like {layout.name}: expected {_expected(layout, fields)}, "
             f"found {_listing(root)}"
         )
-    images = sorted(_walk(root, _filled(tree.images, fields)), key=lambda found: found[0])
+    images = sorted(_walk(root, _filled(tree.images, fields)), key=lambda entry: entry[0])
     if not images:
         folder = root / _beginning(tree.images, fields)
         raise InputError(
-            f"{key}.root: no image is called {root}/{_filled(tree.images, fields)}; {folder} holds "
-            f"{_listing(folder)}"
+            f"{key}.root: expected images such as {root}/{_filled(tree.images, fields)}, found none; "
+            f"{folder} holds {_listing(folder)}"
         )
     if not labelled:
         return [(image, None) for image, _ in images]
@@ -127,7 +129,7 @@ def find_files(
     if not folder.is_dir():
         raise InputError(
             f"{key}.root: {folder} is missing: the labels of {layout.name} are expected there; "
-            "has their archive been unpacked?"
+            "unpack their archive"
         )
     pairs = [(image, root / _filled(tree.labels, fields | own)) for image, own in images]
     expected = {label for _, label in pairs}
@@ -136,14 +138,16 @@ def find_files(
         raise InputError(
             f"{key}.root: {len(lonely)} labels have no image, the first is {min(lonely)}; "
             f"{len(pairs)} images were found as {_filled(tree.images, fields)}; "
-            "has their archive been unpacked to its end?"
+            "is the archive of the images unpacked completely?"
         )
     return list(pairs)
 
 
-def expected_folders(layout: TreeLayout, split: str | None = None) -> str:
-    """Return in words which folders the root of a dataset holds: "images/ and labels/"; of its first split
-    if `split` is none of its."""
+def expected_folders(layout: TreeLayout, split: str | None) -> str:
+    """Return in words which folders the root of a dataset holds: "images/ and labels/".
+
+    A `split` that the layout does not have counts as its first one.
+    """
     folders = layout.splits.get(split or "", next(iter(layout.splits.values()), ("",)))
     return _expected(layout, {"split": folders[0], "version": next(iter(layout.versions), "")})
 
@@ -151,38 +155,40 @@ def expected_folders(layout: TreeLayout, split: str | None = None) -> str:
 def chosen_fields(
     layout: TreeLayout, root: Path, split: str | None, version: str | None, labelled: bool, key: str
 ) -> dict[str, str]:
-    """Return what {split} and {version} stand for; the version only with `labelled`.
+    """Return the meaning of {split} and {version}; that of {version} only with `labelled`.
 
-    `key` is where the settings stand ("datasets.gta"). Raises InputError if split or version are not those of
-    the layout, or if the version is not given and several are there.
+    `key` is the place of the settings ("datasets.gta"). Raises InputError if the layout has no such split or
+    version, or if `version` is None and the root holds several.
     """
     fields = {}
-    for name, value, known in (("split", split, layout.splits), ("version", version, layout.versions)):
-        if value is not None and value not in known:
-            expected = ", ".join(known) if known else f"none: {layout.name} has no {name}s"
+    for name, value, options in (("split", split, layout.splits), ("version", version, layout.versions)):
+        if value is not None and value not in options:
+            expected = ", ".join(options) if options else f"none: {layout.name} has no {name}s"
             raise InputError(f"{key}.{name}: found {value!r}, expected {expected}")
     if layout.splits:
         folders = layout.splits[split or next(iter(layout.splits))]
         beginnings = [
             _beginning(tree.images, {"split": folder}) for tree in layout.trees for folder in folders
         ]
-        there = [
+        existing_folders = [
             folder
             for folder in folders
             if any((root / text).is_dir() for text in beginnings if folder in text)
         ]
-        fields["split"] = there[0] if there else folders[0]
+        fields["split"] = existing_folders[0] if existing_folders else folders[0]
     if layout.versions and labelled:
-        there = [
+        existing_versions = [
             one
             for one in layout.versions
             if any(
                 (root / _beginning(tree.labels, fields | {"version": one})).is_dir() for tree in layout.trees
             )
         ]
-        if version is None and len(there) > 1:
-            raise InputError(f"{key}.version: {root} holds {' and '.join(there)}; say which of them")
-        fields["version"] = version or (there or layout.versions)[0]
+        if version is None and len(existing_versions) > 1:
+            raise InputError(
+                f"{key}.version: {root} holds {' and '.join(existing_versions)}; set the key to one of them"
+            )
+        fields["version"] = version or (existing_versions or layout.versions)[0]
     return fields
 
 
@@ -206,17 +212,17 @@ def _tree(title: str, tree: Any) -> Tree:
     if unknown:
         raise InputError(
             f"layout {title}: {{{min(unknown)}}} in {tree['labels']!r} is not in {tree['images']!r}, "
-            "so it stands for nothing"
+            "so it has no meaning"
         )
     return Tree(tree["images"], tree["labels"])
 
 
 def _filled(pattern: str, fields: Mapping[str, str]) -> str:
-    return FIELD.sub(lambda found: fields.get(found[1], found[0]), pattern)
+    return FIELD.sub(lambda match: fields.get(match[1], match[0]), pattern)
 
 
 def _beginning(pattern: str, fields: Mapping[str, str]) -> str:
-    """Return the folders that a pattern begins with, before the first field that is not told."""
+    """Return the folders that a pattern begins with, up to the first field that is not in `fields`."""
     return _filled(pattern, fields).partition("{")[0].rpartition("/")[0]
 
 
@@ -236,7 +242,7 @@ def _listing(folder: Path) -> str:
 
 
 def _walk(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield every file below `folder` that fits `pattern`, and what its fields stand for."""
+    """Yield every file below `folder` that fits `pattern`, and the values of its fields."""
     yield from _descend(str(folder), pattern.split("/"), {})
 
 
@@ -256,40 +262,40 @@ def _descend(
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from error
     for entry in entries:
-        # Hidden files are what other systems leave behind, as "._00001.png" of a Mac's archive.
+        # Other systems leave hidden files behind, such as "._00001.png" from an archive made on a Mac.
         if entry.name.startswith("."):
             continue
         if into_all_folders and entry.is_dir():
-            # A link to a folder around it would lead round for ever.
+            # Following a link to a parent folder would never end.
             if entry.is_symlink() and Path(folder).resolve().is_relative_to(os.path.realpath(entry.path)):
                 continue
             deeper = fields | {"folders": f"{fields.get('folders', '')}{entry.name}/"}
             yield from _descend(entry.path, parts, deeper)
             continue
-        found = expression.fullmatch(entry.name)
-        if not found:
+        match = expression.fullmatch(entry.name)
+        if not match:
             continue
-        known = (
-            {"folders": ""} | fields | found.groupdict() if into_all_folders else fields | found.groupdict()
-        )
+        values = fields | match.groupdict()
+        if into_all_folders:
+            values = {"folders": ""} | values
         if rest:
-            yield from _descend(entry.path, rest, known)
+            yield from _descend(entry.path, rest, values)
         else:
-            yield Path(entry.path), known
+            yield Path(entry.path), values
 
 
 def _expression(part: str, fields: Mapping[str, str]) -> re.Pattern[str]:
-    """Return the regular expression of one part of a path; a field seen before stands for the same text."""
+    """Return the regular expression of one part of a path; a field that occurs again means the same text."""
     pieces = FIELD.split(part)
-    text, seen = "", set()
+    text, groups = "", set()
     for number, piece in enumerate(pieces):
         if number % 2 == 0:
             text += re.escape(piece)
         elif piece in fields:
             text += re.escape(fields[piece])
-        elif piece in seen:
+        elif piece in groups:
             text += f"(?P={piece})"
         else:
-            seen.add(piece)
+            groups.add(piece)
             text += f"(?P<{piece}>{SUFFIX if piece == 'suffix' else '.+'})"
     return re.compile(text)

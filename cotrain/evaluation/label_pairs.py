@@ -1,4 +1,4 @@
-"""Confusion of label files that any tool has made with the files of the true labels."""
+"""Confusion matrix of label files of any tool against the files of the true labels."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,28 +21,29 @@ def confusion_of_pairs(
     progress: Progress,
     classes: str | None = None,
 ) -> NDArray[np.int64]:
-    """Return the confusion, int64 (C, C + 1), of all pairs of (prediction, label).
+    """Return the confusion matrix, int64 (C, C + 1), of all pairs of (prediction, label).
 
-    Predictions hold train ids of `space`; so do labels, unless `classes` names their class table. One image
-    a worker is in memory. Raises InputError for files that cannot be read, of unlike shape, or with strange
-    ids.
+    Predictions hold train ids of `space`; so do labels, unless `classes` names their class table. Each worker
+    holds one image in memory. Raises InputError for files that cannot be read, that differ in shape, or that
+    hold unknown ids.
     """
     read_truth = read_label if classes is None else TrainIdReader(space, classes).read
 
-    def counted(pair: tuple[LabelFile, LabelFile]) -> NDArray[np.int64]:
-        predicted, labelled = pair
+    def count(pair: tuple[LabelFile, LabelFile]) -> NDArray[np.int64]:
+        prediction_file, truth_file = pair
         try:
-            truth, prediction = read_truth(labelled.path), read_label(predicted.path)
+            truth, prediction = read_truth(truth_file.path), read_label(prediction_file.path)
             counts = confusion_matrix(truth, prediction, space.number_of_classes)
         except ValueError as error:
             raise InputError(
-                f"{predicted.origin}: {predicted.path} against {labelled.path}: {error} of {space.name}"
+                f"{prediction_file.origin}: {prediction_file.path} against {truth_file.path}: {error} "
+                f"of {space.name}"
             ) from error
         progress.advance()
         return counts
 
     confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
     with ThreadPoolExecutor(workers) as pool:
-        for counts in pool.map(counted, pairs):
+        for counts in pool.map(count, pairs):
             confusion += counts
     return confusion

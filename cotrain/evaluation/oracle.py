@@ -1,6 +1,6 @@
-"""Oracle studies: how right and how complete pseudo-labels are, where the target's true labels are known.
+"""Oracle studies: how correct and how complete pseudo-labels are, if the true labels of the target are known.
 
-For analysis alone: what is measured here must never reach anything that trains, labels or selects.
+They are only for analysis: no training, labelling or selection may ever read their results.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,20 @@ from cotrain.evaluation.scores import mean_of_known, shares
 
 
 def oracle_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Return how pseudo-labels compare with true labels, from their confusion (C, C + 1).
+    """Return how pseudo-labels compare with true labels, from their confusion matrix (C, C + 1).
 
-    `confusion` counts pixels of known true class (rows) by pseudo-label (columns, void last), as
-    `cotrain.evaluation.scores.confusion_matrix` does; those of several sets of images add up. Of a class,
-    `kept` pixels have it as pseudo-label, `labelled` ones truly are of it, and `agreeing` ones are both:
+    `confusion` counts pixels by their true class (rows) and their pseudo-label (columns, void last), as
+    `cotrain.evaluation.scores.confusion_matrix` does. Pixels of unknown true class do not count. The matrices
+    of several sets of images add up. For each class, `kept` is the number of pixels with it as pseudo-label,
+    `labelled` the number of pixels with it as true label, and `agreeing` the number of pixels with both:
 
     - precision = agreeing / kept,
-    - coverage = kept / labelled, more than 1 where the class is taken for more than it is,
+    - coverage = kept / labelled, which exceeds 1 if the class is pseudo-labelled more often than it occurs,
     - recall = agreeing / labelled = precision · coverage.
 
-    Under `classes` each class has these six; beside them stand `mean_precision`, `mean_coverage` and
-    `mean_recall` over the classes that have one, and `precision` and `coverage` of all pixels together. What
-    would be divided by 0 is None.
+    `classes` in the result holds these six numbers for each class. The result also holds `mean_precision`,
+    `mean_coverage` and `mean_recall` over the classes that have them, and `precision` and `coverage` of all
+    pixels together. A number that would be divided by 0 is None.
     """
     agreeing = np.diagonal(confusion)
     kept = confusion[:, : len(classes)].sum(axis=0)

@@ -1,8 +1,7 @@
 """Scores of a segmentation model from counts of pixels.
 
-The definitions are those of the official Cityscapes evaluator: counts are summed over all images before
-any division, pixels whose label is ignored take no part, and a labelled pixel for which the model
-predicts nothing (void) is a miss.
+The definitions are those of the official Cityscapes evaluator: counts are summed over all images before any
+division, pixels with the label void do not count, and a labelled pixel that is predicted as void is a miss.
 """
 
 import json
@@ -26,10 +25,10 @@ VOID_COLUMN = "void"
 def confusion_matrix(label: np.ndarray, prediction: np.ndarray, number_of_classes: int) -> np.ndarray:
     """Count how often each class of `label` was predicted as each class.
 
-    `label` and `prediction` are uint8 arrays of one shape that hold train ids or 255. The result is int64
-    of shape (C, C + 1): one row a labelled class, one column a predicted class, the last column for
-    labelled pixels predicted as 255. Pixels whose label is 255 are not counted. Matrices of several
-    images add up. Raises ValueError for unlike shapes, other types and ids that are no train ids.
+    `label` and `prediction` are uint8 arrays of the same shape that hold train ids or 255. The result is
+    int64 (C, C + 1): one row for each labelled class, one column for each predicted class, and a last column
+    for labelled pixels that were predicted as 255. Pixels with the label 255 are not counted. The matrices of
+    several images add up. Raises ValueError for different shapes, other types and ids that are no train ids.
     """
     if label.shape != prediction.shape:
         raise ValueError(f"label {label.shape} and prediction {prediction.shape} differ in shape")
@@ -37,38 +36,39 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, number_of_classe
         raise ValueError(f"expected uint8, found label {label.dtype} and prediction {prediction.dtype}")
     if not 1 <= number_of_classes <= IGNORE:
         raise ValueError(f"expected 1 to {IGNORE} classes, found {number_of_classes}")
-    # Counting all pairs of bytes needs no mask over the pixels, and ids out of place show up as well.
+    # Counting all pairs of bytes needs no mask over the pixels, and it also shows ids that are not allowed.
     pairs: NDArray[np.uint16] = np.left_shift(label, 8, dtype=np.uint16)
     pairs |= prediction
     counts = count_ids(pairs).reshape(256, 256)
     for name, pixels in (("label", counts.sum(axis=1)), ("prediction", counts.sum(axis=0))):
-        beyond = np.flatnonzero(pixels[number_of_classes:IGNORE])
-        if beyond.size:
+        unknown = np.flatnonzero(pixels[number_of_classes:IGNORE])
+        if unknown.size:
             raise ValueError(
-                f"{name} holds id {beyond[0] + number_of_classes}, beyond {number_of_classes} classes"
+                f"{name} holds id {unknown[0] + number_of_classes}, beyond {number_of_classes} classes"
             )
     columns = [*range(number_of_classes), IGNORE]
     return np.ascontiguousarray(counts[:number_of_classes, columns])
 
 
 def shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
-    """Return part / whole of two arrays of whole numbers, None where there is nothing to divide by."""
+    """Return part / whole of two arrays of integers, None where whole is 0."""
     return [int(p) / int(w) if w else None for p, w in zip(part, whole, strict=True)]
 
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that are not None; None if all are."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    """Return the mean of the values that are not None; None if there is no such value."""
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """Return the scores of a confusion matrix (C, C + 1) as shares from 0 to 1.
 
     Keys: `mean_iou`, `frequency_weighted_iou` (weighted by labelled pixels), `pixel_accuracy`,
-    `mean_class_accuracy`, and per class `iou` = tp / (tp + fp + fn) and `class_accuracy` = tp / labelled
-    pixels. A class without a pixel to divide by is None and left out of the mean. Raises InputError when
-    no pixel is labelled, ValueError when the matrix does not fit `classes`.
+        `mean_class_accuracy`, and per class `iou` = tp / (tp + fp + fn) and `class_accuracy` = tp / labelled
+        pixels. A class whose score would be divided by 0 has None and is left out of the mean. Raises
+        InputError if
+    no pixel is labelled, ValueError if the matrix does not fit `classes`.
     """
     _check_shape(confusion, classes)
     correct = np.diagonal(confusion)
@@ -96,13 +96,13 @@ def scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
 def mean_iou_of(iou: Mapping[str, float | None], subset: Sequence[str]) -> float | None:
     """Return the mean IoU over the classes of `subset` that occur, None if none does.
 
-    The prediction stays one of all classes, and only the mean is taken over fewer: so SYNTHIA is scored over
-    16 and 13 classes of Cityscapes. Raises InputError for a class that `iou` lacks.
+    The model still predicts all classes; only the mean is over fewer. This is how SYNTHIA is scored over 16
+    and 13 classes of Cityscapes. Raises InputError for a class that `iou` lacks.
     """
-    strange = [name for name in subset if name not in iou]
-    if strange:
+    unknown = [name for name in subset if name not in iou]
+    if unknown:
         raise InputError(
-            f"the class {strange[0]!r} is none of the classes that were scored: {', '.join(iou)}"
+            f"found the class {unknown[0]!r}, expected classes that were scored: {', '.join(iou)}"
         )
     return mean_of_known(iou[name] for name in subset)
 
@@ -114,7 +114,7 @@ def _check_shape(confusion: np.ndarray, classes: Sequence[str]) -> None:
 
 
 def write_confusion(path: str | os.PathLike[str], confusion: np.ndarray, classes: Sequence[str]) -> None:
-    """Write a confusion matrix (C, C + 1) as TSV: rows are labels, columns predictions."""
+    """Write a confusion matrix (C, C + 1) as TSV: rows are labels, columns are predictions."""
     _check_shape(confusion, classes)
     lines = ["\t".join(["label \\ prediction", *classes, VOID_COLUMN])]
     lines += [
@@ -123,41 +123,11 @@ def write_confusion(path: str | os.PathLike[str], confusion: np.ndarray, classes
     write_text(path, "\n".join(lines) + "\n")
 
 
-def read_confusion(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the matrix, int64 (C, C + 1), and the class names that `write_confusion` wrote.
-
-    Raises InputError that names the file and the line.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a confusion matrix: {error}") from error
-    header = lines[0].split("\t") if lines else []
-    classes = tuple(header[1:-1])
-    if not classes or header[-1] != VOID_COLUMN:
-        raise InputError(f"{path}, line 1: expected class names and a last column `{VOID_COLUMN}`")
-    if len(lines) != len(classes) + 1:
-        raise InputError(
-            f"{path}: found {len(lines) - 1} rows, expected one for each of {len(classes)} classes"
-        )
-    rows = []
-    for number, (name, line) in enumerate(zip(classes, lines[1:], strict=True), start=2):
-        found, *cells = line.split("\t")
-        if found != name:
-            raise InputError(
-                f"{path}, line {number}: found class `{found}`, expected `{name}` as in the header"
-            )
-        if len(cells) != len(classes) + 1 or not all(cell.isascii() and cell.isdigit() for cell in cells):
-            raise InputError(f"{path}, line {number}: expected {len(classes) + 1} whole numbers")
-        rows.append([int(cell) for cell in cells])
-    return np.array(rows, dtype=np.int64), classes
-
-
 @dataclass(frozen=True)
 class ModelScores:
-    """The scores of one model, as its `scores.json` holds them: shares from 0 to 1.
+    """The scores of one model in its `scores.json`: shares from 0 to 1.
 
-    `mean_iou_of` holds the mean over fewer classes, by the name of the label space that lists them.
+    `mean_iou_of` maps the name of a smaller label space to the mean over its classes.
     """
 
     model: str
@@ -172,9 +142,9 @@ class ModelScores:
 
 
 def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
-    """Return what a `scores.json` says, under the name `model`.
+    """Return the content of a `scores.json` under the name `model`.
 
-    Raises InputError that names the file and the key that is missing or is no share from 0 to 1.
+    Raises InputError that names the file, and the key that is missing or is no share from 0 to 1.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -183,7 +153,10 @@ def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
 
     def part(key: str, kind: type) -> Any:
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise InputError(f"{path}: the scores of `{model}` lack `{key}`, or it is no {kind.__name__}")
+            raise InputError(
+                f"{path}: the scores of `{model}` lack `{key}`, or it has another type; "
+                f"expected {kind.__name__}"
+            )
         return content[key]
 
     def share(value: Any, key: str) -> float:

@@ -1,4 +1,4 @@
-"""Pictures of one class's errors: where it was found, where it is not what was found, where it was missed."""
+"""Pictures of the errors of one class: where it was found correctly, found wrongly, and missed."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from cotrain.reporting.pictures import PAGE, Colour, colourise, heading, stacked
 
 NAMES = ("true positive", "false positive", "false negative")
 COLOURS: tuple[Colour, ...] = ((40, 190, 90), (230, 50, 45), (50, 110, 255))
-# Of the image's own brightness, where it is only there to tell the place.
+# The brightness of the image where it only shows the surroundings, relative to its own.
 DIMMED = 0.5
 OPACITY = 0.65
-# Stands for the image where none is at hand.
+# The grey level of the ground if there is no image.
 GREY = 160
 
 
 @dataclass(frozen=True)
 class ClassErrors:
-    """Where one class is right or wrong in an image: bool (H, W) each, no pixel in two of them."""
+    """Where one class is right or wrong in an image: bool (H, W) each; no pixel is true in two of them."""
 
     true_positive: NDArray[np.bool_]
     false_positive: NDArray[np.bool_]
@@ -28,7 +28,7 @@ class ClassErrors:
 
     @property
     def pixels(self) -> tuple[int, int, int]:
-        """How many pixels each of the three has."""
+        """The numbers of true positive, false positive and false negative pixels."""
         return (
             int(np.count_nonzero(self.true_positive)),
             int(np.count_nonzero(self.false_positive)),
@@ -37,9 +37,9 @@ class ClassErrors:
 
 
 def class_errors(label: NDArray[np.uint8], prediction: NDArray[np.uint8], train_id: int) -> ClassErrors:
-    """Return the errors of one class in train ids (H, W); where `label` is 255 nothing counts.
+    """Return the errors of one class in train ids (H, W); pixels where `label` is 255 do not count.
 
-    Raises ValueError when the sizes differ.
+    Raises ValueError if the sizes differ.
     """
     if label.shape != prediction.shape:
         raise ValueError(f"label {label.shape} and prediction {prediction.shape} differ in shape")
@@ -50,9 +50,10 @@ def class_errors(label: NDArray[np.uint8], prediction: NDArray[np.uint8], train_
 def error_picture(
     errors: ClassErrors, image: NDArray[np.uint8] | None, title: str, subtitle: str
 ) -> NDArray[np.uint8]:
-    """Return a page with a class's errors in colour over the dimmed image, a heading and a legend.
+    """Return a page with the errors of a class in colour over the dimmed image, a heading and a legend.
 
-    `image` is RGB uint8 (H, W, 3); without one the ground is grey. Raises ValueError when its size differs.
+    `image` is RGB uint8 (H, W, 3); without an image, the ground is grey. Raises ValueError if its size
+    differs.
     """
     height, width = errors.true_positive.shape
     ground = np.full((height, width, 3), GREY, np.uint8) if image is None else image
@@ -63,7 +64,7 @@ def error_picture(
         + 2 * errors.false_positive.view(np.uint8)
         + 3 * errors.false_negative.view(np.uint8)
     )
-    in_colour = cv2.addWeighted(ground, 1 - OPACITY, colourise(kind, (PAGE, *COLOURS)), OPACITY, 0)
-    picture = cv2.copyTo(in_colour, kind, cv2.convertScaleAbs(ground, alpha=DIMMED))
+    overlay = cv2.addWeighted(ground, 1 - OPACITY, colourise(kind, (PAGE, *COLOURS)), OPACITY, 0)
+    picture = cv2.copyTo(overlay, kind, cv2.convertScaleAbs(ground, alpha=DIMMED))
     notes = [f"{pixels} px" for pixels in errors.pixels]
     return stacked([heading(title, subtitle, width), with_legend(picture, NAMES, COLOURS, notes)])

@@ -1,7 +1,7 @@
 """Pictures for people: labels in colour, contact sheets, the confusion matrix, scores along the chain.
 
-Pictures of images are RGB uint8 arrays (H, W, 3) on a white page; matplotlib is loaded only by the
-functions that plot, because that takes longer than most steps.
+Pictures of images are RGB uint8 arrays (H, W, 3) on a white page. Only the functions that plot load
+matplotlib, because loading it takes longer than most steps.
 """
 
 import os
@@ -33,8 +33,9 @@ TITLE_SIZE = 22
 MARGIN = 24
 GAP = 20
 LEGEND_GAP = 6
+SHARE_BAR_HEIGHT = 8
 
-# Okabe and Ito's colours stay apart for colour-blind eyes and in print.
+# The colours of Okabe and Ito are distinguishable for colour-blind people and in print.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8E3B8A"
 INK_HEX, FAINT_HEX, HAIRLINE_HEX = "#22262d", "#787e87", "#e3e5e9"
 
@@ -49,14 +50,14 @@ def _text_length(text: str, size: int) -> int:
 
 
 def shortened(text: str, width: int, size: int = TEXT_SIZE) -> str:
-    """Return `text`, with an ellipsis in its middle when it is wider than `width` pixels.
+    """Return `text`, with an ellipsis in its middle if it is wider than `width` pixels.
 
-    The middle goes, because file names differ at their ends.
+    The middle is cut, because file names differ at their ends.
     """
     if _text_length(text, size) <= width:
         return text
-    for kept in range(len(text) - 1, 0, -1):
-        shorter = text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]
+    for length in range(len(text) - 1, 0, -1):
+        shorter = text[: (length + 1) // 2] + "…" + text[len(text) - length // 2 :]
         if _text_length(shorter, size) <= width:
             return shorter
     return "…"
@@ -77,9 +78,9 @@ def colourise(label: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
 def overlay(
     rgb: np.ndarray, label: np.ndarray, palette: Sequence[Colour], opacity: float = 0.5
 ) -> np.ndarray:
-    """Return the image (H, W, 3) uint8 with its label (H, W) in colour above it; ignored pixels are darkened.
+    """Return the image (H, W, 3) uint8 under its label (H, W) in colour; ignored pixels are darkened.
 
-    `opacity` 0 shows the image alone, 1 the label alone. Raises ValueError when the sizes differ.
+    `opacity` 0 shows only the image, 1 only the label. Raises ValueError if the sizes differ.
     """
     if rgb.shape[:2] != label.shape:
         raise ValueError(f"image {rgb.shape[:2]} and label {label.shape} differ in size")
@@ -89,22 +90,20 @@ def overlay(
 
 
 def resized(rgb: np.ndarray, width: int) -> np.ndarray:
-    """Return the image at `width` pixels, its shape kept."""
+    """Return the image with a width of `width` pixels and the same aspect ratio."""
     height = max(1, round(rgb.shape[0] * width / rgb.shape[1]))
-    # Averaging avoids jagged edges in thumbnails; it has no meaning when pixels are added.
+    # Averaging avoids jagged edges in smaller images; larger images need interpolation.
     method = cv2.INTER_AREA if width < rgb.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=method), dtype=np.uint8)
 
 
-def share_bar(
-    shares: Sequence[float] | np.ndarray, palette: Sequence[Colour], width: int, height: int = 8
-) -> np.ndarray:
-    """Return a bar (height, width, 3) cut into the classes' colours by their shares of the pixels.
+def share_bar(shares: Sequence[float] | np.ndarray, palette: Sequence[Colour], width: int) -> np.ndarray:
+    """Return a bar (SHARE_BAR_HEIGHT, width, 3) with the classes' shares of the pixels in their colours.
 
-    What is missing to 1 (ignored pixels) is black, as in `colourise`.
+    If the shares sum to less than 1, the rest (ignored pixels) is black, as in `colourise`.
     """
     ends = np.rint(np.cumsum(shares) * width).astype(int)
-    bar = np.zeros((height, width, 3), np.uint8)
+    bar = np.zeros((SHARE_BAR_HEIGHT, width, 3), np.uint8)
     start = 0
     for end, colour in zip(ends, palette, strict=True):
         bar[:, start:end] = colour
@@ -113,7 +112,7 @@ def share_bar(
 
 
 def stacked(parts: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
-    """Return pictures one below the other, at the left of a white page as wide as the widest."""
+    """Return a white page with the pictures one below the other, aligned at the left."""
     width = max(part.shape[1] for part in parts)
     height = sum(part.shape[0] for part in parts) + gap * (len(parts) - 1)
     page = np.full((height, width, 3), PAGE, np.uint8)
@@ -125,12 +124,12 @@ def stacked(parts: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
 
 
 def beside(parts: Sequence[np.ndarray], gap: int = 0) -> np.ndarray:
-    """Return pictures one beside the other, at the top of a white page as high as the highest."""
+    """Return a white page with the pictures side by side, aligned at the top."""
     return stacked([part.swapaxes(0, 1) for part in parts], gap).swapaxes(0, 1)
 
 
 def heading(title: str, subtitle: str, width: int) -> np.ndarray:
-    """Return a strip of `width` pixels with a title and a fainter line below."""
+    """Return a strip of `width` pixels with a title and a fainter line below it."""
     page, draw = _page(width, MARGIN + TITLE_SIZE + TEXT_SIZE + 22)
     room = width - 2 * MARGIN
     draw.text((MARGIN, MARGIN - 6), shortened(title, room, TITLE_SIZE), fill=INK, font=_font(TITLE_SIZE))
@@ -141,22 +140,23 @@ def heading(title: str, subtitle: str, width: int) -> np.ndarray:
 def legend(
     classes: Sequence[str], palette: Sequence[Colour], width: int, notes: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Return a strip of `width` pixels with a patch of colour and the name of each class, in tidy columns.
+    """Return a strip of `width` pixels with a patch of colour and the name of each class, in columns.
 
-    `notes` are written behind the names, fainter, one a class. The height follows from the number of classes.
+    `notes` holds one fainter text for each class, written after its name. The height depends on the number of
+    classes.
     """
-    behind = notes if notes is not None else [""] * len(classes)
+    texts = notes if notes is not None else [""] * len(classes)
     patch, line, note_gap = 14, 24, 6
     room = width - 2 * MARGIN
     longest = max(_text_length(name, TEXT_SIZE) for name in classes)
-    longest_note = max(_text_length(note, TEXT_SIZE) for note in behind)
+    longest_note = max(_text_length(note, TEXT_SIZE) for note in texts)
     entry = patch + 8 + longest + (note_gap + longest_note if longest_note else 0)
     columns = min(len(classes), max(1, (room + GAP) // (entry + GAP)))
-    # As many lines as needed, then filled evenly: 11 classes in 6 columns become 6 + 5, not 10 + 1.
+    # As many lines as needed, filled evenly: 11 classes in up to 10 columns become 6 + 5, not 10 + 1.
     lines = -(-len(classes) // columns)
     columns = -(-len(classes) // lines)
     page, draw = _page(width, lines * line + MARGIN)
-    for number, (name, colour, note) in enumerate(zip(classes, palette, behind, strict=True)):
+    for number, (name, colour, note) in enumerate(zip(classes, palette, texts, strict=True)):
         left = MARGIN + (number % columns) * (entry + GAP)
         top = number // columns * line
         draw.rounded_rectangle(
@@ -173,15 +173,15 @@ def legend(
 def with_legend(
     picture: np.ndarray, names: Sequence[str], colours: Sequence[Colour], notes: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Return the picture with the legend of its colours below, see `legend`."""
+    """Return the picture with a legend of its colours below it, see `legend`."""
     return stacked([picture, legend(names, colours, picture.shape[1], notes)], LEGEND_GAP)
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Sequence[str]]) -> np.ndarray:
     """Return a white page with rows of pictures, each with its caption below.
 
-    Pictures are RGB uint8 of any size and stand in columns as wide as their widest; they are not scaled.
-    Rows may be of unlike length.
+    Pictures are RGB uint8 of any size; they are not scaled. Each column is as wide as its widest picture.
+    Rows may have different lengths.
     """
     number_of_columns = max(len(row) for row in rows)
     widths = [max(row[i].shape[1] for row in rows if i < len(row)) for i in range(number_of_columns)]
@@ -194,7 +194,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Seque
     top = 0
     for row, names, height in zip(rows, captions, heights, strict=True):
         left = MARGIN
-        # The lists may be shorter than `widths`, which has room for the longest row.
+        # A row may have fewer pictures than there are columns.
         for picture, name, width in zip(row, names, widths[: len(row)], strict=True):
             page.paste(Image.fromarray(picture), (left, top))
             text = shortened(name, width)
@@ -219,7 +219,7 @@ def heat_maps(maps: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    # A figure made without pyplot is freed with its last name and asks for no display.
+    # A figure made without pyplot is freed like any object, and needs no display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -234,10 +234,10 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, classes: Sequence[str]) -> None:
-    """Write a picture of a confusion matrix (C, C + 1): of each labelled class, where its pixels went, in %.
+    """Write a picture of a confusion matrix (C, C + 1): how the pixels of each class were predicted, in %.
 
-    Each row sums to 100. Classes without a labelled pixel stay empty; the column for void is drawn
-    when any labelled pixel was predicted as void.
+    Each row sums to 100. Rows of classes without a labelled pixel stay empty. The column for void is only
+    drawn if any labelled pixel was predicted as void.
     """
     columns = [*classes, VOID_COLUMN]
     if not confusion[:, -1].any():
@@ -250,7 +250,7 @@ def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, class
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="equal", interpolation="nearest")
     for row, line in enumerate(shares):
         for column, share in enumerate(line):
-            # Zeros would hide the few confusions that matter.
+            # Many zeros would hide the few confusions that matter.
             if share >= 0.5:
                 colour = "white" if share > 55 else INK_HEX
                 weight = "bold" if row == column else "normal"
@@ -271,9 +271,10 @@ def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, class
 
 
 def chain_positions(models: Sequence[str]) -> list[int]:
-    """Return where each model stands along the chain: 0, 1, ... in the order given.
+    """Return the position of each model along the chain: 0, 1, ... in the order of `models`.
 
-    The two branches of a cycle share a place. The upper bound is no link of the chain: it gets -1.
+    The two branches of a cycle share a position. The upper bound is not part of the chain; its position is
+    -1.
     """
     places: dict[str, int] = {}
     positions = []
@@ -296,13 +297,14 @@ STAGES = (
 def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) -> None:
     """Write a picture of the mIoU of each model, in the order of the chain.
 
-    Rounds of self-training and the two branches of co-training are lines; the upper bound is a dashed line.
+    Each line connects the rounds of self-training or the cycles of one branch of co-training. A dashed line
+    shows the upper bound.
     """
     positions = chain_positions([row.model for row in rows])
     places = max(positions) + 1
     from matplotlib.patheffects import withStroke
 
-    # Numbers stay legible where a line runs behind them.
+    # A white halo keeps numbers legible where a line runs behind them.
     halo = [withStroke(linewidth=3, foreground="white")]
     figure, axes = _figure(max(7.5, 3.2 + 0.5 * places), 4.8)
     axes.grid(axis="y", color=HAIRLINE_HEX, linewidth=1)
@@ -312,7 +314,7 @@ def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) 
     axes.set_ylim(min(values) - 0.12 * spread, max(values) + 0.16 * spread)
     axes.set_xlim(-0.7, max(places, 1) - 0.3)
 
-    def written(place: float, value: float, colour: str, below: bool = False) -> None:
+    def annotate(place: float, value: float, colour: str, below: bool = False) -> None:
         axes.annotate(
             f"{value:.1f}",
             (place, value),
@@ -338,16 +340,16 @@ def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) 
             )
             ends.setdefault(line[-1][0], []).append((line[-1][1], colour))
     for place, stage_ends in ends.items():
-        # The numbers of two branches that end close to each other must not lie on each other.
+        # If two branches end close to each other, their numbers must not overlap.
         for number, (value, colour) in enumerate(sorted(stage_ends, reverse=True)):
-            written(place, value, colour, below=number > 0)
+            annotate(place, value, colour, below=number > 0)
     for row, place, value in points:
         if row.model == UPPER_BOUND:
             axes.axhline(value, color=INK_HEX, linewidth=1.4, linestyle=(0, (5, 4)), zorder=1)
             axes.annotate(
                 f"upper bound {value:.1f}",
                 (0.005, value),
-                # At the left, because the chain comes close to the bound at its right end.
+                # At the left, because the right end of the chain comes close to the bound.
                 xycoords=("axes fraction", "data"),
                 xytext=(0, 5),
                 textcoords="offset points",
@@ -358,7 +360,7 @@ def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) 
         elif row.model not in in_stage:
             colour = {BASELINE: FAINT_HEX, "final": PURPLE}.get(row.model, INK_HEX)
             axes.plot([place], [value], color=colour, marker="D", markersize=8, linestyle="none")
-            written(place, value, colour)
+            annotate(place, value, colour)
             if row.model == BASELINE:
                 axes.axhline(value, color=FAINT_HEX, linewidth=1, linestyle=(0, (1, 3)), zorder=1)
 
@@ -380,7 +382,7 @@ def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) 
 
 
 def _name_places(axes: Any, models: Sequence[tuple[str, int]]) -> None:
-    """Write the number of each round and cycle below the axis, and the stage below its numbers."""
+    """Write the number of each round and cycle below the axis, and the stage's name below its numbers."""
     ticks: dict[int, str] = {}
     stages: dict[str, list[int]] = {}
     for model, place in models:
@@ -390,10 +392,10 @@ def _name_places(axes: Any, models: Sequence[tuple[str, int]]) -> None:
             stages.setdefault(found[1], []).append(place)
     axes.set_xticks(list(ticks), list(ticks.values()), size=10)
     titles = {"self_training": "self-training round", "co_training": "co-training cycle"}
-    for stage, taken in stages.items():
+    for stage, places in stages.items():
         axes.annotate(
             titles[stage],
-            ((min(taken) + max(taken)) / 2, 0),
+            ((min(places) + max(places)) / 2, 0),
             xycoords=("data", "axes fraction"),
             xytext=(0, -24),
             textcoords="offset points",
@@ -402,4 +404,4 @@ def _name_places(axes: Any, models: Sequence[tuple[str, int]]) -> None:
             color=FAINT_HEX,
             size=10,
         )
-        axes.axvspan(min(taken) - 0.47, max(taken) + 0.47, color="#f6f7f9", zorder=0, linewidth=0)
+        axes.axvspan(min(places) - 0.47, max(places) + 0.47, color="#f6f7f9", zorder=0, linewidth=0)

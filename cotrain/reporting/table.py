@@ -1,6 +1,6 @@
-"""The tables of a run: how good is each model, and at which classes.
+"""The tables of a run: the scores of each model, in total and for each class.
 
-Scores are shown in per cent and differences in points, as the field prints them.
+Scores are in per cent and differences in points, as usual in the field.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ Table = list[list[str]]
 
 
 def percent(share: float | None, decimals: int = 2) -> str:
-    """Return a share as per cent without the sign, or a dash when there is none."""
+    """Return a share in per cent, without the sign "%", or a dash if there is no share."""
     return MISSING if share is None else f"{100 * share:.{decimals}f}"
 
 
 def check_comparable(rows: Sequence[ModelScores]) -> None:
-    """Raise InputError when two models were scored on other classes, images or by another protocol."""
+    """Raise InputError if two models were scored on different classes or images or by different protocols."""
     for row in rows[1:]:
         first = rows[0]
         keys = sorted({*first.protocol, *row.protocol})
@@ -41,15 +41,15 @@ def check_comparable(rows: Sequence[ModelScores]) -> None:
 
 
 def share_of_gap_closed(score: float, baseline: float, upper_bound: float) -> float | None:
-    """Return (score - baseline) / (upper bound - baseline), or None when there is no gap to close."""
+    """Return (score - baseline) / (upper bound - baseline), or None if there is no gap to close."""
     return (score - baseline) / (upper_bound - baseline) if upper_bound > baseline else None
 
 
 def models_table(rows: Sequence[ModelScores]) -> Table:
-    """Return a header and one line a model, in the order given: per cent, gains in points.
+    """Return a header and one line per model, in the order of `rows`: scores in per cent, gains in points.
 
-    The gain is there when a row is called `baseline`, the share of the gap closed when another is called
-    `upper_bound` as well, the mean over fewer classes where it was asked for.
+    The gain is shown if a model is called `baseline`, the closed share of the gap if another one is called
+    `upper_bound`, and the mean over fewer classes if the scores hold it.
     """
     by_name = {row.model: row.mean_iou for row in rows}
     baseline, upper_bound = by_name.get(BASELINE), by_name.get(UPPER_BOUND)
@@ -67,10 +67,10 @@ def models_table(rows: Sequence[ModelScores]) -> Table:
             gain = 100 * (row.mean_iou - baseline)
             line.append(MISSING if row.model == BASELINE else f"{gain:+.2f}")
         if baseline is not None and upper_bound is not None:
-            # The two ends of the gap are 0 and 100 by definition: printing that would say nothing.
+            # The two ends of the gap are 0 and 100 by definition, so they need no numbers.
             at_end = row.model in (BASELINE, UPPER_BOUND)
-            closed = None if at_end else share_of_gap_closed(row.mean_iou, baseline, upper_bound)
-            line.append(percent(closed, 1))
+            share = None if at_end else share_of_gap_closed(row.mean_iou, baseline, upper_bound)
+            line.append(percent(share, 1))
         line += [percent(row.mean_iou_of[name]) for name in subsets]
         line += [
             percent(row.frequency_weighted_iou),
@@ -82,7 +82,7 @@ def models_table(rows: Sequence[ModelScores]) -> Table:
 
 
 def classes_table(rows: Sequence[ModelScores], decimals: int = 2) -> Table:
-    """Return the IoU in per cent: a header of class names and one line a model."""
+    """Return the IoU in per cent: a header of class names and one line for each model."""
     table: Table = [["model", *rows[0].iou]]
     table += [[row.model, *(percent(value, decimals) for value in row.iou.values())] for row in rows]
     return table
@@ -102,7 +102,7 @@ def _text_width(table: Table) -> int:
 
 
 def to_text(table: Table) -> str:
-    """Return the table with aligned columns: the first to the left, numbers to the right."""
+    """Return the table with aligned columns: the first column at the left, numbers at the right."""
     widths = _widths(table)
 
     def line(cells: Sequence[str]) -> str:
@@ -113,12 +113,12 @@ def to_text(table: Table) -> str:
     return "\n".join([line(table[0]), "-" * _text_width(table), *map(line, table[1:])]) + "\n"
 
 
-def _columns(table: Table, kept: Sequence[int]) -> Table:
-    return [[line[column] for column in (0, *kept)] for line in table]
+def _columns(table: Table, columns: Sequence[int]) -> Table:
+    return [[line[column] for column in (0, *columns)] for line in table]
 
 
 def _blocks(table: Table) -> list[Table]:
-    """Split a table that is too wide into several that repeat the first column, evenly where that fits."""
+    """Split a table that is too wide into several that repeat the first column, evenly if that fits."""
     groups: list[list[int]] = []
     for column in range(1, len(table[0])):
         if groups and _text_width(_columns(table, [*groups[-1], column])) <= TEXT_WIDTH:
@@ -139,15 +139,15 @@ def classes_text(rows: Sequence[ModelScores]) -> str:
 
 
 def fitted_text(table: Table) -> str:
-    """Return a table whose columns are classes as text of at most `TEXT_WIDTH` characters a line.
+    """Return a table whose columns are classes as text with at most `TEXT_WIDTH` characters per line.
 
-    Classes are columns when they fit, else lines; where neither fits, the way that needs fewer tables.
+    Classes are columns if they fit, otherwise lines. If neither fits, the form with fewer tables is used.
     """
-    turned = transposed(table)
-    turned[0][0] = "class"
+    class_lines = transposed(table)
+    class_lines[0][0] = "class"
     blocks = _blocks(table)
     if len(blocks) > 1:
-        blocks = min(_blocks(turned), blocks, key=len)
+        blocks = min(_blocks(class_lines), blocks, key=len)
     return "\n".join(to_text(block) for block in blocks)
 
 
@@ -157,7 +157,7 @@ def to_tsv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return the table as GitHub-flavoured Markdown, numbers to the right."""
+    """Return the table as GitHub-flavoured Markdown, with numbers at the right."""
     rule = [":---", *["---:"] * (len(table[0]) - 1)]
     lines = [[cell.replace("|", "\\|") for cell in line] for line in [table[0], rule, *table[1:]]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -16,7 +16,7 @@ from cotrain.errors import InputError
 
 
 def of_two_classes(gap, right, wrong):
-    """Logits (gap, 0) of as many pixels, of which `right` are of the first class."""
+    """Return logits (gap, 0) of `right` pixels of the first class and `wrong` of the second, and labels."""
     logits = np.tile(np.array([[gap, 0.0]], np.float32), (right + wrong, 1))
     return logits, np.repeat(np.array([0, 1], np.uint8), [right, wrong])
 
@@ -25,12 +25,12 @@ def test_by_hand():
     # Three of four are right, so the best probability is 3/4, at logits ln 3 apart: T = gap / ln 3.
     logits, labels = of_two_classes(2.0, 3, 1)
     assert fit_temperature(logits, labels) == pytest.approx(2 / np.log(3), rel=1e-5)
-    found = calibrated(logits, labels, 7)
-    assert (found.images, found.pixels, found.accuracy) == (7, 4, 0.75)
+    calibration = calibrated(logits, labels, 7)
+    assert (calibration.images, calibration.pixels, calibration.accuracy) == (7, 4, 0.75)
     before = 1 / (1 + np.exp(-2))
-    assert found.confidence == pytest.approx((before, 0.75), rel=1e-5)
+    assert calibration.confidence == pytest.approx((before, 0.75), rel=1e-5)
     losses = [-(3 * np.log(p) + np.log(1 - p)) / 4 for p in (before, 0.75)]
-    assert found.negative_log_likelihood == pytest.approx(tuple(losses), rel=1e-5)
+    assert calibration.negative_log_likelihood == pytest.approx(tuple(losses), rel=1e-5)
 
 
 @given(st.integers(0, 1000), st.floats(0.3, 3), st.floats(0.25, 4))
@@ -40,7 +40,7 @@ def test_logits_times_k_have_a_temperature_times_k(seed, spread, factor):
     labels = np.where(rng.random(200) < 0.7, logits.argmax(1), rng.integers(0, 4, 200)).astype(np.uint8)
     once, scaled = fit_temperature(logits, labels), fit_temperature(np.float32(factor) * logits, labels)
     assert scaled == pytest.approx(np.clip(factor * once, 0.05, 20), rel=1e-3)
-    # A constant added to all logits of a pixel is nothing to a softmax.
+    # A constant added to all logits of a pixel does not change the softmax.
     shifted = logits + rng.normal(size=(200, 1)).astype(np.float32)
     assert fit_temperature(shifted, labels) == pytest.approx(once, rel=1e-3)
 
@@ -64,15 +64,15 @@ def test_labels_drawn_from_the_softmax_need_no_temperature():
     logits = (2 * rng.normal(size=(50_000, 6))).astype(np.float32)
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(1).astype(np.uint8)
     assert fit_temperature(logits, labels) == pytest.approx(1, abs=0.03)
-    found = calibrated(logits, labels, 1)
-    assert found.confidence[1] == pytest.approx(found.accuracy, abs=0.01)
+    calibration = calibrated(logits, labels, 1)
+    assert calibration.confidence[1] == pytest.approx(calibration.accuracy, abs=0.01)
 
 
 def test_the_limits():
-    # All right: the surer the better. As good as drawn at random: the less sure the better.
+    # If all labels are right, higher confidences are always better. If they are random, lower ones are.
     assert fit_temperature(*of_two_classes(1.0, 5, 0)) == pytest.approx(0.05)
     assert fit_temperature(*of_two_classes(1.0, 2, 2)) == pytest.approx(20)
-    # A logit so far off that its probability underflows gives a number all the same.
+    # A logit so low that its probability underflows still gives a finite number.
     assert np.isfinite(calibrated(*of_two_classes(500.0, 9, 1), 1).negative_log_likelihood).all()
 
 

@@ -89,11 +89,11 @@ def test_spread_is_that_of_the_population():
 
 def test_agrees_with_the_exact_formulas_on_random_images():
     assert_close_to_exact(noise(1), noise(2))
-    # A large image is converted in several strips, the last of them shorter.
+    # A large image is converted in several strips; the last one is shorter.
     assert_close_to_exact(noise(3, 301, 211) // 2 + 50, noise(4) // 4)
 
 
-def test_agrees_with_the_exact_formulas_far_beyond_what_srgb_can_show():
+def test_agrees_with_the_exact_formulas_far_outside_srgb():
     # Dark and extremely yellow: f(Z) falls below zero for most pixels.
     mean, std = np.array([30.0, 0.0, 120.0]), np.array([10.0, 10.0, 30.0])
     expected = exact_translation(noise(10), mean, std)
@@ -108,11 +108,11 @@ def test_agrees_with_the_exact_formulas_on_real_images():
     frames = [read_image(path) for path in images]
     for source, target in pairwise(frames):
         assert_close_to_exact(source, target)
-    # The hard case: large factors take most colours out of what sRGB can show.
+    # The hard case: large factors move most colours out of sRGB.
     assert_close_to_exact(frames[0], noise(5))
 
 
-def test_achieves_the_statistics_asked_for():
+def test_achieves_the_wanted_statistics():
     source = noise(6) // 4 + 90
     mean, std = np.array([60.0, 5.0, -8.0]), np.array([6.0, 4.0, 3.0])
     achieved_mean, achieved_std = lab_statistics(translate(source, mean, std))
@@ -159,25 +159,25 @@ def test_input_stays_untouched_and_views_are_fine():
     np.testing.assert_array_equal(mirrored[:, ::-1], translate(source, mean, std))
 
 
-def test_target_images_depend_on_seed_and_row_alone():
-    chosen = choose_target_images(40, 7, seed=100, per_image=3)
-    assert chosen.shape == (40, 3)
-    assert chosen.dtype == np.int64
-    assert set(chosen.ravel().tolist()) == set(range(7))
-    assert all(len(set(row)) == 3 for row in chosen.tolist())
-    np.testing.assert_array_equal(chosen[:15], choose_target_images(15, 7, seed=100, per_image=3))
-    assert (chosen != choose_target_images(40, 7, seed=101, per_image=3)).any()
+def test_target_images_depend_only_on_seed_and_row():
+    targets = choose_target_images(40, 7, seed=100, per_image=3)
+    assert targets.shape == (40, 3)
+    assert targets.dtype == np.int64
+    assert set(targets.ravel().tolist()) == set(range(7))
+    assert all(len(set(row)) == 3 for row in targets.tolist())
+    np.testing.assert_array_equal(targets[:15], choose_target_images(15, 7, seed=100, per_image=3))
+    assert (targets != choose_target_images(40, 7, seed=101, per_image=3)).any()
 
 
 def test_more_different_targets_than_there_are():
     assert sorted(choose_target_images(1, 2, seed=1, per_image=2)[0].tolist()) == [0, 1]
-    with pytest.raises(InputError, match=r"wants 3 .*targets_per_image.* has 2"):
+    with pytest.raises(InputError, match=r"targets_per_image: found 3, but the target has only 2 images"):
         choose_target_images(5, 2, seed=1, per_image=3)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_equals_scikit_image_in_floats_within_one_grey_level(seed):
-    # The published code's formulation. Smooth pictures with noise, of another brightness and cast each.
+    # The formulas of the published code, on smooth pictures with noise, different brightness and colour cast.
     rng = np.random.default_rng(seed)
 
     def picture(shape):
@@ -190,7 +190,7 @@ def test_equals_scikit_image_in_floats_within_one_grey_level(seed):
     lab, target_lab = skimage.color.rgb2lab(source), skimage.color.rgb2lab(target)
     moved = (lab - lab.mean((0, 1))) / lab.std((0, 1)) * target_lab.std((0, 1)) + target_lab.mean((0, 1))
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        # Colours beyond sRGB are clipped, and scikit-image says so.
+        # Colours outside sRGB are clipped, and scikit-image warns about that.
         warnings.simplefilter("ignore")
         expected = np.rint(255 * skimage.color.lab2rgb(moved))
     difference = np.abs(translate(source, *lab_statistics(target)) - expected).max(axis=2)

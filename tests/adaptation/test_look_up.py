@@ -10,9 +10,9 @@ def test_equals_indexing(dtype, shape):
     rng = np.random.default_rng(1)
     table = (rng.random(256) * 255).astype(dtype)
     ids = rng.integers(0, 256, shape, dtype=np.uint8)
-    found = look_up(table, ids)
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, table[ids])
+    values = look_up(table, ids)
+    assert values.dtype == dtype
+    np.testing.assert_array_equal(values, table[ids])
 
 
 def test_views():

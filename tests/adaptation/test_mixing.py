@@ -42,7 +42,7 @@ def test_on_demand_takes_the_least_sure_half_rounded_down(present, expected):
 
 def test_on_demand_with_a_single_class_pastes_nothing():
     assert classes_on_demand(label_of(4, 4, 4), THRESHOLDS).shape == (0,)
-    # Void is no class: it neither makes it two nor is it pasted.
+    # Void is no class: it does not count as a second one, and it is not pasted.
     assert classes_on_demand(label_of(4, 255, 255), THRESHOLDS).shape == (0,)
     assert classes_on_demand(label_of(255), THRESHOLDS).shape == (0,)
     np.testing.assert_array_equal(classes_on_demand(label_of(2, 4, 255), THRESHOLDS), [4])

@@ -16,7 +16,7 @@ LEVELS = np.array([[50000, 50000, 50000], [50001, 65535, 0]], dtype=np.uint16)
 THRESHOLDS = np.array([49999, 50000, 50000], dtype=np.uint16)
 
 
-def test_kept_is_what_exceeds_its_class_threshold():
+def test_pixels_above_the_threshold_of_their_class_are_kept():
     label = filter_prediction(CLASSES, LEVELS, THRESHOLDS)
     np.testing.assert_array_equal(label, [[0, 255, 255], [2, 1, 255]])
     assert label.dtype == np.uint8
@@ -66,8 +66,8 @@ def test_priors_of_another_size(shape):
         prior_factor(np.zeros(shape), 0.1, CLASSES)
 
 
-def test_score_is_the_mean_over_kept_pixels_alone():
-    # (65535 + 13107) / 2 = 0.6 · 65535; the void pixel of confidence 1 counts for nothing.
+def test_score_is_the_mean_over_only_the_kept_pixels():
+    # (65535 + 13107) / 2 = 0.6 · 65535; the void pixel of confidence 1 does not count.
     label = np.array([[0, 255], [1, 255]], dtype=np.uint8)
     levels = np.array([[65535, 65535], [13107, 3]], dtype=np.uint16)
     assert image_score(label, levels) == pytest.approx(0.6, abs=1e-12)

@@ -49,8 +49,8 @@ def test_unknown_methods():
 
 
 def test_class_that_lives_in_few_images():
-    # Ten images, class 5 in images 7, 8 and 9 alone. Used as image indices, the positions 0, 1, 2 among
-    # these three would point to images without the class, and nothing would be chosen for it.
+    # Ten images, class 5 only in images 7, 8 and 9. Used as image indices, the positions 0, 1, 2 among these
+    # three would point to images without the class, and no image would be selected for it.
     confidence = np.full((10, 6), NAN)
     confidence[7:, 5] = 0.6, 0.9, 0.85
     sender = evidence([50000] * 6, confidence)
@@ -76,7 +76,7 @@ def test_classes_in_the_order_of_demand():
     ranking = rank_for_exchange("threshold_difference", sender, receiver, min_pixels=0)
     np.testing.assert_array_equal(ranking.order, [0, 1, 3, 2])
     np.testing.assert_array_equal(ranking.reason, [0, 1, 1, 2])
-    # The receiver's weakest are classes 1 and 2 alike, the lower id first; then class 0.
+    # The receiver is equally weak in classes 1 and 2, so the lower id comes first; then class 0.
     ranking = rank_for_exchange("receiver_threshold", sender, receiver, min_pixels=0)
     np.testing.assert_array_equal(ranking.order, [1, 3, 2, 0])
     np.testing.assert_array_equal(ranking.reason, [1, 1, 2, 0])
@@ -113,7 +113,7 @@ def test_class_held_by_one_image_or_equally_surely_by_several():
 
 
 def test_what_the_receiver_filled_in_is_not_sent_back():
-    # Image 0 holds the class after filling, but the sender kept no pixel of its own.
+    # Image 0 holds the class after filling, but the sender itself kept no pixel of it.
     sender = evidence([0], [[NAN], [0.6]], counts=[[9000], [9000]])
     ranking = rank_for_exchange("receiver_threshold", sender, sender, min_pixels=5000)
     np.testing.assert_array_equal(ranking.order, [1])

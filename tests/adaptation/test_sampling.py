@@ -24,9 +24,9 @@ def test_published_seeds():
 
 
 def test_subset_is_the_published_draw():
-    chosen = choose_subset(PATHS, 500, 100)
-    assert [PATHS[index] for index in chosen] == random.Random(100).sample(sorted(PATHS), 500)
-    assert chosen.dtype == np.int64
+    subset = choose_subset(PATHS, 500, 100)
+    assert [PATHS[index] for index in subset] == random.Random(100).sample(sorted(PATHS), 500)
+    assert subset.dtype == np.int64
 
 
 @pytest.mark.parametrize("number", [-1, 1000, 2000])
@@ -39,16 +39,16 @@ def test_no_image():
     assert choose_subset([], 5, 100).tolist() == []
 
 
-def test_every_third_begins_where_the_seed_says():
+def test_the_seed_decides_where_every_third_begins():
     ordered = sorted(PATHS)
     starts = set()
     for seed in range(20):
-        chosen = [PATHS[index] for index in choose_subset(PATHS, -1, seed, every=3)]
-        start = ordered.index(chosen[0])
-        assert chosen == ordered[start::3]
+        subset = [PATHS[index] for index in choose_subset(PATHS, -1, seed, every=3)]
+        start = ordered.index(subset[0])
+        assert subset == ordered[start::3]
         starts.add(start)
         some = choose_subset(PATHS, 50, seed, every=3)
-        assert [PATHS[index] for index in some] == random.Random(seed).sample(chosen, 50)
+        assert [PATHS[index] for index in some] == random.Random(seed).sample(subset, 50)
     assert starts == {0, 1, 2}
 
 
@@ -102,7 +102,7 @@ def test_no_image_to_shuffle():
         ShuffledSampler(0, seed=1)
 
 
-# Class 0 is nowhere beyond 3000 pixels, class 1 in images 1 and 3, class 3 is absent.
+# No image has more than 3000 pixels of class 0; images 1 and 3 have them of class 1; class 3 is absent.
 COUNTS = np.array(
     [[10, 100, 0, 0], [0, 3001, 0, 0], [20, 0, 5000, 0], [0, 4000, 3000, 0]],
     dtype=np.int64,
@@ -124,7 +124,7 @@ def test_rare_class_sampler_draws_classes_and_then_their_images():
     np.testing.assert_allclose(draws, expected, atol=0.01)
 
 
-def test_low_temperature_draws_the_rarest_class_alone():
+def test_low_temperature_draws_only_the_rarest_class():
     assert set(rare_draws(2000, temperature=0.001)) == {0, 2}
 
 

@@ -30,7 +30,7 @@ def counted(*images):
 
 
 def test_quantise():
-    # 0.5 · 65535 = 32767.5 and goes to the even neighbour.
+    # 0.5 · 65535 = 32767.5 is rounded to the even neighbour.
     levels = quantise(np.array([[0.0, 1.0, 0.5], [0.2, 1 / 65535, 0.4 / 65535]], dtype=np.float32))
     np.testing.assert_array_equal(levels, [[0, 65535, 32768], [13107, 1, 0]])
     assert levels.dtype == np.uint16
@@ -58,7 +58,7 @@ def test_ignored_pixels_do_not_count():
     assert classes[0, 0] == 0
 
 
-def test_many_images_are_counted_beyond_what_32_bit_hold():
+def test_counts_may_exceed_32_bit():
     image = np.zeros((2, 5), np.uint8), np.full((2, 5), 65535, np.uint16)
     counter = ConfidenceCounter(3)
     counter.add(*image)
@@ -90,7 +90,7 @@ def test_threshold_of_ten_pixels():
 
 @pytest.mark.parametrize(("number", "place"), [(5, 2), (7, 4)])
 def test_half_goes_to_even(number, place):
-    # 5 · 0.5 = 2.5 goes to 2, 7 · 0.5 = 3.5 to 4.
+    # 5 · 0.5 = 2.5 is rounded to 2, 7 · 0.5 = 3.5 to 4.
     levels = np.arange(number) * 10
     np.testing.assert_array_equal(class_thresholds(histogram_of(levels), 0.5, 0, 1), [place * 10])
 
@@ -102,7 +102,7 @@ def test_equal_levels():
 
 
 def test_lone_pixel():
-    # rint(1 · 0.7) = 1 lies behind the only place; the published code crashes.
+    # rint(1 · 0.7) = 1 lies beyond the only place; the published code crashes.
     np.testing.assert_array_equal(class_thresholds(histogram_of([40000]), 0.3, 0, 1), [40000])
 
 
@@ -160,7 +160,7 @@ def test_any_split_adds_up_to_the_same_histogram(case, cuts):
 
 
 def definition(images, number_of_classes, portion, lower, upper):
-    """Return thresholds and labels as the method defines them, from all confidences in memory at once."""
+    """Return thresholds and labels by the method's definition, from all confidences in memory at once."""
     low, high = (round(limit * 65535) for limit in (lower, upper))
     classes = np.concatenate([image[0].ravel() for image in images])
     levels = np.concatenate([image[1].ravel() for image in images])
@@ -185,7 +185,7 @@ def definition(images, number_of_classes, portion, lower, upper):
     st.floats(0, 0.5),
     st.floats(0.5, 1),
 )
-def test_images_of_any_size_in_any_shards_and_order_give_what_the_definition_gives(
+def test_images_of_any_size_in_any_shards_and_order_give_the_same_as_the_definition(
     images_and_order, portion, lower, upper
 ):
     images_of_shards, order = images_and_order

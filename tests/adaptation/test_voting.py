@@ -37,13 +37,13 @@ def test_equals_counting_pixel_by_pixel_at_every_border(pair, window):
 def test_by_hand():
     first = np.array([[2, 2, 2], [2, 1, 2], [2, 2, 2]], np.uint8)
     second = np.array([[2, 2, 2], [2, 3, 2], [2, 2, 2]], np.uint8)
-    # 16 votes for class 2 against one each: the class that neither has in the middle wins.
+    # 16 votes for class 2 against one each for 1 and 3: the class that no label has in the middle wins.
     assert windowed_majority(first, second, 3, CLASSES)[1, 1] == 2
-    # The pixel alone: a tie, so the lower id.
+    # Only the pixel itself: a tie, so the lower id.
     assert windowed_majority(first, second, 1, CLASSES)[1, 1] == 1
 
 
-def test_what_both_agree_on_stays_whatever_is_around():
+def test_agreement_stays_even_among_other_classes():
     lonely = np.full((5, 5), 1, np.uint8)
     lonely[2, 2] = 3
     np.testing.assert_array_equal(windowed_majority(lonely, lonely, 5, CLASSES), lonely)

@@ -6,22 +6,22 @@ from cotrain.data.background import Background
 
 
 def test_calls_are_made_in_order_in_one_other_thread():
-    made, threads = [], set()
+    numbers, threads = [], set()
 
     def work(number):
         threads.add(threading.current_thread())
-        made.append(number)
+        numbers.append(number)
 
     with Background(ahead=2) as background:
         for number in range(50):
             background.call(work, number)
-    # The end of the context waits for all.
-    assert made == list(range(50))
+    # The end of the context waits for all calls.
+    assert numbers == list(range(50))
     assert len(threads) == 1
     assert threading.current_thread() not in threads
 
 
-def test_the_caller_goes_on_and_is_held_back_when_too_far_ahead():
+def test_the_caller_continues_and_waits_when_too_far_ahead():
     may_go, begun = threading.Event(), threading.Event()
     returned = []
 
@@ -39,7 +39,7 @@ def test_the_caller_goes_on_and_is_held_back_when_too_far_ahead():
         caller.start()
         assert begun.wait(20)
         caller.join(0.2)
-        # Two calls wait, the third finds no place.
+        # Two calls are accepted, the third must wait.
         assert returned == [0, 1]
         may_go.set()
         caller.join(20)

@@ -19,16 +19,16 @@ TABLE = class_table("camvid")
 
 @pytest.fixture
 def items(tmp_path):
-    """Three images of 6×4; label k holds k road pixels, 24 − k of void."""
-    made = []
+    """Three images of 6×4; label k holds k pixels of road and 24 − k of void."""
+    three_items = []
     for number in range(3):
         image, label = tmp_path / f"i{number}.png", tmp_path / f"l{number}.png"
         write_image(image, np.zeros((4, 6, 3), np.uint8))
         ids = np.full(24, 11, np.uint8)
         ids[:number] = 3
         write_label(label, ids.reshape(4, 6), [])
-        made.append(Item(str(number), image, 6, 4, label))
-    return made
+        three_items.append(Item(str(number), image, 6, 4, label))
+    return three_items
 
 
 def check(items, table=TABLE, origins=None, quick=False):
@@ -58,7 +58,7 @@ def test_without_table_no_label_is_opened(items):
     assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": []}
 
 
-def test_all_problems_stand_in_one_message_with_the_lines_of_the_lists(items):
+def test_one_message_lists_all_problems_with_the_lines_of_the_lists(items):
     items[0].label.unlink()
     Image.new("L", (6, 4)).save(items[1].image)
     write_label(items[1].label, np.zeros((6, 4), np.uint8), [])
@@ -82,7 +82,7 @@ def test_all_problems_stand_in_one_message_with_the_lines_of_the_lists(items):
 @pytest.mark.parametrize("quick", [False, True])
 def test_image_that_changed_its_size_since_the_manifest_is_named(items, quick):
     write_image(items[0].image, np.zeros((8, 6, 3), np.uint8))
-    # The label fits the image as it is now, so it is no second problem.
+    # The label fits the new size of the image, so there is no second problem.
     write_label(items[0].label, np.zeros((8, 6), np.uint8), [])
     assert problems(items, quick=quick) == [
         "datasets.city: 1 problem:",
@@ -95,7 +95,7 @@ def test_item_without_label_is_named(items):
     assert problems([bare]) == ["datasets.city: 1 problem:", f"  {bare.image}: the manifest gives no label"]
 
 
-def test_labels_of_void_alone_are_refused(items):
+def test_labels_of_only_void_are_refused(items):
     assert "all labels are void: no pixel of class table 'camvid'" in problems(items[:1])[1]
 
 
@@ -119,7 +119,7 @@ def test_ranges_are_short():
     assert ranges([0, 1, 2, 5, 7, 8, 255]) == "0-2, 5, 7-8, 255"
 
 
-def test_report_tells_every_id_and_what_becomes_of_it(items):
+def test_report_lists_every_id_and_its_class(items):
     report = check(items)
     assert report["ids"] == {
         "3": {"name": "road", "class": "road", "pixels": 3, "images": 2},
@@ -127,9 +127,9 @@ def test_report_tells_every_id_and_what_becomes_of_it(items):
     }
 
 
-def test_quick_check_reads_headers_alone(items):
+def test_quick_check_reads_only_headers(items):
     for item in items:
-        # Cut within the pixels: the header is whole.
+        # Cut within the pixels, so the header is complete.
         item.image.write_bytes(item.image.read_bytes()[:45])
     with Progress(3, "images", "checking") as progress:
         report = check_items(items, TABLE, SPACE, {}, 1, progress, quick=True)
@@ -158,7 +158,7 @@ def test_turned_images_are_counted(items, tmp_path):
     phone = replace(phone, label=items[0].label)
     write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
     (line,) = problems([phone])[1:]
-    assert line.endswith("phone.jpg, which is turned upright as its EXIF orientation says")
+    assert line.endswith("phone.jpg, which is turned upright according to its EXIF orientation")
 
 
 def test_train_ids_in_place_of_ids_are_recognised(items):
@@ -169,11 +169,11 @@ def test_train_ids_in_place_of_ids_are_recognised(items):
         "holds the ids 255, expected class table 'cityscapes_ids': 0-33; these look like train ids "
         "(labelTrainIds instead of labelIds)"
     )
-    # Without void in it, each file for itself could be one of ids.
+    # Without void, each file alone could hold label ids.
     write_label(items[0].label, np.array([[0, 10, 13, 8, 7, 18]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]
     assert "no label file holds an id above 18, so neither sky nor car; these look like train ids" in line
-    # Labels that are kept secret hold void alone, and its ids are small.
+    # Secret labels hold only void, whose ids are small.
     write_label(items[0].label, np.array([[0, 1, 3, 3, 3, 3]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]
     assert "all labels are void" in line
@@ -187,4 +187,4 @@ def test_labels_of_another_version_are_recognised_by_their_colours(items):
     check(items[1:], table)
     write_label(items[1].label, np.full((4, 6), 3, np.uint8), [(9, 9, 9)] * 12)
     (line,) = problems(items[1:], table)[1:]
-    assert "shows id 3 in the colour (9, 9, 9), the dataset's list of classes gives it (1, 2, 3)" in line
+    assert "id 3 has the colour (9, 9, 9), but the dataset's list of classes gives it (1, 2, 3)" in line

@@ -18,7 +18,7 @@ SIZE = (6, 8)
 
 
 def write_item(folder, name, space, suffix=".png", seed=0):
-    """Write an image and a label of random train ids, void among them."""
+    """Write an image and a label of random train ids, including void."""
     rng = np.random.default_rng(seed)
     image = folder / "camera" / f"{name}{suffix}"
     write_image(image, rng.integers(0, 256, (*SIZE, 3), np.uint8))
@@ -57,7 +57,7 @@ def test_our_layout_reads_the_same_train_ids_back(tmp_path, name):
 
 
 def test_ids_are_those_of_cityscapes_also_for_a_part_of_its_classes():
-    """Without terrain the sky is our class 9, and Cityscapes' train id 10."""
+    """Without terrain, sky is class 9 of the space, but train id 10 of Cityscapes."""
     space = label_space("synthia16")
     ids, sky = exported_ids(space), space.classes.index("sky")
     assert sky == 9
@@ -101,7 +101,7 @@ def test_images_are_links_or_copies(tmp_path):
     export([item], tmp_path / "out", space, copy=True)
     assert not exported.is_symlink()
     assert exported.read_bytes() == item.image.read_bytes()
-    # And back: the copy is replaced, the image itself stays.
+    # And back again: the copy is replaced, the image itself stays.
     export([item], tmp_path / "out", space)
     assert exported.is_symlink()
     assert item.image.is_file()
@@ -112,7 +112,7 @@ def test_an_image_that_exif_turns_is_written_upright(tmp_path):
     item = write_item(tmp_path, "a", space)
     picture = Image.open(item.image).transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90° to the right
+    exif[0x0112] = 6  # viewers must turn it by 90° to the right
     turned = item.image.with_suffix(".jpg")
     picture.save(turned, exif=exif, quality=100, subsampling=0)
     assert Image.open(turned).size == SIZE
@@ -139,7 +139,7 @@ def test_another_export_in_the_folder_is_named(tmp_path):
     first, second = (write_item(tmp_path, name, space) for name in "ab")
     export([first, second], tmp_path / "out", space)
     with pytest.raises(
-        InputError, match=r"out: holds .*b_.*, which is not of this export; expected an empty"
+        InputError, match=r"out: holds .*b_.*, which does not belong to this export; expected"
     ):
         export([first], tmp_path / "out", space)
 
@@ -157,11 +157,11 @@ def test_two_images_of_one_name_are_named(tmp_path):
 def test_a_label_that_does_not_fit_is_named(tmp_path):
     space = label_space("cityscapes19")
     item = write_item(tmp_path, "a", space)
-    with pytest.raises(InputError, match=r"a\.png: is 8×6, its image .*a\.png 9×6"):
+    with pytest.raises(InputError, match=r"a\.png: is 8×6, but its image .*a\.png is 9×6"):
         export([Item("a", item.image, 9, 6, item.label)], tmp_path / "out", space)
     with pytest.raises(InputError, match="image 'a' has no label to export"):
         export([Item("a", item.image, 8, 6)], tmp_path / "out", space)
-    # Of another label space, and grey, so that the colours do not tell.
+    # The label belongs to another label space. It is grey, so its colours do not show that.
     write_label(item.label, read_label(item.label), [])
     with pytest.raises(InputError, match=r"found id .*, which 'cityscapes7' does not list"):
         export([item], tmp_path / "out", label_space("cityscapes7"))

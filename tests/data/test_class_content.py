@@ -9,14 +9,14 @@ CAR, BUS, RIDER = range(3)
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("conditions", "expected"),
     [
         ({}, [0, 1, 2, 3, 4]),
         ({"any_of": [CAR]}, [0, 1]),
         ({"any_of": [CAR, RIDER]}, [0, 1, 2, 3]),
         ({"all_of": [BUS, RIDER]}, [2, 3]),
         ({"all_of": [CAR, BUS]}, []),
-        # More than, not as many as: images 3 has 11 pixels of bus and 10 of car.
+        # More than 11, so 11 are not enough: image 3 has 11 pixels of bus and 10 of car.
         ({"any_of": [CAR, BUS], "more_than": 11}, [0, 1, 2]),
         ({"without": [BUS]}, [0, 4]),
         ({"without": [BUS], "at_most": 7}, [0, 1, 4]),
@@ -24,9 +24,9 @@ CAR, BUS, RIDER = range(3)
         ({"any_of": [CAR, BUS], "all_of": [RIDER]}, [2, 3]),
     ],
 )
-def test_by_hand(asked, expected):
-    chosen = chosen_by_classes(COUNTS, **{"more_than": 10, **asked})
-    assert np.flatnonzero(chosen).tolist() == expected
+def test_by_hand(conditions, expected):
+    selection = chosen_by_classes(COUNTS, **{"more_than": 10, **conditions})
+    assert np.flatnonzero(selection).tolist() == expected
 
 
 def test_no_image_at_all():

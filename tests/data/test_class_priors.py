@@ -24,7 +24,7 @@ def priors(tmp_path, labels, size):
 
 
 def test_maps_are_counts_where_nothing_is_blurred(tmp_path):
-    # A width of 8 gives a blur of 0.27 pixels: next to none.
+    # A width of 8 gives a blur of 0.27 pixels, almost none.
     top = np.zeros((6, 8), int)
     top[3:] = 1
     lower = np.zeros((6, 8), int)
@@ -32,14 +32,14 @@ def test_maps_are_counts_where_nothing_is_blurred(tmp_path):
     lower[:, 0] = 255
     maps = priors(tmp_path, [top, lower], (6, 8))
     assert (maps.shape, maps.dtype) == ((3, 6, 8), np.float32)
-    # Class 0: both images in rows 0 to 2, one in row 3; the void column counts for none.
+    # Class 0: both images in rows 0 to 2, one in row 3; the void column does not count.
     np.testing.assert_allclose(maps[0][:, 4], [1, 1, 1, 0.5, 0, 0], atol=0.01)
     np.testing.assert_allclose(maps[0][:, 0], [0.5, 0.5, 0.5, 0, 0, 0], atol=0.01)
     np.testing.assert_allclose(maps[1][:, 4], [0, 0, 0, 0.5, 1, 1], atol=0.01)
     assert (maps[2] == 0).all(), "an absent class is nowhere likely"
 
 
-def test_labels_of_any_size_come_to_one(tmp_path):
+def test_labels_of_any_size_are_resized(tmp_path):
     half = np.repeat([[0] * 40, [1] * 40], [10, 10], axis=0)
     small = np.repeat([[0] * 20, [1] * 20], [5, 5], axis=0)
     maps = priors(tmp_path, [half, small], (20, 40))
@@ -48,7 +48,8 @@ def test_labels_of_any_size_come_to_one(tmp_path):
 
 
 def test_blur_grows_with_the_width(tmp_path):
-    # 2048 pixels give 70, so 256 give 8.75: one standard deviation off an edge, a Gaussian step is at 0.841.
+    # A width of 2048 gives a blur of 70 pixels, so 256 gives 8.75. One standard deviation from an edge, a
+    # blurred step has the value 0.841.
     label = np.zeros((64, 256), int)
     label[:, 128:] = 1
     row = priors(tmp_path, [label], (64, 256))[0][32]

@@ -47,7 +47,7 @@ def test_item_without_label_is_refused(items, tmp_path):
         count([*items, Item("c", tmp_path / "bare.png", 1, 1)], "cityscapes_ids")
 
 
-def test_file_comes_back_as_written_one_image_a_line(tmp_path):
+def test_file_is_read_as_written_with_one_line_for_each_image(tmp_path):
     path = tmp_path / "class_statistics.json"
     write_class_statistics(path, ["road", "sky"], {'a "b"': [3, 2**40], "ä": [0, 1]})
     assert json.loads(path.read_text()) == {
@@ -72,7 +72,7 @@ def test_empty_statistics_keep_their_shape(tmp_path):
 )
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "s.json").write_text(text)
-    with pytest.raises(InputError, match=r"s\.json: are no class statistics"):
+    with pytest.raises(InputError, match=r"s\.json: found no class statistics"):
         read_class_statistics(tmp_path / "s.json")
 
 

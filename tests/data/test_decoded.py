@@ -23,14 +23,14 @@ def test_decoded_image_has_the_same_pixels(tmp_path, image):
     np.testing.assert_array_equal(decoded, read_image(image))
 
 
-def test_what_is_decoded_is_not_decoded_again(tmp_path, image):
+def test_decoded_images_are_not_decoded_again(tmp_path, image):
     path = decode(image, tmp_path / "decoded")
     before = path.stat().st_mtime_ns
     assert decode(image, tmp_path / "decoded") == path
     assert path.stat().st_mtime_ns == before
 
 
-def test_another_content_under_the_old_name_is_decoded_anew(tmp_path, image):
+def test_an_image_replaced_under_its_name_is_decoded_again(tmp_path, image):
     first = decode(image, tmp_path / "decoded")
     write_image(image, np.zeros((20, 30, 3), np.uint8))
     second = decode(image, tmp_path / "decoded")
@@ -39,19 +39,19 @@ def test_another_content_under_the_old_name_is_decoded_anew(tmp_path, image):
 
 
 def test_index_is_read_as_it_was_written(tmp_path, image):
-    # A path may hold what some readers take for the end of a line.
+    # A path may hold a character that some readers take for a line end.
     odd = shutil.copy(image, tmp_path / "a\u2028b.png")
     decoded = {file: decode(file, tmp_path / "decoded") for file in (image, odd)}
     write_index(tmp_path / "index.tsv", decoded)
     assert read_index(tmp_path / "index.tsv") == decoded
 
 
-def test_decoded_file_that_is_gone_is_named(tmp_path, image):
+def test_missing_decoded_file_is_named(tmp_path, image):
     file = decode(image, tmp_path / "decoded")
     write_index(tmp_path / "index.tsv", {image: file})
     file.unlink()
     with pytest.raises(
-        InputError, match=f"index.tsv: .*frame.png was decoded into .*{file.name}, which is gone"
+        InputError, match=f"index.tsv: .*frame.png was decoded into .*{file.name}, which is missing"
     ):
         read_index(tmp_path / "index.tsv")
 
@@ -59,7 +59,7 @@ def test_decoded_file_that_is_gone_is_named(tmp_path, image):
 def test_image_that_changed_since_is_named(tmp_path, image):
     write_index(tmp_path / "index.tsv", {image: decode(image, tmp_path / "decoded")})
     os.utime(image, ns=(1, 1))
-    with pytest.raises(InputError, match="of an older image; delete"):
+    with pytest.raises(InputError, match="made from an older image; delete"):
         read_index(tmp_path / "index.tsv")
 
 
@@ -69,13 +69,13 @@ def test_other_files_are_no_index(tmp_path):
         read_index(tmp_path / "index.tsv")
 
 
-def test_full_disk_is_told_before_anything_is_written(tmp_path, make_items, monkeypatch):
+def test_full_disk_is_reported_before_anything_is_written(tmp_path, make_items, monkeypatch):
     items = make_items("many", 3, seed=1)
     needed = sum(3 * item.width * item.height for item in items)
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(needed))
     with pytest.raises(InputError, match=r"training\.decoded_cache: 3 images take .* free"):
         check_space(items, tmp_path / "decoded")
-    # What is there already takes no more.
+    # Images that are decoded already need no more space.
     decode(items[0].image, tmp_path / "decoded")
     check_space(items, tmp_path / "decoded")

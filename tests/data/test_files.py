@@ -15,7 +15,7 @@ from cotrain.data.files import (
 from cotrain.errors import InputError
 
 
-def test_the_name_appears_with_the_whole_content(tmp_path):
+def test_the_name_appears_only_with_the_complete_content(tmp_path):
     path = tmp_path / "a" / "b.histogram.npy"
     with written_whole(path) as temporary:
         assert temporary.parent == path.parent
@@ -77,7 +77,7 @@ def test_a_link_replaces_what_was_there(tmp_path):
     assert list(place.parent.iterdir()) == [place]
 
 
-def test_only_what_is_left_of_that_file_is_removed(tmp_path):
+def test_only_leftovers_of_that_file_are_removed(tmp_path):
     left, other, whole = (tmp_path / name for name in (".0.123.partial.h5", ".1.123.partial.h5", "0.h5"))
     for path in (left, other, whole):
         path.write_text("half")
@@ -87,12 +87,12 @@ def test_only_what_is_left_of_that_file_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == [whole]
 
 
-def test_what_is_read_is_not_overwritten(tmp_path):
+def test_inputs_are_not_overwritten(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "same").symlink_to(tmp_path / "a")
     refuse_overwriting([tmp_path / "a" / "1.png"], [tmp_path / "a" / "2.png"])
     with pytest.raises(InputError, match=r"--output: .*same/1\.png is also read, and would be lost"):
         refuse_overwriting([tmp_path / "same" / "1.png"], [tmp_path / "a" / "1.png"])
-    # Writing replaces a link and leaves alone what it points to.
+    # Writing replaces a link and does not touch its target.
     (tmp_path / "link.png").symlink_to(tmp_path / "a" / "1.png")
     refuse_overwriting([tmp_path / "link.png"], [tmp_path / "a" / "1.png"])

@@ -26,7 +26,7 @@ def rgb():
     return np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
-def test_png_comes_back_as_written(tmp_path, rgb):
+def test_png_is_read_as_written(tmp_path, rgb):
     write_image(tmp_path / "a b.png", rgb)
     np.testing.assert_array_equal(read_image(tmp_path / "a b.png"), rgb)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a b.png")), rgb)
@@ -45,7 +45,7 @@ def test_jpeg_keeps_the_order_of_channels_and_its_quality(tmp_path):
 
 
 def test_other_suffix_is_refused(tmp_path, rgb):
-    with pytest.raises(ValueError, match=r"\.png or \.jpg"):
+    with pytest.raises(ValueError, match=r"found the suffix '\.bmp', expected \.png or \.jpg"):
         write_image(tmp_path / "a.bmp", rgb)
 
 
@@ -90,7 +90,7 @@ def test_label_of_more_than_one_channel_of_8_bit_is_refused(tmp_path, mode, foun
 
 @pytest.mark.parametrize("bits", [2, 4])
 def test_grey_label_of_less_than_8_bit_is_refused(tmp_path, bits):
-    # Decoders stretch its ids to 0-255: 1 of 4 bits would become 17, a pole of Cityscapes.
+    # Decoders stretch its ids to 0-255: id 1 of a 4-bit file would become 17, a pole in Cityscapes.
     path = tmp_path / "label.png"
     write_label(path, np.arange(1 << bits, dtype=np.uint8)[None], [(1, 2, 3)])
     Image.open(path).save(path, bits=bits)
@@ -172,7 +172,7 @@ def test_sixteen_bit_colour_is_refused(tmp_path):
 def test_format_that_is_checked_but_cannot_be_read_later_is_refused(tmp_path, rgb):
     Image.fromarray(rgb).save(tmp_path / "image.tga")
     with pytest.raises(
-        InputError, match=r"image\.tga: is in the format TGA, expected for instance PNG or JPEG"
+        InputError, match=r"image\.tga: has the format TGA, which cannot be read; convert it to PNG or JPEG"
     ):
         check_image(tmp_path / "image.tga")
 
@@ -201,7 +201,7 @@ def test_id_beyond_8_bit_in_the_first_channel_is_refused(tmp_path):
 def test_grey_label_is_refused_where_three_channels_are_expected(tmp_path):
     write_label(tmp_path / "label.png", np.zeros((2, 3), np.uint8), [])
     with pytest.raises(
-        InputError, match=r"has 1 channel .*, expected 3 channels, the first of them class ids"
+        InputError, match=r"has 1 channel .*, expected 3 channels with class ids in the first"
     ):
         read_own_ids(tmp_path / "label.png", SYNTHIA)
     with pytest.raises(InputError, match="expected the encoding 'red_channel'"):
@@ -219,7 +219,7 @@ def test_unknown_colour_is_named(tmp_path):
     rgb = np.zeros((2, 3, 3), np.uint8)
     rgb[0, :2] = [1, 2, 3]
     write_image(tmp_path / "label.png", rgb)
-    with pytest.raises(InputError, match=r"holds the colour \[1, 2, 3\] and others in 2 pixels"):
+    with pytest.raises(InputError, match=r"2 pixels have other colours .*, the first is \[1, 2, 3\]"):
         read_own_ids(tmp_path / "label.png", CAMVID_COLOURS)
 
 

@@ -75,7 +75,7 @@ def test_images_by_place_or_by_name(tmp_path):
 def test_images_that_do_not_fit_are_named(tmp_path):
     labels = write_labels(tmp_path / "labels", "a", "b")
     write_image(tmp_path / "images" / "a.jpg", np.zeros((2, 3, 3), np.uint8))
-    with pytest.raises(InputError, match=r"1 of 2 labels have no image of their name, the first is .*b\.png"):
+    with pytest.raises(InputError, match=r"1 of 2 labels have no image with the same name, .*b\.png"):
         read_label_files(labels, tmp_path / "images")
     with pytest.raises(InputError, match=r"images\.txt lists 1 images, .*labels 2 labels"):
         read_label_files(labels, write_list(tmp_path / "images.txt", "a.jpg"))
@@ -101,7 +101,7 @@ def names(pairs):
     return [(first.path.stem, second.path.stem) for first, second in pairs]
 
 
-def test_lists_are_paired_by_place_also_with_what_has_names(tmp_path):
+def test_lists_are_paired_by_position_even_with_sources_that_have_names(tmp_path):
     listed = write_list(tmp_path / "list.txt", "y.png", "x.png")
     folder = write_labels(tmp_path / "folder", "a", "b")
     assert names(paired_label_files(listed, folder)) == [("y", "a"), ("x", "b")]
@@ -138,12 +138,12 @@ def test_names_differ(tmp_path):
     listed = write_list(tmp_path / "list.txt", "x/a.png", "y/a.png", "b.png")
     assert names_of(read_label_files(listed)) == ["x__a", "y__a", "b"]
     assert names_of(read_label_files(manifest(tmp_path / "m.tsv", "n.1", "n.2"))) == ["n.1", "n.2"]
-    with pytest.raises(InputError, match="rename one"):
+    with pytest.raises(InputError, match="rename one of them"):
         names_of(read_label_files(write_list(tmp_path / "twice.txt", "a.png", "a.png")))
 
 
 class TestTrainIds:
-    """Reading as train ids."""
+    """Reading labels as train ids."""
 
     def test_train_ids_stay(self, tmp_path):
         label = np.array([[0, 10, 255]], np.uint8)
@@ -175,7 +175,7 @@ def test_missing_sources_are_named():
         read_label_files(Path("nowhere.txt"))
 
 
-def test_colours_tell_of_another_label_space_only_where_they_are_known(tmp_path):
+def test_colours_of_another_label_space_are_refused_and_unknown_colours_accepted(tmp_path):
     space = label_space("camvid11")
     label = np.zeros((4, 6), np.uint8)
 
@@ -184,7 +184,7 @@ def test_colours_tell_of_another_label_space_only_where_they_are_known(tmp_path)
         check_palette([Item("a", tmp_path / "a.png", 6, 4, tmp_path / "label.png")], space)
 
     check(space.palette)
-    # Grey, and a tool's own colours.
+    # Grey, and the colours of another tool.
     check([])
     check([(128, 0, 0), (0, 128, 0)])
     with pytest.raises(InputError, match=r"label\.png: has the colours of label space synthia16"):
@@ -193,7 +193,7 @@ def test_colours_tell_of_another_label_space_only_where_they_are_known(tmp_path)
 
 
 def test_colours_of_the_same_classes_may_differ(tmp_path):
-    """A label space of the user's with Cityscapes' classes, in other colours: the train ids are the same."""
+    """A user's label space with the classes of Cityscapes in other colours has the same train ids."""
     original = label_space("cityscapes19")
     own = replace(original, name="own", palette=tuple((number, 0, 0) for number in range(19)))
     write_label(tmp_path / "label.png", np.zeros((4, 6), np.uint8), original.palette)

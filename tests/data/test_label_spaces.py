@@ -72,7 +72,7 @@ CAMVID_COLOURS = {
     (64, 192, 0): "building",  # Wall
 }
 
-# Mapillary Vistas: the names that both versions have, those of v1.2 alone, those of v2.0 alone.
+# Mapillary Vistas: the names in both versions, those only in v1.2, those only in v2.0.
 VISTAS = {
     "construction--flat--road": "road",
     "object--manhole": "road",
@@ -167,7 +167,7 @@ VISTAS_2_0_VOID = """
 """
 
 
-def test_cityscapes_classes_stand_in_train_id_order_with_their_palette():
+def test_cityscapes_classes_are_in_the_order_of_train_ids_with_their_palette():
     space = label_space("cityscapes19")
     assert space.number_of_classes == 19
     assert space.classes == tuple(CITYSCAPES)
@@ -266,7 +266,7 @@ def test_void_ids_are_known_but_unlisted_ids_are_not():
 def test_label_spaces_are_consistent(name):
     space = label_space(name)
     members = [member for names in space.members.values() for member in names]
-    assert len(set(members)) == len(members), "a dataset class belongs to one class alone"
+    assert len(set(members)) == len(members), "a dataset class belongs to only one class"
     assert len(set(space.palette)) == len(space.classes), "every class has a colour of its own"
     assert all(0 <= value <= 255 for colour in space.palette for value in colour)
     assert [space.train_id(class_name) for class_name in space.classes] == list(range(len(space.classes)))
@@ -276,19 +276,19 @@ def test_label_spaces_are_consistent(name):
 def test_each_class_of_a_table_has_a_place_in_some_label_space(name):
     spaces = [label_space(space) for space in label_space_names()]
     if name == "mapillary_vistas":
-        pytest.skip("its ids come from a file of the dataset; another test has its names")
+        pytest.skip("its ids come from a file of the dataset; another test checks its names")
     for own_id, class_name in class_table(name).ids.items():
         assert 0 <= own_id <= 255
         assert class_name is None or any(space.train_id(class_name) != IGNORE for space in spaces)
 
 
-def test_unknown_names_are_answered_with_the_known_ones():
+def test_messages_about_unknown_names_list_the_known_ones():
     with pytest.raises(
-        InputError, match=r"label space 'kitti' is not known; known are cityscapes19, synthia16"
+        InputError, match=r"label space 'kitti' is not known; expected one of cityscapes19, synthia16"
     ):
         label_space("kitti")
     with pytest.raises(
-        InputError, match=r"class table 'kitti' is not known; known are cityscapes_ids, .*carla13"
+        InputError, match=r"class table 'kitti' is not known; expected one of cityscapes_ids, .*carla13"
     ):
         class_table("kitti")
 
@@ -304,7 +304,7 @@ def test_idd_folds_into_its_first_level_and_into_cityscapes():
     table = class_table("idd_level3")
     first_level = translation_table(table, label_space("idd7"))[:26].tolist()
     assert first_level == [0, 0, 1, 1, 2, 2, *[3] * 7, *[4] * 9, 5, 5, 5, 6]
-    # The ids of Cityscapes as the dataset's own tool gives them.
+    # The train ids of Cityscapes according to the dataset's own tool.
     own = [
         0,
         255,
@@ -363,11 +363,11 @@ def test_own_label_space_is_read_from_a_file(tmp_path):
         ("- {class: road}", r"entry 0 is .*, expected the keys class, colour"),
         ("- {class: 7, colour: [1, 2, 3]}", "expected names as text"),
         ("- {class: road, colour: [1, 2, 300]}", r"'road' has the colour \[1, 2, 300\]"),
-        ("- {class: a, colour: [1, 2, 3]}\n- {class: a, colour: [1, 2, 4]}", "the class 'a' is there twice"),
-        ("- {class: a, colour: [1, 2, 3]}\n- {class: b, colour: [1, 2, 3]}", "the colour .* is there twice"),
+        ("- {class: a, colour: [1, 2, 3]}\n- {class: a, colour: [1, 2, 4]}", "the class 'a' occurs twice"),
+        ("- {class: a, colour: [1, 2, 3]}\n- {class: b, colour: [1, 2, 3]}", "the colour .* occurs twice"),
         (
             "- {class: a, colour: [1, 2, 3], members: [b]}\n- {class: b, colour: [1, 2, 4]}",
-            "the dataset class 'b' is there twice",
+            "the dataset class 'b' occurs twice",
         ),
         ("[", "is not valid YAML"),
     ],
@@ -395,13 +395,13 @@ def test_missing_file_of_a_label_space_is_named():
         ("{names: {sky: sky}}", "expected `names`, .* and `names_file`"),
         ("{names: [sky], names_file: a.json}", "expected `names`, .* and `names_file`"),
         ("{names: {sky: 1}, names_file: a.json}", "'sky' means 1, expected a class name or null"),
-        ("{names: {sky: sky}, names_file: '{year}.json'}", "{year} in `names_file` stands for nothing"),
+        ("{names: {sky: sky}, names_file: '{year}.json'}", "{year} in `names_file` has no meaning here"),
         ("{encoding: colours, ids: {0: road}}", "expected `colours`"),
         ("{encoding: colours, colours: [{class: 1, colour: [1, 2, 3]}]}", r"the colour \[1, 2, 3\] means 1"),
         ("{encoding: colours, colours: [{class: a, colour: red}]}", "found {'class': 'a', 'colour': 'red'}"),
         (
             "{encoding: colours, colours: [{class: a, colour: [1, 1, 1]}, {class: b, colour: [1, 1, 1]}]}",
-            "a colour is there twice",
+            "a colour occurs twice",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_lists_pair_line_by_line(tmp_path, pairs):
 
 
 @pytest.mark.parametrize("gone", ["label files", "label list", "setting"])
-def test_without_labelled_nothing_of_the_labels_is_touched(tmp_path, pairs, gone):
+def test_without_labelled_no_label_is_touched(tmp_path, pairs, gone):
     if gone == "label files":
         for label in (tmp_path / "labels").iterdir():
             label.unlink()
@@ -56,7 +56,7 @@ def test_labels_are_not_opened_when_listed(tmp_path, pairs):
     assert len(find_dataset("city", pairs, labelled=True).items) == 3
 
 
-def test_all_missing_and_broken_files_stand_in_one_message_with_their_lines(tmp_path, pairs):
+def test_one_message_lists_all_missing_and_broken_files_with_their_lines(tmp_path, pairs):
     (tmp_path / "images" / "a b.png").unlink()
     (tmp_path / "images" / "d.png").write_bytes(b"")
     (tmp_path / "labels" / "c.v2.png").unlink()
@@ -89,13 +89,13 @@ def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
     (tmp_path / "i.txt").write_text(f"images/a b.png\nimages/d.png\n\n{tmp_path}/images/../images/a b.png\n")
     with pytest.raises(
         InputError,
-        match=r"datasets\.city\.images: 1 problem:\n.*i\.txt:4: .*a b\.png: is listed in line 1 already",
+        match=r"datasets\.city\.images: 1 problem:\n.*i\.txt:4: .*a b\.png: is already listed in line 1",
     ):
         find_dataset("city", pairs, labelled=False)
 
     (tmp_path / "images" / "link.png").symlink_to("d.png")
     (tmp_path / "i.txt").write_text("images/d.png\nimages/link.png\n")
-    with pytest.raises(InputError, match=r"i\.txt:2: .*link\.png: is listed in line 1 already"):
+    with pytest.raises(InputError, match=r"i\.txt:2: .*link\.png: is already listed in line 1"):
         find_dataset("city", pairs, labelled=False)
 
 
@@ -113,10 +113,10 @@ def test_missing_setting_of_the_class_table_is_named(settings, key):
             read("city", settings)
 
 
-def test_unknown_layout_is_answered_with_the_known_ones():
+def test_message_about_an_unknown_layout_lists_the_known_ones():
     with pytest.raises(
         InputError,
-        match=r"datasets\.city\.layout: layout 'kitti' is not known; known are gta5, synscapes, .*yaml",
+        match=r"datasets\.city\.layout: layout 'kitti' is not known; expected one of gta5, synscapes, .*yaml",
     ):
         find_dataset("city", {"layout": "kitti", "root": "/data"}, labelled=False)
 
@@ -129,7 +129,7 @@ def test_root_replaces_the_folder_of_the_list(tmp_path, pairs):
 
 
 def test_streets_are_found_in_their_folder(tmp_path, pairs):
-    # As left by a rendering that was killed.
+    # A rendering that was killed leaves such a file.
     (tmp_path / "images" / ".d.123.partial.png").write_bytes(b"half")
     items = find_dataset("game", {"layout": "streets"}, True, tmp_path).items
     assert [item.id for item in items] == ["a b", "c.v2", "d"]
@@ -151,7 +151,7 @@ def test_class_table_comes_from_the_settings(pairs):
     with pytest.raises(InputError, match=r"datasets\.city\.classes: is missing"):
         dataset_class_table("city", {"layout": "lists"})
     with pytest.raises(
-        InputError, match=r"datasets\.city\.classes: class table 'kitti' is not known; known are"
+        InputError, match=r"datasets\.city\.classes: class table 'kitti' is not known; expected one of"
     ):
         dataset_class_table("city", pairs | {"classes": "kitti"})
 
@@ -167,7 +167,7 @@ def test_class_table_comes_from_the_settings(pairs):
         (["/d/x/a.png", "/d/y/a.png", "/e/x__a.png"], ["d__x__a", "y__a", "e__x__a"]),
     ],
 )
-def test_ids_are_stems_with_as_many_folders_as_it_takes(images, ids):
+def test_ids_are_stems_with_as_many_folders_as_needed(images, ids):
     assert unique_ids([Path(image) for image in images]) == ids
 
 
@@ -180,7 +180,7 @@ def test_ids_are_unique_or_refused(paths):
     try:
         ids = unique_ids(images)
     except InputError:
-        # Only whole paths that look the same can be refused.
+        # Images may be refused only if their whole paths look the same.
         joined = [str(image).casefold().replace("/", "__") for image in images]
         assert len(set(joined)) < len(joined)
         return
@@ -188,8 +188,8 @@ def test_ids_are_unique_or_refused(paths):
     assert not any("/" in image_id for image_id in ids)
 
 
-def test_paths_that_differ_in_capitals_alone_are_refused():
-    with pytest.raises(InputError, match=r"/d/a\.png and /d/A\.png: rename one"):
+def test_paths_that_differ_only_in_capitals_are_refused():
+    with pytest.raises(InputError, match=r"/d/a\.png and /d/A\.png would have the same id; rename one"):
         unique_ids([Path("/d/a.png"), Path("/d/A.png")])
 
 

@@ -4,7 +4,7 @@ from cotrain.data.lists import read_folder, read_list
 from cotrain.errors import InputError
 
 
-def test_paths_keep_their_line_numbers_whatever_wrote_the_file(tmp_path):
+def test_paths_keep_their_line_numbers_in_files_of_any_editor(tmp_path):
     text = (
         "\ufeffimages/a b.png\r\n\r\n\"images/quoted.png\"\r\n  'single.png'  \r\n/abs/c.png\r\nlast.v1.png"
     )
@@ -36,7 +36,7 @@ def test_quotes_inside_a_name_stay(tmp_path):
 @pytest.mark.parametrize("text", ["", "\n\r\n  \n", "\ufeff", '""\n'])
 def test_empty_list_is_refused(tmp_path, text):
     (tmp_path / "list.txt").write_bytes(text.encode())
-    with pytest.raises(InputError, match=r"list\.txt: the list is empty, expected one path a line"):
+    with pytest.raises(InputError, match=r"list\.txt: the list is empty, expected one path per line"):
         read_list(tmp_path / "list.txt")
 
 

@@ -70,7 +70,7 @@ def test_equal_ids_are_refused_with_both_files(tmp_path, other):
 
 
 def test_tab_in_a_path_is_refused(tmp_path):
-    with pytest.raises(InputError, match="a tab or line end"):
+    with pytest.raises(InputError, match="holds a tab or line end"):
         write_manifest(tmp_path / "manifest.tsv", [Item("a", tmp_path / "a\tb.png", 4, 4)])
 
 
@@ -86,7 +86,10 @@ def test_tab_in_a_path_is_refused(tmp_path):
             r"m\.tsv:2: column 'width' holds 'wide', expected a number",
         ),
         ("id\timage\twidth\theight\n\tb\t1\t1\n", r"m\.tsv:2: column 'id' is empty"),
-        ("id\timage\twidth\theight\na\tb\t1\t1\na\tc\t1\t1\n", r"m\.tsv:3: the id 'a' is taken by line 2"),
+        (
+            "id\timage\twidth\theight\na\tb\t1\t1\na\tc\t1\t1\n",
+            r"m\.tsv:3: the id 'a' is already used in line 2",
+        ),
     ],
 )
 def test_broken_manifest_is_refused_with_its_line(tmp_path, text, message):

@@ -8,7 +8,7 @@ from cotrain.errors import InputError
 
 @pytest.fixture
 def bonnet(tmp_path):
-    """Return the file of a mask (6, 8) whose two lowest rows are the own vehicle."""
+    """Return the path of a mask (6, 8) that marks its two lowest rows as the own vehicle."""
     mask = np.zeros((6, 8), np.uint8)
     mask[4:] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
@@ -52,7 +52,7 @@ def test_bad_masks_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 9, np.uint8)).save(tmp_path / "all.png")
     with pytest.raises(InputError, match="marks every pixel"):
         EgoVehicleMask(tmp_path / "all.png")
-    # Black, and opaque where the own vehicle is meant to be.
+    # All pixels are black; only those of the own vehicle are opaque.
     rgba = np.zeros((4, 4, 4), np.uint8)
     rgba[3, :, 3] = 255
     Image.fromarray(rgba).save(tmp_path / "alpha.png")

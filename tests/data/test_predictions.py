@@ -27,9 +27,9 @@ def prediction(seed, shape=(6, 9)):
 
 
 def histogram(seed):
-    made = np.zeros((19, 65536), np.int64)
-    made[:, :50] = np.random.default_rng(seed).integers(0, 9, (19, 50))
-    return made
+    counts = np.zeros((19, 65536), np.int64)
+    counts[:, :50] = np.random.default_rng(seed).integers(0, 9, (19, 50))
+    return counts
 
 
 def write_shard(folder, shard, name=None, **changes):
@@ -118,10 +118,14 @@ def test_files_without_an_origin_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("shard", "changes", "message"),
     [
-        (0, {}, r"x{suffix}: holds shard 0, as does .*0{suffix}; expected each shard once"),
+        (0, {}, r"x{suffix}: holds shard 0, which .*0{suffix} also holds; expected each shard once"),
         (1, {"model": "b"}, r"x{suffix}: .* than .*0{suffix}: made by another model or with other settings"),
-        (1, {"images": "b"}, r"x{suffix}: is of another prediction .* made of another image set; expected"),
-        (1, {"shards": 3}, r"x{suffix}: is of another prediction .* made in 3 shards and not in 2"),
+        (
+            1,
+            {"images": "b"},
+            r"x{suffix}: belongs to another prediction .* made from another image set; expected",
+        ),
+        (1, {"shards": 3}, r"x{suffix}: belongs to another prediction .* made in 3 shards instead of 2"),
         (None, {}, r"0{suffix}: of 2 shards, counted from 0, 1 is missing"),
     ],
 )
@@ -137,7 +141,7 @@ def test_shards_that_are_missing_doubled_or_of_another_run(tmp_path, shard, chan
 
 
 def test_no_shard_at_all():
-    with pytest.raises(InputError, match="no shard of a prediction is given"):
+    with pytest.raises(InputError, match="found no shard of a prediction"):
         PredictionReader([])
 
 
@@ -156,11 +160,11 @@ def test_predictions_of_another_label_space(shards, tmp_path):
         (lambda items: items[1:], "image 'image 0.0@01' was predicted and is not listed"),
         (
             lambda items: [replace(items[0], width=8), *items[1:]],
-            "the size of an image or of its file is another",
+            "the size of an image or of its file has changed",
         ),
         (
             lambda items: [replace(items[0], bytes=71), *items[1:]],
-            "the size of an image or of its file is another",
+            "the size of an image or of its file has changed",
         ),
     ],
 )

@@ -126,7 +126,7 @@ def test_the_true_cityscapes_pair_and_its_train_ids():
     official = read_own_ids(
         str(item.label).replace("labelIds", "labelTrainIds"), dataset_class_table("d", {"layout": "streets"})
     )
-    # The two files were made small separately, so they differ where classes meet.
+    # The two files were shrunk separately, so they differ where classes meet.
     assert (train_ids(entry, item) == official).mean() > 0.995
 
 
@@ -141,7 +141,7 @@ def test_the_true_synthia_tree_of_several_cameras():
         "Omni_F__000001",
     ]
     assert all(item.label.parts[-5:-3] == ("GT", "LABELS") for item in items)
-    # 16 bits a channel: read as 8, all of it would be 0, void.
+    # 16 bits per channel: read as 8 bits, all ids would be 0, which is void.
     assert train_ids(entry, items[0]).tolist() == [[10, 10, 11, 11, 11]]
 
 
@@ -160,17 +160,17 @@ def test_the_true_mapillary_trees(version, split, images):
         )
 
 
-def test_names_of_mapillary_stand_for_what_continues_them(tmp_path):
+def test_names_of_mapillary_cover_names_that_continue_them(tmp_path):
     entry = make("mapillary_vistas", tmp_path) | {"version": "v2.0"}
     expected = [None] * 3 + ["road", "person", "rider", "road", "road", "sky", "traffic light", "car", None]
     assert list(dataset_class_table("d", entry).ids.values()) == expected
 
 
-def test_version_that_is_not_told_is_asked_for_or_found(tmp_path):
+def test_missing_version_is_found_or_asked_for(tmp_path):
     entry = make("mapillary_vistas", tmp_path)
     del entry["version"]
     with pytest.raises(
-        InputError, match=r"datasets\.d\.version: .* holds v1\.2 and v2\.0; say which of them"
+        InputError, match=r"datasets\.d\.version: .* holds v1\.2 and v2\.0; set the key to one of them"
     ):
         find_dataset("d", entry, labelled=True)
     assert find_dataset("d", entry, labelled=False).items, "images do not depend on the version"
@@ -215,11 +215,11 @@ def test_own_layout_is_read_from_a_file(tmp_path):
         ),
         (
             "{trees: [{images: 'a/{x}.png', labels: 'b/{y}.png'}], classes: camvid}",
-            r"\{y\} in 'b/\{y\}.png' is not in 'a/\{x\}.png', so it stands for nothing",
+            r"\{y\} in 'b/\{y\}.png' is not in 'a/\{x\}.png', so it has no meaning",
         ),
         (
             "{trees: [{images: 'a/{split}/{x}.png', labels: 'b/{x}.png'}], classes: camvid}",
-            r"\{split\} is used, but `splits` says nothing about it",
+            r"a path contains \{split\}, but the key `splits` is missing",
         ),
     ],
 )
@@ -243,7 +243,7 @@ def test_missing_root_is_named_with_the_folders_expected_in_it(tmp_path):
     )
 
 
-def test_wrong_root_is_told_by_what_is_in_it(tmp_path):
+def test_message_about_a_wrong_root_lists_its_content(tmp_path):
     make("gta5", tmp_path / "root")
     (tmp_path / "notes").mkdir()
     assert failure({"layout": "gta5", "root": str(tmp_path)}) == (
@@ -257,12 +257,12 @@ def test_folder_without_images_is_named(tmp_path):
     for image in (tmp_path / "images").iterdir():
         image.rename(image.with_suffix(".bmp"))
     assert failure(entry) == (
-        f"datasets.gta.root: no image is called {tmp_path}/images/{{frame}}.png; "
+        f"datasets.gta.root: expected images such as {tmp_path}/images/{{frame}}.png, found none; "
         f"{tmp_path}/images holds 00000.bmp, 00001.bmp, 00002.bmp, 00003.bmp"
     )
 
 
-def test_links_that_lead_round_are_not_followed(tmp_path):
+def test_links_to_a_parent_folder_are_not_followed(tmp_path):
     entry = make("synthia", tmp_path)
     found = find_dataset("d", entry, labelled=True).items
     (tmp_path / "RGB" / "again").symlink_to(tmp_path / "RGB")
@@ -279,23 +279,23 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     assert failure(entry) == f"{tmp_path}/images: the folder cannot be read (Permission denied)"
 
 
-def test_labels_that_were_not_unpacked_are_missed(tmp_path):
+def test_labels_that_were_not_unpacked_are_reported(tmp_path):
     entry = make("gta5", tmp_path)
     shutil.rmtree(tmp_path / "labels")
     assert (
-        f"{tmp_path}/labels is missing: the labels of gta5 are expected there; has their archive"
+        f"{tmp_path}/labels is missing: the labels of gta5 are expected there; unpack their archive"
         in failure(entry)
     )
     assert len(find_dataset("gta", entry, labelled=False).items) == 4
 
 
-def test_half_unpacked_labels_are_missed(tmp_path):
+def test_half_unpacked_labels_are_reported(tmp_path):
     entry = make("gta5", tmp_path)
     (tmp_path / "labels" / "00002.png").unlink()
     assert failure(entry) == f"datasets.gta: 1 problem:\n  {tmp_path}/labels/00002.png: does not exist"
 
 
-def test_half_unpacked_images_are_missed(tmp_path):
+def test_half_unpacked_images_are_reported(tmp_path):
     entry = make("gta5", tmp_path)
     (tmp_path / "images" / "00002.png").unlink()
     assert "1 labels have no image, the first is" in failure(entry)
@@ -322,7 +322,9 @@ def test_label_that_links_to_nothing_is_named(tmp_path):
         ("mapillary_vistas", "version", "v3", r"datasets.gta.version: found 'v3', expected v1.2, v2.0"),
     ],
 )
-def test_unknown_split_or_version_is_answered_with_the_known(tmp_path, layout, key, value, message):
+def test_message_about_an_unknown_split_or_version_lists_the_known_ones(
+    tmp_path, layout, key, value, message
+):
     assert failure(make(layout, tmp_path) | {key: value}) == message
 
 
@@ -346,7 +348,7 @@ def test_filters_leave_out_and_say_why(tmp_path):
         return "".join(item.id for item in find_dataset("d", entry | filters, labelled=False).items)
 
     assert kept() == "abcde"
-    # 64 / 49 is 1.306: not 4:3 to two decimals.
+    # 64 / 49 is 1.306, which is not 4:3 to two decimals.
     assert kept(aspect_ratio=4 / 3) == "ad"
     assert kept(aspect_ratio=1.33) == "ad"
     assert kept(orientation="landscape") == "acde"
@@ -396,7 +398,7 @@ def test_broken_list_of_mapillary_names_is_explained(tmp_path):
 
 
 def test_many_files_are_listed_quickly(tmp_path):
-    # Not a timing: a walk that looks at every file for every image would take minutes here.
+    # The limit is generous: a search that looks at every file for every image would take minutes here.
     folder = tmp_path / "RGB"
     folder.mkdir()
     write_image(folder / "0.png", np.zeros((4, 6, 3), np.uint8))

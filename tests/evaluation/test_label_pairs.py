@@ -34,13 +34,13 @@ def test_pairs_add_up(tmp_path):
 
 def test_labels_in_the_ids_of_their_dataset(tmp_path):
     [(prediction, label)] = [pair(tmp_path, "1", [3, 8, 8], [0, 0, 0])]
-    # Cityscapes' label ids: road, car, void.
+    # Label ids of Cityscapes: road, car, void.
     write_grey(label.path, np.array([[7, 26, 0]], np.uint8))
-    found = confusion([(prediction, label)], classes="cityscapes_ids")
-    assert (found[3, 3], found[8, 8], found.sum()) == (1, 1, 2)
+    counts = confusion([(prediction, label)], classes="cityscapes_ids")
+    assert (counts[3, 3], counts[8, 8], counts.sum()) == (1, 1, 2)
 
 
-def test_what_does_not_fit_is_named(tmp_path):
+def test_pairs_that_do_not_match_are_named(tmp_path):
     with pytest.raises(
         InputError, match=r"predictions\.txt, line 7: .*7\.prediction\.png against .*differ in shape"
     ):

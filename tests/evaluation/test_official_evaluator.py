@@ -1,4 +1,4 @@
-"""Scores of the same label files, ours and those of the official evaluator of Cityscapes."""
+"""Our scores are compared with those of the official evaluator of Cityscapes, on the same label files."""
 
 from importlib import import_module
 
@@ -18,7 +18,7 @@ TRAINED_IDS = np.flatnonzero(TO_TRAIN_ID != 255)
 
 
 def write_pairs(folder, seed, truth_ids, predicted_ids):
-    """Write three pairs of label files of regions and noise, in the label ids of Cityscapes."""
+    """Write three pairs of label files with regions and noise, in label ids of Cityscapes."""
     rng = np.random.default_rng(seed)
     predictions, truths = [], []
     for index in range(3):
@@ -44,7 +44,7 @@ def ours(predictions, truths):
 
 
 def theirs(predictions, truths, monkeypatch):
-    # Scores of instances need files of instances, and a function that NumPy no longer has.
+    # Scores of instances would need files of instances, and a function that NumPy no longer has.
     for key, value in (("evalInstLevelScore", False), ("quiet", True), ("JSONOutput", False)):
         monkeypatch.setattr(official.args, key, value)
     return official.evaluateImgLists([*map(str, predictions)], [*map(str, truths)], official.args)
@@ -53,20 +53,20 @@ def theirs(predictions, truths, monkeypatch):
 @pytest.mark.parametrize(
     ("truth_ids", "predicted_ids"),
     [
-        # Every id on both sides: ignored ones in the truth, and predicted ones, which are misses.
+        # Every id occurs on both sides: ignored ids in the truth, and as predictions, which are misses.
         (np.arange(34), np.arange(34)),
-        # Classes that are never there, and are predicted.
+        # Some classes are predicted but never occur.
         ([7, 8, 11, 23], TRAINED_IDS),
-        # Classes that are there and never predicted, and some that are neither: these have no score.
+        # Some classes occur but are never predicted; some do neither, and have no score.
         ([4, 7, 8, 24, 33], [7, 8, 26]),
     ],
 )
 def test_scores_equal_those_of_the_official_evaluator(tmp_path, monkeypatch, truth_ids, predicted_ids):
     files = write_pairs(tmp_path, 1, truth_ids, predicted_ids)
-    expected, found = theirs(*files, monkeypatch), ours(*files)
-    for name, value in found["iou"].items():
+    expected, result = theirs(*files, monkeypatch), ours(*files)
+    for name, value in result["iou"].items():
         of_class = expected["classScores"][name]
         assert (value is None) == bool(np.isnan(of_class))
         assert value is None or value == of_class
-    assert found["mean_iou"] == expected["averageScoreClasses"]
-    assert f"{found['mean_iou']:.3f}" == f"{expected['averageScoreClasses']:.3f}"
+    assert result["mean_iou"] == expected["averageScoreClasses"]
+    assert f"{result['mean_iou']:.3f}" == f"{expected['averageScoreClasses']:.3f}"

@@ -11,7 +11,7 @@ CLASSES = ("road", "car", "sky")
 
 
 def test_by_hand():
-    """Road: 2 of 4 pixels kept rightly, 1 as car, 1 dropped. Car: both kept. No sky; void counts nowhere."""
+    """Road: of 4 pixels 2 are kept correctly, 1 as car, 1 is dropped. Car: both are kept. There is no sky."""
     label = np.array([[0, 0, 0, 0, 1, 1, 255, 255]], np.uint8)
     pseudo_label = np.array([[0, 0, 1, 255, 1, 1, 0, 255]], np.uint8)
     found = oracle_scores(confusion_matrix(label, pseudo_label, 3), CLASSES)
@@ -41,7 +41,7 @@ def test_by_hand():
     assert found["mean_recall"] == pytest.approx((0.5 + 1) / 2)
 
 
-def test_a_class_that_is_kept_where_none_is_has_precision_0():
+def test_a_kept_class_that_never_occurs_has_precision_0():
     found = oracle_scores(np.array([[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]), CLASSES)
     assert found["classes"]["car"]["precision"] == 0
     assert found["classes"]["car"]["coverage"] is None

@@ -14,10 +14,10 @@ REPORT = {
 }
 
 
-def test_every_id_stands_with_what_becomes_of_it():
+def test_every_id_is_listed_with_its_class():
     assert data_table("city", REPORT).splitlines() == [
         "city: 12 images of 6×4 (7), 8×4 (2), 9×4 (1), 1×4 (1) and 1 more",
-        "  a.jpg and 2 more are turned upright as EXIF says, while labels are taken as they are",
+        "  a.jpg and 2 more are turned upright according to EXIF, but labels are never turned",
         "   id  in the dataset  in the run  pixels %  images",
         "    7  road            ground         90.00      12",
         "   11  parking         ignored         5.00       1",
@@ -26,7 +26,7 @@ def test_every_id_stands_with_what_becomes_of_it():
     ]
 
 
-def test_images_alone_have_one_line():
+def test_images_without_labels_have_one_line():
     assert (
         data_table("camera", {"images": 2, "sizes": {"6x4": 2}, "turned": []})
         == "camera: 2 images of 6×4 (2)"

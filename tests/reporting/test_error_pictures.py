@@ -15,7 +15,7 @@ def test_errors_by_hand():
     errors = class_errors(LABEL, PREDICTION, 1)
     assert np.flatnonzero(errors.true_positive).tolist() == [0]
     assert np.flatnonzero(errors.false_positive).tolist() == [2]
-    # Void as prediction is a miss; where the label is void (4, 5) nothing counts.
+    # A prediction of void is a miss; pixels 4 and 5, whose label is void, do not count.
     assert np.flatnonzero(errors.false_negative).tolist() == [1, 6]
     assert errors.pixels == (1, 1, 2)
 
@@ -33,7 +33,7 @@ def test_the_three_never_meet_and_void_is_in_none(label, prediction):
 
 
 def big(row):
-    """Return the row as an image of 40 × 280 pixels, which has room for a page."""
+    """Return the row as an image of 40 × 280 pixels, which is large enough for a page."""
     return np.kron(row, np.ones((40, 40), np.uint8)).astype(np.uint8)
 
 

@@ -4,7 +4,7 @@ from cotrain.evaluation.oracle import oracle_scores
 from cotrain.reporting.oracle_tables import classes_table, oracle_text, share_table, steps_table
 
 CLASSES = ("road", "car")
-# Of 4 pixels of road 3 are kept, 2 of them rightly; car is never kept, and one is there.
+# Of 4 pixels of road, 2 are kept as road and 2 are dropped; the only pixel of car is kept as road.
 FIRST = {"images": 5, **oracle_scores(np.array([[2, 0, 2], [1, 0, 0]]), CLASSES)}
 SECOND = {"images": 7, **oracle_scores(np.array([[4, 0, 0], [0, 1, 0]]), CLASSES)}
 STUDIES = {"self_training/00": FIRST, "ensemble": SECOND}

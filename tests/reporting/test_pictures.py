@@ -10,6 +10,7 @@ from cotrain.evaluation.scores import ModelScores
 from cotrain.reporting.pictures import (
     GAP,
     MARGIN,
+    SHARE_BAR_HEIGHT,
     WIDTH_OF_MAP,
     beside,
     chain_positions,
@@ -60,16 +61,16 @@ def test_overlay_refuses_unlike_sizes():
 
 @pytest.mark.parametrize("width", [10, 90])
 def test_resized_keeps_the_shape(width):
-    made = resized(plain(20, 30, 7), width)
-    assert made.shape == (round(width * 2 / 3), width, 3)
-    assert made.dtype == np.uint8
-    assert (made == 7).all()
+    picture = resized(plain(20, 30, 7), width)
+    assert picture.shape == (round(width * 2 / 3), width, 3)
+    assert picture.dtype == np.uint8
+    assert (picture == 7).all()
 
 
 def test_share_bar():
-    bar = share_bar([0.25, 0.5], PALETTE, width=8, height=2)
+    bar = share_bar([0.25, 0.5], PALETTE, width=8)
     expected = [[200, 0, 0]] * 2 + [[0, 100, 0]] * 4 + [[0, 0, 0]] * 2
-    assert bar.tolist() == [expected] * 2
+    assert bar.tolist() == [expected] * SHARE_BAR_HEIGHT
 
 
 def test_stacked_and_beside_put_parts_on_white():
@@ -83,10 +84,10 @@ def test_stacked_and_beside_put_parts_on_white():
 
 def test_shortened_keeps_both_ends():
     assert shortened("short", 200) == "short"
-    made = shortened("frankfurt_000001_" + 30 * "0" + "_left", 120)
-    assert made.startswith("fran")
-    assert made.endswith("left")
-    assert "…" in made
+    text = shortened("frankfurt_000001_" + 30 * "0" + "_left", 120)
+    assert text.startswith("fran")
+    assert text.endswith("left")
+    assert "…" in text
     assert shortened("anything", 1) == "…"
 
 
@@ -103,9 +104,9 @@ def test_legend_shows_every_colour_at_any_width():
 def test_legend_writes_notes():
     classes, width = ["road", "sky"], 400
     without = legend(classes, PALETTE, width)
-    noted = legend(classes, PALETTE, width, ["61.5 %", "3.0 %"])
-    assert noted.shape[1] == width
-    assert (noted < 255).any(axis=2).sum() > (without < 255).any(axis=2).sum()
+    with_notes = legend(classes, PALETTE, width, ["61.5 %", "3.0 %"])
+    assert with_notes.shape[1] == width
+    assert (with_notes < 255).any(axis=2).sum() > (without < 255).any(axis=2).sum()
 
 
 def test_heading_fills_the_width():
@@ -121,7 +122,7 @@ def test_contact_sheet_places_pictures_in_columns():
     np.testing.assert_array_equal(page[:10, MARGIN : MARGIN + 40], first)
     left = MARGIN + 60 + GAP
     np.testing.assert_array_equal(page[:20, left : left + 30], second)
-    # Only the three pictures are on a page without captions.
+    # Without captions, the page shows only the three pictures.
     assert (page < 255).any(axis=2).sum() == 10 * 40 + 20 * 30 + 5 * 60
     assert colours(page) == {(1, 2, 3), (4, 5, 6), (7, 8, 9), (255, 255, 255)}
 
@@ -129,10 +130,10 @@ def test_contact_sheet_places_pictures_in_columns():
 def test_contact_sheet_writes_captions_below():
     picture = plain(10, 200, (1, 2, 3))
     page = contact_sheet([[picture]], [["a caption"]])
-    written = (page < 255).any(axis=2)
-    written[:10] = False
-    assert written.any()
-    assert written[:, MARGIN + 200 :].sum() == 0
+    ink = (page < 255).any(axis=2)
+    ink[:10] = False
+    assert ink.any()
+    assert ink[:, MARGIN + 200 :].sum() == 0
 
 
 def test_contact_sheet_wants_a_caption_for_each_picture():

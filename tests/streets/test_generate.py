@@ -53,16 +53,16 @@ def test_labels_hold_every_class_but_the_train_and_nothing_else(rendered):
     assert ids == set(range(19)) - NEVER_SHOWN
 
 
-def test_picture_does_not_depend_on_processes_nor_on_what_was_rendered_before(rendered, tmp_path):
+def test_picture_depends_neither_on_processes_nor_on_earlier_scenes(rendered, tmp_path):
     look, folder = rendered
     render_scenes(tmp_path, look, 3, WIDTH, HEIGHT, 3, 1)
-    made = bytes_of(tmp_path)
-    assert made == {name: bytes_of(folder)[name] for name in made}
-    # Alone, without the scenes before it.
+    files = bytes_of(tmp_path)
+    assert files == {name: bytes_of(folder)[name] for name in files}
+    # Only this scene, without the scenes before it.
     for part in ("images/00002.jpg", "labels/00002.png"):
         (tmp_path / part).unlink()
     render_scenes(tmp_path, look, 3, WIDTH, HEIGHT, 3, 1)
-    assert bytes_of(tmp_path) == made
+    assert bytes_of(tmp_path) == files
 
 
 def test_another_seed_gives_other_streets(both_looks, tmp_path):
@@ -105,7 +105,7 @@ def lab_means(folder: Path) -> np.ndarray:
 
 def test_looks_differ_in_colour(both_looks):
     game, camera = lab_means(both_looks["game"]), lab_means(both_looks["camera"])
-    # The camera's colours are paler, its brightness varies more from picture to picture.
+    # The colours of the camera look are paler, and brightness varies more between its pictures.
     assert game[:, 5].mean() > 1.4 * camera[:, 5].mean()
     assert game[:, 4].mean() > 1.4 * camera[:, 4].mean()
     assert camera[:, 0].std() > game[:, 0].std()
@@ -117,7 +117,7 @@ def test_majority_shrinks_a_label_by_two():
 
 
 @pytest.mark.parametrize(
-    ("block", "chosen"),
+    ("block", "expected"),
     [
         ((1, 1, 1, 1), 1),
         ((1, 2, 3, 4), 1),
@@ -130,8 +130,8 @@ def test_majority_shrinks_a_label_by_two():
         ((1, 2, 2, 1), 1),
     ],
 )
-def test_majority_of_four(block, chosen):
-    assert majority(np.array(block, np.uint8).reshape(2, 2)).tolist() == [[chosen]]
+def test_majority_of_four(block, expected):
+    assert majority(np.array(block, np.uint8).reshape(2, 2)).tolist() == [[expected]]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_bad_settings_are_named(tmp_path, change, message):
 
 
 def test_a_process_that_dies_is_an_error(tmp_path, monkeypatch):
-    # The child ends when it unpickles its first task.
+    # The process ends when it unpickles its first task.
     monkeypatch.setattr(generate, "_render", Death())
     with pytest.raises(RuntimeError, match="a rendering process died"):
         render_scenes(tmp_path, "game", 1, WIDTH, HEIGHT, 1, 1)

@@ -30,7 +30,7 @@ SOLIDS = {
 
 
 def volume(mesh: Mesh) -> float:
-    """By the divergence theorem; positive where all triangles are counter-clockwise from outside."""
+    """Return the volume by the divergence theorem; it is positive if all triangles face outwards."""
     a, b, c = (mesh.positions[mesh.triangles[:, k]].astype(float) for k in range(3))
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
@@ -70,7 +70,7 @@ def test_flat_faces_face_where_they_should():
 def test_placed_turns_forward_to_the_left_then_moves():
     arrow = box((0, 0, 0), (0, 2, 0))
     np.testing.assert_allclose(placed(arrow, (10, 0, 1), 90).positions[0], (8, 0, 1), atol=1e-6)
-    np.testing.assert_allclose(placed(arrow, pitch=90).positions[0], (0, 0, 2), atol=1e-6)
+
     right = box((0, 0, 0), (3, 0, 0))
     np.testing.assert_allclose(placed(right, roll=90).positions[0], (0, 0, -3), atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""The renderer can be opened once to a process, so one test module holds one renderer."""
+"""A process can open the renderer only once, so this module has one renderer for all tests."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from streets.textures import Library
 WIDTH, HEIGHT = 160, 120
 SHADOW = np.zeros((512, 256), np.uint8)
 DAYLIGHT = Light((0, 0, 1), np.zeros(3, np.float32), np.ones(3, np.float32), np.ones(3, np.float32))
-# Level, at 1 m, 90 degrees wide: the horizon lies in the middle row.
+# The camera is level, at a height of 1 m, with a field of view of 90 degrees: the horizon is the middle row.
 VIEW = View((0.0, 0.0, 1.0), 0.0, 0.0, 0.0, 90.0)
 
 
@@ -36,15 +36,15 @@ def test_ground_below_the_horizon_and_sky_above(renderer):
     assert (passed >= 253).all()
 
 
-def test_box_covers_the_pixels_that_perspective_says(renderer):
+def test_box_covers_the_pixels_given_by_perspective(renderer):
     scene = Assembly()
-    # Its near side lies 10 m ahead, from x = -2 to 2 and z = 0 to 3: at 80 px focal length 16 px left and
-    # right of the middle, 16 px above and 8 px below it.
+    # The near side lies 10 m ahead, from x = -2 to 2 and z = 0 to 3. With a focal length of 80 px, that is 16
+    # px to the left and right of the middle, 16 px above and 8 px below it.
     scene.add(box((4, 1, 3), (0, 10.5, 1.5)), 13)
     _, label, _ = drawn(renderer, scene)
-    wanted = np.full((HEIGHT, WIDTH), SKY)
-    wanted[60 - 16 : 60 + 8, 80 - 16 : 80 + 16] = 13
-    assert (label != wanted).sum() <= 2 * (32 + 24)
+    expected = np.full((HEIGHT, WIDTH), SKY)
+    expected[60 - 16 : 60 + 8, 80 - 16 : 80 + 16] = 13
+    assert (label != expected).sum() <= 2 * (32 + 24)
     assert label[60 - 15, 80 - 15] == label[60 + 6, 80 + 14] == 13
     assert label[60 - 18, 80] == label[60, 80 - 18] == SKY
 
@@ -67,14 +67,14 @@ def test_cut_out_label_is_the_outline_in_the_picture(renderer, texture):
     scene = Assembly()
     white = renderer.library.pixels(texture).copy()
     white[..., :3] = 255
-    renderer.library.made[texture] = white
+    renderer.library.textures[texture] = white
     scene.add(quad([(-2, 5, -1), (2, 5, -1), (2, 5, 3), (-2, 5, 3)]), 8, texture)
     picture, label, _ = drawn(renderer, scene)
     assert 200 < (label == 8).sum() < 60 * 60
     assert np.array_equal(label == 8, picture.sum(axis=2) > 0)
 
 
-def test_markings_change_the_picture_alone(renderer):
+def test_markings_change_only_the_picture(renderer):
     scene = Assembly()
     scene.add(ground((-50, 50), np.linspace(0.3, 100, 20), 0.0, colour=(0.2, 0.2, 0.2)), 0, layer=GROUND)
     plain_picture, plain_label, _ = drawn(renderer, scene)

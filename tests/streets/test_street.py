@@ -45,7 +45,7 @@ def test_textures_are_repeatable_pixels_with_sides_of_powers_of_two(look, kind):
     assert all(side & (side - 1) == 0 for side in pixels.shape[:2])
     if pixels.shape[2] == 4:
         assert set(np.unique(pixels[..., 3])) == {0, 255}
-    # Another library that made other textures first.
+    # Another library that has made other textures before.
     other = Library(look, 5)
     other.pixels((kind, 0))
     assert np.array_equal(other.pixels((kind, 1)), pixels)
@@ -66,7 +66,7 @@ def column(x: float) -> int:
 
 
 def test_shadow_of_a_block_falls_away_from_the_sun():
-    # The sun stands 45 degrees high on the left: a block 6 m tall shades 6 m to its right.
+    # The sun is 45 degrees high on the left, so a block of 6 m casts a shadow of 6 m to its right.
     shadow = ShadowMap((-(0.5**0.5), 0.0, 0.5**0.5), 0.8)
     shadow.block([(-1, 9), (1, 9), (1, 11), (-1, 11)], 6.0)
     darkness = shadow.darkness()
@@ -86,6 +86,6 @@ def test_ground_beneath_a_car_is_dark_without_sun():
     assert darkness[row(6), column(6)] == 0
 
 
-def test_unknown_look_is_answered_with_the_known_ones():
+def test_message_about_an_unknown_look_lists_the_known_ones():
     with pytest.raises(InputError, match=r"'photo'.*game, camera"):
         look_named("photo")

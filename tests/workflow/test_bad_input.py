@@ -55,7 +55,7 @@ def test_all_that_is_wrong_with_files_is_told_at_once(run):
     assert "labels/01.png: holds the ids 77, expected class table 'cityscapes_train_ids'" in output
     assert "02.png: has 1 channel (grey), expected 3 channels (RGB) of 8 bit" in output
     assert "camera.images.txt:3: " in output
-    assert "00.png: is listed in line 1 already" in output
+    assert "00.png: is already listed in line 1" in output
     assert "datasets.camera_test: 2 problems:" in output
     assert "camera_test.images.txt:1: " in output
     assert "01.png: is empty (0 bytes), expected an image" in output
@@ -64,7 +64,7 @@ def test_all_that_is_wrong_with_files_is_told_at_once(run):
 def test_empty_target_list(run):
     path = run.folder / "some data" / "camera.images.txt"
     path.write_text("\ufeff\r\n", encoding="utf-8")
-    assert "camera.images.txt: the list is empty, expected one path a line" in refused(run)
+    assert "camera.images.txt: the list is empty, expected one path per line" in refused(run)
 
 
 def test_lists_as_other_systems_write_them(run):
@@ -80,7 +80,7 @@ def test_lists_of_different_length(run):
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     output = refused(run)
     assert "synthetic.images.txt lists 8 images but " in output
-    assert "synthetic.labels.txt lists 7 labels, expected one label an image" in output
+    assert "synthetic.labels.txt lists 7 labels, expected one label for each image" in output
 
 
 def test_a_section_that_is_given_twice(run):

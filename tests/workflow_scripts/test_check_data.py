@@ -199,8 +199,8 @@ def test_labels_of_another_version_of_mapillary_are_told_by_its_list_of_classes(
     with pytest.raises(InputError) as caught:
         check_data.main(arguments)
     label = tmp_path / "training" / "v2.0" / "labels" / "m0.png"
-    assert f"{label}: shows id 1 in the colour (128, 64, 128), the dataset's list" in str(caught.value)
-    assert "is the label file of another version?" in str(caught.value)
+    assert f"{label}: id 1 has the colour (128, 64, 128), but the dataset's list" in str(caught.value)
+    assert "expected a label file of the same version" in str(caught.value)
 
 
 @pytest.mark.parametrize("flags", [[], ["--quick"]])
