@@ -1,80 +1,66 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from cotrain.configuration.sections import (
+    DeepLabV3PlusSettings,
+    RareClassSampling,
+    Section,
+    TrainingSettings,
+)
+from cotrain.configuration.settings_files import write_settings
 from cotrain.data.images import write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item
 
-SMALL_NETWORK = {
-    "name": "deeplabv3plus",
-    "backbone": "test_efficientnet",
-    "backbone_weights": "none",
-    "last_stage_dilations": None,
-    "output_stride": 16,
-    "aspp_channels": 8,
-    "aspp_dilations": [1, 2],
-    "decoder_channels": 8,
-    "low_level_channels": 4,
-    "dropout": 0.1,
-}
+SMALL_NETWORK = DeepLabV3PlusSettings(
+    backbone="test_efficientnet",
+    backbone_weights="none",
+    aspp_channels=8,
+    aspp_dilations=(1, 2),
+    decoder_channels=8,
+    low_level_channels=4,
+)
 
-PLAIN_AUGMENTATION = {
-    "resize": None,
-    "short_sides": [],
-    "max_long_side": 4096,
-    "vertical_range": None,
-    "max_class_share": 1.0,
-    "horizontal_flip": 0.5,
-    "vertical_flip": 0.0,
-    "colour_jitter": 0.0,
-    "blur": 0.0,
-    "cutout": {"holes": [0, 0], "size_px": [1, 1]},
-}
-
-SMALL_TRAINING = {
-    "batch_size": 2,
-    "crop": [32, 32],
-    "optimiser": "sgd",
-    "learning_rate": 0.01,
-    "layer_decay": 1.0,
-    "average_decay": 0.0,
-    "compile": False,
-    "momentum": 0.9,
-    "weight_decay": 0.0001,
-    "warmup_iterations": 2,
-    "warmup_factor": 0.001,
-    "poly_power": 0.9,
-    "head_learning_rate_factor": 1.0,
-    "hard_pixels_of": "labelled",
-    "save_every_iterations": 2,
-    "log_every_iterations": 1,
-    "source_augmentation": PLAIN_AUGMENTATION,
-    "target_augmentation": PLAIN_AUGMENTATION,
-    "rare_class_sampling": {"enabled": False, "temperature": 0.01, "min_pixels": 10},
-}
+# Two iterations on the source only.
+SMALL_TRAINING = TrainingSettings(
+    network=SMALL_NETWORK,
+    precision="float32",
+    seed=7,
+    iterations=2,
+    hard_pixel_share=0.2,
+    batch_size=2,
+    crop=(32, 32),
+    learning_rate=0.01,
+    warmup_iterations=2,
+    rare_class_sampling=RareClassSampling(min_pixels=10),
+)
 
 
 @pytest.fixture
-def network_mapping() -> dict[str, Any]:
-    """Return the `network` section for a network of a few thousand weights."""
-    return {**SMALL_NETWORK}
+def network_settings() -> DeepLabV3PlusSettings:
+    """Return the settings of a network of a few thousand weights."""
+    return SMALL_NETWORK
 
 
 @pytest.fixture
-def training_mapping() -> dict[str, Any]:
-    """Return what `workflow_scripts.train` takes as --settings for two iterations on the source alone."""
-    return {
-        "network": {**SMALL_NETWORK},
-        "training": {**SMALL_TRAINING},
-        "precision": "float32",
-        "seed": 7,
-        "iterations": 2,
-        "hard_pixel_share": 0.2,
-    }
+def training_settings() -> TrainingSettings:
+    """Return the settings of a training of two iterations on the source only."""
+    return SMALL_TRAINING
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that writes settings into a file and returns its path, for `--settings`."""
+
+    def write(settings: Section, name: str = "settings") -> str:
+        path = tmp_path / f"{name}.json"
+        write_settings(path, settings)
+        return str(path)
+
+    return write
 
 
 @pytest.fixture

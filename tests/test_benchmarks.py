@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from workflow_scripts.config_schema import whole_schema, with_defaults
 
 from benchmarks import colour_translation, datasets, input_pipeline, labelling, networks, training_step
-from workflow_scripts.config_schema import whole_schema, with_defaults
 
 PROJECT = Path(__file__).parents[1]
 

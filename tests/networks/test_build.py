@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 from safetensors.torch import save_file
 from timm import create_model
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 
 CLASSES = 5
 

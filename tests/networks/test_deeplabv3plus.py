@@ -1,10 +1,10 @@
 import pytest
 import torch
+from cotrain.networks.settings import DeepLabSettings
 from torch import nn
 
 from cotrain.networks.build import build_network
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
-from cotrain.networks.settings import DeepLabSettings
 
 
 class Backbone(nn.Module):

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from cotrain.networks.settings import NetworkSettings, OwnNetworkSettings
 from safetensors.torch import save_file
 from timm import create_model
 from torch import nn
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings, OwnNetworkSettings
 
 CLASSES = 5
 

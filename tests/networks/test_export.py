@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 from torch import nn
 
 from cotrain.errors import InputError
@@ -19,7 +20,6 @@ from cotrain.networks.export import (
 )
 from cotrain.networks.inference import InferenceSettings, predict_images
 from cotrain.networks.network import Network
-from cotrain.networks.settings import NetworkSettings
 
 CPU = torch.device("cpu")
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.inference import InferenceSettings, batches_of_one_size, intervals, predict
-from cotrain.networks.settings import NetworkSettings
 
 CPU = torch.device("cpu")
 CLASSES = 11

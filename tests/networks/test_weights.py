@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 from safetensors.torch import load_file, save_file
 
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 from cotrain.networks.weights import load_into, load_network, load_networks, read_header, save_weights
 
 CLASSES = 11

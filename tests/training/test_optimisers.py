@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 from cotrain.training.optimisers import OptimiserSettings, make_optimiser
 
 SETTINGS = OptimiserSettings(

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from cotrain.networks.settings import NetworkSettings
+
 from cotrain.networks.weights import read_header
 from tests.workflow.conftest import Run
 

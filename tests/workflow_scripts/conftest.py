@@ -1,14 +1,13 @@
-import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.adaptation.thresholds import LEVELS, quantise
+from cotrain.configuration.sections import DeepLabV3PlusSettings, InferenceSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images
@@ -62,22 +61,22 @@ def write_thresholds(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def model(
-    tmp_path: Path, make_items: Callable[..., list[Item]], network_mapping: dict[str, Any]
+    tmp_path: Path,
+    make_items: Callable[..., list[Item]],
+    network_settings: DeepLabV3PlusSettings,
+    settings_file: Callable[..., str],
 ) -> tuple[list[Item], list[str]]:
     """Write weights of camvid11 and a manifest of five images; return the items and the flags."""
     import torch
 
     from cotrain.networks.build import build_network
-    from cotrain.networks.settings import NetworkSettings
     from cotrain.networks.weights import save_weights
 
     torch.set_num_threads(1)
-    settings = NetworkSettings.from_mapping(network_mapping)
-    network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
+    network = build_network(network_settings, SPACE.number_of_classes, 1, pretrained=False)
     torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
-    save_weights(tmp_path / "weights.safetensors", network, settings, SPACE)
+    save_weights(tmp_path / "weights.safetensors", network, network_settings, SPACE)
     items = make_items("x", 5)
     write_manifest(tmp_path / "images.tsv", items)
-    flags = ["--weights", str(tmp_path / "weights.safetensors"), "--device", "cpu"]
-    settings = {"batch_size": 1, "resize": None, "scales": [1.0], "flip": False, "window": None}
-    return items, [*flags, "--settings", json.dumps(settings)]
+    flags = ["--model", str(tmp_path / "weights.safetensors"), "--device", "cpu"]
+    return items, [*flags, "--settings", settings_file(InferenceSettings(batch_size=1), "inference")]

@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 
 import pytest
+from workflow_scripts.training_batches import training_settings
 
 import workflow_scripts
 from cotrain.data.label_spaces import label_space
@@ -24,7 +25,6 @@ from workflow_scripts.command_line import (
     settings,
     share,
 )
-from workflow_scripts.training_batches import training_settings
 
 MODULES = [f"workflow_scripts.{module.name}" for module in pkgutil.iter_modules(workflow_scripts.__path__)]
 STEPS = [name for name in MODULES if hasattr(import_module(name), "main")]

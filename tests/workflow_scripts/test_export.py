@@ -5,6 +5,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 
 from cotrain.data.files import sha256_of
 from cotrain.data.images import read_image
@@ -12,7 +13,6 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.inference import InferenceSettings, predict_images
-from cotrain.networks.settings import NetworkSettings
 from cotrain.networks.weights import load_network, save_weights
 from workflow_scripts import export
 from workflow_scripts.export import main

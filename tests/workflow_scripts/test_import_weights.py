@@ -3,11 +3,11 @@ import re
 
 import pytest
 import torch
+from cotrain.networks.settings import NetworkSettings
 from safetensors.torch import load_file
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 from cotrain.networks.weights import load_network, read_header
 from workflow_scripts.import_weights import PUBLISHED_NETWORK, main
 

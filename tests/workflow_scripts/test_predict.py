@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from cotrain.networks.settings import NetworkSettings
 from PIL import Image
 
 from cotrain.adaptation.thresholds import LEVELS
@@ -15,7 +16,6 @@ from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import Origin, PredictionReader, hash_of_images
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 from cotrain.networks.weights import load_network, save_weights
 from workflow_scripts import predict
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from cotrain.networks.settings import NetworkSettings
 
 from cotrain.data.images import read_image, read_label, write_image
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
 from cotrain.networks.weights import load_networks, save_weights
 from cotrain.reporting.pictures import overlay
 from workflow_scripts.segment import main

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from workflow_scripts.training_batches import make_batches
 
 from cotrain.data.images import read_image, write_image
 from cotrain.data.label_spaces import label_space
@@ -18,7 +19,6 @@ from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from cotrain.networks.weights import load_network, read_header, save_weights
 from workflow_scripts import decode_images, train
-from workflow_scripts.training_batches import make_batches
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
