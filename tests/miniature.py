@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import DatasetSettings
 from cotrain.data.class_tables import class_table
 from cotrain.data.images import write_image, write_label
 
@@ -128,3 +130,9 @@ def _mapillary(root: Path, split: str, numbers: range) -> dict:
             label = root / folder / version / "labels" / f"m{number}.png"
             write_label(label, own[scene(number)], [tuple(colour) for _, colour in classes])
     return {"split": split, "version": "v1.2"}
+
+
+def typed(entry: dict) -> DatasetSettings:
+    """Return an entry of `datasets` as the library takes it; a look for streets that have none."""
+    extra = {"look": "game"} if entry["layout"] == "streets" else {}
+    return settings_of(extra | entry, DatasetSettings, "the entry")

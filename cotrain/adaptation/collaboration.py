@@ -20,18 +20,18 @@ Pick = tuple[str, int]
 def fill(
     label_a: NDArray[np.uint8], label_b: NDArray[np.uint8], mode: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return both branches' pseudo-labels of one image, uint8 (H, W), after each filled its void pixels.
+    """Return both branches' pseudo-labels of one image, uint8 (H, W), after each has filled its void pixels.
 
-    A pixel that is void (255) in one label takes the other's class. Where both hold a class and the classes
-    differ, each branch keeps its own ("add") or both become void ("subtract"). With "none" both labels stay
-    as they are. Raises ValueError for another mode.
+    A pixel that is void (255) in one label takes the class of the other label. If both hold a class and the
+    classes differ, each branch keeps its own ("add") or both pixels become void ("subtract"). With "none",
+    both labels stay as they are. Raises ValueError for another mode.
     """
     if mode not in FILL_MODES:
         raise ValueError(f"unknown fill {mode!r}, expected one of {FILL_MODES}")
     if mode == "none":
         return label_a, label_b
-    # All bits of void are ones: with a void pixel "and" leaves the other's class, and a class is left by
-    # "and" with all ones. Four times as fast as a choice pixel by pixel.
+    # All bits of void are 1. So void "and" a class is the class, and a class "and" all ones stays the class.
+    # This is four times as fast as a choice for each pixel.
     filled_a = label_a & (label_b | _all_bits(label_a != IGNORE))
     filled_b = label_b & (label_a | _all_bits(label_b != IGNORE))
     if mode == "subtract":

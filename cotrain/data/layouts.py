@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """The images that a run uses of a dataset, and those it does not, by the reason for it."""
+    """The images of a dataset that a run uses, and those that it leaves out, by reason."""
 
     items: list[Item]
     left_out: dict[str, list[Path]]
@@ -118,7 +118,7 @@ def dataset_entries(
 
 
 def dataset_class_table(name: str, settings: DatasetSettings) -> ClassTable:
-    """Return how the label files of the dataset `name` encode classes; InputError if that is not told."""
+    """Return how label files of the dataset `name` encode classes; InputError if the settings do not say."""
     if isinstance(settings, StreetsSettings):
         return class_table("cityscapes_train_ids")
     root, fields = None, {}
@@ -136,7 +136,7 @@ def dataset_class_table(name: str, settings: DatasetSettings) -> ClassTable:
 
 
 def file_origins(name: str, settings: DatasetSettings, labelled: bool) -> dict[Path, str]:
-    """Return "LIST:LINE" of each file of a dataset that is given by lists, nothing for other layouts."""
+    """Return "LIST:LINE" of each file of a dataset with the layout "lists"; {} for other layouts."""
     if not isinstance(settings, ListsSettings):
         return {}
     entries = dataset_entries(name, settings, labelled)
@@ -215,20 +215,20 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
 
 
 def _reason_to_leave_out(size: tuple[int, int], settings: DatasetSettings) -> str:
-    """Return why an image of `size` (width, height) does not pass the dataset's filters, "" if it does."""
+    """Return why the dataset's filters leave out an image of `size` (width, height), "" if they keep it."""
     if not isinstance(settings, FilesSettings):
         return ""
     width, height = size
     ratio = settings.aspect_ratio
-    # Two decimals, as in the published lists: 4:3 is 1.33, whatever the last pixel is.
+    # Two decimals, as in the published lists: 4:3 is 1.33, even if the size is a pixel off.
     if ratio is not None and round(width / height, 2) != round(ratio, 2):
         return f"aspect_ratio is not {round(ratio, 2)}"
     orientation = settings.orientation
     if (orientation == "landscape" and width < height) or (orientation == "portrait" and width > height):
         return f"orientation is not {orientation}"
-    least = settings.min_size
-    if least is not None and (height < least[0] or width < least[1]):
-        return f"smaller than min_size {least[0]}×{least[1]}"
+    min_size = settings.min_size
+    if min_size is not None and (height < min_size[0] or width < min_size[1]):
+        return f"smaller than min_size {min_size[0]}×{min_size[1]}"
     return ""
 
 
@@ -237,7 +237,7 @@ def _sizes_may_differ(settings: DatasetSettings) -> bool:
 
 
 def _tree_files(name: str, settings: PublishedSettings, labelled: bool) -> list[tuple[Path, Path | None]]:
-    """Return the images, with labels if `labelled`, of a dataset in its makers' folders."""
+    """Return the images of a dataset in the folders of its makers, with labels if `labelled`."""
     root = Path(os.path.abspath(settings.root))
     try:
         layout = tree_layout(settings.layout)
@@ -258,7 +258,7 @@ def _located(origin: str, problem: str) -> str:
 
 
 def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
-    """Two text files, line i of one belongs to line i of the other."""
+    """Return the entries of two text files: line i of one belongs to line i of the other."""
     image_list = settings.images
     images = read_list(image_list, settings.root)
     first_lines: dict[str, int] = {}

@@ -14,7 +14,7 @@ from cotrain.adaptation.colour_translation import choose_target_images, lab_stat
 from cotrain.data.images import read_image
 from cotrain.errors import InputError
 
-DATA = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[2] / "data"))
 
 # The exact formulas in float64: sRGB (IEC 61966-2-1) and CIE L*a*b* with the D65 white.
 RGB_TO_XYZ = np.array(

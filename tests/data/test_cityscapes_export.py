@@ -13,6 +13,7 @@ from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from tests.miniature import typed
 
 SIZE = (6, 8)
 
@@ -48,8 +49,8 @@ def test_our_layout_reads_the_same_train_ids_back(tmp_path, name):
         space = label_space(str(tmp_path / "out" / "label_space.yaml"))
         assert space.classes == label_space(name).classes
         assert space.palette == label_space(name).palette
-    found = find_dataset("exported", settings, labelled=True).items
-    to_train_id = translation_table(dataset_class_table("exported", settings), space)
+    found = find_dataset("exported", typed(settings), labelled=True).items
+    to_train_id = translation_table(dataset_class_table("exported", typed(settings)), space)
     assert [item.image.suffix for item in found] == [".png", ".jpg"]
     for item, original in zip(found, items, strict=True):
         np.testing.assert_array_equal(to_train_id[read_label(item.label)], read_label(original.label))

@@ -1,4 +1,3 @@
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import DatasetSettings, PublishedSettings
 from cotrain.data import layouts
 from cotrain.data.images import write_image, write_label
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset, unique_ids
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
+from tests.miniature import typed
 
 
 @pytest.fixture
@@ -27,13 +29,19 @@ def pairs(tmp_path):
 
 def test_lists_pair_line_by_line(tmp_path, pairs):
     images, labels = tmp_path / "images", tmp_path / "labels"
-    assert find_dataset("city", pairs, labelled=True).items == [
+    assert find_dataset("city", typed(pairs), labelled=True).items == [
         Item(name, image, 6, 4, labels / f"{name}.png", bytes=image.stat().st_size)
         for name in ("a b", "c.v2", "d")
         for image in [images / f"{name}.png"]
     ]
-    assert file_origins("city", pairs, labelled=True)[tmp_path / "labels" / "d.png"] == f"{tmp_path}/l.txt:4"
-    assert file_origins("city", pairs, labelled=True)[tmp_path / "images" / "d.png"] == f"{tmp_path}/i.txt:3"
+    assert (
+        file_origins("city", typed(pairs), labelled=True)[tmp_path / "labels" / "d.png"]
+        == f"{tmp_path}/l.txt:4"
+    )
+    assert (
+        file_origins("city", typed(pairs), labelled=True)[tmp_path / "images" / "d.png"]
+        == f"{tmp_path}/i.txt:3"
+    )
 
 
 @pytest.mark.parametrize("gone", ["label files", "label list", "setting"])
@@ -45,15 +53,15 @@ def test_without_labelled_no_label_is_touched(tmp_path, pairs, gone):
         (tmp_path / "l.txt").unlink()
     else:
         del pairs["labels"], pairs["classes"]
-    items = find_dataset("city", pairs, labelled=False).items
+    items = find_dataset("city", typed(pairs), labelled=False).items
     assert [item.id for item in items] == ["a b", "c.v2", "d"]
     assert all(item.label is None for item in items)
-    assert len(file_origins("city", pairs, labelled=False)) == 3
+    assert len(file_origins("city", typed(pairs), labelled=False)) == 3
 
 
 def test_labels_are_not_opened_when_listed(tmp_path, pairs):
     (tmp_path / "labels" / "d.png").write_bytes(b"")
-    assert len(find_dataset("city", pairs, labelled=True).items) == 3
+    assert len(find_dataset("city", typed(pairs), labelled=True).items) == 3
 
 
 def test_one_message_lists_all_missing_and_broken_files_with_their_lines(tmp_path, pairs):
@@ -61,7 +69,7 @@ def test_one_message_lists_all_missing_and_broken_files_with_their_lines(tmp_pat
     (tmp_path / "images" / "d.png").write_bytes(b"")
     (tmp_path / "labels" / "c.v2.png").unlink()
     with pytest.raises(InputError) as caught:
-        find_dataset("city", pairs, labelled=True)
+        find_dataset("city", typed(pairs), labelled=True)
     assert str(caught.value).splitlines() == [
         "datasets.city: 3 problems:",
         f"  {tmp_path}/i.txt:1: {tmp_path}/images/a b.png: cannot be read (No such file or directory)",
@@ -75,14 +83,14 @@ def test_lists_of_different_length_are_refused(tmp_path, pairs):
     with pytest.raises(
         InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 labels"
     ):
-        find_dataset("city", pairs, labelled=True)
-    assert len(find_dataset("city", pairs, labelled=False).items) == 3
+        find_dataset("city", typed(pairs), labelled=True)
+    assert len(find_dataset("city", typed(pairs), labelled=False).items) == 3
 
 
 def test_empty_label_list_is_refused(tmp_path, pairs):
     (tmp_path / "l.txt").write_text("\n")
     with pytest.raises(InputError, match=r"l\.txt: the list is empty"):
-        find_dataset("city", pairs, labelled=True)
+        find_dataset("city", typed(pairs), labelled=True)
 
 
 def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
@@ -91,26 +99,30 @@ def test_the_same_image_twice_is_refused_with_both_lines(tmp_path, pairs):
         InputError,
         match=r"datasets\.city\.images: 1 problem:\n.*i\.txt:4: .*a b\.png: is already listed in line 1",
     ):
-        find_dataset("city", pairs, labelled=False)
+        find_dataset("city", typed(pairs), labelled=False)
 
     (tmp_path / "images" / "link.png").symlink_to("d.png")
     (tmp_path / "i.txt").write_text("images/d.png\nimages/link.png\n")
     with pytest.raises(InputError, match=r"i\.txt:2: .*link\.png: is already listed in line 1"):
-        find_dataset("city", pairs, labelled=False)
+        find_dataset("city", typed(pairs), labelled=False)
 
 
-@pytest.mark.parametrize("key", ["layout", "images", "labels"])
-def test_missing_setting_is_named(pairs, key):
+@pytest.mark.parametrize("key", ["layout", "images"])
+def test_missing_key_is_named(pairs, key):
     del pairs[key]
-    with pytest.raises(InputError, match=rf"datasets\.city\.{key}: is missing"):
-        find_dataset("city", pairs, labelled=True)
+    with pytest.raises(InputError, match=rf"the entry has one problem:\n  {key}: missing, expected "):
+        settings_of(pairs, DatasetSettings, "the entry")
 
 
-@pytest.mark.parametrize(("settings", "key"), [({}, "layout"), ({"layout": "gta5"}, "root")])
-def test_missing_setting_of_the_class_table_is_named(settings, key):
-    for read in (dataset_class_table, partial(find_dataset, labelled=True)):
-        with pytest.raises(InputError, match=rf"datasets\.city\.{key}: is missing"):
-            read("city", settings)
+def test_missing_list_of_labels_is_named(pairs):
+    del pairs["labels"]
+    with pytest.raises(InputError, match=r"datasets\.city\.labels: is missing"):
+        find_dataset("city", typed(pairs), labelled=True)
+
+
+def test_missing_root_is_named():
+    with pytest.raises(InputError, match=r"root: missing, expected the path of a folder"):
+        settings_of({"layout": "gta5"}, DatasetSettings, "the entry")
 
 
 def test_message_about_an_unknown_layout_lists_the_known_ones():
@@ -118,42 +130,44 @@ def test_message_about_an_unknown_layout_lists_the_known_ones():
         InputError,
         match=r"datasets\.city\.layout: layout 'kitti' is not known; expected one of gta5, synscapes, .*yaml",
     ):
-        find_dataset("city", {"layout": "kitti", "root": "/data"}, labelled=False)
+        find_dataset("city", PublishedSettings(layout="kitti", root="/data"), labelled=False)
 
 
 def test_root_replaces_the_folder_of_the_list(tmp_path, pairs):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "i.txt").rename(tmp_path / "elsewhere" / "i.txt")
     pairs |= {"images": str(tmp_path / "elsewhere" / "i.txt"), "root": str(tmp_path)}
-    assert find_dataset("city", pairs, labelled=False).items[0].image == tmp_path / "images" / "a b.png"
+    assert (
+        find_dataset("city", typed(pairs), labelled=False).items[0].image == tmp_path / "images" / "a b.png"
+    )
 
 
 def test_streets_are_found_in_their_folder(tmp_path, pairs):
     # A rendering that was killed leaves such a file.
     (tmp_path / "images" / ".d.123.partial.png").write_bytes(b"half")
-    items = find_dataset("game", {"layout": "streets"}, True, tmp_path).items
+    items = find_dataset("game", typed({"layout": "streets"}), True, tmp_path).items
     assert [item.id for item in items] == ["a b", "c.v2", "d"]
     assert items[1].label == tmp_path / "labels" / "c.v2.png"
-    assert find_dataset("game", {"layout": "streets"}, False, tmp_path).items[1].label is None
-    assert dataset_class_table("game", {"layout": "streets"}).name == "cityscapes_train_ids"
-    assert file_origins("game", {"layout": "streets"}, True) == {}
+    assert find_dataset("game", typed({"layout": "streets"}), False, tmp_path).items[1].label is None
+    assert dataset_class_table("game", typed({"layout": "streets"})).name == "cityscapes_train_ids"
+    assert file_origins("game", typed({"layout": "streets"}), True) == {}
 
 
 def test_streets_without_scenes_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"datasets\.game: .*images holds no image"):
-        find_dataset("game", {"layout": "streets"}, False, tmp_path)
+        find_dataset("game", typed({"layout": "streets"}), False, tmp_path)
     with pytest.raises(InputError, match=r"datasets\.game: the layout 'streets' needs the folder"):
-        find_dataset("game", {"layout": "streets"}, False)
+        find_dataset("game", typed({"layout": "streets"}), False)
 
 
 def test_class_table_comes_from_the_settings(pairs):
-    assert dataset_class_table("city", pairs).name == "camvid"
+    assert dataset_class_table("city", typed(pairs)).name == "camvid"
     with pytest.raises(InputError, match=r"datasets\.city\.classes: is missing"):
-        dataset_class_table("city", {"layout": "lists"})
+        dataset_class_table("city", typed({"layout": "lists", "images": "i.txt"}))
     with pytest.raises(
         InputError, match=r"datasets\.city\.classes: class table 'kitti' is not known; expected one of"
     ):
-        dataset_class_table("city", pairs | {"classes": "kitti"})
+        dataset_class_table("city", typed(pairs | {"classes": "kitti"}))
 
 
 @pytest.mark.parametrize(
@@ -197,8 +211,8 @@ def test_paths_that_differ_only_in_capitals_are_refused():
 def test_headers_are_the_same_with_threads_and_without(tmp_path, pairs, monkeypatch, slow_s):
     monkeypatch.setattr(layouts, "TRIED", 1)
     monkeypatch.setattr(layouts, "SLOW_S", slow_s)
-    items = find_dataset("city", pairs, labelled=True).items
+    items = find_dataset("city", typed(pairs), labelled=True).items
     assert [item.id for item in items] == ["a b", "c.v2", "d"]
     (tmp_path / "images" / "d.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"i\.txt:3: .*d\.png: is empty"):
-        find_dataset("city", pairs, labelled=True)
+        find_dataset("city", typed(pairs), labelled=True)

@@ -13,15 +13,15 @@ from cotrain.data.label_spaces import IGNORE, label_space
 from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.data.trees import tree_layout, tree_layout_names
 from cotrain.errors import InputError
-from tests.miniature import make, scene
+from tests.miniature import make, scene, typed
 
-FORMATS = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[3] / "shared" / "data")) / "formats"
+FORMATS = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[2] / "data")) / "formats"
 CITYSCAPES = label_space("cityscapes19")
 PAIR = "trees: [{images: 'a/{x}.png', labels: 'b/{x}.png'}]"
 
 
 def train_ids(entry, item):
-    table = dataset_class_table("d", entry)
+    table = dataset_class_table("d", typed(entry))
     return translation_table(table, CITYSCAPES)[read_own_ids(item.label, table)]
 
 
@@ -30,12 +30,14 @@ def train_ids(entry, item):
 )
 def test_a_published_tree_is_found_and_its_labels_are_understood(tmp_path, layout):
     entry = make(layout, tmp_path / "root", images=3)
-    items = find_dataset("d", entry, labelled=True).items
+    items = find_dataset("d", typed(entry), labelled=True).items
     assert len(items) == 3
     assert all((item.width, item.height) == (64, 48) for item in items)
     for number, item in enumerate(items):
         np.testing.assert_array_equal(train_ids(entry, item), np.array([0, 10, 2, 13])[scene(number)])
-    assert [item.image for item in find_dataset("d", entry, labelled=False).items] == [i.image for i in items]
+    assert [item.image for item in find_dataset("d", typed(entry), labelled=False).items] == [
+        i.image for i in items
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,9 @@ def test_a_published_tree_is_found_and_its_labels_are_understood(tmp_path, layou
 def test_other_trees_pair_images_and_labels(tmp_path, layout, image, label, extra):
     write_image(tmp_path / image, np.zeros((4, 6, 3), np.uint8))
     write_label(tmp_path / label, np.zeros((4, 6), np.uint8), [])
-    (item,) = find_dataset("d", {"layout": layout, "root": str(tmp_path), **extra}, labelled=True).items
+    (item,) = find_dataset(
+        "d", typed({"layout": layout, "root": str(tmp_path), **extra}), labelled=True
+    ).items
     assert (item.image, item.label) == (tmp_path / image, tmp_path / label)
 
 
@@ -76,8 +80,8 @@ def test_camvid_as_published_has_its_classes_in_colours(tmp_path):
     colours = np.array([[[128, 64, 128], [192, 128, 192]]], np.uint8)
     write_image(tmp_path / "LabeledApproved_full" / "0016E5_00390_L.png", colours)
     entry = {"layout": "camvid_original", "root": str(tmp_path)}
-    (item,) = find_dataset("d", entry, labelled=True).items
-    table = dataset_class_table("d", entry)
+    (item,) = find_dataset("d", typed(entry), labelled=True).items
+    table = dataset_class_table("d", typed(entry))
     lookup = translation_table(table, label_space("camvid11"))
     assert lookup[read_own_ids(item.label, table)].tolist() == [[3, 8]]
 
@@ -87,7 +91,7 @@ def test_every_layout_names_a_class_table(name, tmp_path):
     layout = tree_layout(name)
     if layout.versions:
         (tmp_path / f"config_{layout.versions[0]}.json").write_text('{"labels": []}')
-    assert dataset_class_table("d", {"layout": name, "root": str(tmp_path)}).name == layout.classes
+    assert dataset_class_table("d", typed({"layout": name, "root": str(tmp_path)})).name == layout.classes
 
 
 def test_every_layout_has_the_class_table_of_its_labels():
@@ -112,7 +116,7 @@ true_files = pytest.mark.skipif(not FORMATS.is_dir(), reason=f"{FORMATS} is miss
 @true_files
 def test_the_true_gta5_pair():
     entry = {"layout": "gta5", "root": str(FORMATS / "gta5")}
-    (item,) = find_dataset("d", entry, labelled=True).items
+    (item,) = find_dataset("d", typed(entry), labelled=True).items
     assert (item.id, item.width, item.height) == ("08688", 1914, 1052)
     found = train_ids(entry, item)
     assert {0, 1, 2, 8, 10, 13} <= set(np.unique(found).tolist())
@@ -122,9 +126,10 @@ def test_the_true_gta5_pair():
 @true_files
 def test_the_true_cityscapes_pair_and_its_train_ids():
     entry = {"layout": "cityscapes", "root": str(FORMATS / "cityscapes"), "split": "val"}
-    (item,) = find_dataset("d", entry, labelled=True).items
+    (item,) = find_dataset("d", typed(entry), labelled=True).items
     official = read_own_ids(
-        str(item.label).replace("labelIds", "labelTrainIds"), dataset_class_table("d", {"layout": "streets"})
+        str(item.label).replace("labelIds", "labelTrainIds"),
+        dataset_class_table("d", typed({"layout": "streets"})),
     )
     # The two files were shrunk separately, so they differ where classes meet.
     assert (train_ids(entry, item) == official).mean() > 0.995
@@ -133,7 +138,7 @@ def test_the_true_cityscapes_pair_and_its_train_ids():
 @true_files
 def test_the_true_synthia_tree_of_several_cameras():
     entry = {"layout": "synthia", "root": str(FORMATS / "synthia")}
-    items = find_dataset("d", entry, labelled=True).items
+    items = find_dataset("d", typed(entry), labelled=True).items
     assert [item.id for item in items] == [
         "Omni_B__000000",
         "Omni_B__000001",
@@ -150,20 +155,20 @@ def test_the_true_synthia_tree_of_several_cameras():
 def test_the_true_mapillary_trees(version, split, images):
     root = FORMATS / "mapillary_vistas" / version
     entry = {"layout": "mapillary_vistas", "root": str(root), "split": split}
-    assert len(find_dataset("d", entry, labelled=False).items) == images
-    table = dataset_class_table("d", entry)
+    assert len(find_dataset("d", typed(entry), labelled=False).items) == images
+    table = dataset_class_table("d", typed(entry))
     names = {"v1.2": [None, None, "person"], "v2.0": [None, None, "bicycle"]}
     assert list(table.ids.values()) == names[version]
     with pytest.raises(InputError, match=r"config_v2\.0\.json: cannot be read"):
         dataset_class_table(
-            "d", {**entry, "root": str(FORMATS / "mapillary_vistas" / "v1.2"), "version": "v2.0"}
+            "d", typed({**entry, "root": str(FORMATS / "mapillary_vistas" / "v1.2"), "version": "v2.0"})
         )
 
 
 def test_names_of_mapillary_cover_names_that_continue_them(tmp_path):
     entry = make("mapillary_vistas", tmp_path) | {"version": "v2.0"}
     expected = [None] * 3 + ["road", "person", "rider", "road", "road", "sky", "traffic light", "car", None]
-    assert list(dataset_class_table("d", entry).ids.values()) == expected
+    assert list(dataset_class_table("d", typed(entry)).ids.values()) == expected
 
 
 def test_missing_version_is_found_or_asked_for(tmp_path):
@@ -172,10 +177,10 @@ def test_missing_version_is_found_or_asked_for(tmp_path):
     with pytest.raises(
         InputError, match=r"datasets\.d\.version: .* holds v1\.2 and v2\.0; set the key to one of them"
     ):
-        find_dataset("d", entry, labelled=True)
-    assert find_dataset("d", entry, labelled=False).items, "images do not depend on the version"
+        find_dataset("d", typed(entry), labelled=True)
+    assert find_dataset("d", typed(entry), labelled=False).items, "images do not depend on the version"
     shutil.rmtree(tmp_path / "training" / "v1.2")
-    assert find_dataset("d", entry, labelled=True).items[0].label.parts[-3] == "v2.0"
+    assert find_dataset("d", typed(entry), labelled=True).items[0].label.parts[-3] == "v2.0"
 
 
 def test_own_layout_is_read_from_a_file(tmp_path):
@@ -186,10 +191,10 @@ def test_own_layout_is_read_from_a_file(tmp_path):
     write_image(tmp_path / "cam" / "d 1" / "7.png", np.zeros((4, 6, 3), np.uint8))
     write_label(tmp_path / "truth" / "7_of_d 1.png", np.zeros((4, 6), np.uint8), [])
     entry = {"layout": str(tmp_path / "own.yaml"), "root": str(tmp_path)}
-    (item,) = find_dataset("d", entry, labelled=True).items
+    (item,) = find_dataset("d", typed(entry), labelled=True).items
     assert item.label == tmp_path / "truth" / "7_of_d 1.png"
-    assert dataset_class_table("d", entry).name == "camvid"
-    assert dataset_class_table("d", entry | {"classes": "carla13"}).name == "carla13"
+    assert dataset_class_table("d", typed(entry)).name == "camvid"
+    assert dataset_class_table("d", typed(entry | {"classes": "carla13"})).name == "carla13"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +236,7 @@ def test_wrong_layouts_are_explained(tmp_path, text, message):
 
 def failure(entry, labelled=True):
     with pytest.raises(InputError) as caught:
-        find_dataset("gta", entry, labelled)
+        find_dataset("gta", typed(entry), labelled)
     return str(caught.value)
 
 
@@ -264,9 +269,9 @@ def test_folder_without_images_is_named(tmp_path):
 
 def test_links_to_a_parent_folder_are_not_followed(tmp_path):
     entry = make("synthia", tmp_path)
-    found = find_dataset("d", entry, labelled=True).items
+    found = find_dataset("d", typed(entry), labelled=True).items
     (tmp_path / "RGB" / "again").symlink_to(tmp_path / "RGB")
-    assert find_dataset("d", entry, labelled=True).items == found
+    assert find_dataset("d", typed(entry), labelled=True).items == found
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
@@ -286,7 +291,7 @@ def test_labels_that_were_not_unpacked_are_reported(tmp_path):
         f"{tmp_path}/labels is missing: the labels of gta5 are expected there; unpack their archive"
         in failure(entry)
     )
-    assert len(find_dataset("gta", entry, labelled=False).items) == 4
+    assert len(find_dataset("gta", typed(entry), labelled=False).items) == 4
 
 
 def test_half_unpacked_labels_are_reported(tmp_path):
@@ -331,7 +336,7 @@ def test_message_about_an_unknown_split_or_version_lists_the_known_ones(
 def test_gta5_images_of_another_size_than_their_label_are_left_out_and_named(tmp_path):
     entry = make("gta5", tmp_path)
     write_image(tmp_path / "images" / "00001.png", np.zeros((48, 60, 3), np.uint8))
-    found = find_dataset("gta", entry, labelled=True)
+    found = find_dataset("gta", typed(entry), labelled=True)
     assert [item.id for item in found.items] == ["00000", "00002", "00003"]
     assert found.left_out == {
         "the label is of another size than the image": [tmp_path / "images" / "00001.png"]
@@ -345,7 +350,7 @@ def test_filters_leave_out_and_say_why(tmp_path):
     entry = {"layout": "gta5", "root": str(tmp_path)}
 
     def kept(**filters):
-        return "".join(item.id for item in find_dataset("d", entry | filters, labelled=False).items)
+        return "".join(item.id for item in find_dataset("d", typed(entry | filters), labelled=False).items)
 
     assert kept() == "abcde"
     # 64 / 49 is 1.306, which is not 4:3 to two decimals.
@@ -356,7 +361,7 @@ def test_filters_leave_out_and_say_why(tmp_path):
     assert kept(min_size=[40, 60]) == "ae"
     assert kept(every=2) == "ace"
     assert kept(every=2, orientation="landscape", min_size=None, aspect_ratio=None) == "ace"
-    left_out = find_dataset("d", entry | {"min_size": [40, 60]}, labelled=False).left_out
+    left_out = find_dataset("d", typed(entry | {"min_size": [40, 60]}), labelled=False).left_out
     assert {reason: len(images) for reason, images in left_out.items()} == {"smaller than min_size 40×60": 3}
     with pytest.raises(
         InputError, match=r"datasets\.d: no image is left of 5 \(smaller than min_size 999×32: 5\)"
@@ -367,13 +372,13 @@ def test_filters_leave_out_and_say_why(tmp_path):
 def test_hidden_files_are_no_images(tmp_path):
     entry = make("gta5", tmp_path, images=2)
     (tmp_path / "images" / "._00000.png").write_bytes(b"Mac")
-    assert len(find_dataset("d", entry, labelled=True).items) == 2
+    assert len(find_dataset("d", typed(entry), labelled=True).items) == 2
 
 
 def test_equal_names_in_several_folders_get_ids_of_their_own(tmp_path):
     for camera in ("front", "back"):
         write_image(tmp_path / "RGB" / camera / "1.png", np.zeros((4, 6, 3), np.uint8))
-    items = find_dataset("d", {"layout": "synthia", "root": str(tmp_path)}, labelled=False).items
+    items = find_dataset("d", typed({"layout": "synthia", "root": str(tmp_path)}), labelled=False).items
     assert [item.id for item in items] == ["back__1", "front__1"]
 
 
@@ -382,7 +387,7 @@ def test_linked_folders_are_followed(tmp_path):
     (tmp_path / "root").mkdir()
     for folder in ("leftImg8bit", "gtFine"):
         (tmp_path / "root" / folder).symlink_to(tmp_path / "store" / folder)
-    items = find_dataset("d", entry | {"root": str(tmp_path / "root")}, labelled=True).items
+    items = find_dataset("d", typed(entry | {"root": str(tmp_path / "root")}), labelled=True).items
     assert [str(item.image)[: len(str(tmp_path)) + 5] for item in items] == [f"{tmp_path}/root"] * 2
 
 
@@ -392,9 +397,9 @@ def test_broken_list_of_mapillary_names_is_explained(tmp_path):
     with pytest.raises(
         InputError, match=r"config_v1\.2\.json: is no list of class names of Mapillary Vistas"
     ):
-        dataset_class_table("d", entry)
+        dataset_class_table("d", typed(entry))
     with pytest.raises(InputError, match="so it needs a layout with a root"):
-        dataset_class_table("d", {"layout": "lists", "classes": "mapillary_vistas"})
+        dataset_class_table("d", typed({"layout": "lists", "images": "i.txt", "classes": "mapillary_vistas"}))
 
 
 def test_many_files_are_listed_quickly(tmp_path):
@@ -405,5 +410,8 @@ def test_many_files_are_listed_quickly(tmp_path):
     for number in range(1, 5000):
         os.link(folder / "0.png", folder / f"{number}.png")
     started = time.monotonic()
-    assert len(find_dataset("d", {"layout": "synthia", "root": str(tmp_path)}, labelled=False).items) == 5000
+    assert (
+        len(find_dataset("d", typed({"layout": "synthia", "root": str(tmp_path)}), labelled=False).items)
+        == 5000
+    )
     assert time.monotonic() - started < 60

@@ -105,7 +105,7 @@ def test_wrong_arguments_are_named(items, tmp_path):
 
 
 def test_real_images(tmp_path):
-    root = Path(os.environ.get("COTRAIN_DATA", "../shared/data")) / "camvid"
+    root = Path(os.environ.get("COTRAIN_DATA", "data")) / "camvid"
     if not root.is_dir():
         pytest.skip(f"no CamVid in {root}; set COTRAIN_DATA to the folder that holds camvid/")
     images, labels = ((root / f"val.{kind}.txt").read_text().split()[:5] for kind in ("images", "labels"))
