@@ -1,5 +1,6 @@
 """The graph of jobs, asked from Snakemake without running any."""
 
+import json
 import re
 import shlex
 
@@ -73,15 +74,25 @@ def test_the_protocol_of_the_score_changes_no_pseudo_label(run):
     configuration = run.configuration()
     configuration["evaluation"] = {"protocol": {"flip": True}}
     run.configure(configuration)
-    mirrored = '"flip": true'
+    of_scores = "--settings results/tiny/settings/evaluation.json"
+    of_labels = "--settings results/tiny/settings/prediction.json"
     shard = "results/tiny/predictions/baseline/{}/0.h5"
     subset = dry_run(run, shard.format("subset/self_training/00"))
-    assert mirrored not in subset
-    assert '"flip": false' in subset
-    assert mirrored in dry_run(run, shard.format("labelled/camera_test"))
+    assert of_labels in subset
+    assert of_scores not in subset
+    assert of_scores in dry_run(run, shard.format("labelled/camera_test"))
     configuration["prediction"]["shards"] = 1
     run.configure(configuration)
-    assert mirrored in dry_run(run, "results/tiny/evaluation/baseline/camera_test/scores.json")
+    scored = dry_run(run, "results/tiny/evaluation/baseline/camera_test/scores.json")
+    assert of_scores in scored
+    assert "settings/prediction.json" not in scored
+    done = run.snakemake(
+        "--", "results/tiny/settings/prediction.json", "results/tiny/settings/evaluation.json"
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    settings = run.folder / "results" / "tiny" / "settings"
+    assert json.loads((settings / "prediction.json").read_text())["flip"] is False
+    assert json.loads((settings / "evaluation.json").read_text())["flip"] is True
 
 
 def test_contact_sheets_show_labels_only_where_the_run_reads_them(run):
@@ -130,7 +141,8 @@ def test_own_definitions_are_inputs_of_what_reads_them(run):
     run.configure(configuration)
     jobs = re.findall(r"rule (\w+):\n +input: (.*)\n +output: (.*)\n", dry_run(run, "baseline"))
     inputs = {rule: files.split(", ") for rule, files, outputs in jobs if "camera_test" in outputs}
-    assert inputs["make_manifest"] == ["own layout.yaml"]
+    settings = "results/tiny/settings/datasets/camera_test/labelled.json"
+    assert inputs["make_manifest"] == [settings, "own layout.yaml"]
     for rule in ("check_data", "convert_labels"):
         assert inputs[rule][-2:] == ["own space.yaml", "own_ids.yaml"]
     assert inputs["evaluate"][-1] == "subset.yaml"
@@ -172,7 +184,8 @@ def test_calibration_holds_source_images_out_of_every_training(run):
     assert "results/tiny/data/synthetic/training.tsv" in inputs["train"]
     assert "translated/synthetic/manifest.tsv" not in inputs["train"]
     held_out = "results/tiny/data/synthetic/held_out.tsv"
-    assert inputs["calibrate"] == f"results/tiny/models/baseline/weights.safetensors, {held_out}"
+    settings = "results/tiny/settings/prediction.json"
+    assert inputs["calibrate"] == f"results/tiny/models/baseline/weights.safetensors, {held_out}, {settings}"
     assert "results/tiny/models/baseline/temperature.json" in inputs["predict"]
 
 

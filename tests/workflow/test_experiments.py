@@ -1,15 +1,24 @@
 """The experiments of config/experiments on miniature trees in the folders of the true datasets."""
 
+import json
 import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
+from cotrain.configuration import reading
+from cotrain.configuration.reading import merged, read_mapping
 from tests.miniature import TINY_NETWORK, make
-from workflow_scripts.configuration import merged, read, resolve
+
+
+def resolve(config: dict) -> dict:
+    """Return the checked configuration as JSON types."""
+    return json.loads(msgspec.json.encode(reading.resolve(config)))
+
 
 PROJECT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(
@@ -212,7 +221,7 @@ OF_EXPERIMENT = {
 
 def on_miniatures(experiment: Path, folder: Path, overrides: dict) -> dict:
     """Return the experiment's configuration with its roots filled in: trees of a few small images."""
-    config = merged(read(experiment), overrides)
+    config = merged(read_mapping(experiment), overrides)
     for number, (name, entry) in enumerate(config["datasets"].items()):
         made = make(
             entry["layout"],
@@ -231,7 +240,7 @@ def experiment(request):
 
 
 def test_only_the_roots_are_to_be_filled_in(experiment, tmp_path):
-    given = read(experiment)
+    given = read_mapping(experiment)
     assert all(entry["root"].startswith("/data/") for entry in given["datasets"].values())
     filled = resolve(on_miniatures(experiment, tmp_path, {}))
     assert filled["run"] == experiment.stem

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from cotrain.networks.settings import NetworkSettings
 
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import NetworkSettings
 from cotrain.networks.weights import read_header
 from tests.workflow.conftest import Run
 
@@ -42,7 +43,7 @@ def test_each_branch_trains_its_own_network(two_networks):
     models = two_networks.folder / "results" / "tiny" / "models"
     for model in ("co_training/00/b", "co_training/01/b"):
         settings, _ = read_header(models / model / "weights.safetensors")
-        assert settings == NetworkSettings.from_mapping(NETWORK_B)
+        assert settings == settings_of(NETWORK_B, NetworkSettings, "network_b")
     for model in ("self_training/01", "co_training/01/a", "final"):
         assert read_header(models / model / "weights.safetensors")[0].name == "deeplabv3plus"
 
