@@ -26,6 +26,7 @@ from cotrain.adaptation.collaboration import COLLABORATIONS, FILL_MODES
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.configuration.sections import CoTraining
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
@@ -52,6 +53,9 @@ EXAMPLE = """python -m workflow_scripts.exchange \\
     --output cycle"""
 
 
+DEFAULTS = CoTraining()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     for name in BRANCHES:
@@ -65,15 +69,19 @@ def main(arguments: list[str] | None = None) -> None:
             f"--thresholds-{name}", type=Path, required=True, help="thresholds.json of the branch"
         )
     parser.add_argument("--label-space", required=True)
-    parser.add_argument("--fill", default="add", choices=FILL_MODES)
+    parser.add_argument("--fill", default=DEFAULTS.fill, choices=FILL_MODES, help="default: %(default)s")
     parser.add_argument(
         "--min-pixels",
         type=not_negative,
-        default=5000,
-        help="an image shows a class if it has more than this many pixels of it",
+        default=DEFAULTS.min_pixels,
+        help="an image shows a class if it has more than this many pixels of it (default: %(default)s)",
     )
-    parser.add_argument("--ranking", default="threshold_difference", choices=EXCHANGE_RANKINGS)
-    parser.add_argument("--collaboration", default="exchange", choices=COLLABORATIONS)
+    parser.add_argument(
+        "--ranking", default=DEFAULTS.ranking, choices=EXCHANGE_RANKINGS, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--collaboration", default=DEFAULTS.collaboration, choices=COLLABORATIONS, help="default: %(default)s"
+    )
     parser.add_argument("--keep", type=positive, required=True, help="how many images each branch gets")
     add_mask_argument(parser)
     add_threads_argument(parser, default=4)

@@ -11,6 +11,7 @@ from cotrain.adaptation.accumulation import relabel
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.configuration.sections import SelfTraining
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
@@ -32,6 +33,9 @@ EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv
     --label-space cityscapes7 --output 00/relabelled"""
 
 
+DEFAULTS = SelfTraining()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
@@ -42,9 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--label-space", required=True)
     parser.add_argument(
         "--ranking",
-        default="confidence",
+        default=DEFAULTS.ranking,
         choices=EXCHANGE_RANKINGS,
-        help="the ranking that decides which label is better",
+        help="the ranking that decides which label is better (default: %(default)s)",
     )
     add_mask_argument(parser)
     add_threads_argument(parser, default=4)

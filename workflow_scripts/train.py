@@ -15,12 +15,12 @@ python -m torch.distributed.run --standalone --nproc-per-node 2 -m workflow_scri
 
 import sys
 from pathlib import Path
-from typing import get_args
 
 from cotrain.configuration.reading import read_settings
-from cotrain.configuration.sections import Device, TrainingSettings
+from cotrain.configuration.sections import Training, TrainingSettings
 from cotrain.data.label_spaces import label_space
 from workflow_scripts.command_line import (
+    add_device_argument,
     add_output_argument,
     add_threads_argument,
     add_training_arguments,
@@ -37,23 +37,26 @@ EXAMPLE = """python -m workflow_scripts.train --name baseline --label-space city
     --settings results/demo/settings/training/baseline.json --state by_hand/state --output by_hand/baseline"""
 
 
+DEFAULTS = Training()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     add_training_arguments(parser)
     parser.add_argument("--initial-weights", type=Path, help="weights.safetensors to start from")
-    parser.add_argument("--device", default="auto", choices=get_args(Device))
+    add_device_argument(parser)
     add_threads_argument(parser, default=1)
     parser.add_argument(
         "--save-every",
         type=positive,
-        default=500,
-        help="iterations between two saves of the state (default: 500)",
+        default=DEFAULTS.save_every_iterations,
+        help="iterations between two saves of the state (default: %(default)s)",
     )
     parser.add_argument(
         "--log-every",
         type=positive,
-        default=20,
-        help="iterations between two entries of the history (default: 20)",
+        default=DEFAULTS.log_every_iterations,
+        help="iterations between two entries of the history (default: %(default)s)",
     )
     parser.add_argument("--state", type=Path, required=True, help="folder of the resumable state")
     add_output_argument(parser, "FOLDER", "folder of the model")

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
-from cotrain.configuration.sections import ListsSettings
+from cotrain.configuration.sections import ImageFormat, ListsSettings, Translation
 from cotrain.data.files import remove_partial, write_text
 from cotrain.data.images import read_image, write_image
 from cotrain.data.layouts import find_dataset
@@ -44,7 +44,7 @@ Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 EXAMPLE = """python -m workflow_scripts.translate --source results/demo/data/game/train_ids.tsv \\
     --target results/demo/data/camera/images.tsv --output by_hand/translated --seed 100 --threads 8"""
-FORMATS = ("png", "jpg")
+DEFAULTS = Translation()
 # Stands in the journal: with another number here all images are translated again.
 VERSION = 1
 
@@ -57,10 +57,23 @@ def main(arguments: list[str] | None = None) -> None:
         "--seed", type=int, required=True, help="which target image goes with which source image"
     )
     parser.add_argument(
-        "--per-image", type=positive, default=1, help="translations of each source image (default: 1)"
+        "--per-image",
+        type=positive,
+        default=DEFAULTS.targets_per_image,
+        help="translations of each source image (default: %(default)s)",
     )
-    parser.add_argument("--format", choices=FORMATS, default="png", help="of the images (default: png)")
-    parser.add_argument("--quality", type=int, default=95, help="of JPEG images, 1 to 100 (default: 95)")
+    parser.add_argument(
+        "--format",
+        choices=get_args(ImageFormat),
+        default=DEFAULTS.format,
+        help="of the images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quality",
+        type=int,
+        default=DEFAULTS.jpeg_quality,
+        help="of JPEG images, 1 to 100 (default: %(default)s)",
+    )
     add_threads_argument(parser, default=1)
     add_output_argument(parser, "FOLDER", "folder of the translated images")
     options = parse(parser, arguments)

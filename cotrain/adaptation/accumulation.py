@@ -6,12 +6,14 @@ manifest. The published code matches base names, and compares scores as text, so
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 from cotrain.adaptation.ranking import IMAGE_RANKINGS
+from cotrain.configuration.sections import Accumulation
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 
-ACCUMULATIONS = ("best_score", "all", "none")
+ACCUMULATIONS = get_args(Accumulation)
 
 # These rankings of whole images look at the kept pixels, not at their confidence.
 BY_KEPT_PIXELS = tuple(name for name in IMAGE_RANKINGS if name != "confidence")

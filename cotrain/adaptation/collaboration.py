@@ -4,14 +4,16 @@ Published method: Gómez, Villalonga, López, Sensors 2023, 23(2), 621, Algorith
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cotrain.configuration.sections import Collaboration, Fill
 from cotrain.data.label_spaces import IGNORE
 
-FILL_MODES = ("add", "subtract", "none")
-COLLABORATIONS = ("exchange", "own", "both")
+FILL_MODES = get_args(Fill)
+COLLABORATIONS = get_args(Collaboration)
 
 # Whose label it is ("a" or "b") and the index of the image.
 Pick = tuple[str, int]

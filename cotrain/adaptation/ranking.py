@@ -6,12 +6,15 @@ broken by position, so a ranking is reproducible; the published sorts are unstab
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGE_RANKINGS = ("confidence", "class_count", "void_pixels")
-EXCHANGE_RANKINGS = ("threshold_difference", "receiver_threshold", "confidence_gain", *IMAGE_RANKINGS)
+from cotrain.configuration.sections import ExchangeRanking, ImageRanking
+
+IMAGE_RANKINGS = get_args(ImageRanking)
+EXCHANGE_RANKINGS = get_args(ExchangeRanking)
 
 NO_CLASS = -1
 

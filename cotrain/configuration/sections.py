@@ -737,7 +737,7 @@ class CoTraining(Section, frozen=True, kw_only=True):
         CompletedFrom(("co_training", "portion_a")),
         Meta(title="a section like portion_a, or null"),
         "The same for branch b. null takes `portion_a`.",
-    ]
+    ] = Portion()
     confidence: CoTrainingConfidenceBounds = CoTrainingConfidenceBounds()
     fill: Annotated[
         Fill,
@@ -814,7 +814,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
         Meta(title="a section of keys of prediction, or null"),
         "How test images go through the network, where that differs from `prediction`, which labels the "
         "target.",
-    ]
+    ] = Views()
 
 
 # ---------------------------------------------------------------------------------------- the whole

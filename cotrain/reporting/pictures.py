@@ -5,7 +5,6 @@ matplotlib, because loading it takes longer than most steps.
 """
 
 import os
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cotrain.configuration.names import ModelName
 from cotrain.data.files import written_whole
 from cotrain.evaluation.scores import VOID_COLUMN, ModelScores
 from cotrain.reporting.table import BASELINE, UPPER_BOUND
@@ -276,21 +276,31 @@ def chain_positions(models: Sequence[str]) -> list[int]:
     The two branches of a cycle share a position. The upper bound is not part of the chain; its position is
     -1.
     """
-    places: dict[str, int] = {}
+    places: dict[object, int] = {}
     positions = []
     for model in models:
         if model == UPPER_BOUND:
             positions.append(-1)
             continue
-        place = re.sub(r"^(co_training/\d+)/[ab]$", r"\1", model)
+        name = _parsed(model)
+        place = (name.stage, name.number) if name else model
         positions.append(places.setdefault(place, len(places)))
     return positions
 
 
-STAGES = (
-    (r"self_training/\d+", "self-training", BLUE),
-    (r"co_training/\d+/a", "co-training, branch a", ORANGE),
-    (r"co_training/\d+/b", "co-training, branch b", GREEN),
+def _parsed(model: str) -> ModelName | None:
+    """Return the parts of a model's name; None if it is not of a run: by hand, models have any names."""
+    try:
+        return ModelName.parse(model)
+    except ValueError:
+        return None
+
+
+# What a line connects: the stage and the branch of its models, its title and its colour.
+LINES = (
+    ("self_training", None, "self-training", BLUE),
+    ("co_training", "a", "co-training, branch a", ORANGE),
+    ("co_training", "b", "co-training, branch b", GREEN),
 )
 
 
@@ -331,12 +341,17 @@ def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) 
     points = list(zip(rows, positions, values, strict=True))
     in_stage: set[str] = set()
     ends: dict[int, list[tuple[float, str]]] = {}
-    for pattern, name, colour in STAGES:
-        line = [(place, value) for row, place, value in points if re.fullmatch(pattern, row.model)]
-        in_stage |= {row.model for row in rows if re.fullmatch(pattern, row.model)}
+    for stage, branch, title, colour in LINES:
+        models = {
+            row.model
+            for row in rows
+            if (name := _parsed(row.model)) and (name.stage, name.branch) == (stage, branch)
+        }
+        in_stage |= models
+        line = [(place, value) for row, place, value in points if row.model in models]
         if line:
             axes.plot(
-                *zip(*line, strict=True), color=colour, linewidth=2.2, marker="o", markersize=6, label=name
+                *zip(*line, strict=True), color=colour, linewidth=2.2, marker="o", markersize=6, label=title
             )
             ends.setdefault(line[-1][0], []).append((line[-1][1], colour))
     for place, stage_ends in ends.items():
@@ -386,10 +401,12 @@ def _name_places(axes: Any, models: Sequence[tuple[str, int]]) -> None:
     ticks: dict[int, str] = {}
     stages: dict[str, list[int]] = {}
     for model, place in models:
-        found = re.fullmatch(r"(self_training|co_training)/(\d+)(?:/[ab])?", model)
-        ticks[place] = str(int(found[2])) if found else model.replace("_", " ")
-        if found:
-            stages.setdefault(found[1], []).append(place)
+        name = _parsed(model)
+        if name and name.number is not None:
+            ticks[place] = str(name.number)
+            stages.setdefault(name.stage, []).append(place)
+        else:
+            ticks[place] = model.replace("_", " ")
     axes.set_xticks(list(ticks), list(ticks.values()), size=10)
     titles = {"self_training": "self-training round", "co_training": "co-training cycle"}
     for stage, places in stages.items():

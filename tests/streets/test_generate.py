@@ -1,13 +1,16 @@
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from cotrain.configuration.sections import Look
 from cotrain.errors import InputError
 from streets import generate
 from streets.generate import majority, render_scenes
+from streets.looks import LOOKS
 
 WIDTH, HEIGHT, NUMBER = 96, 64, 14
 NEVER_SHOWN = {16}  # train
@@ -165,3 +168,7 @@ class Death:
         import os
 
         return (os._exit, (7,))
+
+
+def test_looks_are_those_of_the_configuration():
+    assert set(LOOKS) == set(get_args(Look))
