@@ -89,7 +89,8 @@ class Training:
         self.history = saved["history"]
         # As if there had been no interruption.
         self.started = time.monotonic() - saved["seconds"]
-        self.resumes = saved["resumes"] + 1
+        # A finished training is only read again.
+        self.resumes = saved["resumes"] + (0 if self.is_finished else 1)
 
     @property
     def seconds(self) -> float:
@@ -162,8 +163,8 @@ def train(
     """Train `network` in place, all `workers` together, and return the finished training.
 
     It saves its state every `save_every` iterations and notes its loss every `log_every`. It resumes from
-    `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and raises
-    `Stopped`.
+    `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and
+    raises `Stopped`.
 
     Raises:
         Stopped: a signal asked for it.
