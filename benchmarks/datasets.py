@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cotrain.configuration.sections import PublishedSettings
 from cotrain.data.checks import check_items
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_spaces import label_space
@@ -32,15 +33,22 @@ LABEL_IDS = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--listed", type=int, default=25000, help="images listed (default 25000)")
-    made.add_argument("--checked", type=int, default=300, help="pairs checked (default 300)")
-    made.add_argument("--threads", type=int, default=2, help="files read at once (default 2)")
-    options = made.parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--listed", type=int, default=25000, help="images listed (default 25000)")
+    parser.add_argument("--checked", type=int, default=300, help="pairs checked (default 300)")
+    parser.add_argument("--threads", type=int, default=2, help="files read at once (default 2)")
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measure_listing(folder / "listed", options.listed)
         measure_checking(folder / "checked", options.checked, options.threads)
+
+
+def gta5(root: Path) -> PublishedSettings:
+    """Return the entry of a dataset in GTA5's folders."""
+    return PublishedSettings(layout="gta5", root=str(root))
 
 
 def measure_listing(root: Path, number: int) -> None:
@@ -49,7 +57,7 @@ def measure_listing(root: Path, number: int) -> None:
     write_label(root / "labels" / "first.png", np.full((4, 6), 7, np.uint8), [])
     link(root, number)
     started = time.perf_counter()
-    items = find_dataset("listed", {"layout": "gta5", "root": str(root)}, labelled=True).items
+    items = find_dataset("listed", gta5(root), labelled=True).items
     listed = time.perf_counter() - started
     write_manifest(root / "manifest.tsv", items)
     started = time.perf_counter()
@@ -67,9 +75,8 @@ def measure_checking(root: Path, number: int, threads: int) -> None:
     lookup[: len(LABEL_IDS)] = LABEL_IDS
     write_label(root / "labels" / "first.png", lookup[read_label(label)], [(1, 2, 3)])
     link(root, number)
-    entry = {"layout": "gta5", "root": str(root)}
-    items = find_dataset("checked", entry, labelled=True).items
-    table = dataset_class_table("checked", entry)
+    items = find_dataset("checked", gta5(root), labelled=True).items
+    table = dataset_class_table("checked", gta5(root))
 
     def decode(index: int) -> None:
         item = items[index]

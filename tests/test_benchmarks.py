@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from workflow_scripts.config_schema import whole_schema, with_defaults
 
 from benchmarks import colour_translation, datasets, input_pipeline, labelling, networks, training_step
+from cotrain.configuration.reading import read_mapping, resolve
+from cotrain.configuration.run_plan import RunPlan
 
 PROJECT = Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ def test_networks(monkeypatch, capsys):
 def test_documents_show_the_networks_of_the_benchmark():
     table = (PROJECT / "docs" / "networks.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \| `([^`]+)` \|", table, re.MULTILINE)
-    assert dict(rows) == {title: mapping["backbone"] for title, mapping in networks.NETWORKS.items()}
+    assert dict(rows) == {title: settings.backbone for title, settings in networks.NETWORKS.items()}
 
 
 @pytest.mark.parametrize("data", ["png", "decoded"])
@@ -56,12 +56,15 @@ def test_training_step(capsys, monkeypatch, data):
 
 
 def test_chain_of_the_benchmark_is_the_published_one():
-    configuration = yaml.safe_load((PROJECT / "config" / "experiments" / "gtav_cityscapes.yaml").read_text())
-    settings = with_defaults(configuration, whole_schema())
-    of_rounds = settings["self_training"]["rounds"] * settings["self_training"]["iterations"]
-    of_cycles = 2 * settings["co_training"]["cycles"] * settings["co_training"]["iterations"]
-    ends = settings["baseline"]["iterations"] + settings["final"]["iterations"]
-    assert ends + of_rounds + of_cycles == training_step.CHAIN_ITERATIONS
+    experiment = read_mapping(PROJECT / "config" / "experiments" / "gtav_cityscapes.yaml")
+    # Its own datasets are not here.
+    streets = {
+        name: {"layout": "streets", "look": "game", "seed": seed}
+        for seed, name in enumerate(experiment["datasets"])
+    }
+    trainings = RunPlan(resolve(experiment | {"datasets": streets})).work().trainings
+    assert len(trainings) == 22
+    assert sum(training.number for training in trainings) == training_step.CHAIN_ITERATIONS
 
 
 def test_input_pipeline(monkeypatch, capsys):

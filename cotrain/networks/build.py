@@ -31,9 +31,13 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 def shape(settings: NetworkSettings) -> dict[str, Any]:
-    """Return the settings that decide which tensors the network has."""
+    """Return the settings that decide which tensors the network has, as a configuration writes them."""
     without_shape = ("backbone_weights", "dropout")
-    return {key: value for key, value in msgspec.to_builtins(settings).items() if key not in without_shape}
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in msgspec.to_builtins(settings).items()
+        if key not in without_shape
+    }
 
 
 def build_network(settings: NetworkSettings, number_of_classes: int, seed: int, pretrained: bool) -> Network:

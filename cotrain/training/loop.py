@@ -89,7 +89,8 @@ class Training:
         self.history = saved["history"]
         # As if there had been no interruption.
         self.started = time.monotonic() - saved["seconds"]
-        self.resumes = saved["resumes"] + 1
+        # A finished training is only read again.
+        self.resumes = saved["resumes"] + (0 if self.is_finished else 1)
 
     @property
     def seconds(self) -> float:

@@ -1,31 +1,54 @@
-from dataclasses import replace
+import json
 
+import msgspec
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
+from msgspec.structs import replace
 from safetensors.torch import save_file
 from timm import create_model
 
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import NetworkSettings
 from cotrain.errors import InputError
-from cotrain.networks.build import build_network
+from cotrain.networks.build import build_network, shape
 
 CLASSES = 5
 
 
 @pytest.fixture
-def settings(network_mapping):
+def settings(network_settings):
     torch.set_num_threads(1)
-    return NetworkSettings.from_mapping(network_mapping)
+    return network_settings
 
 
 def build(settings, seed=1, pretrained=True):
     return build_network(settings, CLASSES, seed, pretrained)
 
 
-def test_settings_round_trip(settings, network_mapping):
+def test_settings_round_trip(settings):
     assert settings.aspp_dilations == (1, 2)
-    assert NetworkSettings.from_mapping(settings.as_mapping()) == settings
-    assert settings.as_mapping() | {"aspp_dilations": [1, 2]} == network_mapping
+    written = json.loads(json.dumps(msgspec.to_builtins(settings)))
+    assert settings_of(written, NetworkSettings, "the settings") == settings
+    assert written == {
+        "name": "deeplabv3plus",
+        "backbone": "test_efficientnet",
+        "backbone_weights": "none",
+        "last_stage_dilations": None,
+        "output_stride": 16,
+        "aspp_channels": 8,
+        "aspp_dilations": [1, 2],
+        "decoder_channels": 8,
+        "low_level_channels": 4,
+        "dropout": 0.1,
+    }
+
+
+def test_the_shape_is_what_decides_the_tensors(settings):
+    first = shape(settings)
+    assert first == shape(replace(settings, backbone_weights="timm", dropout=0.5))
+    assert first != shape(replace(settings, aspp_dilations=(1, 3)))
+    # As a configuration writes it, because messages show it.
+    assert first["aspp_dilations"] == [1, 2]
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (45, 61)])

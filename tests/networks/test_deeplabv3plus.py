@@ -1,8 +1,8 @@
 import pytest
 import torch
-from cotrain.networks.settings import DeepLabSettings
 from torch import nn
 
+from cotrain.configuration.sections import DeepLabV3PlusSettings
 from cotrain.networks.build import build_network
 from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
 
@@ -89,8 +89,7 @@ def test_published_sizes():
 
 def test_the_papers_network():
     """The layers and 59 467 572 parameters of Gómez, Villalonga, López 2023 at 20 outputs."""
-    settings = DeepLabSettings(
-        name="deeplabv3plus",
+    settings = DeepLabV3PlusSettings(
         backbone="resnet101s",
         backbone_weights="none",
         output_stride=16,

@@ -1,52 +1,56 @@
 """What every network does: it maps uint8 RGB of any size to float logits of every class, and learns."""
 
+import json
 import re
 import sys
-from dataclasses import replace
 
+import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
-from cotrain.networks.settings import NetworkSettings, OwnNetworkSettings
+from msgspec.structs import replace
 from safetensors.torch import save_file
 from timm import create_model
 from torch import nn
 
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import (
+    DeepLabV3PlusSettings,
+    NetworkSettings,
+    OwnNetworkSettings,
+    PlainTransformerSettings,
+)
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 
 CLASSES = 5
 
-DEEPLAB = {
-    "name": "deeplabv3plus",
-    "backbone": "test_efficientnet",
-    "backbone_weights": "none",
-    "output_stride": 16,
-    "last_stage_dilations": None,
-    "aspp_channels": 8,
-    "aspp_dilations": [1, 2],
-    "decoder_channels": 8,
-    "low_level_channels": 4,
-    "dropout": 0.1,
-}
-TRANSFORMER = {
-    "name": "plain_transformer",
-    "backbone": "test_vit",
-    "backbone_weights": "none",
-    "decoder_channels": 8,
-    "dropout": 0.1,
-}
+DEEPLAB = DeepLabV3PlusSettings(
+    backbone="test_efficientnet",
+    backbone_weights="none",
+    output_stride=16,
+    last_stage_dilations=None,
+    aspp_channels=8,
+    aspp_dilations=(1, 2),
+    decoder_channels=8,
+    low_level_channels=4,
+    dropout=0.1,
+)
+TRANSFORMER = PlainTransformerSettings(
+    name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=8, dropout=0.1
+)
+OWN = OwnNetworkSettings(name="networks_of_a_user:small", arguments={"width": 6})
 NETWORKS = {
     "efficientnet": DEEPLAB,
-    "resnet": DEEPLAB | {"backbone": "test_resnet"},
-    "multi-grid": DEEPLAB | {"backbone": "test_resnet", "last_stage_dilations": [4]},
-    "convnext": DEEPLAB | {"backbone": "test_convnext", "output_stride": 32},
-    "not dilated": DEEPLAB | {"backbone": "pvt_v2_b0", "output_stride": 32},
+    "resnet": replace(DEEPLAB, backbone="test_resnet"),
+    "multi-grid": replace(DEEPLAB, backbone="test_resnet", last_stage_dilations=(4,)),
+    "convnext": replace(DEEPLAB, backbone="test_convnext", output_stride=32),
+    "not dilated": replace(DEEPLAB, backbone="pvt_v2_b0", output_stride=32),
     "vit": TRANSFORMER,
-    "dinov2": TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"},
-    "dinov3": TRANSFORMER | {"backbone": "vit_small_patch16_dinov3"},
-    "eva02": TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"},
-    "own": {"name": "networks_of_a_user:small", "arguments": {"width": 6}},
+    "dinov2": replace(TRANSFORMER, backbone="vit_small_patch14_dinov2"),
+    "dinov3": replace(TRANSFORMER, backbone="vit_small_patch16_dinov3"),
+    "eva02": replace(TRANSFORMER, backbone="eva02_tiny_patch14_224"),
+    "own": OWN,
 }
 
 USERS_MODULE = """
@@ -100,13 +104,16 @@ def module_of_a_user(tmp_path, monkeypatch):
 
 @pytest.fixture(params=NETWORKS)
 def settings(request):
-    return NetworkSettings.from_mapping(NETWORKS[request.param])
+    return NETWORKS[request.param]
 
 
 def test_settings_round_trip(settings):
-    mapping = settings.as_mapping()
-    assert NetworkSettings.from_mapping(mapping) == settings
-    assert mapping in NETWORKS.values()
+    written = json.loads(json.dumps(msgspec.to_builtins(settings)))
+    found = settings_of(written, NetworkSettings, "the settings")
+    assert found == settings
+    assert type(found) is type(settings)
+    keys = msgspec.structs.asdict(settings).items()
+    assert written == {key: list(value) if isinstance(value, tuple) else value for key, value in keys}
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (45, 61), (70, 64)])
@@ -159,12 +166,10 @@ def test_every_parameter_learns_and_one_image_is_enough(settings):
 @pytest.mark.parametrize("kind", ["efficientnet", "resnet", "convnext", "not dilated", "vit", "eva02"])
 def test_weights_of_a_file_reach_the_backbone(kind, tmp_path):
     # As timm publishes them: whole models, under its own names.
-    whole = create_model(NETWORKS[kind]["backbone"]).state_dict()
+    whole = create_model(NETWORKS[kind].backbone).state_dict()
     whole = {name: torch.rand_like(t) if t.is_floating_point() else t for name, t in whole.items()}
     save_file(whole, tmp_path / "model.safetensors")
-    settings = NetworkSettings.from_mapping(
-        NETWORKS[kind] | {"backbone_weights": str(tmp_path / "model.safetensors")}
-    )
+    settings = replace(NETWORKS[kind], backbone_weights=str(tmp_path / "model.safetensors"))
     loaded = build_network(settings, CLASSES, 1, pretrained=True).model.backbone.state_dict()
     by_joined_name = {name.replace(".", "_"): tensor for name, tensor in whole.items()}
     floating = [name for name in loaded if loaded[name].is_floating_point()]
@@ -175,7 +180,7 @@ def test_weights_of_a_file_reach_the_backbone(kind, tmp_path):
 
 def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     # Squares of 14 pixels on an image of 45 × 61: two sides are padded, no pixel may move.
-    settings = NetworkSettings.from_mapping(TRANSFORMER | {"backbone": "eva02_tiny_patch14_224"})
+    settings = replace(TRANSFORMER, backbone="eva02_tiny_patch14_224")
     network = build_network(settings, CLASSES, 1, pretrained=False).eval()
     seen = {}
     network.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.setdefault("unused", inputs))
@@ -193,7 +198,7 @@ def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
 
 
 def test_normalisation_of_a_users_network():
-    network = build_network(NetworkSettings.from_mapping(NETWORKS["own"]), CLASSES, 1, pretrained=False)
+    network = build_network(OWN, CLASSES, 1, pretrained=False)
     assert network.mean.flatten().tolist() == [10, 20, 30]
     assert network.std.flatten().tolist() == [1, 2, 3]
 
@@ -217,15 +222,13 @@ def test_normalisation_of_a_users_network():
 )
 def test_a_bad_network_of_a_user_is_explained(name, message):
     with pytest.raises(InputError, match=message) as error:
-        build_network(OwnNetworkSettings(name, {}), CLASSES, 1, pretrained=False)
+        build_network(OwnNetworkSettings(name=name), CLASSES, 1, pretrained=False)
     assert str(error.value).startswith("network.name: ")
 
 
 def test_arguments_that_a_factory_does_not_take():
     with pytest.raises(InputError, match="unexpected keyword argument 'depth'"):
-        build_network(
-            OwnNetworkSettings("networks_of_a_user:small", {"depth": 3}), CLASSES, 1, pretrained=False
-        )
+        build_network(replace(OWN, arguments={"depth": 3}), CLASSES, 1, pretrained=False)
 
 
 @pytest.mark.parametrize(
@@ -246,14 +249,14 @@ def test_arguments_that_a_factory_does_not_take():
     ],
 )
 def test_a_backbone_without_such_feature_maps_says_so(backbone, stride, message):
-    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": backbone, "output_stride": stride})
+    settings = replace(DEEPLAB, backbone=backbone, output_stride=stride)
     with pytest.raises(InputError, match=message):
         build_network(settings, CLASSES, 1, pretrained=False)
 
 
 @pytest.mark.parametrize(("backbone", "low_level"), [("pvt_v2_b0", 32), ("vgg11_bn", 256)])
 def test_low_level_features_are_those_at_stride_4(backbone, low_level):
-    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": backbone, "output_stride": 32})
+    settings = replace(DEEPLAB, backbone=backbone, output_stride=32)
     backbone = build_network(settings, CLASSES, 1, pretrained=False).model.backbone.eval()
     with torch.inference_mode():
         low, high = backbone(torch.zeros(1, 3, 64, 96))
@@ -262,19 +265,20 @@ def test_low_level_features_are_those_at_stride_4(backbone, low_level):
 
 
 def test_a_network_with_convolutions_is_no_plain_transformer():
-    settings = replace(NetworkSettings.from_mapping(TRANSFORMER), backbone="test_resnet")
+    settings = replace(TRANSFORMER, backbone="test_resnet")
     with pytest.raises(InputError, match="'test_resnet' is no plain transformer"):
         build_network(settings, CLASSES, 1, pretrained=False)
 
 
 @pytest.mark.parametrize(
-    "mapping", [DEEPLAB | {"backbone": "resnet50"}, TRANSFORMER | {"backbone": "vit_small_patch14_dinov2"}]
+    "settings",
+    [replace(DEEPLAB, backbone="resnet50"), replace(TRANSFORMER, backbone="vit_small_patch14_dinov2")],
 )
-def test_weights_that_cannot_be_downloaded(mapping, monkeypatch, tmp_path):
+def test_weights_that_cannot_be_downloaded(settings, monkeypatch, tmp_path):
     # Not the environment: it has been read when these were imported.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    settings = NetworkSettings.from_mapping(mapping | {"backbone_weights": "timm"})
+    settings = replace(settings, backbone_weights="timm")
     with pytest.raises(InputError, match="not in the cache") as error:
         build_network(settings, CLASSES, 1, pretrained=True)
     message = str(error.value)
@@ -293,12 +297,12 @@ def test_weights_in_the_cache_need_no_network(monkeypatch, tmp_path):
     (snapshot.parents[1] / "refs" / "main").write_text("1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    settings = NetworkSettings.from_mapping(NETWORKS["resnet"] | {"backbone_weights": "timm"})
+    settings = replace(NETWORKS["resnet"], backbone_weights="timm")
     loaded = build_network(settings, CLASSES, 1, pretrained=True).model.backbone.state_dict()
     assert torch.equal(loaded["conv1.0.weight"], tensors["conv1.0.weight"])
 
 
 def test_a_model_that_timm_has_no_weights_of():
-    settings = NetworkSettings.from_mapping(DEEPLAB | {"backbone": "darknet17", "backbone_weights": "timm"})
+    settings = replace(DEEPLAB, backbone="darknet17", backbone_weights="timm")
     with pytest.raises(InputError, match=r"^network\.backbone_weights: timm has no weights of 'darknet17'"):
         build_network(settings, CLASSES, 1, pretrained=True)

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
 from torch import nn
 
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.export import (
@@ -18,7 +18,7 @@ from cotrain.networks.export import (
     saved_onnx,
     saved_program,
 )
-from cotrain.networks.inference import InferenceSettings, predict_images
+from cotrain.networks.inference import predict_images
 from cotrain.networks.network import Network
 
 CPU = torch.device("cpu")
@@ -49,7 +49,7 @@ def assert_are_the_predictions(networks, program):
         classes, confidences = program(batch)
         assert (classes.dtype, confidences.dtype) == (np.uint8, np.float32)
         expected, levels = predict_images(
-            networks, batch.transpose(0, 2, 3, 1), InferenceSettings(1, None, "float32"), CPU
+            networks, batch.transpose(0, 2, 3, 1), InferenceSettings(batch_size=1, precision="float32"), CPU
         )
         np.testing.assert_array_equal(classes, expected)
         np.testing.assert_allclose(confidences, levels / 65535, atol=2e-5)
@@ -64,8 +64,8 @@ def test_the_files_predict_what_the_networks_predict(networks, program, tmp_path
     assert_are_the_predictions(networks, saved_onnx(tmp_path / "a.onnx", 1))
 
 
-def test_a_network_with_image_pooling_and_depthwise_convolutions(network_mapping, tmp_path):
-    network = build_network(NetworkSettings.from_mapping(network_mapping), 5, 1, pretrained=False)
+def test_a_network_with_image_pooling_and_depthwise_convolutions(network_settings, tmp_path):
+    network = build_network(network_settings, 5, 1, pretrained=False)
     torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
     save_onnx(tmp_path / "a.onnx", exported([network], 24, 32))
     batches = [images(1), images(3)]

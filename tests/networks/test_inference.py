@@ -1,19 +1,21 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cotrain.adaptation.thresholds import quantise
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image, write_image
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.inference import InferenceSettings, batches_of_one_size, intervals, predict
+from cotrain.networks.inference import batches_of_one_size, intervals, predict
 
 CPU = torch.device("cpu")
 CLASSES = 11
@@ -21,10 +23,10 @@ SIZES = ((40, 48), (40, 48), (33, 50), (40, 48))
 
 
 @pytest.fixture
-def network(network_mapping):
+def network(network_settings):
     """Return a network whose predictions differ from pixel to pixel."""
     torch.set_num_threads(1)
-    network = build_network(NetworkSettings.from_mapping(network_mapping), CLASSES, 1, pretrained=False)
+    network = build_network(network_settings, CLASSES, 1, pretrained=False)
     torch.manual_seed(2)
     torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
     network.train()(torch.randint(0, 256, (4, 3, 64, 64)))
@@ -36,7 +38,8 @@ def predicted(network, items, batch_size, resize=None, **views):
 
 
 def predicted_together(networks, items, batch_size, resize=None, **views):
-    return list(predict(networks, items, InferenceSettings(batch_size, resize, "float32", **views), CPU))
+    settings = InferenceSettings(batch_size=batch_size, resize=resize, precision="float32", **views)
+    return list(predict(networks, items, settings, CPU))
 
 
 def probabilities_of(network, images, size):
@@ -55,12 +58,14 @@ def assert_is(prediction, expected):
 
 
 def test_settings_from_the_configuration():
-    plain = {"batch_size": 3, "resize": [64, 96], "scales": [1.0], "flip": False, "window": None, "shards": 2}
-    settings = InferenceSettings.from_mapping(plain, "bfloat16")
-    assert settings == InferenceSettings(3, (64, 96), "bfloat16")
+    plain = {"batch_size": 3, "resize": [64, 96], "scales": [1.0], "flip": False, "window": None}
+    settings = settings_of({**plain, "precision": "bfloat16"}, InferenceSettings, "the settings")
+    assert settings == InferenceSettings(batch_size=3, resize=(64, 96), precision="bfloat16")
     views = {**plain, "resize": None, "scales": [0.5, 2.0], "flip": True, "window": [32, 48]}
-    settings = InferenceSettings.from_mapping(views, "auto")
-    assert settings == InferenceSettings(3, None, "auto", (0.5, 2.0), True, (32, 48))
+    settings = settings_of(views, InferenceSettings, "the settings")
+    assert settings == InferenceSettings(
+        batch_size=3, resize=None, precision="auto", scales=(0.5, 2.0), flip=True, window=(32, 48)
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,10 +133,10 @@ def test_windows_are_averaged_where_they_overlap(network, make_items):
     np.testing.assert_array_equal(whole.levels, predicted(network, [item], 1)[0].levels)
 
 
-def test_probabilities_of_several_networks_are_averaged(network, network_mapping, make_items):
+def test_probabilities_of_several_networks_are_averaged(network, network_settings, make_items):
     """Networks of two kinds: each has a normalisation and a stride of its own."""
-    mapping = network_mapping | {"backbone": "test_convnext", "output_stride": 32}
-    other = build_network(NetworkSettings.from_mapping(mapping), CLASSES, 3, pretrained=False)
+    settings = msgspec.structs.replace(network_settings, backbone="test_convnext", output_stride=32)
+    other = build_network(settings, CLASSES, 3, pretrained=False)
     torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
     item = make_items("x", 1)[0]
     images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
@@ -150,16 +155,16 @@ def test_probabilities_of_several_networks_are_averaged(network, network_mapping
 def test_the_temperature_divides_the_logits(network, make_items):
     items = make_items("x", 1)
     images = torch.from_numpy(read_image(items[0].image)).permute(2, 0, 1)[None]
-    as_it_is = predicted(network, items, 1)[0]
+    unscaled = predicted(network, items, 1)[0]
     network.temperature = 2.5
     with torch.no_grad():
         logits = torch.nn.functional.interpolate(
             network.eval()(images), (40, 48), mode="bilinear", align_corners=False
         )
-    found = predicted(network, items, 1)[0]
-    assert_is(found, (logits / 2.5).softmax(1)[0])
-    np.testing.assert_array_equal(found.classes, as_it_is.classes)
-    assert (found.levels < as_it_is.levels).all()
+    scaled = predicted(network, items, 1)[0]
+    assert_is(scaled, (logits / 2.5).softmax(1)[0])
+    np.testing.assert_array_equal(scaled.classes, unscaled.classes)
+    assert (scaled.levels < unscaled.levels).all()
 
 
 def test_a_side_of_one_pixel_stays_one_at_every_scale(network, tmp_path):

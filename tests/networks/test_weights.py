@@ -1,8 +1,6 @@
-from dataclasses import replace
-
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
+from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
 from cotrain.data.label_spaces import label_space
@@ -16,9 +14,9 @@ SPACE = label_space("camvid11")
 
 
 @pytest.fixture
-def settings(network_mapping):
+def settings(network_settings):
     torch.set_num_threads(1)
-    return NetworkSettings.from_mapping(network_mapping)
+    return network_settings
 
 
 @pytest.fixture
@@ -84,8 +82,7 @@ def test_weights_of_another_network_are_refused(saved, settings):
             load_into(network, path)
 
 
-def test_equal_weights_are_equal_bytes(tmp_path, network_mapping):
-    settings = NetworkSettings.from_mapping(network_mapping)
+def test_equal_weights_are_equal_bytes(tmp_path, settings):
     network = build_network(settings, 11, seed=0, pretrained=False)
     for name in range(8):
         save_weights(tmp_path / f"{name}.safetensors", network, settings, SPACE)

@@ -1,15 +1,16 @@
 from collections import Counter
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from cotrain.configuration.reading import settings_of
+from cotrain.configuration.sections import Augmentation, Crops, Cutout
 from cotrain.randomness import generator
 from cotrain.training.augmentation import (
     CROP_TRIES,
     PADDING_RGB,
-    Augmentation,
     Window,
     augment,
     cut_image,
@@ -24,16 +25,15 @@ PLAIN = Augmentation(
     resize=None,
     short_sides=(),
     max_long_side=4096,
-    crop=(16, 24),
     vertical_range=None,
     max_class_share=1.0,
     horizontal_flip=0.0,
     vertical_flip=0.0,
     colour_jitter=0.0,
     blur=0.0,
-    cutout_holes=(0, 0),
-    cutout_size_px=(1, 1),
+    cutout=Cutout(holes=(0, 0), size_px=(1, 1)),
 )
+CROP = (16, 24)
 
 
 def frame(height, width, seed=0):
@@ -51,13 +51,13 @@ def smooth_image(height, width):
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def test_settings_from_the_configuration(training_mapping):
-    section = {**training_mapping["training"]["source_augmentation"]}
-    section |= {"vertical_range": [0.25, 0.75], "cutout": {"holes": [1, 3], "size_px": [4, 8]}}
-    settings = Augmentation.from_mapping(section, [32, 48])
-    assert (settings.crop, settings.short_sides, settings.resize) == ((32, 48), (), None)
-    assert settings.vertical_range == (0.25, 0.75)
-    assert (settings.cutout_holes, settings.cutout_size_px) == ((1, 3), (4, 8))
+def test_settings_from_the_configuration():
+    section = {"vertical_range": [0.25, 0.75], "cutout": {"holes": [1, 3], "size_px": [4, 8]}}
+    settings = settings_of({"crop": [32, 48], "source_augmentation": section}, Crops, "the settings")
+    augmentation = settings.source_augmentation
+    assert (settings.crop, augmentation.short_sides, augmentation.resize) == ((32, 48), (), None)
+    assert augmentation.vertical_range == (0.25, 0.75)
+    assert (augmentation.cutout.holes, augmentation.cutout.size_px) == ((1, 3), (4, 8))
 
 
 class TestScaledSize:
@@ -68,41 +68,40 @@ class TestScaledSize:
         assert draw_scaled_size(30, 50, replace(PLAIN, resize=(64, 64)), generator(0)) == (64, 64)
 
     def test_short_side_of_either_orientation(self):
-        settings = replace(PLAIN, short_sides=(60,))
+        augmentation = replace(PLAIN, short_sides=(60,))
         # 50 · 2 = 100; 1052 · 768 / 1914 has a fraction above one half.
-        assert draw_scaled_size(30, 50, settings, generator(0)) == (60, 100)
-        assert draw_scaled_size(50, 30, settings, generator(0)) == (100, 60)
+        assert draw_scaled_size(30, 50, augmentation, generator(0)) == (60, 100)
+        assert draw_scaled_size(50, 30, augmentation, generator(0)) == (100, 60)
         assert draw_scaled_size(1052, 1914, replace(PLAIN, short_sides=(768,)), generator(0)) == (768, 1397)
 
     def test_long_side_is_limited(self):
-        settings = replace(PLAIN, short_sides=(60,), max_long_side=80)
-        assert draw_scaled_size(30, 50, settings, generator(0)) == (48, 80)
-        assert draw_scaled_size(1, 1000, settings, generator(0)) == (1, 80)
+        augmentation = replace(PLAIN, short_sides=(60,), max_long_side=80)
+        assert draw_scaled_size(30, 50, augmentation, generator(0)) == (48, 80)
+        assert draw_scaled_size(1, 1000, augmentation, generator(0)) == (1, 80)
 
     def test_every_short_side_is_equally_likely(self):
-        settings = replace(PLAIN, short_sides=(20, 40, 60))
-        drawn = Counter(draw_scaled_size(20, 20, settings, generator(seed))[0] for seed in range(900))
+        augmentation = replace(PLAIN, short_sides=(20, 40, 60))
+        drawn = Counter(draw_scaled_size(20, 20, augmentation, generator(seed))[0] for seed in range(900))
         assert set(drawn) == {20, 40, 60}
         assert min(drawn.values()) > 240
 
 
 class TestWindow:
     def test_uniform_over_all_positions(self):
-        settings = replace(PLAIN, crop=(4, 3))
-        windows = [draw_window((6, 5), settings, generator(seed)) for seed in range(1800)]
+        windows = [draw_window((6, 5), (4, 3), None, generator(seed)) for seed in range(1800)]
         places = Counter((window.top, window.left) for window in windows)
         assert set(places) == {(top, left) for top in range(3) for left in range(3)}
         # 200 expected, with a standard deviation of 13.
         assert 130 < min(places.values()) <= max(places.values()) < 270
 
     def test_smaller_frame_is_taken_whole(self):
-        assert draw_window((10, 60), PLAIN, generator(0)).size == (10, 24)
+        assert draw_window((10, 60), CROP, None, generator(0)).size == (10, 24)
 
     def test_vertical_range(self):
-        settings = replace(PLAIN, crop=(512, 8), vertical_range=(0.25, 0.75))
-
         def tops(height):
-            return {draw_window((height, 8), settings, generator(seed)).top for seed in range(1500)}
+            return {
+                draw_window((height, 8), (512, 8), (0.25, 0.75), generator(seed)).top for seed in range(1500)
+            }
 
         # The middle half of 1024 rows is as high as the crop; 768 · 0.25 = 192; 512 leaves no choice.
         assert tops(1024) == {256}
@@ -111,9 +110,8 @@ class TestWindow:
         assert tops(1280) == set(range(320, 449))
 
     def test_vertical_range_keeps_the_crop_inside(self):
-        settings = replace(PLAIN, vertical_range=(0.9, 1.0))
         for seed in range(50):
-            window = draw_window((40, 40), settings, generator(seed))
+            window = draw_window((40, 40), CROP, (0.9, 1.0), generator(seed))
             assert window.top + window.size[0] <= 40
 
 
@@ -123,7 +121,7 @@ class TestCut:
         label = frame(14, 18)[1]
         whole = label.repeat(factor, 0).repeat(factor, 1)
         for seed in range(20):
-            window = draw_window(whole.shape, replace(PLAIN, crop=(9, 11)), generator(seed))
+            window = draw_window(whole.shape, (9, 11), None, generator(seed))
             expected = whole[window.top : window.top + 9, window.left : window.left + 11]
             np.testing.assert_array_equal(cut_label(label, window), expected)
 
@@ -137,7 +135,7 @@ class TestCut:
         image = smooth_image(40, 48)
         whole = cv2.resize(image, scaled[::-1], interpolation=cv2.INTER_LINEAR).astype(int)
         for seed in range(10):
-            window = draw_window(scaled, replace(PLAIN, crop=(33, 37)), generator(seed))
+            window = draw_window(scaled, (33, 37), None, generator(seed))
             expected = whole[window.top : window.top + 33, window.left : window.left + 37]
             assert np.abs(cut_image(image, window) - expected).max() <= 2
 
@@ -151,7 +149,7 @@ class TestCut:
     def test_shrunken_images_are_close_to_resizing_first(self, scaled):
         image = smooth_image(64, 80)
         whole = cv2.resize(image, scaled[::-1], interpolation=cv2.INTER_AREA).astype(int)
-        window = draw_window(scaled, replace(PLAIN, crop=(20, 30)), generator(1))
+        window = draw_window(scaled, (20, 30), None, generator(1))
         expected = whole[window.top : window.top + 20, window.left : window.left + 30]
         assert np.abs(cut_image(image, window) - expected).mean() < 6
 
@@ -167,36 +165,49 @@ class TestAugment:
         blocks = np.random.default_rng(1).integers(0, 5, (4, 6)).astype(np.uint8)
         label = np.kron(blocks, np.ones((10, 10), np.uint8))
         image = np.repeat(label[..., None] * np.uint8(40), 3, 2)
-        settings = replace(PLAIN, short_sides=short_sides, horizontal_flip=0.5, vertical_flip=0.5)
+        augmentation = replace(PLAIN, short_sides=short_sides, horizontal_flip=0.5, vertical_flip=0.5)
         for seed in range(40):
-            crop, cut = augment(image, label, settings, generator(seed))
-            assert (crop.shape, cut.shape) == ((16, 24, 3), (16, 24))
+            crop, cut = augment(image, label, augmentation, CROP, generator(seed))
+            assert (crop.shape, cut.shape) == ((*CROP, 3), CROP)
             assert (np.abs(crop[..., 0].astype(int) - 40 * cut.astype(int)) < 20).mean() > 0.8
 
     def test_horizontal_flip(self):
         image, label = frame(16, 24)
-        crop, cut = augment(image, label, replace(PLAIN, horizontal_flip=1.0), generator(0))
+        crop, cut = augment(image, label, replace(PLAIN, horizontal_flip=1.0), CROP, generator(0))
         np.testing.assert_array_equal(crop, image[:, ::-1])
         np.testing.assert_array_equal(cut, label[:, ::-1])
 
     def test_vertical_flip(self):
         image, label = frame(16, 24)
-        crop, cut = augment(image, label, replace(PLAIN, vertical_flip=1.0), generator(0))
+        crop, cut = augment(image, label, replace(PLAIN, vertical_flip=1.0), CROP, generator(0))
         np.testing.assert_array_equal(crop, image[::-1])
         np.testing.assert_array_equal(cut, label[::-1])
 
     def test_flips_are_as_frequent_as_asked(self):
         image, label = frame(16, 24)
-        settings = replace(PLAIN, horizontal_flip=0.3)
+        augmentation = replace(PLAIN, horizontal_flip=0.3)
         flipped = sum(
-            not np.array_equal(augment(image, label, settings, generator(seed))[0], image)
+            not np.array_equal(augment(image, label, augmentation, CROP, generator(seed))[0], image)
             for seed in range(500)
         )
         assert 110 < flipped < 190
 
+    def test_crops_come_from_the_vertical_range(self):
+        image, label = frame(64, 24)
+        for seed in range(20):
+            crop, _ = augment(image, label, replace(PLAIN, vertical_range=(0.5, 0.75)), CROP, generator(seed))
+            np.testing.assert_array_equal(crop, image[32:48])
+
+    def test_holes_are_cut_into_the_image_only(self):
+        image, label = frame(16, 24)
+        augmentation = replace(PLAIN, cutout=Cutout(holes=(1, 1), size_px=(3, 3)))
+        crop, cut = augment(np.maximum(image, 1), label, augmentation, CROP, generator(0))
+        assert 4 <= (crop == 0).all(2).sum() <= 9
+        np.testing.assert_array_equal(cut, label)
+
     def test_padding_right_and_below(self):
         image, label = frame(10, 20)
-        crop, cut = augment(image, label, PLAIN, generator(0))
+        crop, cut = augment(image, label, PLAIN, CROP, generator(0))
         np.testing.assert_array_equal(crop[:10, :20], image)
         np.testing.assert_array_equal(cut[:10, :20], label)
         assert (crop[10:] == PADDING_RGB).all()
@@ -210,8 +221,10 @@ class TestAugment:
         label[:, 53:] = 1
         image = np.repeat(label[..., None], 3, 2)
 
-        def share_with_both(settings):
-            found = [augment(image, label, settings, generator(seed))[1].any() for seed in range(400)]
+        def share_with_both(augmentation):
+            found = [
+                augment(image, label, augmentation, CROP, generator(seed))[1].any() for seed in range(400)
+            ]
             return float(np.mean(found))
 
         # 3 / 33, and 1 − (1 − 3 / 33)^10.
@@ -223,27 +236,30 @@ class TestAugment:
         label = np.full((16, 48), 255, np.uint8)
         label[:, :24] = 2
         label[:4, 40:44] = [0, 1, 0, 1]
-        seen = [
-            augment(label[..., None].repeat(3, 2), label, replace(PLAIN, max_class_share=0.9), generator(s))[
-                1
-            ]
-            for s in range(60)
-        ]
+        image, augmentation = label[..., None].repeat(3, 2), replace(PLAIN, max_class_share=0.9)
+        seen = [augment(image, label, augmentation, CROP, generator(seed))[1] for seed in range(60)]
         varied = [len(set(np.unique(cut)) - {255}) > 1 for cut in seen]
         # Positions 17 to 24 of 0 to 24 show two classes, none above 90 %, or classes 0 and 1.
         assert np.mean(varied) > 0.85
 
     def test_blur_flattens(self):
         image, label = frame(16, 24)
-        crop, _ = augment(image, label, replace(PLAIN, blur=1.0), generator(0))
+        crop, _ = augment(image, label, replace(PLAIN, blur=1.0), CROP, generator(0))
         assert crop[..., 2].std() < image[..., 2].std()
 
     def test_is_a_function_of_the_generator(self):
         image, label = frame(40, 60)
-        settings = replace(
-            PLAIN, short_sides=(30, 50), horizontal_flip=0.5, colour_jitter=0.2, blur=0.5, cutout_holes=(1, 2)
+        augmentation = replace(
+            PLAIN,
+            short_sides=(30, 50),
+            horizontal_flip=0.5,
+            colour_jitter=0.2,
+            blur=0.5,
+            cutout=Cutout(holes=(1, 2), size_px=(1, 1)),
         )
-        once, again, other = (augment(image, label, settings, generator(seed)) for seed in (1, 1, 2))
+        once, again, other = (
+            augment(image, label, augmentation, CROP, generator(seed)) for seed in (1, 1, 2)
+        )
         np.testing.assert_array_equal(once[0], again[0])
         np.testing.assert_array_equal(once[1], again[1])
         assert not np.array_equal(once[0], other[0])
@@ -273,9 +289,9 @@ class TestJitter:
 class TestCutOut:
     def test_holes_are_black_and_of_the_asked_size(self):
         image = np.full((40, 40, 3), 200, np.uint8)
-        settings = replace(PLAIN, cutout_holes=(1, 1), cutout_size_px=(3, 5))
+        cutout = Cutout(holes=(1, 1), size_px=(3, 5))
         for seed in range(50):
-            holes = (cut_out(image, settings, generator(seed)) == 0).all(2)
+            holes = (cut_out(image, cutout, generator(seed)) == 0).all(2)
             rows, columns = holes.any(1).sum(), holes.any(0).sum()
             assert 1 <= rows <= 5
             assert 1 <= columns <= 5
@@ -284,8 +300,8 @@ class TestCutOut:
 
     def test_number_of_holes(self):
         image = np.full((200, 200, 3), 200, np.uint8)
-        settings = replace(PLAIN, cutout_holes=(2, 4), cutout_size_px=(1, 1))
+        cutout = Cutout(holes=(2, 4), size_px=(1, 1))
         numbers = Counter(
-            int((cut_out(image, settings, generator(seed)) == 0).all(2).sum()) for seed in range(200)
+            int((cut_out(image, cutout, generator(seed)) == 0).all(2).sum()) for seed in range(200)
         )
         assert set(numbers) == {2, 3, 4}

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -7,23 +8,22 @@ from cotrain.adaptation.sampling import ShuffledSampler
 from cotrain.adaptation.thresholds import quantise
 from cotrain.data.decoded import decode
 from cotrain.data.images import read_image, read_label
-from cotrain.training.augmentation import Augmentation
 from cotrain.training.batches import Batches, Samples, loader_threads
 
 SEED = 5
 
 
 @pytest.fixture
-def make_batches(make_items, training_mapping):
+def make_batches(make_items, training_settings):
     """Return a function that makes batches of 5 source images (green is 10 · id) and 4 target images."""
-    augmentation = Augmentation.from_mapping(training_mapping["training"]["source_augmentation"], [32, 32])
+    augmentation = training_settings.source_augmentation
 
     def make(ratio=(2, 1), class_mixing="none", thresholds=None, seed=SEED, with_target=True):
         sets = {}
         for name, number in (("source", 5), ("target", 4)):
             items = make_items(name, number, seed=number)
             sampler = ShuffledSampler(number, seed, stream=name)
-            sets[name] = Samples(name, items, sampler, augmentation, seed)
+            sets[name] = Samples(name, items, sampler, augmentation, (32, 32), seed)
         target = sets["target"] if with_target else None
         return Batches(sets["source"], target, ratio, class_mixing, thresholds, seed)
 
@@ -144,7 +144,8 @@ def test_crop_reads_what_the_manifest_names(make_batches):
     batches = make_batches()
     samples = replace(
         batches.source,
-        augmentation=replace(batches.source.augmentation, crop=(40, 48), horizontal_flip=0.0),
+        augmentation=msgspec.structs.replace(batches.source.augmentation, horizontal_flip=0.0),
+        crop_size=(40, 48),
     )
     item = samples.items[samples.sampler.index(11)]
     image, label = samples.crop(11)

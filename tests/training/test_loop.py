@@ -1,16 +1,16 @@
 import os
 import re
 import signal
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from cotrain.networks.network import Network
-from cotrain.training.loop import LoopSettings, NonFiniteLossError, train
+from cotrain.training.loop import NonFiniteLossError, train
 from cotrain.training.schedule import learning_rate
 from cotrain.training.state import Stopped, TrainingState
 
@@ -45,9 +45,14 @@ class RandomBatches:
 
 
 @pytest.fixture
-def settings(training_mapping):
-    settings = LoopSettings.from_mapping({**training_mapping["training"], **training_mapping})
-    return replace(settings, iterations=9, save_every_iterations=4)
+def settings(training_settings):
+    return replace(training_settings, iterations=9)
+
+
+def train_here(network, batches, settings, state, log_every=1):
+    """Train on the CPU; the state is saved every fourth iteration."""
+    device = torch.device("cpu")
+    return train(network, batches, settings, state, device, 1, "test", save_every=4, log_every=log_every)
 
 
 @pytest.fixture
@@ -55,15 +60,15 @@ def run(tmp_path):
     torch.set_num_threads(1)
     averages = []
 
-    def go(settings, folder="state", hook=None, identity="mine"):
+    def go(settings, folder="state", hook=None, identity="mine", log_every=1):
         torch.manual_seed(1)
         network = Network(Model(hook), (127.0,) * 3, (60.0,) * 3)
         # Random numbers drawn before a training must not change it.
         torch.manual_seed(np.random.default_rng().integers(2**31))
         with TrainingState(tmp_path / folder, identity) as state:
-            trained = train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
-            averages.append(trained.averaged)
-            return network, trained.history, state.load()
+            training = train_here(network, RandomBatches(), settings, state, log_every)
+            averages.append(training.averaged)
+            return network, training.history, state.load()
 
     go.averages = averages
     return go
@@ -89,7 +94,7 @@ def test_it_learns(run, settings):
 
 
 def test_history(run, settings):
-    _, history, _ = run(replace(settings, log_every_iterations=4))
+    _, history, _ = run(settings, log_every=4)
     assert [entry["iteration"] for entry in history] == [4, 8, 9]
     expected = [
         learning_rate(i - 1, 9, 0.01, power=0.9, warmup_iterations=2, warmup_factor=0.001) for i in (4, 8, 9)
@@ -158,9 +163,8 @@ def test_another_identity_starts_from_the_beginning(run, settings):
 
 @pytest.mark.parametrize("log_every", [1, 100])
 def test_non_finite_loss_keeps_the_last_good_state(run, settings, log_every, tmp_path):
-    settings = replace(settings, log_every_iterations=log_every)
     with pytest.raises(NonFiniteLossError, match=r"the loss is nan .*learning_rate"):
-        run(settings, hook=at_pass(6, lambda logits: logits * float("nan")))
+        run(settings, hook=at_pass(6, lambda logits: logits * float("nan")), log_every=log_every)
     with TrainingState(tmp_path / "state", "mine") as state:
         last = state.load()
     assert last["iteration"] == 4
@@ -264,8 +268,7 @@ def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monke
         )
         network = Network(nn.Sequential(*layers), (127.0,) * 3, (60.0,) * 3)
         with TrainingState(tmp_path / folder, "mine") as state:
-            trained = train(network, batches, settings, state, torch.device("cpu"), 1, "test")
-            return network, trained.history
+            return network, train_here(network, batches, settings, state).history
 
     with pytest.raises(RuntimeError, match="power cut"):
         go("state", Interrupted())
@@ -274,7 +277,7 @@ def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monke
 
 def test_compiled_network_learns_the_same(settings, tmp_path):
     torch.set_num_threads(1)
-    trained = []
+    weights = []
     for compiled in (False, True):
         torch.manual_seed(1)
         # Without dropout: compiled code draws other numbers.
@@ -284,8 +287,8 @@ def test_compiled_network_learns_the_same(settings, tmp_path):
         network = Network(model, (127.0,) * 3, (60.0,) * 3)
         settings = replace(settings, compile=compiled)
         with TrainingState(tmp_path / str(compiled), "mine") as state:
-            train(network, RandomBatches(), settings, state, torch.device("cpu"), 1, "test")
-        trained.append(network.state_dict())
-    assert trained[0].keys() == trained[1].keys()
-    for name, tensor in trained[0].items():
-        torch.testing.assert_close(trained[1][name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+            train_here(network, RandomBatches(), settings, state)
+        weights.append(network.state_dict())
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-4, msg=name)

@@ -1,16 +1,15 @@
-from dataclasses import replace
-
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
+from msgspec.structs import replace
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from cotrain.configuration.sections import Learning
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.training.optimisers import OptimiserSettings, make_optimiser
+from cotrain.training.optimisers import make_optimiser
 
-SETTINGS = OptimiserSettings(
+SETTINGS = Learning(
     optimiser="sgd",
     learning_rate=0.1,
     head_learning_rate_factor=10.0,
@@ -47,8 +46,8 @@ def groups_by_name(network, settings):
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_groups_of_a_convolutional_network(network_mapping, optimiser):
-    network = build_network(NetworkSettings.from_mapping(network_mapping), 3, 1, pretrained=False)
+def test_groups_of_a_convolutional_network(network_settings, optimiser):
+    network = build_network(network_settings, 3, 1, pretrained=False)
     normalised = {
         f"{name}.{part}"
         for name, module in network.named_modules()

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cotrain.configuration.sections import DeepLabV3PlusSettings, TrainingSettings
 from cotrain.networks.build import build_network
-from cotrain.networks.settings import NetworkSettings
-from cotrain.training.loop import LoopSettings, train
+from cotrain.training.loop import train
 from cotrain.training.parallel import joined_workers
 from cotrain.training.state import Stopped, TrainingState
 
@@ -31,11 +31,10 @@ torch.set_num_threads(1)
 # In float32 rounding decides which pixels are the hardest, and the trainings part after a few steps.
 torch.set_default_dtype(torch.float64)
 torch.Tensor.float = torch.Tensor.double
-network = build_network(
-    NetworkSettings.from_mapping(
-        dict(name="deeplabv3plus", backbone="test_efficientnet", backbone_weights="none", output_stride=16,
-             last_stage_dilations=None, aspp_channels=8, aspp_dilations=[1, 2], decoder_channels=8,
-             low_level_channels=4, dropout=0.0)), 3, 1, pretrained=False)
+network_settings = DeepLabV3PlusSettings(
+    backbone="test_efficientnet", backbone_weights="none", output_stride=16, last_stage_dilations=None,
+    aspp_channels=8, aspp_dilations=(1, 2), decoder_channels=8, low_level_channels=4, dropout=0.0)
+network = build_network(network_settings, 3, 1, pretrained=False)
 
 
 class Batches:
@@ -55,22 +54,24 @@ class Batches:
             yield images[places], labels[places]
 
 
-settings = LoopSettings(
-    optimiser="sgd", learning_rate=0.05, head_learning_rate_factor=1.0, layer_decay=1.0, momentum=0.9,
-    weight_decay=1e-4, iterations=iterations, warmup_iterations=0, warmup_factor=0.1, poly_power=0.9,
-    hard_pixel_share=share, hard_pixels_of=of, save_every_iterations=4, log_every_iterations=1,
-    average_decay=0.9, compile=False, precision="float32", seed=3)
+settings = TrainingSettings(
+    network=network_settings, batch_size=size, optimiser="sgd", learning_rate=0.05,
+    head_learning_rate_factor=1.0, layer_decay=1.0, momentum=0.9, weight_decay=1e-4,
+    iterations=iterations, warmup_iterations=0, warmup_factor=0.1, poly_power=0.9,
+    hard_pixel_share=share, hard_pixels_of=of, average_decay=0.9, compile=False, precision="float32", seed=3)
 with joined_workers("cpu") as workers:
     state = TrainingState(folder, "same")
     if workers.is_first:
         state.__enter__()
     try:
-        trained = train(network, Batches(), settings, state, torch.device("cpu"), 1, "test", workers)
+        training = train(
+            network, Batches(), settings, state, torch.device("cpu"), 1, "test",
+            save_every=4, log_every=1, workers=workers)
     except Stopped as stopped:
         sys.exit(9)
     if workers.is_first:
-        losses = torch.tensor([entry["loss"] for entry in trained.history])
-        weights = {"network": network.state_dict(), "averaged": trained.averaged.state_dict()}
+        losses = torch.tensor([entry["loss"] for entry in training.history])
+        weights = {"network": network.state_dict(), "averaged": training.averaged.state_dict()}
         torch.save({"losses": losses, **weights}, folder / "result.pt")
 """
 
