@@ -102,7 +102,8 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
     configuration = read_configuration(list(paths))
     plan, space = RunPlan(configuration), label_space(configuration.label_space)
     problems = []
-    for name in plan.datasets:
+    roles = [*configuration.source, configuration.test, configuration.target, *plan.target_datasets]
+    for name in dict.fromkeys(roles):
         dataset = configuration.datasets[name]
         if isinstance(dataset, StreetsSettings):
             logger.info("%s: rendered by the workflow, nothing to check", name)

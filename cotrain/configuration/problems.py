@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from cotrain.configuration.schema import (
     Schema,
     Validator,
     allowed,
     dotted_keys,
+    is_section,
+    keys_of,
     listed,
     plain_copy,
     section_schema,
@@ -201,8 +205,11 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def raise_mistakes(subject: str, content: dict[str, Any], kind: type) -> NoReturn:
-    """Raise InputError with all that is wrong with `content` as a `kind`, a section or one with variants."""
+def raise_mistakes(subject: str, content: dict[str, Any], kind: type, error: Exception) -> NoReturn:
+    """Raise InputError with all that is wrong with `content` as a `kind`, a section or one with variants.
+
+    `error` says what was found first, for the case that nothing else is found.
+    """
     variants = variants_of(kind)
     section = variants.class_of(content) if variants else kind
     if section is None:
@@ -212,8 +219,12 @@ def raise_mistakes(subject: str, content: dict[str, Any], kind: type) -> NoRetur
         schema = section_schema(section)
     problems = Problems(subject, content, content)
     check_names(problems, content, ())
+    for key in keys_of(section) if section else ():
+        # In a configuration such a section may be left out, since all its keys have defaults.
+        if is_section(key.type) and key.default is msgspec.NODEFAULT and content.get(key.name) is None:
+            problems.add((key.name,), f"missing, expected {allowed(schema['properties'][key.name])}")
     filled = with_defaults(plain_copy(content), section)
-    for error in Validator(schema).iter_errors(filled):
-        explain(problems, error)
+    for mistake in Validator(schema).iter_errors(filled):
+        explain(problems, mistake)
     problems.raise_if_any()
-    raise InputError(f"{subject}: cannot be read as settings")
+    raise InputError(f"{subject}: {error}") from error

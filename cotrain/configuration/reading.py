@@ -137,11 +137,11 @@ def settings_of(content: dict[str, Any], kind: type[Settings], subject: str) -> 
     """Return the settings in a mapping; InputError calls it `subject` and lists all mistakes."""
     try:
         return convert(content, kind)
-    except (msgspec.ValidationError, ValueError):
+    except (msgspec.ValidationError, ValueError) as error:
         # Only now: what finds words for mistakes takes longer to import than most steps take to start.
         from cotrain.configuration.problems import raise_mistakes
 
-        raise_mistakes(subject, content, kind)
+        raise_mistakes(subject, content, kind, error)
 
 
 def to_json(settings: Section) -> Any:

@@ -124,6 +124,8 @@ def key_schema(key: Key) -> Schema:
             "propertyNames": names,
             "additionalProperties": variants_schema(DATASETS),
         }
+    elif get_origin(key.type) is tuple and is_section(get_args(key.type)[0]):
+        schema = {"type": "array", "items": section_schema(get_args(key.type)[0])}
     else:
         schema = _value_schema(key.annotated)
     if key.meaning:
@@ -226,7 +228,13 @@ def allowed(schema: Schema) -> str:
         return str(schema["const"])
     kind = schema["type"]
     if kind not in ("integer", "number"):
-        return {"boolean": "true or false", "object": "a section of keys", "string": "text"}[kind]
+        words = {
+            "boolean": "true or false",
+            "object": "a section of keys",
+            "string": "text",
+            "array": "a list",
+        }
+        return words[kind]
     noun = "an integer" if kind == "integer" else "a number"
     if "minimum" in schema and "maximum" in schema:
         return f"{noun} from {schema['minimum']} to {schema['maximum']}"

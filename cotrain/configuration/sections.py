@@ -487,7 +487,9 @@ class TrainingSettings(Learning, frozen=True, kw_only=True):
     seed: NotNegative
     iterations: Positive
     hard_pixel_share: ShareAboveZero
-    batch_ratio: tuple[Positive, Positive] | None = None
+    batch_ratio: Annotated[
+        tuple[Positive, Positive] | None, Meta(title="[source, target], two integers >= 1, or null")
+    ] = None
     class_mixing: ClassMixing = "none"
 
 

@@ -1,4 +1,6 @@
+import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -6,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cotrain.configuration.reading import read_settings
+from cotrain.configuration.reading import read_settings, settings_of
+from cotrain.configuration.run_plan import Work
 from cotrain.configuration.sections import (
     Crops,
     DatasetSettings,
@@ -29,6 +32,7 @@ PROJECT = Path(__file__).parents[2]
         ("prediction", InferenceSettings),
         ("evaluation", InferenceSettings),
         ("crops", Crops),
+        ("work", Work),
         ("datasets/game/labelled", DatasetSettings),
         ("datasets/camera/images", DatasetSettings),
     ],
@@ -116,6 +120,56 @@ def test_defaults_may_be_left_out_and_required_keys_not(tmp_path):
     assert read_settings(path, InferenceSettings) == InferenceSettings(flip=True)
     with pytest.raises(InputError, match=r"seed: missing, expected an integer >= 0"):
         read_settings(path, TrainingSettings)
+
+
+def places(value, path=()):
+    """Yield the path of every key and every item within JSON types."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("training/final", TrainingSettings),
+        ("prediction", InferenceSettings),
+        ("crops", Crops),
+        ("work", Work),
+        ("datasets/game/labelled", DatasetSettings),
+        ("datasets/camera_test/labelled", DatasetSettings),
+    ],
+)
+def test_a_wrong_value_anywhere_is_named(make_plan, name, kind):
+    plan = make_plan(self_training={"rounds": 2}, co_training={"cycles": 1})
+    content = json.loads(settings_text(settings_named(plan.configuration, name)))
+    refused = 0
+    for *path, key in places(content):
+        for value in (None, "x", -1, [], [0], {}, {"a": 1}, True, float("nan")):
+            wrong = copy.deepcopy(content)
+            section = wrong
+            for part in path:
+                section = section[part]
+            section[key] = value
+            try:
+                settings_of(wrong, kind, "s.json")
+            except InputError as error:
+                refused += 1
+                assert str(key) in str(error)
+                assert re.search("found|missing, expected|unknown key|got `null`", str(error))
+    assert refused > 20
+
+
+def test_a_training_says_which_network_it_has(tmp_path):
+    (tmp_path / "s.json").write_text('{"seed": 1}')
+    with pytest.raises(InputError) as error:
+        read_settings(tmp_path / "s.json", TrainingSettings)
+    for key in ("network", "iterations", "hard_pixel_share"):
+        assert f"{key}: missing, expected" in str(error.value)
+    (tmp_path / "s.json").write_text('{"seed": 1, "iterations": 2, "hard_pixel_share": 1.0}')
+    with pytest.raises(InputError, match=r"s\.json has one problem:\n  network: missing, expected a section"):
+        read_settings(tmp_path / "s.json", TrainingSettings)
 
 
 @pytest.mark.parametrize(
