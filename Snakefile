@@ -22,6 +22,7 @@ os.environ.update(
 )
 
 from cotrain.configuration.reading import read_mapping, resolve
+from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
@@ -47,8 +48,16 @@ include: "rules/report.smk"
 
 
 onstart:
-    hold_run()
-    write_configuration()
+    # No second workflow may work on this run. Snakemake's own lock outlives a `kill -9` and would stop the next
+    # call; the profile turns it off.
+    try:
+        hold_until_exit(
+            Path(STATE, "workflow.lock"), f"another snakemake is at work on run {configuration.run}"
+        )
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    # The settings of each step are written from it.
+    write_settings(Path(CONFIGURATION), configuration)
 
 
 rule all:

@@ -1,5 +1,4 @@
 # Where an artefact lies, and which files a job is made from. What a run consists of is in RunPlan.
-import fcntl
 import shlex
 
 from cotrain.configuration.names import (
@@ -22,6 +21,8 @@ from cotrain.configuration.settings_files import (
     settings_text,
     write_settings,
 )
+
+from workflow_scripts.command_line import flags
 
 plan = RunPlan(configuration)
 
@@ -53,37 +54,6 @@ wildcard_constraints:
     labelling=LABELLING_PATTERN,
     shard=r"\d+",
     settings=rf"training/\w+|prediction|evaluation|crops|work|datasets/{DATASET_PATTERN}/(images|labelled)",
-
-
-def hold_run():
-    """Let no second workflow work on this run until this process ends, in whatever way.
-
-    Snakemake's own lock outlives a `kill -9` and would stop the next call; the profile turns it off.
-    """
-    global run_lock
-    os.makedirs(STATE, exist_ok=True)
-    run_lock = open(f"{STATE}/workflow.lock", "w")
-    try:
-        fcntl.flock(run_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            f"another snakemake is at work on run {configuration.run} ({STATE}/workflow.lock)"
-        ) from None
-
-
-def write_configuration():
-    """Write the whole configuration, from which the settings of each step are written."""
-    write_settings(Path(CONFIGURATION), configuration)
-
-
-def flags(**values):
-    """Command-line flags of those values that are there: flags(target=[]) is empty."""
-    given = {name: value for name, value in values.items() if value not in (None, [], "", ())}
-    return " ".join(f"--{name.replace('_', '-')} {quoted(value)}" for name, value in given.items())
-
-
-def quoted(value):
-    return shlex.join([str(value)] if isinstance(value, str | int | float) else [*map(str, value)])
 
 
 def flags_of_inputs(*names):
@@ -189,20 +159,18 @@ def temperature(wildcards):
     return f"{RUN}/models/{wildcards.model}/temperature.json" if is_calibrated else []
 
 
-def launcher():
-    """How a training is started.
-
-    With several processes it is started by torchrun, which by default would not pass on SIGUSR1, by which
-    clusters say that the time is nearly up.
-    """
-    if PROCESSES == 1:
-        return "python"
-    signals = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
-    return f"python -m torch.distributed.run --standalone --nproc-per-node {PROCESSES} --signals-to-handle {signals}"
-
-
 # Those that are flags of the steps `train` and `batch_sheet`.
 BATCH_INPUTS = ("source", "target", "thresholds", "class_statistics", "decoded", "settings")
+
+
+# With several processes torchrun starts a training. By default it would not pass on SIGUSR1, by which clusters
+# say that the time is nearly up.
+LAUNCHER = (
+    "python"
+    if PROCESSES == 1
+    else f"python -m torch.distributed.run --standalone --nproc-per-node {PROCESSES}"
+    " --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+)
 
 
 def batch_inputs(wildcards):
@@ -252,7 +220,7 @@ def image_set_manifest(wildcards):
         return f"{RUN}/pseudo_labels/{images.step}/subset.tsv"
     if images.kind == "accumulated":
         return f"{RUN}/pseudo_labels/{wildcards.model}/accumulated.tsv"
-    return f"{RUN}/data/{plan.target_dataset(ModelName.parse(wildcards.model))}/images.tsv"
+    return target_images(ModelName.parse(wildcards.model))
 
 
 def prediction_settings(wildcards):
@@ -285,44 +253,18 @@ def shards(labelling, suffix):
     return prediction_files(*plan.predicted(Labelling.parse(labelling)), suffix)
 
 
-def step_of(wildcards):
-    return ModelName.parse(wildcards.step)
-
-
-def subset_flags(wildcards):
-    """How the images of a step are drawn."""
-    return flags(**plan.subset_draw(step_of(wildcards))._asdict())
-
-
-def images_to_draw_from(wildcards):
-    return f"{RUN}/data/{plan.target_dataset(step_of(wildcards))}/images.tsv"
+def target_images(step):
+    return f"{RUN}/data/{plan.target_dataset(step)}/images.tsv"
 
 
 def paired_images(wildcards):
     """The images that a second view of the target is paired with."""
-    dataset = plan.target_dataset(step_of(wildcards))
-    return TARGET_IMAGES if dataset != configuration.target else []
+    images = target_images(step_of(wildcards))
+    return TARGET_IMAGES if images != TARGET_IMAGES else []
 
 
-def threshold_flags(wildcards):
-    """Portion and bounds of a labelling."""
-    labelling = Labelling.parse(wildcards.labelling)
-    bounds = plan.confidence_bounds(labelling)
-    return flags(portion=plan.portion(labelling), lower=bounds.lower, upper=bounds.upper)
-
-
-def exchange_flags(wildcards):
-    """How the branches exchange images in a cycle."""
-    keys = ("min_pixels", "ranking", "collaboration", "keep")
-    chosen = {key: getattr(configuration.co_training, key) for key in keys}
-    return flags(fill=plan.fill(int(wildcards.cycle)), **chosen)
-
-
-def accumulation_flags(wildcards):
-    """How a step's images join those before."""
-    step = step_of(wildcards)
-    stage = plan.stage_of(step)
-    return flags(mode=stage.accumulation, ranking=stage.ranking, step=f"{step.place:02d}")
+def step_of(wildcards):
+    return ModelName.parse(wildcards.step)
 
 
 def accumulated_before(wildcards):

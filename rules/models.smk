@@ -44,7 +44,7 @@ rule train:
         # Resources, since a change of these is no reason to train again.
         save_every=configuration.training.save_every_iterations,
         log_every=configuration.training.log_every_iterations,
-        launcher=launcher(),
+        launcher=LAUNCHER,
     params:
         inputs=flags_of_inputs(*BATCH_INPUTS, "initial_weights"),
         label_space=LABEL_SPACE,

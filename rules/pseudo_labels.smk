@@ -14,7 +14,7 @@ LABELLING_THREADS = 4
 rule choose_subset:
     """Draw the target images that a round or cycle labels."""
     input:
-        images=images_to_draw_from,
+        images=lambda wildcards: target_images(step_of(wildcards)),
         paired_with=paired_images,
     output:
         f"{RUN}/pseudo_labels/{{step}}/subset.tsv",
@@ -24,7 +24,7 @@ rule choose_subset:
         "../envs/environment.yaml"
     params:
         inputs=flags_of_inputs("images", "paired_with"),
-        draw=subset_flags,
+        draw=lambda wildcards: flags(**plan.subset_draw(step_of(wildcards))._asdict()),
     shell:
         "python -m workflow_scripts.choose_subset {params.inputs} {params.draw}"
         " --output {output:q} --log {log:q}"
@@ -42,10 +42,10 @@ rule thresholds:
         "../envs/environment.yaml"
     params:
         label_space=LABEL_SPACE,
-        settings=threshold_flags,
+        choices=lambda wildcards: flags(**plan.threshold_choices(Labelling.parse(wildcards.labelling))),
     shell:
         "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
-        " {params.settings} --output {output:q} --log {log:q}"
+        " {params.choices} --output {output:q} --log {log:q}"
 
 
 rule label_round:
@@ -112,11 +112,11 @@ rule exchange:
             *("subset_a", "subset_b", "predictions_a", "predictions_b", "thresholds_a", "thresholds_b"),
             "ego_vehicle_mask",
         ),
-        exchange=exchange_flags,
+        choices=lambda wildcards: flags(**plan.exchange_choices(int(wildcards.cycle))),
         folder=lambda wildcards, output: os.path.dirname(os.path.dirname(output.manifests[0])),
     shell:
         "python -m workflow_scripts.exchange {params.inputs} --label-space {params.label_space}"
-        " {params.exchange} --threads {threads}"
+        " {params.choices} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -133,9 +133,9 @@ rule accumulate:
         "../envs/environment.yaml"
     params:
         inputs=flags_of_inputs("previous", "selected"),
-        accumulation=accumulation_flags,
+        choices=lambda wildcards: flags(**plan.accumulation_choices(step_of(wildcards))),
     shell:
-        "python -m workflow_scripts.accumulate {params.inputs} {params.accumulation}"
+        "python -m workflow_scripts.accumulate {params.inputs} {params.choices}"
         " --output {output:q} --log {log:q}"
 
 

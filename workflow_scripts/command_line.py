@@ -2,9 +2,10 @@
 
 import argparse
 import logging
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -67,6 +68,17 @@ def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
         metavar="LABEL_SPACE",
         help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
     )
+
+
+def flags(**values: object) -> str:
+    """Return the flags of those values that are there, quoted for the shell: flags(target=[]) is empty."""
+    given = {name: value for name, value in values.items() if value not in (None, [], "", ())}
+    return " ".join(f"--{name.replace('_', '-')} {_quoted(value)}" for name, value in given.items())
+
+
+def _quoted(value: object) -> str:
+    words = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    return shlex.join(map(str, words))
 
 
 def positive(text: str) -> int:

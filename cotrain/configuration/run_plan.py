@@ -223,6 +223,22 @@ class RunPlan:
         """
         return self.configuration.co_training.fill if cycle > 0 else "none"
 
+    def threshold_choices(self, labelling: Labelling) -> dict[str, object]:
+        """Return how a labelling's thresholds are found, as the flags of step `thresholds`."""
+        bounds = self.confidence_bounds(labelling)
+        return {"portion": self.portion(labelling), "lower": bounds.lower, "upper": bounds.upper}
+
+    def exchange_choices(self, cycle: int) -> dict[str, object]:
+        """Return how the branches exchange images in a cycle, as the flags of step `exchange`."""
+        keys = ("min_pixels", "ranking", "collaboration", "keep")
+        co_training = self.configuration.co_training
+        return {"fill": self.fill(cycle), **{key: getattr(co_training, key) for key in keys}}
+
+    def accumulation_choices(self, step: ModelName) -> dict[str, object]:
+        """Return how a step's images join those before, as the flags of step `accumulate`."""
+        stage = self.stage_of(step)
+        return {"mode": stage.accumulation, "ranking": stage.ranking, "step": f"{step.place:02d}"}
+
     def is_relabelled(self, step: ModelName) -> bool:
         """Whether a step's new model labels its images again: early on, and only for a step to come."""
         stage = self.stage_of(step)

@@ -1,14 +1,18 @@
 """Writing files so that they appear complete or not at all, and other tools for files."""
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cotrain.errors import InputError
+
+# Locks of this process: a file that nobody refers to would be closed, and its lock released.
+_HELD: list[IO[str]] = []
 
 
 @contextmanager
@@ -34,6 +38,21 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hold_until_exit(path: str | os.PathLike[str], message: str) -> None:
+    """Take a lock that lasts until this process ends, in whatever way; InputError if another has it.
+
+    `message` begins the text of the error, the path of the lock file ends it.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "w")  # noqa: SIM115 (closed by the end of the process)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise InputError(f"{message} ({path})") from None
+    _HELD.append(file)
 
 
 def remove_partial(path: str | os.PathLike[str]) -> None:

@@ -312,3 +312,24 @@ def test_all_the_work_of_a_run(make_plan):
     # Who labels decides how fast.
     assert settings["label for self_training/00"] == "baseline"
     assert settings["label for co_training/00/a"] == "self_training"
+
+
+def test_choices_of_the_labelling_steps(make_plan):
+    plan = make_plan(
+        self_training={"rounds": 2, "accumulation": "all", "ranking": "class_count"},
+        co_training={
+            **{"keep": 70, "min_pixels": 9, "ranking": "confidence_gain", "collaboration": "both"},
+            **{"fill": "subtract", "confidence": {"lower": 0.2, "upper": 0.8}},
+        },
+    )
+    assert plan.threshold_choices(Labelling.parse("co_training/00/b")) == {
+        **{"portion": [0.5], "lower": 0.2, "upper": 0.8}
+    }
+    assert plan.exchange_choices(1) == {
+        **{"fill": "subtract", "min_pixels": 9, "ranking": "confidence_gain", "collaboration": "both"},
+        "keep": 70,
+    }
+    first = {"mode": "all", "ranking": "class_count", "step": "01"}
+    assert plan.accumulation_choices(ModelName("self_training", 1)) == first
+    second = {"mode": "best_score", "ranking": "confidence_gain", "step": "00"}
+    assert plan.accumulation_choices(ModelName("co_training", 0, "a")) == second

@@ -1,9 +1,12 @@
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 
 from cotrain.data.files import (
+    hold_until_exit,
     link,
     refuse_overwriting,
     remove_partial,
@@ -96,3 +99,19 @@ def test_inputs_are_not_overwritten(tmp_path):
     # Writing replaces a link and does not touch its target.
     (tmp_path / "link.png").symlink_to(tmp_path / "a" / "1.png")
     refuse_overwriting([tmp_path / "link.png"], [tmp_path / "a" / "1.png"])
+
+
+def test_a_lock_is_held_until_the_process_ends(tmp_path):
+    lock = tmp_path / "state" / "lock"
+    holds = f"from cotrain.data.files import hold_until_exit; hold_until_exit({str(lock)!r}, 'in use')"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{holds}; print('held', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=rf"^in use \({lock}\)$"):
+            hold_until_exit(lock, "in use")
+        first.kill()
+    hold_until_exit(lock, "in use")
