@@ -162,8 +162,8 @@ def train(
     """Train `network` in place, all `workers` together, and return the finished training.
 
     It saves its state every `save_every` iterations and notes its loss every `log_every`. It resumes from
-    `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and raises
-    `Stopped`.
+    `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and
+    raises `Stopped`.
 
     Raises:
         Stopped: a signal asked for it.
