@@ -97,7 +97,7 @@ def test_a_manifest_is_deleted_only_if_that_is_asked_for_and_its_data_is_wrong(t
 
 @pytest.mark.parametrize(("part", "images"), [("train", 367), ("test", 233)])
 def test_camvid_is_fine(tmp_path, settings_file, part, images):
-    folder = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[3] / "shared" / "data")) / "camvid"
+    folder = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[2] / "data")) / "camvid"
     if not folder.is_dir():
         pytest.skip(f"CamVid is not in {folder}; set COTRAIN_DATA")
     lists = {kind: str(folder / f"{part}.{kind}.txt") for kind in ("images", "labels")}
