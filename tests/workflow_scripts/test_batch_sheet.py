@@ -1,30 +1,29 @@
-import json
-
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from cotrain.configuration.reading import read_settings
+from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
-from cotrain.errors import InputError
 from cotrain.reporting.pictures import overlay, resized
 from workflow_scripts import batch_sheet
-from workflow_scripts.command_line import parse, parser
-from workflow_scripts.training_batches import add_batch_arguments, labelled_sets, make_batches
+from workflow_scripts.command_line import add_training_arguments, new_parser, parse, training_files
 
 SPACE = label_space("camvid11")
 
 
 @pytest.fixture
-def arguments(tmp_path, make_items, training_mapping):
+def arguments(tmp_path, make_items, training_settings, settings_file):
     torch.set_num_threads(1)
     for name in ("source", "target"):
         write_manifest(tmp_path / f"{name}.tsv", make_items(name, 3, seed=len(name)))
-    mapping = training_mapping | {"batch_ratio": [1, 1], "class_mixing": "plain"}
+    settings = msgspec.structs.replace(training_settings, batch_ratio=(1, 1), class_mixing="plain")
     return [
-        *("--model", "final", "--label-space", "camvid11", "--settings", json.dumps(mapping)),
+        *("--name", "final", "--label-space", "camvid11", "--settings", settings_file(settings)),
         *("--source", str(tmp_path / "source.tsv"), "--target", str(tmp_path / "target.tsv")),
     ]
 
@@ -40,10 +39,11 @@ def is_shown(page, picture):
 def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
     batch_sheet.main([*arguments, "--iterations", "2", "--output", str(tmp_path / "sheet.png")])
     page = np.array(Image.open(tmp_path / "sheet.png"))
-    made = parser("", "")
-    add_batch_arguments(made)
-    options = parse(made, arguments)
-    batches = make_batches(options, *labelled_sets(options))
+    parser = new_parser("", "")
+    add_training_arguments(parser)
+    options = parse(parser, arguments)
+    files, settings = training_files(options), read_settings(options.settings, TrainingSettings)
+    batches = files.make_batches(files.read_images(), options.name, settings, SPACE)
     for iteration in (0, 1):
         for image, label in zip(*batches.batch(iteration), strict=True):
             assert is_shown(page, resized(image, batch_sheet.WIDTH_OF_CROP))
@@ -52,6 +52,8 @@ def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
     assert not is_shown(page, resized(batches.batch(2)[0][0], batch_sheet.WIDTH_OF_CROP))
 
 
-def test_number_of_iterations_is_checked(arguments, tmp_path):
-    with pytest.raises(InputError, match="--iterations: found 0, expected 1 or more"):
+def test_number_of_iterations_is_checked(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
         batch_sheet.main([*arguments, "--iterations", "0", "--output", str(tmp_path / "sheet.png")])
+    assert ended.value.code == 2
+    assert "argument --iterations: found 0, expected an integer >= 1" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cotrain.adaptation.calibration import read_temperature
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
@@ -13,8 +14,8 @@ from workflow_scripts import calibrate, predict
 
 VIEWS = [
     {},
-    {"resize": [48, 64]},
-    {"window": [32, 32]},
+    {"resize": (48, 64)},
+    {"window": (32, 32)},
 ]
 
 
@@ -25,21 +26,22 @@ def run(tmp_path, flags, *more, name="temperature"):
 
 
 def predicted(tmp_path, flags, items, *more):
-    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0"), *more])
+    predict.main(
+        [*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0.h5"), *more]
+    )
     with PredictionReader([tmp_path / "0.h5"]) as reader:
         return [reader.read(item.id) for item in items]
 
 
-def with_views(flags, views):
-    *rest, settings = flags
-    return [*rest, json.dumps(json.loads(settings) | views)]
+def with_views(flags, settings_file, views):
+    return [*flags[:-1], settings_file(InferenceSettings(batch_size=1, **views), "views")]
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_calibrated_confidences_are_the_share_that_is_right(model, tmp_path, views):
+def test_calibrated_confidences_are_the_share_that_is_right(model, tmp_path, settings_file, views):
     """Labels that are right in three of four pixels, and one row of void."""
     items, flags = model
-    flags = with_views(flags, views)
+    flags = with_views(flags, settings_file, views)
     rng = np.random.default_rng(2)
     for item, (classes, _) in zip(items, predicted(tmp_path, flags, items), strict=True):
         others = ((classes + rng.integers(1, 11, classes.shape)) % 11).astype(np.uint8)
@@ -81,7 +83,7 @@ def test_a_temperature_at_the_limit_is_told(model, tmp_path, caplog):
         # Never right: the labels of another label space, say.
         write_label(item.label, (classes + 1) % 11, [])
     assert run(tmp_path, flags)["temperature"] == pytest.approx(20)
-    assert "are the labels of its label space" in caplog.text
+    assert "are the labels those of its label space" in caplog.text
 
 
 def test_the_same_seed_draws_the_same_pixels(model, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from cotrain.configuration.sections import ListsSettings
 from cotrain.data.images import write_image, write_label
 from cotrain.errors import InputError
 from tests.miniature import make as make_tree
@@ -16,7 +17,7 @@ from workflow_scripts import check_data, make_manifest
 
 
 @pytest.fixture
-def dataset(tmp_path):
+def dataset(tmp_path, settings_file):
     """Twelve images of 6×4 whose labels are all road, with the arguments that both steps share."""
     names = [f"{number:02d}" for number in range(12)]
     for name in names:
@@ -24,8 +25,9 @@ def dataset(tmp_path):
         write_label(tmp_path / "labels" / f"{name}.png", np.full((4, 6), 3, np.uint8), [])
     (tmp_path / "i.txt").write_text("".join(f"images/{name}.png\n" for name in names))
     (tmp_path / "l.txt").write_text("\n" + "".join(f"labels/{name}.png\n" for name in names))
-    settings = {"layout": "lists", "images": str(tmp_path / "i.txt"), "labels": str(tmp_path / "l.txt")}
-    return ["--dataset", "city", "--settings", json.dumps({**settings, "classes": "camvid"})]
+    lists = {"images": str(tmp_path / "i.txt"), "labels": str(tmp_path / "l.txt")}
+    settings = ListsSettings(layout="lists", classes="camvid", **lists)
+    return ["--dataset", "city", "--settings", settings_file(settings)]
 
 
 def check(tmp_path, dataset, *flags):
@@ -94,17 +96,17 @@ def test_a_manifest_is_deleted_only_if_that_is_asked_for_and_its_data_is_wrong(t
 
 
 @pytest.mark.parametrize(("part", "images"), [("train", 367), ("test", 233)])
+<<<<<<< HEAD
 def test_camvid_is_fine(tmp_path, part, images):
+=======
+def test_camvid_is_fine(tmp_path, settings_file, part, images):
+>>>>>>> h2
     folder = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[2] / "data")) / "camvid"
     if not folder.is_dir():
         pytest.skip(f"CamVid is not in {folder}; set COTRAIN_DATA")
-    settings = {kind: str(folder / f"{part}.{kind}.txt") for kind in ("images", "labels")}
-    dataset = [
-        "--dataset",
-        part,
-        "--settings",
-        json.dumps({"layout": "lists", "classes": "camvid", **settings}),
-    ]
+    lists = {kind: str(folder / f"{part}.{kind}.txt") for kind in ("images", "labels")}
+    settings = ListsSettings(layout="lists", classes="camvid", **lists)
+    dataset = ["--dataset", part, "--settings", settings_file(settings)]
     make(tmp_path, dataset, "--labelled")
     report = check(tmp_path, dataset, "--labelled")
     assert report["sizes"] == {"480x360": images}
@@ -115,13 +117,13 @@ def test_a_published_tree_by_hand(tmp_path, capfd):
     make_tree("cityscapes", tmp_path / "cityscapes", "val")
     arguments = ["--layout", "cityscapes", "--root", str(tmp_path / "cityscapes"), "--split", "val"]
     check_data.main([*arguments, "--output", str(tmp_path / "check.json")])
-    told = capfd.readouterr()
-    assert told.out.splitlines()[0] == "cityscapes: 4 images of 64×48 (4)"
-    assert " 7  road            road " in told.out
-    assert "23  sky             sky " in told.out
-    assert "no pixel of sidewalk, wall, fence, pole" in told.out
-    assert "cityscapes: all is well, but no pixel of sidewalk" in told.err
-    assert told.out == (tmp_path / "check.txt").read_text()
+    shown = capfd.readouterr()
+    assert shown.out.splitlines()[0] == "cityscapes: 4 images of 64×48 (4)"
+    assert " 7  road            road " in shown.out
+    assert "23  sky             sky " in shown.out
+    assert "no pixel of sidewalk, wall, fence, pole" in shown.out
+    assert "cityscapes: all is well, but no pixel of sidewalk" in shown.err
+    assert shown.out == (tmp_path / "check.txt").read_text()
     assert json.loads((tmp_path / "check.json").read_text())["ids"]["26"]["class"] == "car"
 
 
@@ -129,18 +131,18 @@ def test_images_left_out_are_named_by_hand(tmp_path, capfd):
     make_tree("gta5", tmp_path / "gta5")
     write_image(tmp_path / "gta5" / "images" / "00001.png", np.zeros((48, 60, 3), np.uint8))
     check_data.main(["--layout", "gta5", "--root", str(tmp_path / "gta5")])
-    told = capfd.readouterr().err
-    assert "gta5: left out 1 images, the label is of another size than the image:\n" in told
-    assert f"gta5:   {tmp_path}/gta5/images/00001.png\n" in told
+    shown = capfd.readouterr().err
+    assert "gta5: left out 1 images, the label is of another size than the image:\n" in shown
+    assert f"gta5:   {tmp_path}/gta5/images/00001.png\n" in shown
 
 
 def test_rendered_streets_by_hand(tmp_path, capfd):
     write_image(tmp_path / "scenes" / "images" / "000.png", np.zeros((4, 6, 3), np.uint8))
     write_label(tmp_path / "scenes" / "labels" / "000.png", np.full((4, 6), 10, np.uint8), [])
     check_data.main(["--layout", "streets", "--root", str(tmp_path / "scenes")])
-    told = capfd.readouterr().out.splitlines()
-    assert told[0] == "scenes: 1 image of 6×4 (1)"
-    assert told[2].split() == ["10", "sky", "sky", "100.00", "1"]
+    shown = capfd.readouterr().out.splitlines()
+    assert shown[0] == "scenes: 1 image of 6×4 (1)"
+    assert shown[2].split() == ["10", "sky", "sky", "100.00", "1"]
 
 
 def test_layout_needs_its_root():
@@ -165,13 +167,13 @@ def test_whole_configuration_is_checked_and_target_labels_are_not_opened(tmp_pat
     for label in (tmp_path / "city" / "gtFine" / "train").rglob("*.png"):
         label.write_bytes(b"")
     check_data.main(arguments)
-    told = capfd.readouterr()
-    assert [line for line in told.out.splitlines() if not line.startswith(" ")] == [
+    shown = capfd.readouterr()
+    assert [line for line in shown.out.splitlines() if not line.startswith(" ")] == [
         "gta: 4 images of 64×48 (4)",
         "city_val: 4 images of 64×48 (4)",
         "city: 4 images of 64×48 (4)",
     ]
-    assert "city: only images, the run never opens its labels" in told.err
+    assert "city: only images, the run never opens its labels" in shown.err
 
 
 def test_a_report_is_of_one_dataset(tmp_path):

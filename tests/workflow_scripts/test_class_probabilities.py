@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
@@ -10,21 +9,18 @@ from workflow_scripts import class_probabilities, predict
 
 
 def run(tmp_path, flags, image):
-    class_probabilities.main(
-        ["--model", *flags[1:], "--image", str(image), "--output", str(tmp_path / "shown.npy")]
-    )
+    class_probabilities.main([*flags, "--image", str(image), "--output", str(tmp_path / "shown.npy")])
     return np.load(tmp_path / "shown.npy")
 
 
-@pytest.mark.parametrize("views", [{}, {"scales": [0.5, 1.0], "flip": True}])
-def test_the_largest_is_what_a_prediction_keeps(model, tmp_path, views):
+@pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0), "flip": True}])
+def test_the_largest_is_what_a_prediction_keeps(model, tmp_path, settings_file, views):
     items, flags = model
-    *rest, settings = flags
-    flags = [*rest, json.dumps(json.loads(settings) | views)]
+    flags = [*flags[:-1], settings_file(InferenceSettings(batch_size=1, **views), "views")]
     maps = run(tmp_path, flags, items[2].image)
     assert (maps.dtype, maps.shape) == (np.float32, (11, 40, 48))
     np.testing.assert_allclose(maps.sum(0), 1, atol=1e-5)
-    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0")])
+    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0.h5")])
     with PredictionReader([tmp_path / "0.h5"]) as reader:
         classes, levels = reader.read(items[2].id)
     np.testing.assert_array_equal(maps.argmax(0), classes)

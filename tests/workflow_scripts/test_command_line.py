@@ -1,4 +1,5 @@
 import argparse
+import ast
 import inspect
 import logging
 import pkgutil
@@ -6,15 +7,15 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
-from workflow_scripts.training_batches import training_settings
 
 import workflow_scripts
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
-    INFERENCE,
     class_ids,
     inference_settings,
     named_paths,
@@ -22,7 +23,6 @@ from workflow_scripts.command_line import (
     parse,
     positive,
     run,
-    settings,
     share,
 )
 
@@ -55,6 +55,26 @@ def test_the_steps_are_found():
     assert len(STEPS) >= 18
 
 
+def test_the_folder_holds_only_steps_and_what_they_share():
+    [folder] = map(Path, workflow_scripts.__path__)
+    steps = [f"{name.removeprefix('workflow_scripts.')}.py" for name in STEPS]
+    found = [path.name for path in folder.iterdir() if path.name != "__pycache__"]
+    assert sorted(found) == sorted(["__init__.py", "command_line.py", *steps])
+    assert "workflow_scripts.command_line" not in STEPS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_step_imports_another_step(name):
+    for node in ast.walk(ast.parse(inspect.getsource(import_module(name)))):
+        imported = []
+        if isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            imported = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        assert not {*imported} & {"workflow_scripts", *STEPS}
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_help_explains_and_shows_an_example(name, capsys):
     module = import_module(name)
@@ -77,49 +97,47 @@ def test_no_step_imports_torch_before_it_computes():
     assert done.stdout == "none\n", done.stderr
 
 
-def test_settings_are_json_text_or_a_yaml_file(tmp_path):
-    (tmp_path / "s.yaml").write_text("a: 1\nb: [größer, 3]\n", encoding="utf-8")
-    assert settings('{"a": 1}') == {"a": 1}
-    assert settings(str(tmp_path / "s.yaml")) == {"a": 1, "b": ["größer", 3]}
+def test_settings_are_a_json_or_a_yaml_file(tmp_path):
+    (tmp_path / "s.json").write_text('{"flip": true}')
+    (tmp_path / "s.yaml").write_text("flip: true\nscales: [0.5, 1]\n")
+    assert inference_settings(tmp_path / "s.json") == InferenceSettings(flip=True)
+    assert inference_settings(tmp_path / "s.yaml") == InferenceSettings(flip=True, scales=(0.5, 1.0))
+    assert inference_settings(None) == InferenceSettings()
 
 
-@pytest.mark.parametrize("text", ['{"a": ', "gone.yaml"])
-def test_other_settings_are_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="neither JSON text nor"):
-        settings(text)
-
-
-def test_settings_must_be_a_mapping(tmp_path):
-    (tmp_path / "s.yaml").write_text("- 1\n")
-    with pytest.raises(argparse.ArgumentTypeError, match="found list"):
-        settings(str(tmp_path / "s.yaml"))
-
-
-def test_settings_of_a_prediction_are_completed():
-    assert inference_settings('{"flip": true, "shards": 4}') == {**INFERENCE, "flip": True}
-    with pytest.raises(argparse.ArgumentTypeError, match="unknown key flipp, expected those of batch_size, "):
-        inference_settings('{"flipp": true}')
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("s.json", '{"a": ', r"s\.json, line 1: not valid JSON"),
+        ("s.yaml", "a: [1", r"s\.yaml, line \d: not valid YAML"),
+        ("s.json", None, r"s\.json: cannot be read"),
+        ("s.yaml", "- 1\n", r"s\.yaml: expected keys and values .* found \[1\]"),
+    ],
+)
+def test_other_settings_are_refused(tmp_path, name, text, message):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        inference_settings(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"batch_size": 0}', "batch_size: found 0, expected an integer >= 1"),
-        ('{"batch_size": "4"}', "batch_size: found '4', expected an integer >= 1"),
-        ('{"scales": []}', r"scales: found \[\], expected a list of numbers > 0"),
-        ('{"window": 32}', r"window: found 32, expected \[height, width\], two integers >= 32, or null"),
-        ('{"resize": [-1, 5]}', r"resize: found \[-1, 5\], expected \[height, width\]"),
-        ('{"flip": "no"}', "flip: found 'no', expected true or false"),
+        ('{"flipp": true}', r"flipp: unknown key \(did you mean 'flip'\?\)"),
+        ('{"flip": true, "shards": 4}', r"shards: unknown key \(it belongs to prediction\)"),
+        ('{"batch_size": 0}', "batch_size: expected an integer >= 1, found 0"),
+        ('{"batch_size": "4"}', "batch_size: expected an integer >= 1, found '4'"),
+        ('{"scales": []}', r"scales: expected a list of numbers > 0, found \[\]"),
+        ('{"window": 32}', r"window: expected \[height, width\], two integers >= 32, or null, found 32"),
+        ('{"resize": [-1, 5]}', r"resize\S*: expected .*, found -1"),
+        ('{"flip": "no"}', "flip: expected true or false, found 'no'"),
     ],
 )
-def test_settings_of_a_prediction_that_cannot_be(text, message):
-    with pytest.raises(argparse.ArgumentTypeError, match=message):
-        inference_settings(text)
-
-
-def test_settings_of_a_training_have_all_their_parts():
-    with pytest.raises(argparse.ArgumentTypeError, match="lacks network, training, precision, iterations, "):
-        training_settings('{"seed": 1}')
+def test_settings_of_a_prediction_that_cannot_be(tmp_path, text, message):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        inference_settings(tmp_path / "s.json")
 
 
 def test_interrupted_at_the_keyboard(capsys):

@@ -1,9 +1,9 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cotrain.configuration.sections import ListsSettings
 from cotrain.data.class_tables import class_table, translation_table
 from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
@@ -14,7 +14,7 @@ from workflow_scripts import convert_labels
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, settings_file):
     items = []
     for number in range(3):
         path = tmp_path / "own" / f"{number}.png"
@@ -24,7 +24,8 @@ def run(tmp_path):
     def go(table, space, change=lambda items: items):
         write_manifest(tmp_path / "labelled.tsv", change(items))
         arguments = ["--manifest", str(tmp_path / "labelled.tsv"), "--dataset", "city"]
-        arguments += ["--settings", json.dumps({"layout": "lists", "classes": table})]
+        settings = ListsSettings(layout="lists", images="images.txt", classes=table)
+        arguments += ["--settings", settings_file(settings)]
         convert_labels.main([*arguments, "--label-space", space, "--output", str(tmp_path / "out")])
         converted = read_manifest(tmp_path / "out" / "train_ids.tsv")
         verify_labels(converted, "train_ids.tsv")
@@ -50,7 +51,7 @@ def test_train_ids_are_used_where_they_are(run, tmp_path):
 
 
 def test_hashes_are_added(run):
-    # The hash is what tells a training that a label was made anew under its old name.
+    # The hash is what tells a training that a label was made again under its old name.
     own, converted = run(
         "cityscapes_train_ids", "cityscapes19", lambda items: [replace(i, label_sha256=None) for i in items]
     )

@@ -1,31 +1,33 @@
-import json
 import re
 
+import msgspec
 import pytest
 import torch
 
+from cotrain.configuration.run_plan import Amount, Work
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.estimate import crops_read, main, report
+from cotrain.training.estimate import crops_read, report
+from workflow_scripts.estimate import main
 
-PLAN = {
-    "trainings": {
-        "baseline": [100, "baseline"],
-        "co_training/00/a": [50, "co_training"],
-        "co_training/00/b": [50, "co_training_b"],
-        "final": [200, "final"],
-    },
-    "labellings": {
-        "label for co_training/00/a": [30, "baseline"],
-        "score co_training/00/b": [-1, "co_training_b"],
-    },
-}
+WORK = Work(
+    trainings=(
+        Amount(what="baseline", number=100, settings="baseline"),
+        Amount(what="co_training/00/a", number=50, settings="co_training"),
+        Amount(what="co_training/00/b", number=50, settings="co_training_b"),
+        Amount(what="final", number=200, settings="final"),
+    ),
+    labellings=(
+        Amount(what="label for co_training/00/a", number=30, settings="baseline"),
+        Amount(what="score co_training/00/b", number=-1, settings="co_training_b"),
+    ),
+)
 
 
 def test_report_by_hand():
     # 10 images each, at 0.5 and 1 s: 15 s in all. Trainings: 100 × 2, 50 × 2.4 + 50 × 6, 200 × 2 s.
     text = report(
-        PLAN,
+        WORK,
         images=10,
         seconds_an_iteration={"baseline": 2.0, "co_training": 2.4, "co_training_b": 6.0, "final": 2.0},
         seconds_an_image={"baseline": 0.5, "co_training_b": 1.0},
@@ -40,26 +42,23 @@ def test_report_by_hand():
 
 
 @pytest.fixture
-def arguments(tmp_path, make_items, training_mapping):
+def arguments(tmp_path, make_items, training_settings, settings_file):
     torch.set_num_threads(1)
     write_manifest(tmp_path / "source.tsv", make_items("source", 3))
     write_manifest(tmp_path / "target.tsv", make_items("target", 2))
-    adapting = {**training_mapping, "batch_ratio": [1, 1], "class_mixing": "plain"}
-    wider = {**training_mapping["network"], "decoder_channels": 16}
+    adapting = msgspec.structs.replace(training_settings, batch_ratio=(1, 1), class_mixing="plain")
+    wider = msgspec.structs.replace(training_settings.network, decoder_channels=16)
     stages = {
-        "baseline": training_mapping,
+        "baseline": training_settings,
         "co_training": adapting,
-        "co_training_b": {**adapting, "network": wider},
-        "final": {**adapting, "class_mixing": "none"},
+        "co_training_b": msgspec.structs.replace(adapting, network=wider),
+        "final": msgspec.structs.replace(adapting, class_mixing="none"),
     }
-    files = []
-    for name, chosen in stages.items():
-        files.append(tmp_path / f"{name}.json")
-        files[-1].write_text(json.dumps(chosen))
+    files = [settings_file(settings, name) for name, settings in stages.items()]
     return [
-        *("--training", *map(str, files), "--label-space", "camvid11", "--device", "cpu"),
+        *("--training", *files, "--label-space", "camvid11", "--device", "cpu"),
         *("--source", str(tmp_path / "source.tsv"), "--images", str(tmp_path / "target.tsv")),
-        *("--plan", json.dumps(PLAN), "--output", str(tmp_path / "estimate.txt")),
+        *("--work", settings_file(WORK, "work"), "--output", str(tmp_path / "estimate.txt")),
     ]
 
 
@@ -73,7 +72,7 @@ def test_measures_on_this_machine(arguments, tmp_path, capsys):
         r"^(\w+): .* limited by .* \((\d+) ms a step, (\d+) ms a batch\); .*", text, re.MULTILINE
     )
     assert [name for name, _, _ in speeds] == ["baseline", "co_training", "co_training_b", "final"]
-    # Only branch b has another network, so only its steps are measured anew.
+    # Only branch b has another network, so only its steps are measured again.
     steps = [int(step) for _, step, _ in speeds]
     assert steps[0] == steps[1] == steps[3]
     batches = [int(batch) for _, _, batch in speeds]
@@ -84,13 +83,13 @@ def test_measures_on_this_machine(arguments, tmp_path, capsys):
     ("changes", "crops"),
     [
         ({}, 4),
-        ({"batch_ratio": [3, 2], "class_mixing": "none"}, 5),
-        ({"batch_ratio": [3, 2], "class_mixing": "plain"}, 7),
-        ({"batch_ratio": [2, 2], "class_mixing": "on_demand"}, 6),
+        ({"batch_ratio": (3, 2), "class_mixing": "none"}, 5),
+        ({"batch_ratio": (3, 2), "class_mixing": "plain"}, 7),
+        ({"batch_ratio": (2, 2), "class_mixing": "on_demand"}, 6),
     ],
 )
-def test_crops_that_a_batch_is_made_of(changes, crops):
-    assert crops_read({"training": {"batch_size": 4}, **changes}) == crops
+def test_crops_that_a_batch_is_made_of(training_settings, changes, crops):
+    assert crops_read(msgspec.structs.replace(training_settings, batch_size=4, **changes)) == crops
 
 
 def test_a_target_without_images(arguments, tmp_path):
@@ -109,33 +108,48 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
 
 
 def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatch):
-    from cotrain.training import loop
+    from cotrain.training import estimate
 
     sizes = []
-    step = loop.step
-    monkeypatch.setattr(loop, "step", lambda *given: sizes.append(given[2].shape) or step(*given))
-    main([*arguments, "--processes", "2"])
+    step = estimate.step
+    monkeypatch.setattr(estimate, "step", lambda *inputs: sizes.append(inputs[2].shape) or step(*inputs))
+    main([*arguments, "--gpus-per-training", "2"])
     # Of a batch of two crops of 32 × 32 pixels.
     assert set(sizes) == {(1, 3, 32, 32)}
     assert "2 processes, each on cpu, " in (tmp_path / "estimate.txt").read_text()
 
 
 @pytest.mark.parametrize(
-    ("plan", "message"),
+    ("text", "mistakes"),
     [
-        ({}, "found the keys none, expected trainings, labellings"),
-        ({"trainings": {"baseline": 100}, "labellings": {}}, r"expected name -> \[number, settings\]"),
+        ("{}", ["has 2 problems", "trainings: missing, expected a list", "labellings: missing, expected"]),
+        (
+            '{"trainings": {"baseline": 100}, "labellings": []}',
+            ["has one problem", "trainings: expected a list, found a section with the keys baseline"],
+        ),
+        (
+            '{"trainings": [{"what": "final", "number": 1.5, "setting": "final"}], "labellings": []}',
+            [
+                "has 3 problems",
+                r"trainings\[0\]\.setting: unknown key \(did you mean 'settings'\?\)",
+                r"trainings\[0\]\.settings: missing, expected text",
+                r"trainings\[0\]\.number: expected an integer, found 1\.5",
+            ],
+        ),
     ],
 )
-def test_plans_of_another_form_are_refused(arguments, capsys, plan, message):
-    with pytest.raises(SystemExit):
-        main([*arguments, "--plan", json.dumps(plan)])
-    assert re.search(message, capsys.readouterr().err)
+def test_work_of_another_form_is_refused(arguments, tmp_path, text, mistakes):
+    (tmp_path / "work.json").write_text(text)
+    with pytest.raises(InputError, match=r"work\.json has ") as error:
+        main(arguments)
+    for mistake in mistakes:
+        assert re.search(mistake, str(error.value)), str(error.value)
 
 
-def test_plans_of_unknown_settings_and_uneven_shares_are_refused(arguments):
-    plan = json.dumps({"trainings": {"final": [2, "last"]}, "labellings": {}})
-    with pytest.raises(InputError, match="'final' is to have the settings 'last', expected one of base"):
-        main([*arguments, "--plan", plan])
-    with pytest.raises(InputError, match="--processes: found 3, expected a divisor of the batch's 2 crops"):
-        main([*arguments, "--processes", "3"])
+def test_work_with_unknown_settings_and_uneven_shares_are_refused(arguments, settings_file):
+    unknown = Work(trainings=(Amount(what="final", number=2, settings="last"),), labellings=())
+    with pytest.raises(InputError, match="'final' has the settings 'last', expected one of baseline, "):
+        main([*arguments, "--work", settings_file(unknown, "unknown")])
+    message = "--gpus-per-training: found 3, expected a divisor of the 2 crops of a batch"
+    with pytest.raises(InputError, match=message):
+        main([*arguments, "--gpus-per-training", "3"])

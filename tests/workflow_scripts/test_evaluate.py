@@ -11,14 +11,9 @@ from cotrain.errors import InputError
 from workflow_scripts import evaluate, predict
 
 
-def of_model(flags):
-    """Return the flags of a model with the name of the first, which was that of predict."""
-    return ["--model", *flags[1:]]
-
-
 def test_scores_by_hand(model, tmp_path):
     items, flags = model
-    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0")])
+    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0.h5")])
     # Labels that equal the predictions but for one row of ignored and one of wrong pixels.
     present = set()
     with PredictionReader([tmp_path / "0.h5"]) as reader:
@@ -31,7 +26,7 @@ def test_scores_by_hand(model, tmp_path):
     output = tmp_path / "evaluation"
     evaluate.main(
         [
-            *(*of_model(flags), "--name", "final", "--labelled", str(tmp_path / "images.tsv")),
+            *(*flags, "--name", "final", "--labelled", str(tmp_path / "images.tsv")),
             *("--output", str(output), "--write-outputs", "--class-subsets", "camvid11"),
         ]
     )
@@ -51,7 +46,7 @@ def test_labels_without_any_class_are_reported(model, tmp_path):
     items, flags = model
     for item in items:
         write_label(item.label, read_label(item.label) | 255, [])
-    arguments = [*of_model(flags), "--name", "final", "--labelled", str(tmp_path / "images.tsv")]
+    arguments = [*flags, "--name", "final", "--labelled", str(tmp_path / "images.tsv")]
     with pytest.raises(InputError, match="nothing to score"):
         evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
 
@@ -66,7 +61,7 @@ def test_labels_without_any_class_are_reported(model, tmp_path):
 def test_labels_that_do_not_fit_their_image_are_named(model, tmp_path, label, message):
     items, flags = model
     write_label(items[3].label, label, [])
-    arguments = [*of_model(flags), "--name", "final", "--labelled", str(tmp_path / "images.tsv")]
+    arguments = [*flags, "--name", "final", "--labelled", str(tmp_path / "images.tsv")]
     with pytest.raises(InputError, match=rf"images\.tsv: .*labels/3\.png against .*images/3\.png: {message}"):
         evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
 
@@ -83,20 +78,8 @@ class TestShards:
             ids = rng.choice([0, 1, 2, 255], (4, 8)).astype(np.uint8)
             write_label(item.label, np.kron(ids, np.ones((10, 6), np.uint8)), [])
         for shard in range(3):
-            predict.main(
-                [
-                    *(
-                        *flags,
-                        "--images",
-                        str(tmp_path / "images.tsv"),
-                        "--shard",
-                        str(shard),
-                        "--shards",
-                        "3",
-                    ),
-                    *("--output", str(tmp_path / str(shard))),
-                ]
-            )
+            images = ["--images", str(tmp_path / "images.tsv"), "--shard", str(shard), "--shards", "3"]
+            predict.main([*flags, *images, "--output", str(tmp_path / f"{shard}.h5")])
         output = ["--output", str(tmp_path / "of shards"), "--name", "final"]
         return ["--labelled", str(tmp_path / "images.tsv"), "--label-space", "camvid11", *flags[-2:], *output]
 
@@ -107,7 +90,7 @@ class TestShards:
         _, flags = model
         evaluate.main([*self.files(tmp_path, 2, 0, 1), *shards, "--write-outputs"])
         labelled = ["--name", "final", "--labelled", str(tmp_path / "images.tsv"), "--write-outputs"]
-        evaluate.main([*of_model(flags), *labelled, "--output", str(tmp_path / "of model")])
+        evaluate.main([*flags, *labelled, "--output", str(tmp_path / "of model")])
         for name in ("scores.json", "confusion.tsv", "images/x_3.png", "coloured/x_3.jpg"):
             one, other = (tmp_path / folder / name for folder in ("of shards", "of model"))
             assert one.read_bytes() == other.read_bytes()
@@ -135,7 +118,7 @@ def test_labels_of_another_label_space_are_refused(model, tmp_path):
     items, flags = model
     for item in items:
         write_label(item.label, read_label(item.label) % 7, label_space("cityscapes7").palette)
-    arguments = [*of_model(flags), "--name", "final", "--labelled", str(tmp_path / "images.tsv")]
+    arguments = [*flags, "--name", "final", "--labelled", str(tmp_path / "images.tsv")]
     with pytest.raises(InputError, match="has the colours of label space cityscapes7, expected"):
         evaluate.main([*arguments, "--output", str(tmp_path / "evaluation")])
 

@@ -5,14 +5,14 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
 
+from cotrain.configuration.sections import InferenceSettings, OwnNetworkSettings
 from cotrain.data.files import sha256_of
 from cotrain.data.images import read_image
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.inference import InferenceSettings, predict_images
+from cotrain.networks.inference import predict_images
 from cotrain.networks.weights import load_network, save_weights
 from workflow_scripts import export
 from workflow_scripts.export import main
@@ -33,7 +33,7 @@ def model(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "quick_networks", raising=False)
     torch.set_num_threads(1)
-    settings = NetworkSettings.from_mapping({"name": "quick_networks:small", "arguments": {}})
+    settings = OwnNetworkSettings(name="quick_networks:small")
     network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
     torch.nn.init.normal_(network.model[2].weight, std=3.0)
     save_weights(tmp_path / "final" / "weights.safetensors", network, settings, SPACE)
@@ -61,14 +61,14 @@ def test_files_and_what_they_say(model, images, tmp_path, caplog):
     assert described["differences"]["model.onnx"]["confidence"] < 1e-4
     assert "model.onnx: confidences differ from the original by up to " in caplog.text
 
-    # A program of somebody else's, who has the description alone.
+    # A program of somebody else's, who has only the description.
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
     names = [output["name"] for output in described["outputs"]]
     pictures = np.stack([read_image(path) for path in images])
-    given = {described["input"]["name"]: pictures.transpose(0, 3, 1, 2)}
-    classes, confidences = session.run(names, given)
+    inputs = {described["input"]["name"]: pictures.transpose(0, 3, 1, 2)}
+    classes, confidences = session.run(names, inputs)
     network = load_network(model / "weights.safetensors").eval()
-    settings = InferenceSettings(3, None, "float32")
+    settings = InferenceSettings(batch_size=3, precision="float32")
     expected, levels = predict_images([network], pictures, settings, torch.device("cpu"))
     assert (classes == expected).mean() > 0.999
     np.testing.assert_allclose(confidences, levels / 65535, atol=1e-4)

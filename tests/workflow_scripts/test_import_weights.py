@@ -1,17 +1,15 @@
 import pickle
 import re
 
+import msgspec
 import pytest
 import torch
-from cotrain.networks.settings import NetworkSettings
 from safetensors.torch import load_file
 
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.weights import load_network, read_header
 from workflow_scripts.import_weights import PUBLISHED_NETWORK, main
-
-SETTINGS = NetworkSettings.from_mapping(PUBLISHED_NETWORK)
 
 
 def published_name(ours):
@@ -62,7 +60,7 @@ def published_name(ours):
 def published():
     """Return the paper's network with 20 outputs and its tensors as a checkpoint holds them."""
     torch.set_num_threads(2)
-    network = build_network(SETTINGS, 20, seed=5, pretrained=False)
+    network = build_network(PUBLISHED_NETWORK, 20, seed=5, pretrained=False)
     with torch.no_grad():
         for tensor in network.model.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
@@ -77,7 +75,7 @@ def test_the_whole_checkpoint(published, tmp_path, caplog):
     torch.save(checkpoint, tmp_path / "model_final.pth")
     main(["--from", str(tmp_path / "model_final.pth"), "--output", str(tmp_path / "paper.safetensors")])
     settings, space = read_header(tmp_path / "paper.safetensors")
-    assert (settings, space.name) == (SETTINGS, "cityscapes19")
+    assert (settings, space.name) == (PUBLISHED_NETWORK, "cityscapes19")
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
     with torch.inference_mode():
         expected = network.eval()(images)[:, :19]
@@ -99,8 +97,8 @@ def test_the_backbone(published, tmp_path, caplog):
     output = tmp_path / "R-103.safetensors"
     main(["--from", str(tmp_path / "R-103.pkl"), "--output", str(output)])
     assert len(load_file(output)) == len(arrays)
-    chosen = NetworkSettings.from_mapping({**PUBLISHED_NETWORK, "backbone_weights": str(output)})
-    loaded = build_network(chosen, 19, seed=1, pretrained=True).model.backbone.state_dict()
+    settings = msgspec.structs.replace(PUBLISHED_NETWORK, backbone_weights=str(output))
+    loaded = build_network(settings, 19, seed=1, pretrained=True).model.backbone.state_dict()
     for name, tensor in network.model.backbone.state_dict().items():
         if "num_batches" not in name:
             assert torch.equal(loaded[name], tensor), name

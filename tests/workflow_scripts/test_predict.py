@@ -2,14 +2,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from cotrain.networks.settings import NetworkSettings
 from PIL import Image
 
 from cotrain.adaptation.thresholds import LEVELS
+from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
@@ -23,7 +24,8 @@ CLASSES = 11
 
 
 def run(tmp_path, flags, *more, name="0"):
-    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / name), *more])
+    output = str(tmp_path / f"{name}.h5")
+    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", output, *more])
     return np.load(tmp_path / f"{name}.histogram.npz")["histogram"]
 
 
@@ -80,10 +82,11 @@ def test_what_a_killed_process_left_is_removed(model, tmp_path):
     assert not half.exists()
 
 
-def test_what_the_shards_say_of_themselves(model, tmp_path):
+def test_what_the_shards_say_of_themselves(model, tmp_path, settings_file):
     items, flags = model
+    of_bfloat16 = settings_file(InferenceSettings(batch_size=1, precision="bfloat16"), "bfloat16")
     origins = []
-    for shard, more in ((0, []), (1, []), (1, ["--precision", "bfloat16"])):
+    for shard, more in ((0, []), (1, []), (1, ["--settings", of_bfloat16])):
         run(tmp_path, flags, *more, "--shard", str(shard), "--shards", "2", name="x")
         with h5py.File(tmp_path / "x.h5") as file, np.load(tmp_path / "x.histogram.npz") as beside:
             assert file.attrs["origin"] == str(beside["origin"])
@@ -102,10 +105,16 @@ def test_a_shard_beyond_the_shards_is_refused(model, tmp_path):
         run(tmp_path, flags, "--shard", "2", "--shards", "2")
 
 
-def test_several_weights_are_averaged(model, tmp_path, network_mapping):
+def test_predictions_are_h5_files(model, tmp_path):
+    _, flags = model
+    with pytest.raises(InputError, match=r"--output: found .*0\.hdf5, expected a name that ends in \.h5"):
+        predict.main([*flags, "--images", "images.tsv", "--output", str(tmp_path / "0.hdf5")])
+
+
+def test_several_weights_are_averaged(model, tmp_path, network_settings):
     items, flags = model
     torch.set_num_threads(1)
-    settings = NetworkSettings.from_mapping(network_mapping | {"backbone": "test_resnet"})
+    settings = msgspec.structs.replace(network_settings, backbone="test_resnet")
     other = build_network(settings, CLASSES, 5, pretrained=False)
     torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
     save_weights(tmp_path / "other.safetensors", other, settings, label_space("camvid11"))
@@ -126,12 +135,11 @@ def test_several_weights_are_averaged(model, tmp_path, network_mapping):
     assert (classes != logits[0].argmax(1)[0].numpy()).any()
 
 
-def test_weights_of_another_label_space_are_refused(model, tmp_path, network_mapping):
+def test_weights_of_another_label_space_are_refused(model, tmp_path, network_settings):
     _, flags = model
     space = label_space("idd7")
-    settings = NetworkSettings.from_mapping(network_mapping)
-    network = build_network(settings, space.number_of_classes, 5, pretrained=False)
-    save_weights(tmp_path / "idd.safetensors", network, settings, space)
+    network = build_network(network_settings, space.number_of_classes, 5, pretrained=False)
+    save_weights(tmp_path / "idd.safetensors", network, network_settings, space)
     with pytest.raises(
         InputError, match=r"idd\.safetensors: weights for idd7 .* expected the label space of"
     ):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from cotrain.networks.settings import NetworkSettings
 
 from cotrain.data.images import read_image, read_label, write_image
 from cotrain.data.label_spaces import label_space
@@ -19,12 +18,11 @@ SPACE = label_space("camvid11")
 
 
 @pytest.fixture
-def model(tmp_path, network_mapping):
+def model(tmp_path, network_settings):
     torch.set_num_threads(1)
-    settings = NetworkSettings.from_mapping(network_mapping)
-    network = build_network(settings, SPACE.number_of_classes, 1, pretrained=False)
+    network = build_network(network_settings, SPACE.number_of_classes, 1, pretrained=False)
     torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
-    save_weights(tmp_path / "final" / "weights.safetensors", network, settings, SPACE)
+    save_weights(tmp_path / "final" / "weights.safetensors", network, network_settings, SPACE)
     return tmp_path / "final"
 
 
@@ -34,8 +32,8 @@ def pictures(number):
     return [np.kron(block, np.ones((8, 8, 1), np.uint8)) for block in blocks]
 
 
-def segment(model, given, output, *more):
-    main(["--model", str(model), "--input", str(given), "--output", str(output), "--device", "cpu", *more])
+def segment(model, subject, output, *more):
+    main(["--model", str(model), "--input", str(subject), "--output", str(output), "--device", "cpu", *more])
 
 
 def test_a_folder_of_images(model, tmp_path):
@@ -66,9 +64,9 @@ def write_video(path, number, code="mp4v"):
 def test_a_video(model, tmp_path, caplog):
     write_video(tmp_path / "drive.mp4", 7)
     segment(model, tmp_path / "drive.mp4", tmp_path / "out", "--write-labels")
-    made = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
-    assert made.get(cv2.CAP_PROP_FRAME_COUNT) == 7
-    assert made.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    video = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert len(list((tmp_path / "out" / "labels").iterdir())) == 7
     assert "ends early" not in caplog.text
 
@@ -84,8 +82,8 @@ def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
     segment(model, tmp_path / "drive.mkv", tmp_path / "out", "--write-labels")
     found = re.search(r"drive\.mkv: the video ends early: (\d) of 9 frames could be read", caplog.text)
     assert 2 <= int(found[1]) <= 7
-    made = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
-    assert made.get(cv2.CAP_PROP_FRAME_COUNT) == int(found[1])
+    video = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == int(found[1])
     assert len(list((tmp_path / "out" / "labels").iterdir())) == int(found[1])
 
 
@@ -97,11 +95,10 @@ def test_a_video_without_its_end_is_told(model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_two_models_are_averaged(model, tmp_path, network_mapping):
-    settings = NetworkSettings.from_mapping(network_mapping)
-    other = build_network(settings, SPACE.number_of_classes, 2, pretrained=False)
+def test_two_models_are_averaged(model, tmp_path, network_settings):
+    other = build_network(network_settings, SPACE.number_of_classes, 2, pretrained=False)
     torch.nn.init.normal_(other.model.classifier.weight, std=3.0)
-    save_weights(tmp_path / "other.safetensors", other, settings, SPACE)
+    save_weights(tmp_path / "other.safetensors", other, network_settings, SPACE)
     write_image(tmp_path / "images" / "0.png", pictures(1)[0])
     arguments = ["--input", str(tmp_path / "images"), "--device", "cpu", "--output", str(tmp_path / "out")]
     main(["--model", str(model), str(tmp_path / "other.safetensors"), *arguments])
@@ -115,10 +112,10 @@ def test_two_models_are_averaged(model, tmp_path, network_mapping):
     assert not np.array_equal(found, logits[0].argmax(1)[0].numpy())
 
 
-def test_models_of_two_label_spaces(model, tmp_path, network_mapping):
-    settings, space = NetworkSettings.from_mapping(network_mapping), label_space("cityscapes7")
-    network = build_network(settings, space.number_of_classes, 1, pretrained=False)
-    save_weights(tmp_path / "other.safetensors", network, settings, space)
+def test_models_of_two_label_spaces(model, tmp_path, network_settings):
+    space = label_space("cityscapes7")
+    network = build_network(network_settings, space.number_of_classes, 1, pretrained=False)
+    save_weights(tmp_path / "other.safetensors", network, network_settings, space)
     write_image(tmp_path / "images" / "0.png", pictures(1)[0])
     arguments = ["--input", str(tmp_path / "images"), "--output", str(tmp_path / "out")]
     with pytest.raises(

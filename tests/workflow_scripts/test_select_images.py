@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cotrain.configuration.sections import ListsSettings
 from cotrain.data.images import write_label
 from cotrain.data.layouts import dataset_entries
 from cotrain.data.manifests import Item, write_manifest
@@ -49,8 +50,8 @@ def test_by_hand(manifest, tmp_path, asked, expected):
 
 def test_lists_are_a_dataset(manifest, tmp_path):
     select(manifest, tmp_path, "--any", "pedestrian", "--more-than", "3")
-    settings = {key: str(tmp_path / "out" / f"{key}.txt") for key in ("images", "labels")}
-    entries = dataset_entries("people", {"layout": "lists", **settings}, labelled=True)
+    lists = {key: str(tmp_path / "out" / f"{key}.txt") for key in ("images", "labels")}
+    entries = dataset_entries("people", ListsSettings(layout="lists", **lists), labelled=True)
     assert [(entry.image.stem, entry.label.stem) for entry in entries] == [
         ("both", "both"),
         ("people", "people"),

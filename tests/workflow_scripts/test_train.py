@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
-from workflow_scripts.training_batches import make_batches
 
+from cotrain.configuration.sections import RareClassSampling
 from cotrain.data.images import read_image, write_image
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
@@ -24,19 +25,19 @@ LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 @pytest.fixture
-def arguments(tmp_path, make_items, training_mapping):
+def arguments(tmp_path, make_items, training_settings, settings_file):
     """Return a function that makes the command line of a training on three source and two target images."""
     torch.set_num_threads(1)
     for name, number in (("source", 3), ("target", 2)):
         write_manifest(tmp_path / f"{name}.tsv", make_items(name, number, seed=number))
 
     def make(name, *more, target=False, **changes):
-        chosen = {**training_mapping, **changes}
         if target:
-            chosen = {"batch_ratio": [1, 1], "class_mixing": "plain", **chosen}
+            changes = {"batch_ratio": (1, 1), "class_mixing": "plain", **changes}
             more = (*more, "--target", str(tmp_path / "target.tsv"))
-        flags = ["--model", "baseline", "--source", str(tmp_path / "source.tsv"), "--label-space", "camvid11"]
-        flags += ["--settings", json.dumps(chosen), "--device", "cpu", "--threads", "1", "--log-every", "1"]
+        settings = settings_file(msgspec.structs.replace(training_settings, **changes), f"{name} settings")
+        flags = ["--name", "baseline", "--source", str(tmp_path / "source.tsv"), "--label-space", "camvid11"]
+        flags += ["--settings", settings, "--device", "cpu", "--threads", "1", "--log-every", "1"]
         return [*flags, "--state", str(tmp_path / "state" / name), "--output", str(tmp_path / name), *more]
 
     return make
@@ -60,12 +61,16 @@ def test_what_a_training_leaves(arguments, tmp_path):
     assert (settings.backbone, space.name) == ("test_efficientnet", "camvid11")
     history = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text().splitlines()]
     assert [entry["iteration"] for entry in history] == [1, 2, 3]
-    made = record(tmp_path / "model")
-    assert made["images"] == {"source": 3, "target": 2}
-    assert set(made["parents"]) == {str(tmp_path / "source.tsv"), str(tmp_path / "target.tsv")}
-    assert (made["settings"]["iterations"], made["label_space"], made["resumes"]) == (3, "camvid11", 0)
-    assert made["device"]
-    assert made["peak_memory_mib"] > 10
+    training = record(tmp_path / "model")
+    assert training["images"] == {"source": 3, "target": 2}
+    assert set(training["parents"]) == {str(tmp_path / "source.tsv"), str(tmp_path / "target.tsv")}
+    assert (training["settings"]["iterations"], training["label_space"], training["resumes"]) == (
+        3,
+        "camvid11",
+        0,
+    )
+    assert training["device"]
+    assert training["peak_memory_mib"] > 10
 
 
 def test_first_loss_is_that_of_guessing(arguments, tmp_path):
@@ -74,11 +79,10 @@ def test_first_loss_is_that_of_guessing(arguments, tmp_path):
     assert first["loss"] == pytest.approx(2.398, abs=0.05)
 
 
-def test_starting_from_the_weights_of_another_model(arguments, tmp_path, training_mapping):
+def test_starting_from_the_weights_of_another_model(arguments, tmp_path, network_settings):
     train.main(arguments("first"))
     initial = ["--initial-weights", str(tmp_path / "first" / "weights.safetensors")]
-    frozen = {**training_mapping["training"], "learning_rate": 1e-30, "weight_decay": 0.0}
-    train.main(arguments("second", *initial, training=frozen))
+    train.main(arguments("second", *initial, learning_rate=1e-30, weight_decay=0.0))
     first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
     trained = [name for name in first if "running" not in name and "num_batches" not in name]
     # Not equal: a weight that is exactly 0, say behind a dead ReLU, moves by 1e-30 times its gradient.
@@ -86,7 +90,7 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, trainin
     space = ["--label-space", "cityscapes7"]
     with pytest.raises(InputError, match="weights for camvid11, expected those for cityscapes7"):
         train.main([*arguments("third", *initial), *space])
-    other = {**training_mapping["network"], "backbone": "test_resnet"}
+    other = msgspec.structs.replace(network_settings, backbone="test_resnet")
     message = (
         "weights for camvid11, backbone test_efficientnet, expected those for camvid11, backbone test_resnet"
     )
@@ -94,10 +98,9 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, trainin
         train.main(arguments("third", *initial, network=other))
 
 
-def test_terminated_it_saves_and_goes_on(arguments, tmp_path):
+def test_terminated_it_saves_and_resumes(arguments, tmp_path):
     # Long enough that the signal comes before the end, and not so long that the test is.
-    chosen = {"iterations": 80}
-    command = [*arguments("model", **chosen), "--save-every", "10"]
+    command = [*arguments("model", iterations=80), "--save-every", "10"]
     process = subprocess.Popen(
         [sys.executable, "-m", "workflow_scripts.train", *command],
         stderr=subprocess.PIPE,
@@ -113,14 +116,14 @@ def test_terminated_it_saves_and_goes_on(arguments, tmp_path):
     assert not (tmp_path / "model").exists()
 
     train.main(command)
-    train.main(arguments("uninterrupted", **chosen))
+    train.main(arguments("uninterrupted", iterations=80))
     assert record(tmp_path / "model")["resumes"] == 1
     assert same(weights(tmp_path / "model"), weights(tmp_path / "uninterrupted"))
     history = [(tmp_path / name / "history.jsonl").read_text() for name in ("model", "uninterrupted")]
     assert history[0] == history[1]
 
 
-def test_images_made_anew_are_trained_on_anew(arguments, tmp_path):
+def test_images_made_again_are_trained_on_again(arguments, tmp_path):
     train.main(arguments("model"))
     before = weights(tmp_path / "model")
     train.main(arguments("model"))
@@ -156,14 +159,13 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
         assert advice in str(error.value)
 
 
-def test_a_training_that_diverges_ends_with_advice(arguments, training_mapping):
-    diverging = {**training_mapping["training"], "learning_rate": 1e30, "warmup_iterations": 0}
+def test_a_training_that_diverges_ends_with_advice(arguments):
     with pytest.raises(InputError, match=r"^baseline: .* finite|^baseline: the loss is nan") as error:
-        train.main(arguments("model", training=diverging))
+        train.main(arguments("model", learning_rate=1e30, warmup_iterations=0))
     assert "A lower training.learning_rate" in str(error.value)
 
 
-def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_mapping):
+def test_a_class_that_vanished_is_reported(arguments, tmp_path, caplog):
     # Frozen weights that give one class to all pixels, and labels that hold all eleven.
     train.main(arguments("first", iterations=1))
     path = tmp_path / "first" / "weights.safetensors"
@@ -172,11 +174,11 @@ def test_a_class_that_vanished_is_told(arguments, tmp_path, caplog, training_map
     torch.nn.init.zeros_(network.model.classifier.bias)
     network.model.classifier.bias.data[4] = 50.0
     save_weights(path, network, settings, space)
-    frozen = {**training_mapping["training"], "learning_rate": 1e-30, "weight_decay": 0.0}
-    train.main(arguments("model", "--initial-weights", str(path), training=frozen))
+    initial = ["--initial-weights", str(path)]
+    train.main(arguments("model", *initial, learning_rate=1e-30, weight_decay=0.0))
     vanished = record(tmp_path / "model")["vanished_classes"]
     assert vanished == [name for name in label_space("camvid11").classes if name != "sidewalk"]
-    assert f"class {vanished[0]} was in the labels but no longer predicted" in caplog.text
+    assert f"class {vanished[0]} was in the labels but was no longer predicted" in caplog.text
 
 
 def test_decoded_images_train_the_same_weights(arguments, tmp_path, monkeypatch):
@@ -196,9 +198,9 @@ def test_decoded_images_train_the_same_weights(arguments, tmp_path, monkeypatch)
     assert len({(tmp_path / name / "weights.safetensors").read_bytes() for name in names}) == 1
 
 
-def test_two_processes_train_one_model(arguments, tmp_path, training_mapping, caplog):
-    """Started by torchrun: one set of files, and what one process would have learnt and told."""
-    network = {**training_mapping["network"], "dropout": 0.0}
+def test_two_processes_train_one_model(arguments, tmp_path, network_settings, caplog):
+    """Started by torchrun: one set of files, and what one process would have learnt and reported."""
+    network = msgspec.structs.replace(network_settings, dropout=0.0)
     train.main(arguments("alone", target=True, network=network))
     command = [*LAUNCHER, "-m", "workflow_scripts.train", *arguments("model", target=True, network=network)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -221,7 +223,7 @@ def test_two_processes_train_one_model(arguments, tmp_path, training_mapping, ca
 def test_a_signal_to_the_launcher_stops_all_processes_with_their_state_saved(arguments, tmp_path):
     """SIGUSR1, as clusters send it before the time is up, started as the workflow starts it."""
     rule = (Path(__file__).parents[2] / "rules" / "common.smk").read_text()
-    (signals,) = re.findall(r"--signals-to-handle (\S+)\"", rule)
+    (signals,) = re.findall(r"signals = \"(\S+)\"", rule)
     launcher = [*LAUNCHER, "--signals-to-handle", signals, "-m", "workflow_scripts.train"]
     command = [*launcher, *arguments("model", "--save-every", "5", target=True, iterations=100_000)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -230,19 +232,16 @@ def test_a_signal_to_the_launcher_stops_all_processes_with_their_state_saved(arg
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
-    _, told = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "stopped by SIGUSR1 at iteration" in told
+    assert "stopped by SIGUSR1 at iteration" in messages
     # Nobody holds the state any more.
     with open(tmp_path / "state" / "model" / "lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class TestRareClasses:
-    @pytest.fixture
-    def rare(self, training_mapping):
-        enabled = {"enabled": True, "temperature": 0.01, "min_pixels": 1}
-        return {**training_mapping["training"], "rare_class_sampling": enabled}
+    RARE = RareClassSampling(enabled=True, temperature=0.01, min_pixels=1)
 
     def statistics(self, path, counts):
         images = {image_id: [0] * 11 for image_id in counts}
@@ -252,8 +251,8 @@ class TestRareClasses:
         path.write_text(json.dumps({"classes": list(label_space("camvid11").classes), "images": images}))
         return str(path)
 
-    def test_each_source_has_statistics_of_its_own(self, arguments, rare, tmp_path, make_items):
-        # Both sets call their images i0, i1, ...; the rare class 5 is in image 1 of the second set alone.
+    def test_each_source_has_statistics_of_its_own(self, arguments, tmp_path, make_items, monkeypatch):
+        # Both sets call their images i0, i1, ...; the rare class 5 is in image 1 of the second set only.
         sets = []
         for name in ("first", "second"):
             items = [
@@ -266,29 +265,27 @@ class TestRareClasses:
         of_first = self.statistics(tmp_path / "1.json", {"i0": common, "i1": common})
         of_second = self.statistics(tmp_path / "2.json", {"i0": common, "i1": {0: 10**6, 5: 100}})
         sources = ["--source", str(tmp_path / "first.tsv"), str(tmp_path / "second.tsv")]
-        flags = [*arguments("model", training=rare), *sources, "--class-statistics", of_first, of_second]
+        statistics = ["--class-statistics", of_first, of_second]
         seen = []
-        original = train.train_model
-        try:
-            train.train_model = lambda options, source, target: seen.append(
-                make_batches(options, source, target)
-            )
-            train.main(flags)
-        finally:
-            train.train_model = original
+
+        def make_only_batches(name, settings, space, files, **_):
+            seen.append(files.make_batches(files.read_images(), name, settings, space))
+
+        monkeypatch.setattr("cotrain.training.train_model.train_model", make_only_batches)
+        train.main([*arguments("model", rare_class_sampling=self.RARE), *sources, *statistics])
         sampler = seen[0].source.sampler
         drawn = [sampler.index(position) for position in range(200)]
         # At this temperature hardly anything but the rare class is drawn.
         assert drawn.count(3) > 190
 
-    def test_missing_statistics_are_reported(self, arguments, rare, tmp_path):
+    def test_missing_statistics_are_reported(self, arguments, tmp_path):
         with pytest.raises(
             InputError, match=r"--class-statistics: found 0 files, expected one for each of the 1"
         ):
-            train.main(arguments("model", training=rare))
+            train.main(arguments("model", rare_class_sampling=self.RARE))
         path = self.statistics(tmp_path / "1.json", {"source_0": {0: 1}})
         with pytest.raises(InputError, match=r"1\.json: holds no statistics of image 'source_1'"):
-            train.main(arguments("model", "--class-statistics", path, training=rare))
+            train.main(arguments("model", "--class-statistics", path, rare_class_sampling=self.RARE))
 
 
 def test_mistakes_are_explained(arguments, tmp_path):
@@ -302,6 +299,15 @@ def test_mistakes_are_explained(arguments, tmp_path):
     (tmp_path / "source" / "images" / "1.png").unlink()
     with pytest.raises(InputError, match=r"1\.png: image cannot be read"):
         train.main(arguments("model"))
+
+
+def test_settings_have_all_their_parts(arguments, tmp_path):
+    (tmp_path / "s.json").write_text('{"seed": 1, "crop": [32]}')
+    with pytest.raises(InputError, match=r"s\.json has 4 problems:") as error:
+        train.main([*arguments("model"), "--settings", str(tmp_path / "s.json")])
+    for key in ("network", "iterations", "hard_pixel_share"):
+        assert f"{key}: missing, expected " in str(error.value)
+    assert "crop: expected [height, width], two integers >= 32, found [32]" in str(error.value)
 
 
 def test_on_demand_mixing_reads_the_thresholds(arguments, tmp_path, write_thresholds):

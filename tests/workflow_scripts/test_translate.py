@@ -130,7 +130,7 @@ def test_jpeg_of_a_quality(images, tmp_path):
         run(images[0], tmp_path / "x" / "manifest.tsv", "--quality", "101")
 
 
-def test_interrupted_run_makes_what_is_missing_alone(images, tmp_path):
+def test_interrupted_run_makes_only_what_is_missing(images, tmp_path):
     arguments, _, _ = images
     output = tmp_path / "translated" / "manifest.tsv"
     items = run(arguments, output)
@@ -145,11 +145,11 @@ def test_interrupted_run_makes_what_is_missing_alone(images, tmp_path):
     again = run(arguments, output)
     assert not half.exists()
     assert [item.image.read_bytes() for item in again] == [content for content, _ in before.values()]
-    made_anew = [item.id for item in again if item.image.stat().st_mtime_ns != before[item.id][1]]
-    assert made_anew == ["source_1", "source_4"]
+    made_again = [item.id for item in again if item.image.stat().st_mtime_ns != before[item.id][1]]
+    assert made_again == ["source_1", "source_4"]
 
 
-def test_other_inputs_make_an_image_anew(images, tmp_path):
+def test_other_inputs_make_an_image_again(images, tmp_path):
     arguments, source, _ = images
     output = tmp_path / "translated" / "manifest.tsv"
     before = run(arguments, output)
