@@ -96,11 +96,7 @@ def test_a_manifest_is_deleted_only_if_that_is_asked_for_and_its_data_is_wrong(t
 
 
 @pytest.mark.parametrize(("part", "images"), [("train", 367), ("test", 233)])
-<<<<<<< HEAD
-def test_camvid_is_fine(tmp_path, part, images):
-=======
 def test_camvid_is_fine(tmp_path, settings_file, part, images):
->>>>>>> h2
     folder = Path(os.environ.get("COTRAIN_DATA", Path(__file__).parents[2] / "data")) / "camvid"
     if not folder.is_dir():
         pytest.skip(f"CamVid is not in {folder}; set COTRAIN_DATA")
