@@ -415,8 +415,8 @@ class Learning(Crops, frozen=True, kw_only=True):
     weight_decay: Annotated[
         float,
         Meta(ge=0),
-        "Weight decay of convolutions, linear layers and biases; normalisation layers have none. Use 0.01 "
-        "or more with `adamw`.",
+        "Weight decay of convolutions, linear layers and all biases; the weights of normalisation layers "
+        "have none. Use 0.01 or more with `adamw`.",
     ] = 0.0001
     warmup_iterations: Annotated[
         NotNegative,

@@ -23,18 +23,13 @@ def make_optimiser(network: nn.Module, settings: Learning) -> torch.optim.Optimi
 
     The factor is 1 for the backbone and `head_learning_rate_factor` for what is trained from scratch. With a
     `layer_decay` below 1 each block of the backbone has that multiple of the factor of the block after it
-    (Clark et al. 2020; as transformers are fine-tuned in BEiT). Normalisation layers have no weight decay
-    (as published).
+    (Clark et al. 2020; as transformers are fine-tuned in BEiT). The weights of normalisation layers have no
+    weight decay, all biases have it, theirs too (as published: in Detectron2 the rule for biases comes last).
 
     Raises:
         InputError: there is a layer decay, but the backbone is not a row of blocks.
     """
-    normalisation = {
-        id(parameter)
-        for module in network.modules()
-        if isinstance(module, NORMALISATIONS)
-        for parameter in module.parameters()
-    }
+    without_decay = {id(module.weight) for module in network.modules() if isinstance(module, NORMALISATIONS)}
     parameters = dict(network.named_parameters())
     blocks = 1 + max((int(match[1]) for name in parameters if (match := BLOCK.search(name))), default=-1)
     if settings.layer_decay < 1 and not blocks:
@@ -55,7 +50,7 @@ def make_optimiser(network: nn.Module, settings: Learning) -> torch.optim.Optimi
 
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
-        decay = 0.0 if id(parameter) in normalisation else settings.weight_decay
+        decay = 0.0 if id(parameter) in without_decay else settings.weight_decay
         groups.setdefault((factor(name), decay), []).append(parameter)
     param_groups = [
         {"params": members, "factor": multiple, "weight_decay": decay}

@@ -24,7 +24,7 @@ from cotrain.errors import InputError
 logger = logging.getLogger("cotrain")
 
 # Part of every fingerprint: raised when the same settings begin to mean another training or another state.
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 
 
 def fingerprint(content: Any) -> str:
