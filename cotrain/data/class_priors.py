@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cotrain.data.images import nearest
 from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
@@ -83,7 +84,7 @@ def class_priors(
     def label_of(item: Item) -> npt.NDArray[np.uint8]:
         if item.label is None:
             raise InputError(f"{item.image}: has no label; class priors need a label for every image")
-        label = cv2.resize(reader.read(item.label), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        label = nearest(reader.read(item.label), height, width)
         progress.advance()
         return np.asarray(label, dtype=np.uint8).ravel()
 

@@ -202,6 +202,15 @@ def write_image(path: str | Path, rgb: npt.NDArray[np.uint8], jpeg_quality: int 
         encoded.tofile(temporary)
 
 
+def nearest(label: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return a label or mask (H, W) uint8 resized to (height, width) by the pixel nearest to each centre.
+
+    This is also the rule of training crops. OpenCV's plain INTER_NEAREST takes the pixel at the upper left.
+    """
+    resized = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, np.uint8)
+
+
 def write_label(
     path: str | Path, label: npt.NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]
 ) -> None:

@@ -3,11 +3,11 @@
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cotrain.data.images import nearest
 from cotrain.errors import InputError
 
 
@@ -29,8 +29,7 @@ class EgoVehicleMask:
         """Return the mask (height, width), resized by nearest neighbour, or None without a file."""
         if self.mask is None:
             return None
-        resized = cv2.resize(self.mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        return resized.astype(bool)
+        return nearest(self.mask, height, width).astype(bool)
 
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from cotrain.data.images import (
     check_label_header,
     image_size,
     label_palette,
+    nearest,
     read_image,
     read_label,
     read_own_ids,
@@ -19,6 +20,7 @@ from cotrain.data.images import (
     write_label,
 )
 from cotrain.errors import InputError
+from cotrain.training.augmentation import Window, cut_label
 
 
 @pytest.fixture
@@ -265,3 +267,17 @@ def test_palette_of_a_label(tmp_path):
     assert (palette[:3], len(palette)) == ([(1, 2, 3), (4, 5, 6), (0, 0, 0)], 256)
     Image.new("L", (3, 2)).save(tmp_path / "grey.png")
     assert label_palette(tmp_path / "grey.png") == []
+
+
+def test_the_nearest_pixel_is_that_at_the_centre():
+    # Eight rows become three: their centres are 1.33, 4 and 6.67. Corners would be at 0, 2.67 and 5.33.
+    rows = np.repeat(np.arange(8, dtype=np.uint8)[:, None], 2, axis=1)
+    assert nearest(rows, 3, 2).tolist() == [[1, 1], [4, 4], [6, 6]]
+    assert nearest(rows.T.copy(), 2, 3).tolist() == [[1, 4, 6], [1, 4, 6]]
+
+
+@pytest.mark.parametrize("size", [(5, 7), (17, 9), (3, 40)])
+def test_labels_are_resized_by_the_rule_of_training_crops(size):
+    label = np.random.default_rng(1).integers(0, 19, (11, 13), dtype=np.uint8)
+    whole = Window(size, 0, 0, size)
+    np.testing.assert_array_equal(nearest(label, *size), cut_label(label, whole))

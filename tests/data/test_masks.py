@@ -28,6 +28,14 @@ def test_masks_of_other_sizes(bonnet, height, width):
     np.testing.assert_array_equal(mask, expected)
 
 
+def test_masks_are_resized_by_the_centres_of_pixels(tmp_path):
+    mask = np.zeros((8, 4), np.uint8)
+    mask[6:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    # The centre of the third of three rows lies in row 6; its corner lies in row 5.
+    assert EgoVehicleMask(tmp_path / "mask.png").of_size(3, 1).tolist() == [[False], [False], [True]]
+
+
 @pytest.mark.parametrize("mode", ["RGB", "1", "P", "RGBA"])
 def test_any_colour_but_black_is_masked(bonnet, tmp_path, mode):
     Image.open(bonnet).convert(mode).save(tmp_path / "other.png")
