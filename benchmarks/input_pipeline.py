@@ -52,9 +52,11 @@ def resize_then_crop(
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--images", type=int, default=8, help="frames measured (default 8)")
-    number = made.parse_args(arguments).images
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=8, help="frames measured (default 8)")
+    number = parser.parse_args(arguments).images
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -89,21 +89,23 @@ def images_kept(number: int) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument(
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
         "--size", type=int, nargs=2, default=(2048, 1024), help="width and height of the images"
     )
-    made.add_argument(
+    parser.add_argument(
         "--images", type=int, default=500, help="images of a round and of a branch (default 500)"
     )
-    made.add_argument(
+    parser.add_argument(
         "--counts", type=int, nargs="+", default=(125, 250, 500, 1000, 2000), help="sizes of rounds to plot"
     )
-    made.add_argument("--plot", type=Path, help="where the plot goes")
-    made.add_argument(
+    parser.add_argument("--plot", type=Path, help="where the plot goes")
+    parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured (default all)"
     )
-    options = made.parse_args(arguments)
+    options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -363,13 +365,13 @@ def shards_of(path: Path) -> list[Path]:
     return sorted(path.parent.glob("*.h5"), key=lambda shard: int(shard.stem))
 
 
-def counted(chosen: PredictedSet) -> tuple[float, float]:
+def counted(predicted: PredictedSet) -> tuple[float, float]:
     """Return (seconds, peak memory in MB) of counting all confidences, with one process a shard."""
-    with ProcessPoolExecutor(len(chosen.shards), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(predicted.shards), get_context("spawn")) as pool:
         # Nothing but the start of the processes, which predict pays once for its network as well.
-        list(pool.map(shards_of, chosen.shards))
+        list(pool.map(shards_of, predicted.shards))
         started = time.perf_counter()
-        peaks = list(pool.map(count_shard, chosen.shards))
+        peaks = list(pool.map(count_shard, predicted.shards))
         return time.perf_counter() - started, max(peaks)
 
 
@@ -381,14 +383,14 @@ def step(module: str, *arguments: object) -> tuple[float, float]:
     return time.perf_counter() - started, float(done.stdout.split()[-1])
 
 
-def thresholds_of(chosen: PredictedSet) -> tuple[Path, float, float]:
+def thresholds_of(predicted: PredictedSet) -> tuple[Path, float, float]:
     """Run the step thresholds and return (its file, seconds, peak memory in MB)."""
-    path = chosen.manifest.with_name("thresholds.json")
+    path = predicted.manifest.with_name("thresholds.json")
     limits = ("--portion", PORTION, "--lower", LOWER, "--upper", UPPER)
     taken, peak = step(
         "thresholds",
         "--histograms",
-        *chosen.histograms,
+        *predicted.histograms,
         "--label-space",
         SPACE.name,
         *limits,
@@ -398,12 +400,12 @@ def thresholds_of(chosen: PredictedSet) -> tuple[Path, float, float]:
     return path, taken, peak
 
 
-def labelled(chosen: PredictedSet, thresholds: Path, keep: int, workers: int) -> tuple[float, float]:
+def labelled(predicted: PredictedSet, thresholds: Path, keep: int, workers: int) -> tuple[float, float]:
     """Run the step label_round and return (seconds, peak memory in MB)."""
     return step(
-        *("label_round", "--subset", chosen.manifest, "--predictions", *chosen.shards),
+        *("label_round", "--subset", predicted.manifest, "--predictions", *predicted.shards),
         *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--threads", workers),
-        *("--output", chosen.manifest.parent / "round"),
+        *("--output", predicted.manifest.parent / "round"),
     )
 
 
@@ -411,21 +413,21 @@ def measure_memory(folder: Path, predictions: Sequence[Prediction], numbers: Seq
     """Print the peak of memory of each step of labelling few and many images."""
     print(f"peak memory of a process, {WORKERS} threads")
     for number in numbers:
-        chosen = predicted_set(folder, "a", predictions, number, WORKERS)
-        _, counting = counted(chosen)
-        thresholds, _, finding = thresholds_of(chosen)
-        _, labelling = labelled(chosen, thresholds, images_kept(number), WORKERS)
+        predicted = predicted_set(folder, "a", predictions, number, WORKERS)
+        _, counting = counted(predicted)
+        thresholds, _, finding = thresholds_of(predicted)
+        _, labelling = labelled(predicted, thresholds, images_kept(number), WORKERS)
         for what, peak in (("counting", counting), ("thresholds", finding), ("labelling", labelling)):
             tell(f"{number} images, {what}", f"{peak:.0f} MB")
 
 
 def measure_round(folder: Path, predictions: Sequence[Prediction], number: int) -> None:
     """Print how long a round takes, from predictions on disk to labels, manifest and scores."""
-    chosen, keep = predicted_set(folder, "a", predictions, number, WORKERS), images_kept(number)
-    counting, _ = counted(chosen)
-    thresholds, finding, _ = thresholds_of(chosen)
-    labelling, _ = labelled(chosen, thresholds, keep, WORKERS)
-    of_all, _ = labelled(chosen, thresholds, number, WORKERS)
+    predicted, keep = predicted_set(folder, "a", predictions, number, WORKERS), images_kept(number)
+    counting, _ = counted(predicted)
+    thresholds, finding, _ = thresholds_of(predicted)
+    labelling, _ = labelled(predicted, thresholds, keep, WORKERS)
+    of_all, _ = labelled(predicted, thresholds, number, WORKERS)
     print(f"a round of {number} images, {WORKERS} cores")
     tell("confidences counted", f"{counting:.1f} s")
     tell("thresholds", f"{finding:.1f} s")
@@ -438,9 +440,9 @@ def measure_shards(folder: Path, predictions: Sequence[Prediction], number: int)
     """Print how much faster two shards are labelled on two cores than one on one."""
     taken = []
     for shards in (1, 2):
-        chosen = predicted_set(folder, "a", predictions, number, shards)
-        counting, _ = counted(chosen)
-        labelling, _ = labelled(chosen, thresholds_of(chosen)[0], images_kept(number), shards)
+        predicted = predicted_set(folder, "a", predictions, number, shards)
+        counting, _ = counted(predicted)
+        labelling, _ = labelled(predicted, thresholds_of(predicted)[0], images_kept(number), shards)
         taken.append((counting, labelling))
     print("one shard and one thread, two shards and two threads")
     for what, one, two in zip(("confidences counted", "images labelled"), *taken, strict=True):
@@ -455,10 +457,15 @@ def measure_exchange(
     """Print how long it takes to fill and exchange the labels of two branches."""
     arguments: list[object] = []
     for name, predictions in (("a", of_a), ("b", of_b)):
-        chosen = predicted_set(folder, name, predictions, number, WORKERS)
-        counted(chosen)
-        arguments += [f"--subset-{name}", chosen.manifest, f"--thresholds-{name}", thresholds_of(chosen)[0]]
-        arguments += [f"--predictions-{name}", *chosen.shards]
+        predicted = predicted_set(folder, name, predictions, number, WORKERS)
+        counted(predicted)
+        arguments += [
+            f"--subset-{name}",
+            predicted.manifest,
+            f"--thresholds-{name}",
+            thresholds_of(predicted)[0],
+        ]
+        arguments += [f"--predictions-{name}", *predicted.shards]
     keep = images_kept(number)
     taken, peak = step(
         *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--threads", WORKERS),
@@ -477,10 +484,10 @@ def measure_growth(
     print(f"rounds of several sizes, {WORKERS} cores")
     taken = []
     for number in numbers:
-        chosen = predicted_set(folder, "a", predictions, number, WORKERS)
-        counting, _ = counted(chosen)
-        thresholds, finding, _ = thresholds_of(chosen)
-        labelling, peak = labelled(chosen, thresholds, images_kept(number), WORKERS)
+        predicted = predicted_set(folder, "a", predictions, number, WORKERS)
+        counting, _ = counted(predicted)
+        thresholds, finding, _ = thresholds_of(predicted)
+        labelling, peak = labelled(predicted, thresholds, images_kept(number), WORKERS)
         taken.append(counting + finding + labelling)
         each = f"{1000 * taken[-1] / number:.1f} ms an image, {peak:.0f} MB at most"
         tell(f"{number} images", f"{taken[-1]:.1f} s", each)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from cotrain.configuration.sections import Configuration, Section
+from cotrain.configuration.sections import Configuration
 from cotrain.configuration.variants import convert
 from cotrain.errors import InputError
 
@@ -142,8 +142,3 @@ def settings_of(content: dict[str, Any], kind: type[Settings], subject: str) -> 
         from cotrain.configuration.problems import raise_mistakes
 
         raise_mistakes(subject, content, kind, error)
-
-
-def to_json(settings: Section) -> Any:
-    """Return settings as JSON types."""
-    return msgspec.to_builtins(settings, builtin_types=())
