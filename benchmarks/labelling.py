@@ -405,6 +405,7 @@ def labelled(predicted: PredictedSet, thresholds: Path, keep: int, workers: int)
     return step(
         *("label_round", "--subset", predicted.manifest, "--predictions", *predicted.shards),
         *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--threads", workers),
+        *("--ranking", "confidence"),
         *("--output", predicted.manifest.parent / "round"),
     )
 
@@ -469,6 +470,8 @@ def measure_exchange(
     keep = images_kept(number)
     taken, peak = step(
         *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--threads", WORKERS),
+        *("--fill", "add", "--ranking", "threshold_difference", "--collaboration", "exchange"),
+        *("--min-pixels", 5000),
         *("--output", folder / "cycle"),
     )
     print(f"exchange of two branches of {number} images, {WORKERS} cores")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cotrain.adaptation.accumulation import ACCUMULATIONS, accumulate
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
-from cotrain.configuration.sections import SelfTraining
 from cotrain.data.manifests import read_manifest, write_manifest
 from workflow_scripts.command_line import add_output_argument, new_parser, parse, run
 
@@ -18,24 +17,19 @@ logger = logging.getLogger("cotrain")
 EXAMPLE = """python -m workflow_scripts.accumulate \\
     --previous results/demo/pseudo_labels/self_training/00/accumulated.tsv \\
     --selected results/demo/pseudo_labels/self_training/01/selected.tsv \\
-    --mode best_score --step 01 --output by_hand/accumulated.tsv"""
-
-
-DEFAULTS = SelfTraining()
+    --mode best_score --ranking confidence --step 01 --output by_hand/accumulated.tsv"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--previous", type=Path, help="manifest accumulated so far")
     parser.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
-    parser.add_argument(
-        "--mode", default=DEFAULTS.accumulation, choices=ACCUMULATIONS, help="default: %(default)s"
-    )
+    parser.add_argument("--mode", required=True, choices=ACCUMULATIONS)
     parser.add_argument(
         "--ranking",
-        default=DEFAULTS.ranking,
+        required=True,
         choices=EXCHANGE_RANKINGS,
-        help="the ranking that decides which label is better (default: %(default)s)",
+        help="the ranking that decides which label is better",
     )
     parser.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
     add_output_argument(parser, "FILE", "manifest of what this step trains on")

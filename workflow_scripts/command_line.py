@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from cotrain.configuration.reading import read_settings
-from cotrain.configuration.sections import Device, InferenceSettings
+from cotrain.configuration.choices import Device
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
 
 if TYPE_CHECKING:
+    from cotrain.configuration.sections import InferenceSettings
     from cotrain.training.inputs import TrainingFiles
 
 logger = logging.getLogger("cotrain")
@@ -201,8 +201,11 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
     add_threads_argument(parser, default=1)
 
 
-def inference_settings(path: Path | None) -> InferenceSettings:
+def inference_settings(path: Path | None) -> "InferenceSettings":
     """Return the settings in the file of `--settings`, or the defaults; InputError lists mistakes."""
+    from cotrain.configuration.reading import read_settings
+    from cotrain.configuration.sections import InferenceSettings
+
     return InferenceSettings() if path is None else read_settings(path, InferenceSettings)
 
 

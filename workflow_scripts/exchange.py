@@ -26,7 +26,6 @@ from cotrain.adaptation.collaboration import COLLABORATIONS, FILL_MODES
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
-from cotrain.configuration.sections import CoTraining
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
@@ -53,9 +52,6 @@ EXAMPLE = """python -m workflow_scripts.exchange \\
     --output cycle"""
 
 
-DEFAULTS = CoTraining()
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     for name in BRANCHES:
@@ -69,19 +65,15 @@ def main(arguments: list[str] | None = None) -> None:
             f"--thresholds-{name}", type=Path, required=True, help="thresholds.json of the branch"
         )
     parser.add_argument("--label-space", required=True)
-    parser.add_argument("--fill", default=DEFAULTS.fill, choices=FILL_MODES, help="default: %(default)s")
+    parser.add_argument("--fill", required=True, choices=FILL_MODES)
     parser.add_argument(
         "--min-pixels",
         type=not_negative,
-        default=DEFAULTS.min_pixels,
-        help="an image shows a class if it has more than this many pixels of it (default: %(default)s)",
+        required=True,
+        help="an image shows a class if it has more than this many pixels of it",
     )
-    parser.add_argument(
-        "--ranking", default=DEFAULTS.ranking, choices=EXCHANGE_RANKINGS, help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--collaboration", default=DEFAULTS.collaboration, choices=COLLABORATIONS, help="default: %(default)s"
-    )
+    parser.add_argument("--ranking", required=True, choices=EXCHANGE_RANKINGS)
+    parser.add_argument("--collaboration", required=True, choices=COLLABORATIONS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images each branch gets")
     add_mask_argument(parser)
     add_threads_argument(parser, default=4)

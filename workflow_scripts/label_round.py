@@ -14,7 +14,6 @@ from cotrain.adaptation.pseudo_labels import prior_threshold_at
 from cotrain.adaptation.ranking import IMAGE_RANKINGS
 from cotrain.adaptation.round_selection import evidence_of_round, select_images
 from cotrain.adaptation.threshold_table import ThresholdTable
-from cotrain.configuration.sections import SelfTraining
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
@@ -40,9 +39,6 @@ EXAMPLE = """python -m workflow_scripts.label_round --subset by_hand/subset.tsv 
     --label-space cityscapes7 --ranking confidence --keep 80 --output by_hand/round"""
 
 
-DEFAULTS = SelfTraining()
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
@@ -51,9 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of the round")
     parser.add_argument("--label-space", required=True)
-    parser.add_argument(
-        "--ranking", default=DEFAULTS.ranking, choices=IMAGE_RANKINGS, help="default: %(default)s"
-    )
+    parser.add_argument("--ranking", required=True, choices=IMAGE_RANKINGS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images to keep")
     parser.add_argument(
         "--class-priors", type=Path, help=".npy (classes, height, width): how likely each class is where"

@@ -11,7 +11,6 @@ from cotrain.adaptation.accumulation import relabel
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
-from cotrain.configuration.sections import SelfTraining
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
@@ -30,10 +29,7 @@ logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv \\
     --predictions predictions_of_accumulated/0.h5 --thresholds thresholds.json \\
-    --label-space cityscapes7 --output 00/relabelled"""
-
-
-DEFAULTS = SelfTraining()
+    --label-space cityscapes7 --ranking confidence --output 00/relabelled"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,9 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--label-space", required=True)
     parser.add_argument(
         "--ranking",
-        default=DEFAULTS.ranking,
+        required=True,
         choices=EXCHANGE_RANKINGS,
-        help="the ranking that decides which label is better (default: %(default)s)",
+        help="the ranking that decides which label is better",
     )
     add_mask_argument(parser)
     add_threads_argument(parser, default=4)

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
-from cotrain.configuration.sections import ImageFormat, ListsSettings, Translation
+from cotrain.configuration.choices import ImageFormat
+from cotrain.configuration.sections import ListsSettings, Translation
 from cotrain.data.files import remove_partial, write_text
 from cotrain.data.images import read_image, write_image
 from cotrain.data.layouts import find_dataset

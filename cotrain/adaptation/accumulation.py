@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import get_args
 
 from cotrain.adaptation.ranking import IMAGE_RANKINGS
-from cotrain.configuration.sections import Accumulation
+from cotrain.configuration.choices import Accumulation
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 

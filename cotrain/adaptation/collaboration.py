@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.configuration.sections import Collaboration, Fill
+from cotrain.configuration.choices import Collaboration, Fill
 from cotrain.data.label_spaces import IGNORE
 
 FILL_MODES = get_args(Fill)

@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.configuration.sections import ExchangeRanking, ImageRanking
+from cotrain.configuration.choices import ExchangeRanking, ImageRanking
 
 IMAGE_RANKINGS = get_args(ImageRanking)
 EXCHANGE_RANKINGS = get_args(ExchangeRanking)

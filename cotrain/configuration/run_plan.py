@@ -11,6 +11,7 @@ import numpy as np
 
 from cotrain.adaptation.sampling import co_training_subset_seed, self_training_subset_seed
 from cotrain.adaptation.thresholds import portion_at
+from cotrain.configuration.choices import Fill
 from cotrain.configuration.names import (
     BASELINE,
     BRANCHES,
@@ -27,7 +28,6 @@ from cotrain.configuration.sections import (
     ConfidenceBounds,
     Configuration,
     CoTraining,
-    Fill,
     InferenceSettings,
     Learning,
     NetworkSettings,

@@ -16,6 +16,19 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from cotrain.configuration.choices import (
+    Accumulation,
+    ClassMixing,
+    Collaboration,
+    Device,
+    ExchangeRanking,
+    Fill,
+    ImageFormat,
+    ImageRanking,
+    Look,
+    Precision,
+)
+
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some keys of the configuration, or settings made from them. Immutable, comparable, hashable."""
@@ -55,25 +68,6 @@ IncrementForClasses = Annotated[
 NumberOfImages = Annotated[
     int, Meta(ge=-1, title="an integer >= 1, or -1 for all", extra_json_schema={"not": {"const": 0}})
 ]
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "float32", "bfloat16"]
-Look = Literal["game", "camera"]
-ImageFormat = Literal["png", "jpg"]
-ClassMixing = Literal["on_demand", "plain", "none"]
-ImageRanking = Literal["confidence", "class_count", "void_pixels"]
-ExchangeRanking = Literal[
-    "threshold_difference",
-    "receiver_threshold",
-    "confidence_gain",
-    "confidence",
-    "class_count",
-    "void_pixels",
-]
-Accumulation = Literal["best_score", "all", "none"]
-Fill = Literal["add", "subtract", "none"]
-Collaboration = Literal["exchange", "own", "both"]
-
 
 # ---------------------------------------------------------------------------------------- datasets
 

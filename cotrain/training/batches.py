@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cotrain.adaptation.mixing import classes_on_demand, classes_plain, paste
 from cotrain.adaptation.sampling import RareClassSampler, ShuffledSampler
-from cotrain.configuration.sections import Augmentation, ClassMixing, TrainingSettings
+from cotrain.configuration.choices import ClassMixing
+from cotrain.configuration.sections import Augmentation, TrainingSettings
 from cotrain.data.decoded import map_image
 from cotrain.data.images import read_image, read_label
 from cotrain.data.manifests import Item

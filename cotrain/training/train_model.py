@@ -12,7 +12,8 @@ import msgspec
 import torch
 
 import cotrain
-from cotrain.configuration.sections import Device, OwnNetworkSettings, TrainingSettings
+from cotrain.configuration.choices import Device
+from cotrain.configuration.sections import OwnNetworkSettings, TrainingSettings
 from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.devices import claimed_device

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cotrain.configuration.sections import Look
+from cotrain.configuration.choices import Look
 from cotrain.errors import InputError
 from streets import generate
 from streets.generate import majority, render_scenes

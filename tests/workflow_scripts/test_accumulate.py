@@ -20,6 +20,7 @@ def run(tmp_path):
 
     def go(*more, previous=True):
         arguments = ["--selected", str(tmp_path / "selected.tsv"), "--step", "01"]
+        arguments += ["--mode", "best_score", "--ranking", "confidence"]
         arguments += ["--output", str(tmp_path / "out" / "accumulated.tsv"), *more]
         if previous:
             arguments += ["--previous", str(tmp_path / "previous.tsv")]

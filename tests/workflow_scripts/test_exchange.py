@@ -28,6 +28,7 @@ def run(tmp_path, predicted_set, write_thresholds):
 
     def go(*more, thresholds_a=None, thresholds_b=None):
         arguments = ["--label-space", "camvid11", "--min-pixels", "9", "--output", str(tmp_path / "cycle")]
+        arguments += ["--fill", "add", "--ranking", "threshold_difference", "--collaboration", "exchange"]
         for name, chosen in (("a", thresholds_a), ("b", thresholds_b)):
             arguments += [f"--subset-{name}", str(tmp_path / f"{name}.tsv")]
             arguments += [f"--predictions-{name}", str(tmp_path / f"{name}.h5")]

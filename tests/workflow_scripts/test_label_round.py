@@ -29,7 +29,7 @@ def run(tmp_path, predicted_set, write_thresholds):
 
     def go(*more):
         arguments = ["--subset", str(tmp_path / "subset.tsv"), "--predictions", str(tmp_path / "subset.h5")]
-        arguments += ["--thresholds", str(path), "--label-space", "camvid11"]
+        arguments += ["--thresholds", str(path), "--label-space", "camvid11", "--ranking", "confidence"]
         label_round.main([*arguments, "--output", str(tmp_path / "round"), *more])
         return read_manifest(tmp_path / "round" / "selected.tsv")
 

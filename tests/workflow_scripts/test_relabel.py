@@ -18,6 +18,7 @@ def test_better_labels_replace_old_ones_and_the_others_are_removed(tmp_path, pre
         [
             *("--accumulated", str(tmp_path / "accumulated.tsv"), "--predictions", str(tmp_path / "x.h5")),
             *("--thresholds", str(write_thresholds("t")), "--label-space", "camvid11"),
+            *("--ranking", "confidence"),
             *("--output", str(tmp_path / "new")),
         ]
     )
