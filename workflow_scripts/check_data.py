@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cotrain.configuration.reading import read_configuration, read_settings
-from cotrain.configuration.run_plan import RunPlan
+from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import DatasetSettings, PublishedSettings, StreetsSettings
 from cotrain.data.checks import check_items
 from cotrain.data.files import write_json, write_text
@@ -99,6 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> None:
     """Check every dataset of a configuration as far as the run reads it; raise one InputError for all."""
+    from cotrain.configuration.reading import read_configuration
+    from cotrain.configuration.run_plan import RunPlan
+
     configuration = read_configuration(list(paths))
     plan, space = RunPlan(configuration), label_space(configuration.label_space)
     problems = []

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import yaml
 
 from cotrain.configuration.sections import Configuration
 from cotrain.configuration.variants import convert
@@ -19,37 +18,18 @@ PATHS = ("root", "images", "labels")
 Settings = TypeVar("Settings")
 
 
-class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The fast parser where there is one. Of two equal keys, YAML's own would forget the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        first_lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            first = first_lines.setdefault(key.value, line) if isinstance(key, yaml.ScalarNode) else line
-            if first != line:
-                problem = f"the key {key.value!r} is given in line {first} already"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-        return dict(super().construct_mapping(node, deep))
-
-
 def read_mapping(path: Path) -> dict[str, Any]:
     """Return the content of a YAML or JSON file, empty for an empty file.
 
     Raises InputError that names the file and, for bad YAML, the line; also for a key that is given twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        # YAML takes 1e-05, which JSON files hold, for text.
-        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_UniqueKeys)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise InputError(f"{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if path.suffix == ".json":
+        content = _read_json(path)
+    else:
+        # Only now: in a run all settings are JSON.
+        from cotrain.data.yaml_files import read_yaml
+
+        content = read_yaml(path)
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -57,6 +37,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
         raise InputError(f"{path}: expected keys and values such as 'run: demo', found {in_words(content)}")
     return content
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
 
 
 def read_configuration(paths: list[Path]) -> Configuration:

@@ -8,17 +8,20 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cotrain.data.images import nearest
-from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+
+if TYPE_CHECKING:
+    from cotrain.data.label_files import TrainIdReader
 
 # As published, for images that are 2048 pixels wide.
 SMOOTHING_PX = 70
@@ -68,7 +71,7 @@ class ClassPriors:
 
 
 def class_priors(
-    items: Sequence[Item], reader: TrainIdReader, size: tuple[int, int], workers: int, progress: Progress
+    items: Sequence[Item], reader: "TrainIdReader", size: tuple[int, int], workers: int, progress: Progress
 ) -> npt.NDArray[np.float32]:
     """Return float32 (C, H, W) in [0, 1]: how likely each class is at each pixel, 1 where it is likeliest.
 

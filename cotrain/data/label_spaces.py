@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cotrain.errors import InputError
 
 IGNORE = 255
@@ -57,8 +55,10 @@ class LabelSpace:
 @cache
 def built_in(kind: str) -> dict[str, Any]:
     """Return the built-in definitions of `kind` ("label_spaces", "class_tables", "layouts") by name."""
-    path = Path(__file__).with_name(f"{kind}.yaml")
-    return dict(yaml.load(path.read_text(encoding="utf-8"), Loader=_fast_loader()))
+    # Only now: many steps need no definition.
+    from cotrain.data.yaml_files import read_yaml
+
+    return dict(read_yaml(Path(__file__).with_name(f"{kind}.yaml")))
 
 
 def definition_of(kind: str, name: str) -> Any:
@@ -74,12 +74,12 @@ def definition_of(kind: str, name: str) -> Any:
                 "or the path of a .yaml file with your own"
             )
         return built_in(kind)[name]
+    from cotrain.data.yaml_files import read_yaml
+
     try:
-        return yaml.load(Path(name).read_text(encoding="utf-8"), Loader=_fast_loader())
-    except OSError as error:
-        raise InputError(f"{noun} {name}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{noun} {name}: is not valid YAML: {error}") from error
+        return read_yaml(Path(name))
+    except InputError as error:
+        raise InputError(f"{noun} {error}") from None
 
 
 def title_of(name: str) -> str:
@@ -162,7 +162,3 @@ def _refuse_repeated(place: str, noun: str, values: Iterable[Any]) -> None:
         if value in seen:
             raise InputError(f"{place}: the {noun} {value!r} occurs twice, expected it once")
         seen.add(value)
-
-
-def _fast_loader() -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -369,7 +369,7 @@ def test_own_label_space_is_read_from_a_file(tmp_path):
             "- {class: a, colour: [1, 2, 3], members: [b]}\n- {class: b, colour: [1, 2, 4]}",
             "the dataset class 'b' occurs twice",
         ),
-        ("[", "is not valid YAML"),
+        ("[", "not valid YAML"),
     ],
 )
 def test_wrong_label_spaces_are_explained(tmp_path, text, message):
