@@ -8,7 +8,7 @@ localrules:
 
 
 rule render_scenes:
-    """Render the streets of the embedded default; interrupted, it goes on with the next image."""
+    """Render the streets of the embedded default; an interrupted rendering resumes with the next image."""
     output:
         f"{RUN}/data/{{dataset}}/scenes/scenes.tsv",
     log:
@@ -73,7 +73,7 @@ rule check_data:
 
 
 rule check_device:
-    """Find out now that demanded GPUs are missing, not after an hour of translation."""
+    """Check that the demanded GPUs are there, before anything is translated or trained."""
     output:
         f"{RUN}/data/device.json",
     log:
@@ -91,7 +91,7 @@ rule check_device:
 
 
 rule collect_checks:
-    """All data is in order: what translation and training wait for."""
+    """Collect all checks: translation and training wait for this file."""
     input:
         reports=check_reports(),
         source=manifests(configuration.source, "labelled"),

@@ -24,7 +24,7 @@ rule write_settings:
 
 
 rule train:
-    """Train a model; killed at any moment, it goes on from its last save."""
+    """Train a model; a killed training resumes from its last save."""
     input:
         unpack(training_inputs),
     output:

@@ -30,31 +30,31 @@ rule report:
 
 
 rule baseline:
-    """The model trained on the translated source alone, evaluated."""
+    """The baseline, trained only on the translated source, and its scores."""
     input:
         scores("baseline"),
 
 
 rule self_training:
-    """All rounds of self-training, evaluated."""
+    """All rounds of self-training, and their scores."""
     input:
         scores("baseline", *plan.rounds),
 
 
 rule co_training:
-    """All cycles of co-training, evaluated."""
+    """All cycles of co-training, and their scores."""
     input:
         scores("baseline", *plan.steps),
 
 
 rule final:
-    """The final model, evaluated."""
+    """The final model, and its scores."""
     input:
         scores("baseline", "final"),
 
 
 rule upper_bound:
-    """The model trained on the target's labels, to compare with; evaluated."""
+    """The model trained with the labels of the target, to compare with, and its scores."""
     input:
         scores("upper_bound"),
 

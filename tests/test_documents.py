@@ -1,0 +1,62 @@
+"""What the documents show must work as printed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from cotrain.configuration.reading import resolve
+from cotrain.configuration.settings_files import settings_named
+from cotrain.data.images import write_image, write_label
+from cotrain.training.augmentation import largest_scaled_size
+
+PROJECT = Path(__file__).parents[1]
+DOCUMENTS = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+DOCUMENTS += [PROJECT / "config" / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+
+
+def heading_anchors(text: str) -> set[str]:
+    """Return the anchors that a forge makes of the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_between_documents_resolve(document):
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in heading_anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_the_own_camera_of_the_readme_is_planned_as_printed(tmp_path, monkeypatch):
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n( *run: my_camera\n.*?)```", text, re.DOTALL)
+    content = yaml.safe_load(re.sub(r"^   ", "", block, flags=re.MULTILINE))
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "lists" / "a.png", np.zeros((1080, 1920, 3), np.uint8))
+    write_label(tmp_path / "lists" / "l.png", np.zeros((1080, 1920), np.uint8), [])
+    for name, line in (("camera", "a.png"), ("test_images", "a.png"), ("test_labels", "l.png")):
+        (tmp_path / "lists" / f"{name}.txt").write_text(f"{line}\n")
+    configuration = resolve(content)
+    crops = settings_named(configuration, "crops")
+    game = configuration.datasets["game"]
+    # The crop fits into the rendered streets and into photographs of a usual camera.
+    for size, augmentation in (
+        ((game.height, game.width), crops.source_augmentation),
+        ((1080, 1920), crops.target_augmentation),
+    ):
+        assert np.all(np.array(largest_scaled_size(*size, augmentation)) >= crops.crop)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_no_command_in_a_document_holds_json(document):
+    for block in re.findall(r"```console\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+        assert "'{" not in block
