@@ -29,7 +29,7 @@ from workflow_scripts.command_line import (
 )
 
 EXAMPLE = """python -m workflow_scripts.estimate --label-space cityscapes7 \\
-    --training results/demo/settings/training/*.json --work results/demo/settings/work.json \\
+    --training results/demo/settings/training/*.json --work by_hand/work.json \\
     --source results/demo/data/game/train_ids.tsv --images results/demo/data/camera/images.tsv \\
     --output by_hand/estimate.txt"""
 

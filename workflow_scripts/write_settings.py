@@ -14,8 +14,10 @@ from cotrain.configuration.reading import read_configuration
 from cotrain.configuration.settings_files import settings_named, write_settings
 from workflow_scripts.command_line import new_parser, parse, run
 
-EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.yaml --name training/baseline \\
-    --output by_hand/settings.json"""
+EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.yaml --name training/final \\
+    --output by_hand/final.json
+  python -m workflow_scripts.write_settings --config results/demo/settings/configuration.json --name work \\
+    --output by_hand/work.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
