@@ -269,7 +269,7 @@ def test_data_is_checked_and_the_plan_can_be_made(experiment, tmp_path):
     check = [sys.executable, "-m", "workflow_scripts.check_data", "--config", str(tmp_path / "run.yaml")]
     done = subprocess.run(check, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "images alone, the run never opens its labels" in done.stderr
+    assert "only images, the run never opens its labels" in done.stderr
     for source in config["source"]:
         assert f"{source}: 4 images of 64×48 (4)" in done.stdout
     planned = workflow(tmp_path, "--dry-run")

@@ -223,7 +223,7 @@ def test_two_processes_train_one_model(arguments, tmp_path, network_settings, ca
 def test_a_signal_to_the_launcher_stops_all_processes_with_their_state_saved(arguments, tmp_path):
     """SIGUSR1, as clusters send it before the time is up, started as the workflow starts it."""
     rule = (Path(__file__).parents[2] / "rules" / "common.smk").read_text()
-    (signals,) = re.findall(r"signals = \"(\S+)\"", rule)
+    (signals,) = re.findall(r"--signals-to-handle (\S+)\"", rule)
     launcher = [*LAUNCHER, "--signals-to-handle", signals, "-m", "workflow_scripts.train"]
     command = [*launcher, *arguments("model", "--save-every", "5", target=True, iterations=100_000)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
