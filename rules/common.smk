@@ -1,16 +1,7 @@
 # Where an artefact lies, and which files a job is made from. What a run consists of is in RunPlan.
 import shlex
 
-from cotrain.configuration.names import (
-    DATASET_PATTERN,
-    IMAGE_SET_PATTERN,
-    LABELLING_PATTERN,
-    MODEL_PATTERN,
-    STEP_PATTERN,
-    ImageSet,
-    Labelling,
-    ModelName,
-)
+from cotrain.configuration.names import UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
     files_of_images,
@@ -18,6 +9,7 @@ from cotrain.configuration.settings_files import (
     is_definition,
     may_have_labels,
     settings_named,
+    settings_names,
     settings_text,
     write_settings,
 )
@@ -43,17 +35,25 @@ TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 CHECKED = ancient(f"{RUN}/data/checked.json")
 
 
+def any_of(names):
+    return "|".join(map(str, names))
+
+
+STEPS, DATASETS = any_of(plan.steps), any_of(configuration.datasets)
+
+
+# Only names that this run has: with others, rules would ask for models without end.
 wildcard_constraints:
-    dataset=DATASET_PATTERN,
-    labels=r"images|labelled",
-    model=MODEL_PATTERN,
-    step=STEP_PATTERN,
+    dataset=DATASETS,
+    labels="images|labelled",
+    model=any_of({*plan.models, UPPER_BOUND}),
+    step=STEPS,
     cycle=r"\d\d",
     round=r"\d\d",
-    image_set=IMAGE_SET_PATTERN,
-    labelling=LABELLING_PATTERN,
+    image_set=rf"target|accumulated|labelled/({DATASETS})|subset/({STEPS})",
+    labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
-    settings=rf"training/\w+|prediction|evaluation|crops|work|datasets/{DATASET_PATTERN}/(images|labelled)",
+    settings=any_of(settings_names(configuration)),
 
 
 def flags_of_inputs(*names):

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from cotrain.configuration.reading import read_settings
-from cotrain.configuration.sections import Training, TrainingSettings
+from cotrain.configuration.sections import TrainingSection, TrainingSettings
 from cotrain.data.label_spaces import label_space
 from workflow_scripts.command_line import (
     add_device_argument,
@@ -37,7 +37,7 @@ EXAMPLE = """python -m workflow_scripts.train --name baseline --label-space city
     --settings results/demo/settings/training/baseline.json --state by_hand/state --output by_hand/baseline"""
 
 
-DEFAULTS = Training()
+DEFAULTS = TrainingSection()
 
 
 def main(arguments: list[str] | None = None) -> None:

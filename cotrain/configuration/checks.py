@@ -1,9 +1,9 @@
 """What the schema cannot express: contradictions between keys, unknown names, files that do not exist."""
 
 import os
-import re
 from typing import Any
 
+from cotrain.configuration.names import BASELINE, BRANCHES, ModelName, steps_of
 from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, in_words, value_at
 from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
@@ -155,7 +155,7 @@ def _check_rounds(problems: Problems) -> None:
     rounds, cycles = problems.value("self_training", "rounds"), problems.value("co_training", "cycles")
     if rounds is None:
         return
-    starts = {branch: problems.value("co_training", f"round_{branch}") for branch in "ab"}
+    starts = {branch: problems.value("co_training", f"round_{branch}") for branch in BRANCHES}
     for branch, start in starts.items():
         if start is not None and start >= rounds:
             text = f"{start} is not a round that self_training makes (rounds: {rounds}, so 0 to {rounds - 1})"
@@ -165,8 +165,7 @@ def _check_rounds(problems: Problems) -> None:
         text = f"{starts['b']} is also round_a: the branches need two different rounds{more}"
         problems.add(("co_training", "round_b"), text)
     if cycles is not None:
-        models = ["baseline", *(f"self_training/{number:02d}" for number in range(rounds))]
-        models += [f"co_training/{number:02d}/{branch}" for number in range(cycles) for branch in "ab"]
+        models = [str(model) for model in (BASELINE, *steps_of(rounds, cycles))]
         initial = problems.value("final", "initial_weights")
         if initial is not None and initial not in models:
             text = f"{initial!r} is not a model of this run{did_you_mean(initial, models)}; expected "
@@ -189,7 +188,11 @@ def _check_classes(problems: Problems) -> None:
     for index, subset in enumerate(problems.value("evaluation", "class_subsets") or ()):
         path: KeyPath = ("evaluation", "class_subsets", index)
         if _check_defined(problems, path, label_space_names(), "label space"):
-            strange = set(label_space(subset).classes) - set(label_space(name).classes)
+            try:
+                strange = set(label_space(subset).classes) - set(label_space(name).classes)
+            except InputError as error:
+                problems.add(path, str(error))
+                continue
             if strange:
                 text = f"{subset!r} has classes that {name} lacks: {', '.join(sorted(strange))}"
                 problems.add(path, text)
@@ -198,7 +201,8 @@ def _check_classes(problems: Problems) -> None:
         for key in ("initial", "maximum", "increment"):
             value = problems.value(*section, key)
             # What portion_b takes from portion_a is reported once, there.
-            if isinstance(value, list) and len(value) != number and value_at(problems.given, (*section, key)):
+            is_given = value_at(problems.given, (*section, key)) is not None
+            if isinstance(value, list) and len(value) != number and is_given:
                 problems.add((*section, key), f"found {len(value)} values, {expected}")
     path = ("self_training", "class_priors")
     if problems.value(*path) == "source":
@@ -220,9 +224,9 @@ def _check_network(problems: Problems) -> None:
         _check_first_weights(problems, section)
     _check_weights(problems, ("baseline", "initial_weights"), ("pretrained",), (".safetensors",))
     final = problems.value("final", "initial_weights")
-    if problems.value("co_training", "network_b") is not None and re.fullmatch(
-        r"co_training/\d+/b", str(final)
-    ):
+    has_own_network = problems.value("co_training", "network_b") is not None
+    # Only known names are left here.
+    if has_own_network and final is not None and ModelName.parse(final).branch == "b":
         text = f"{final!r} is of co_training.network_b, but the final model is of network"
         problems.add(("final", "initial_weights"), f"{text}: expected another model of the run")
 

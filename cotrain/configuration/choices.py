@@ -19,3 +19,6 @@ ExchangeRanking = Literal[
 Accumulation = Literal["best_score", "all", "none"]
 Fill = Literal["add", "subtract", "none"]
 Collaboration = Literal["exchange", "own", "both"]
+
+# Of a backbone, where they do not come from a file.
+WAYS_TO_FIRST_WEIGHTS = ("package", "timm", "none")

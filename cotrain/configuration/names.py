@@ -17,7 +17,7 @@ BRANCHES: tuple[Branch, ...] = ("a", "b")
 STEP_PATTERN = r"self_training/\d\d|co_training/\d\d/[ab]"
 MODEL_PATTERN = rf"baseline|{STEP_PATTERN}|final|upper_bound"
 LABELLING_PATTERN = rf"({STEP_PATTERN})(/relabelled)?|ensemble/[ab]"
-DATASET_PATTERN = r"[A-Za-z0-9_-]+"
+DATASET_PATTERN = r"[a-z0-9_]+"
 IMAGE_SET_PATTERN = rf"target|accumulated|labelled/{DATASET_PATTERN}|subset/({STEP_PATTERN})"
 
 
@@ -69,6 +69,12 @@ def self_training_round(number: int) -> ModelName:
 def co_training_branch(cycle: int, branch: Branch) -> ModelName:
     """Return `co_training/CYCLE/BRANCH`."""
     return ModelName("co_training", cycle, branch)
+
+
+def steps_of(rounds: int, cycles: int) -> list[ModelName]:
+    """Return all rounds of self-training and then both branches of all cycles of co-training."""
+    branches = [co_training_branch(cycle, branch) for cycle in range(cycles) for branch in BRANCHES]
+    return [*map(self_training_round, range(rounds)), *branches]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -131,8 +132,8 @@ def check_names(problems: Problems, value: Any, path: KeyPath) -> None:
         for name, item in value.items():
             if not isinstance(name, str):
                 problems.add(
-                    path,
-                    f"the key {in_words(name)} is not text: write it in quotes or rename it",
+                    (*path, in_words(name)),
+                    "the key is not text: write it in quotes or rename it",
                     bad_value=False,
                 )
             check_names(problems, item, (*path, name))
@@ -148,8 +149,8 @@ def explain(problems: Problems, error: Any) -> None:
                 problems.add((*path, name), f"missing, expected {allowed(part)}")
     elif error.validator == "additionalProperties":
         for name in found:
-            if name not in schema["properties"]:
-                problems.add((*path, name), _unknown_key(name, schema, path), bad_value=False)
+            if name not in schema["properties"] and name in (value_at(problems.given, path) or {}):
+                problems.add((*path, name), _unknown_key(name, schema), bad_value=False)
     elif "propertyNames" in error.absolute_schema_path:
         problems.add((*path, found), f"expected {schema['title']}", bad_value=False)
     elif error.validator == "anyOf" and any(part.relative_path for part in error.context):
@@ -160,7 +161,7 @@ def explain(problems: Problems, error: Any) -> None:
         problems.add(path, f"expected {allowed(schema)}, found {in_words(found)}{_hint(found, schema)}")
 
 
-def _unknown_key(name: str, schema: Schema, path: KeyPath) -> str:
+def _unknown_key(name: str, schema: Schema) -> str:
     elsewhere = [key for key, _ in dotted_keys(whole_schema()) if key.rpartition(".")[2] == name]
     hint = f" (it belongs to {listed(key.rpartition('.')[0] or 'the top level' for key in elsewhere)})"
     known = f" (known here: {', '.join(schema['properties'])})"
@@ -181,7 +182,8 @@ def _hint(value: Any, schema: Schema) -> str:
             return ""
         if not math.isfinite(number):
             return ""
-        written = int(number) if number.is_integer() else number
+        # Not 1e-05, which YAML takes for text as well.
+        written = format(Decimal(value.strip()).normalize(), "f")
         if value.strip() == value and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
             return f" (YAML takes {value} for text: write {written})"
         return (
@@ -220,9 +222,13 @@ def raise_mistakes(subject: str, content: dict[str, Any], kind: type, error: Exc
     problems = Problems(subject, content, content)
     check_names(problems, content, ())
     for key in keys_of(section) if section else ():
-        # In a configuration such a section may be left out, since all its keys have defaults.
-        if is_section(key.type) and key.default is msgspec.NODEFAULT and content.get(key.name) is None:
-            problems.add((key.name,), f"missing, expected {allowed(schema['properties'][key.name])}")
+        # In a configuration such a section may be left out or empty, since all its keys have defaults.
+        is_missing = key.name not in content and key.default is msgspec.NODEFAULT
+        is_null = key.name in content and content[key.name] is None and not key.is_nullable
+        if is_section(key.type) and (is_missing or is_null):
+            found = "missing, " if is_missing else ""
+            expected = f"expected {allowed(schema['properties'][key.name])}"
+            problems.add((key.name,), f"{found}{expected}{', found null' if is_null else ''}")
     filled = with_defaults(plain_copy(content), section)
     for mistake in Validator(schema).iter_errors(filled):
         explain(problems, mistake)

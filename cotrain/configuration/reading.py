@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -14,6 +14,9 @@ from cotrain.errors import InputError
 
 # What of a dataset may begin with the user's home folder.
 PATHS = ("root", "images", "labels")
+
+if TYPE_CHECKING:
+    from cotrain.configuration.problems import Problems
 
 Settings = TypeVar("Settings")
 
@@ -41,11 +44,27 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InputError(f"found {name}, expected a number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise InputError(f"the key {key!r} is given twice, expected it once")
+        content[key] = value
+    return content
 
 
 def read_configuration(paths: list[Path]) -> Configuration:
@@ -101,7 +120,7 @@ def _expand_home(filled: dict[str, Any]) -> None:
                 entry[key] = os.path.expanduser(entry[key])
 
 
-def _complete(problems: Any) -> None:
+def _complete(problems: "Problems") -> None:
     """Replace the values that stand for others by what they stand for."""
     from cotrain.configuration.schema import completions
 

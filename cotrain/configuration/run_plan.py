@@ -23,6 +23,7 @@ from cotrain.configuration.names import (
     ModelName,
     co_training_branch,
     self_training_round,
+    steps_of,
 )
 from cotrain.configuration.sections import (
     ConfidenceBounds,
@@ -31,7 +32,6 @@ from cotrain.configuration.sections import (
     InferenceSettings,
     Learning,
     NetworkSettings,
-    OwnNetworkSettings,
     Portion,
     Section,
     SelfTraining,
@@ -77,13 +77,9 @@ class RunPlan:
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
-        self.rounds = [self_training_round(number) for number in range(configuration.self_training.rounds)]
-        self.branch_steps = [
-            co_training_branch(cycle, branch)
-            for cycle in range(configuration.co_training.cycles)
-            for branch in BRANCHES
-        ]
-        self.steps = [*self.rounds, *self.branch_steps]
+        rounds, cycles = configuration.self_training.rounds, configuration.co_training.cycles
+        self.steps = steps_of(rounds, cycles)
+        self.rounds, self.branch_steps = self.steps[:rounds], self.steps[rounds:]
 
     # ---------------------------------------------------------------------------------- models
 
@@ -137,11 +133,8 @@ class RunPlan:
 
     def backbone_file(self, model: ModelName) -> str | None:
         """Return the file with the backbone's first weights, if the training starts from one."""
-        network = self.network(model)
-        if self.parent(model) or self.initial_file(model) or isinstance(network, OwnNetworkSettings):
-            return None
-        weights = str(getattr(network, "backbone_weights"))  # noqa: B009 (both other kinds have it)
-        return weights if weights not in ("package", "timm", "none") else None
+        starts_elsewhere = self.parent(model) or self.initial_file(model)
+        return None if starts_elsewhere else self.network(model).backbone_file
 
     # -------------------------------------------------------------------------------- datasets
 

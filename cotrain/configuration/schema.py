@@ -146,6 +146,9 @@ def _value_schema(annotated: Any) -> Schema:
         # msgspec sorts the words; ours stand in an order that makes sense.
         kind = get_args(annotated)[0] if get_origin(annotated) is Annotated else annotated
         schema["enum"] = [*get_args(kind)]
+        if all(isinstance(value, int) for value in schema["enum"]):
+            # JSON Schema lets 16.0 pass for 16.
+            schema["type"] = "integer"
     alternatives = schema.get("anyOf", [])
     if {"type": "null"} in alternatives and len(alternatives) == 2:
         [other] = [part for part in alternatives if part != {"type": "null"}]

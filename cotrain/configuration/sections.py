@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from cotrain.configuration.choices import (
+    WAYS_TO_FIRST_WEIGHTS,
     Accumulation,
     ClassMixing,
     Collaboration,
@@ -28,10 +29,11 @@ from cotrain.configuration.choices import (
     Look,
     Precision,
 )
+from cotrain.configuration.names import DATASET_PATTERN
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some keys of the configuration, or settings made from them. Immutable, comparable, hashable."""
+    """Some keys of the configuration, or settings made from them. Immutable and comparable."""
 
 
 class CompletedFrom(NamedTuple):
@@ -196,6 +198,12 @@ class NetworkSettings:
     """The `network` section; its `name` decides which keys it takes."""
 
     name: str
+
+    @property
+    def backbone_file(self) -> str | None:
+        """The file with the backbone's first weights, if they come from a file."""
+        weights: str = getattr(self, "backbone_weights", "none")
+        return None if weights in WAYS_TO_FIRST_WEIGHTS else weights
 
 
 class DeepLabV3PlusSettings(Section, NetworkSettings, frozen=True, kw_only=True):
@@ -453,7 +461,7 @@ class Learning(Crops, frozen=True, kw_only=True):
     rare_class_sampling: RareClassSampling = RareClassSampling()
 
 
-class Training(Learning, frozen=True, kw_only=True):
+class TrainingSection(Learning, frozen=True, kw_only=True):
     """How every model is trained; the stages below add their own length and batches."""
 
     decoded_cache: Annotated[
@@ -511,7 +519,7 @@ class Views(Section, frozen=True, kw_only=True):
     ] = None
 
 
-class Prediction(Views, frozen=True, kw_only=True):
+class PredictionSection(Views, frozen=True, kw_only=True):
     """How images are labelled by a model."""
 
     weights: Annotated[
@@ -525,7 +533,9 @@ class Prediction(Views, frozen=True, kw_only=True):
         "that divides each model's logits, so that its confidences mean what they say. 0 trains on all and "
         "takes confidences as they are.",
     ] = 0
-    batch_size: Annotated[Positive, "Images predicted at once. It changes only speed and memory."] = 4
+    batch_size: Annotated[
+        Positive, "Images predicted at once. It changes speed and memory, and results only by rounding."
+    ] = 4
     shards: Annotated[
         Positive,
         "Jobs that the images of one prediction are divided into, to use several GPUs. Results do not "
@@ -542,7 +552,7 @@ class InferenceSettings(Views, frozen=True, kw_only=True):
 
 # ------------------------------------------------------------------------------------------ stages
 
-Iterations = Annotated[Positive, "Training steps."]
+Iterations = Annotated[Positive, "Iterations of the training."]
 HardPixelShare = Annotated[
     ShareAboveZero,
     "Share of a batch's pixels, those of highest loss, that the loss is the mean of. 1 is plain "
@@ -559,16 +569,16 @@ Every = Annotated[
     "look alike.",
 ]
 Keep = Annotated[
-    Positive, "Best ranked images of a step that enter the training set with their pseudo-labels."
+    Positive, "Best ranked images of a round or cycle that enter the training set with their pseudo-labels."
 ]
 ImagesPerStep = Annotated[
     NumberOfImages,
-    "Target images drawn and labelled in a step. -1 takes all. Thresholds are computed on them.",
+    "Target images drawn and labelled in a round or cycle. -1 takes all. Thresholds are computed on them.",
 ]
 HowImagesAccumulate = Annotated[
     Accumulation,
-    "How kept images join those of earlier steps: an image met again keeps the better label (`best_score`), "
-    "keeps all its labels (`all`), or only the newest step counts (`none`).",
+    "How kept images join those of earlier rounds or cycles: an image met again keeps the better label "
+    "(`best_score`), keeps all its labels (`all`), or only the newest round or cycle counts (`none`).",
 ]
 MixedClasses = Annotated[
     ClassMixing,
@@ -580,12 +590,12 @@ MixedClasses = Annotated[
 class Portion(Section, frozen=True, kw_only=True):
     """Share of each class's pixels that become pseudo-labels."""
 
-    initial: Annotated[ShareForClasses, "Share in the first step, for all classes or as a list for each."] = (
-        0.5
-    )
-    maximum: Annotated[ShareForClasses, "Share that is never exceeded after the first step."] = 0.7
+    initial: Annotated[
+        ShareForClasses, "Share in the first round or cycle, for all classes or as a list for each."
+    ] = 0.5
+    maximum: Annotated[ShareForClasses, "Share that is never exceeded after the first round or cycle."] = 0.7
     increment: Annotated[
-        IncrementForClasses, "Share added in each further step, as the model becomes more reliable."
+        IncrementForClasses, "Share added in each further round or cycle, as the model becomes more reliable."
     ] = 0.05
 
 
@@ -633,7 +643,7 @@ class SelfTraining(Section, frozen=True, kw_only=True):
         Meta(ge=1, le=100),
         "Rounds of labelling and training. Co-training starts from two different ones.",
     ] = 10
-    iterations: Annotated[Iterations, "Training steps of a round."] = 8000
+    iterations: Annotated[Iterations, "Iterations of a round's training."] = 8000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Literal["baseline", "previous"],
@@ -684,7 +694,7 @@ class CoTraining(Section, frozen=True, kw_only=True):
     """Two models from self-training, the branches a and b, label target images for each other."""
 
     cycles: Annotated[int, Meta(ge=1, le=100), "Cycles of labelling, exchange and training."] = 5
-    iterations: Annotated[Iterations, "Training steps of each branch in a cycle."] = 8000
+    iterations: Annotated[Iterations, "Iterations of each branch's training in a cycle."] = 8000
     round_a: Annotated[
         NotNegative,
         "Self-training round that branch a starts from. An early one, so that the branches differ.",
@@ -822,7 +832,7 @@ class Configuration(Section, frozen=True, kw_only=True):
     run: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$",
+            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$(?!\n)",
             title="a name of letters, digits, '_', '-' and '.' that does not begin with '.'",
         ),
         "Name of the run; its results are in `results/RUN`. Another name keeps the results of two "
@@ -866,7 +876,9 @@ class Configuration(Section, frozen=True, kw_only=True):
     ] = False
     datasets: Annotated[
         dict[
-            Annotated[str, Meta(pattern="^[a-z0-9_]+$", title="a dataset name of a-z, 0-9 and '_'")],
+            Annotated[
+                str, Meta(pattern=rf"^{DATASET_PATTERN}$(?!\n)", title="a dataset name of a-z, 0-9 and '_'")
+            ],
             DatasetSettings,
         ],
         "The sets of images, each under a name of your choice (a-z, 0-9 and `_`) that `source`, `target` "
@@ -901,8 +913,8 @@ class Configuration(Section, frozen=True, kw_only=True):
         "The segmentation network, which maps images to logits. Its `name` decides which other keys the "
         "section takes.",
     ]
-    training: Training
-    prediction: Prediction
+    training: TrainingSection
+    prediction: PredictionSection
     baseline: Baseline
     self_training: SelfTraining
     co_training: CoTraining

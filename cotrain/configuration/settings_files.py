@@ -25,29 +25,38 @@ from cotrain.errors import InputError
 OF_LABELS = ("labels", "classes", "version")
 
 
+def settings_names(configuration: Configuration) -> list[str]:
+    """Return the names of all settings files of a run."""
+    trainings = [f"training/{name}" for name in RunPlan(configuration).settings_names]
+    datasets = [
+        f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
+    ]
+    return [*trainings, "prediction", "evaluation", "crops", "work", *datasets]
+
+
 def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
     Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `work`, `datasets/NAME/images` (without what
     concerns labels) and `datasets/NAME/labelled`. InputError for another name.
     """
+    if name not in settings_names(configuration):
+        known = ", ".join(settings_names(configuration))
+        raise InputError(f"there are no settings {name!r} in this run, expected one of {known}")
     plan = RunPlan(configuration)
     kind, _, rest = name.partition("/")
-    if kind == "training" and rest in {plan.settings_name(model) for model in plan.models}:
+    if kind == "training":
         return plan.training_settings(rest)
     if kind == "datasets":
         dataset, _, part = rest.partition("/")
-        if dataset in configuration.datasets and part in ("images", "labelled"):
-            return dataset_settings(configuration, dataset, with_labels=part == "labelled")
+        return dataset_settings(configuration, dataset, with_labels=part == "labelled")
     if name == "prediction":
         return plan.prediction_settings()
     if name == "evaluation":
         return plan.evaluation_settings()
     if name == "crops":
         return Crops(**{key: getattr(configuration.training, key) for key in Crops.__struct_fields__})
-    if name == "work":
-        return plan.work()
-    raise InputError(f"there are no settings {name!r}")
+    return plan.work()
 
 
 def dataset_settings(configuration: Configuration, dataset: str, with_labels: bool) -> Section:

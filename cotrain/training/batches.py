@@ -188,6 +188,11 @@ def make_batches(
         raise InputError(
             f"{name}: batch_ratio is missing: the settings are those of a training without target"
         )
+    if sum(settings.batch_ratio) != settings.batch_size:
+        raise InputError(
+            f"{name}: batch_ratio adds up to {sum(settings.batch_ratio)}, expected batch_size, which is "
+            f"{settings.batch_size}"
+        )
     return Batches(
         source=source_samples,
         target=Samples(

@@ -13,7 +13,7 @@ import torch
 
 import cotrain
 from cotrain.configuration.choices import Device
-from cotrain.configuration.sections import OwnNetworkSettings, TrainingSettings
+from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.devices import claimed_device
@@ -117,10 +117,8 @@ def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSp
 
 def backbone_file(settings: TrainingSettings, files: TrainingFiles) -> list[Path]:
     """Return the file with the backbone's first weights, if the training starts from one."""
-    if files.initial_weights or isinstance(settings.network, OwnNetworkSettings):
-        return []
-    weights = str(getattr(settings.network, "backbone_weights", "none"))
-    return [] if weights in ("timm", "package", "none") else [Path(weights)]
+    file = settings.network.backbone_file
+    return [] if files.initial_weights or file is None else [Path(file)]
 
 
 def identity_of(

@@ -302,7 +302,7 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
             {"datasets.Big": {"layout": "streets", "look": "game", "seed": 9}},
             "datasets.Big: expected a dataset name",
         ),
-        ({"prediction": {12: 3}}, "prediction: the key 12 is not text: write it in quotes or rename it"),
+        ({"prediction": {12: 3}}, "prediction.12: the key is not text: write it in quotes or rename it"),
     ],
 )
 def test_a_wrong_key_or_value_is_explained(
@@ -642,7 +642,7 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
     def visit(section: dict[str, Any], prefix: str) -> None:
         nonlocal accepted
         for name, value in section.items():
-            for wrong in (None, True, -7, 2.5, "text", [], ["a"], [[1], None], {"a": 1}, {}, {3: 4}):
+            for wrong in (None, True, -7, 2.5, 16.0, "text", [], ["a"], [[1], None], {"a": 1}, {}, {3: 4}):
                 try:
                     resolve(changed(config, {f"{prefix}{name}": wrong}))
                     accepted += 1
@@ -656,6 +656,43 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
     assert accepted > 20
     assert len(refused) > 500
     assert all(message.startswith("the configuration has ") for message in refused)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        # JSON Schema lets 16.0 pass for 16, and a regular expression a line end for nothing.
+        ({"network.output_stride": 16.0}, "network.output_stride: expected 8, 16 or 32, found 16.0"),
+        (
+            {"network.output_stride": "16"},
+            "network.output_stride: expected 8, 16 or 32, found '16' (write 16 ",
+        ),
+        ({"run": "abc\n"}, "run: expected a name of letters, digits"),
+        (
+            {"datasets.game\n": {"layout": "streets", "look": "game", "seed": 9}},
+            "datasets.game\n: expected a dataset name",
+        ),
+        ({"self_training.portion.initial": []}, "portion.initial: found 0 values, expected 19"),
+        ({"co_training.portion_a.maximum": []}, "portion_a.maximum: found 0 values, expected 19"),
+        # What is to be written must not be text to YAML again.
+        ({"training.weight_decay": "1e-5"}, "(YAML takes 1e-5 for text: write 0.00001)"),
+        ({"training.learning_rate": "2E3"}, "(YAML takes 2E3 for text: write 2000)"),
+        ({"training": {12: 1}}, "training.12: the key is not text: write it in quotes or rename it"),
+    ],
+)
+def test_what_looks_right_and_is_not(config: dict[str, Any], changes: dict[str, Any], line: str) -> None:
+    found = problems(config, changes)
+    assert len(found) == 1
+    assert line in found[0]
+
+
+def test_a_broken_subset_of_classes_hides_no_other_mistake(config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("- {class: road")
+    changes = {"evaluation.class_subsets": [str(tmp_path / "broken.yaml")], "final.iterations": 0}
+    lines = problems(config, changes)
+    assert len(lines) == 2
+    assert "final.iterations: expected an integer >= 1, found 0" in lines
+    assert lines[1].startswith("evaluation.class_subsets[0]: label space")
 
 
 def test_schema_is_valid_and_complete() -> None:

@@ -60,6 +60,31 @@ def test_settings_of_images_know_nothing_of_labels(make_plan):
     assert whole.images == images.images
 
 
+def test_unknown_names_come_with_those_that_are_known(make_plan):
+    with pytest.raises(InputError, match=r"expected one of training/baseline, .*crops, work, datasets/"):
+        settings_named(make_plan().configuration, "crop")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"batch_size": 1, "batch_size": 2}', r"s\.json: the key 'batch_size' is given twice"),
+        ('{"scales": [Infinity]}', r"s\.json: found Infinity, expected a number"),
+    ],
+)
+def test_what_json_itself_would_let_pass(tmp_path, text, message):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_settings(tmp_path / "s.json", InferenceSettings)
+
+
+def test_a_section_that_is_null_is_named(make_plan, tmp_path):
+    content = json.loads(settings_text(settings_named(make_plan().configuration, "crops")))
+    (tmp_path / "s.json").write_text(json.dumps(content | {"source_augmentation": None}))
+    with pytest.raises(InputError, match=r"source_augmentation: expected a section of keys, found null"):
+        read_settings(tmp_path / "s.json", Crops)
+
+
 @pytest.mark.parametrize("name", ["training/final_b", "datasets/gone/images", "datasets/game", "labels", ""])
 def test_unknown_names_are_refused(make_plan, name):
     with pytest.raises(InputError, match="there are no settings"):
