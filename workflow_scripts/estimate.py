@@ -57,9 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
     trainings = {path.stem: read_settings(path, TrainingSettings) for path in options.training}
     work, inference = read_settings(options.work, Work), inference_settings(options.settings)
     for amount in (*work.trainings, *work.labellings):
-        if amount.settings not in trainings:
+        if amount.settings_name not in trainings:
             raise InputError(
-                f"{options.work}: {amount.what!r} has the settings {amount.settings!r}, expected one of "
+                f"{options.work}: {amount.what!r} has the settings {amount.settings_name!r}, expected one of "
                 f"{', '.join(trainings)}"
             )
     first = next(iter(trainings.values()))

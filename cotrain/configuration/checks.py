@@ -246,9 +246,9 @@ def _check_first_weights(problems: Problems, section: KeyPath) -> None:
 
 
 def _check_predicting_weights(problems: Problems) -> None:
-    """Check that trainings keep the weights that are to label."""
-    chosen, decay = problems.value("prediction", "weights"), problems.value("training", "average_decay")
-    if chosen == "averaged" and decay == 0:
+    """Check that trainings keep the weights that label."""
+    weights, decay = problems.value("prediction", "weights"), problems.value("training", "average_decay")
+    if weights == "averaged" and decay == 0:
         text = "found averaged, but training.average_decay is 0, so no training keeps an average"
         problems.add(("prediction", "weights"), f"{text}: expected last, or a decay above 0")
 

@@ -43,7 +43,7 @@ class Problems:
         self.bad_values: list[KeyPath] = []
 
     def add(self, path: KeyPath, text: str, bad_value: bool = True) -> None:
-        """Note a problem; later checks leave its value alone unless `bad_value` is false."""
+        """Note a problem. Later checks skip a value that is noted, unless `bad_value` is false."""
         self.lines[_dotted(path), text] = None
         if bad_value:
             self.bad_values.append(path)

@@ -12,7 +12,7 @@ from cotrain.configuration.sections import Configuration
 from cotrain.configuration.variants import convert
 from cotrain.errors import InputError
 
-# What of a dataset may begin with the user's home folder.
+# The keys of a dataset whose paths may begin with `~`, the user's home folder.
 PATHS = ("root", "images", "labels")
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_configuration(paths: list[Path]) -> Configuration:
-    """Return the configuration of some files, of which later ones win; InputError lists all mistakes."""
+    """Return the configuration that files give together; later files win. InputError lists all mistakes."""
     config: dict[str, Any] = {}
     for path in paths:
         config = merged(config, read_mapping(path))

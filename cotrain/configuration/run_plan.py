@@ -58,11 +58,11 @@ class Accumulated(NamedTuple):
 
 
 class Amount(Section, frozen=True, kw_only=True):
-    """Some work of a run: `number` iterations or images (-1: all), with the settings of a training."""
+    """Some work of a run: `number` iterations or images (-1: all), done with the network of a training."""
 
     what: str
     number: int
-    settings: str
+    settings_name: str
 
 
 class Work(Section, frozen=True, kw_only=True):
@@ -301,7 +301,7 @@ class RunPlan:
             model: self.training_settings(self.settings_name(model)).iterations for model in self.models
         }
         labellings = [
-            Amount(what=f"score {model}", number=ALL_IMAGES, settings=self.settings_name(model))
+            Amount(what=f"score {model}", number=ALL_IMAGES, settings_name=self.settings_name(model))
             for model in self.models
         ]
         for step in self.steps:
@@ -310,7 +310,7 @@ class RunPlan:
                 Amount(
                     what=f"label for {step}",
                     number=stage.images_per_step,
-                    settings=self.settings_name(teacher),
+                    settings_name=self.settings_name(teacher),
                 )
             )
             if self.is_relabelled(step):
@@ -318,25 +318,27 @@ class RunPlan:
                     Amount(
                         what=f"label again after {step}",
                         number=stage.keep * (step.place + 1),
-                        settings=self.settings_name(step),
+                        settings_name=self.settings_name(step),
                     )
                 )
         for branch in BRANCHES:
             model, _ = self.predicted(Labelling(ensemble_branch=branch))
             labellings.append(
                 Amount(
-                    what=f"ensemble, branch {branch}", number=ALL_IMAGES, settings=self.settings_name(model)
+                    what=f"ensemble, branch {branch}",
+                    number=ALL_IMAGES,
+                    settings_name=self.settings_name(model),
                 )
             )
         held_out = configuration.prediction.calibration_images * len(configuration.source)
         if held_out:
             labellings += [
-                Amount(what=f"calibrate {model}", number=held_out, settings=self.settings_name(model))
+                Amount(what=f"calibrate {model}", number=held_out, settings_name=self.settings_name(model))
                 for model in self.models
             ]
         return Work(
             trainings=tuple(
-                Amount(what=str(model), number=number, settings=self.settings_name(model))
+                Amount(what=str(model), number=number, settings_name=self.settings_name(model))
                 for model, number in iterations.items()
             ),
             labellings=tuple(labellings),

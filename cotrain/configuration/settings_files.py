@@ -101,6 +101,6 @@ def files_of_meaning(configuration: Configuration, dataset: str) -> list[str]:
 
 
 def may_have_labels(configuration: Configuration, dataset: str) -> bool:
-    """Whether a dataset may have labels: if its folders hold some shows only when they are listed."""
+    """Whether a dataset may have labels; whether folders hold some is known only after they are listed."""
     entry = configuration.datasets[dataset]
     return not isinstance(entry, ListsSettings) or entry.labels is not None

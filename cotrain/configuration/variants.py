@@ -21,7 +21,7 @@ Settings = TypeVar("Settings")
 
 
 class Variants(NamedTuple):
-    """The classes of a section, of which the value of `key` names one.
+    """The classes of a section; the value of `key` says which of them it is.
 
     Values beyond those of `by_value` stand for `others` if `takes_others` says so; documents call them
     `others_in_words`. `default` is the value of a missing key.

@@ -116,7 +116,7 @@ def report(
     for training in work.trainings:
         kind = ModelName.parse(training.what).stage
         number, iterations, seconds = kinds.get(kind, (0, 0, 0.0))
-        more = training.number * seconds_an_iteration[training.settings]
+        more = training.number * seconds_an_iteration[training.settings_name]
         kinds[kind] = (number + 1, iterations + training.number, seconds + more)
     lines = [
         (
@@ -128,7 +128,7 @@ def report(
         for kind, (number, iterations, seconds) in kinds.items()
     ]
     labelled = [
-        (images if one.number == ALL_IMAGES else min(one.number, images), one.settings)
+        (images if one.number == ALL_IMAGES else min(one.number, images), one.settings_name)
         for one in work.labellings
     ]
     labelling = sum(number * seconds_an_image[name] for number, name in labelled)

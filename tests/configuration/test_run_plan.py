@@ -288,7 +288,7 @@ def test_all_the_work_of_a_run(make_plan):
         prediction={"calibration_images": 3},
     )
     work = plan.work()
-    assert [(amount.what, amount.number, amount.settings) for amount in work.trainings] == [
+    assert [(amount.what, amount.number, amount.settings_name) for amount in work.trainings] == [
         ("baseline", 4, "baseline"),
         ("self_training/00", 5, "self_training"),
         ("self_training/01", 5, "self_training"),
@@ -308,7 +308,7 @@ def test_all_the_work_of_a_run(make_plan):
         "ensemble, branch b": -1,
         **{f"calibrate {model}": 3 for model in plan.models},
     }
-    settings = {amount.what: amount.settings for amount in work.labellings}
+    settings = {amount.what: amount.settings_name for amount in work.labellings}
     # Who labels decides how fast.
     assert settings["label for self_training/00"] == "baseline"
     assert settings["label for co_training/00/a"] == "self_training"

@@ -12,14 +12,14 @@ from workflow_scripts.estimate import main
 
 WORK = Work(
     trainings=(
-        Amount(what="baseline", number=100, settings="baseline"),
-        Amount(what="co_training/00/a", number=50, settings="co_training"),
-        Amount(what="co_training/00/b", number=50, settings="co_training_b"),
-        Amount(what="final", number=200, settings="final"),
+        Amount(what="baseline", number=100, settings_name="baseline"),
+        Amount(what="co_training/00/a", number=50, settings_name="co_training"),
+        Amount(what="co_training/00/b", number=50, settings_name="co_training_b"),
+        Amount(what="final", number=200, settings_name="final"),
     ),
     labellings=(
-        Amount(what="label for co_training/00/a", number=30, settings="baseline"),
-        Amount(what="score co_training/00/b", number=-1, settings="co_training_b"),
+        Amount(what="label for co_training/00/a", number=30, settings_name="baseline"),
+        Amount(what="score co_training/00/b", number=-1, settings_name="co_training_b"),
     ),
 )
 
@@ -128,11 +128,11 @@ def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatc
             ["has one problem", "trainings: expected a list, found a section with the keys baseline"],
         ),
         (
-            '{"trainings": [{"what": "final", "number": 1.5, "setting": "final"}], "labellings": []}',
+            '{"trainings": [{"what": "final", "number": 1.5, "settings_nam": "final"}], "labellings": []}',
             [
                 "has 3 problems",
-                r"trainings\[0\]\.setting: unknown key \(did you mean 'settings'\?\)",
-                r"trainings\[0\]\.settings: missing, expected text",
+                r"trainings\[0\]\.settings_nam: unknown key \(did you mean 'settings_name'\?\)",
+                r"trainings\[0\]\.settings_name: missing, expected text",
                 r"trainings\[0\]\.number: expected an integer, found 1\.5",
             ],
         ),
@@ -147,7 +147,7 @@ def test_work_of_another_form_is_refused(arguments, tmp_path, text, mistakes):
 
 
 def test_work_with_unknown_settings_and_uneven_shares_are_refused(arguments, settings_file):
-    unknown = Work(trainings=(Amount(what="final", number=2, settings="last"),), labellings=())
+    unknown = Work(trainings=(Amount(what="final", number=2, settings_name="last"),), labellings=())
     with pytest.raises(InputError, match="'final' has the settings 'last', expected one of baseline, "):
         main([*arguments, "--work", settings_file(unknown, "unknown")])
     message = "--gpus-per-training: found 3, expected a divisor of the 2 crops of a batch"
