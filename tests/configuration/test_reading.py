@@ -260,7 +260,7 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
         (
             {"self_training.portion.initial": 1.5},
             "self_training.portion.initial: expected a number > 0 and <= 1, "
-            "or a list of one such number a class, found 1.5",
+            "or a list with one such number per class, found 1.5",
         ),
         (
             {"co_training.portion_b": {"initial": [0.5, 1.5]}},
