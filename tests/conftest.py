@@ -1,4 +1,5 @@
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,13 @@ SMALL_TRAINING = TrainingSettings(
     warmup_iterations=2,
     rare_class_sampling=RareClassSampling(min_pixels=10),
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_handlers_left_behind() -> Iterator[None]:
+    """Remove what a step's `parse` set up: its handlers write into this test's captured stream."""
+    yield
+    logging.getLogger("cotrain").handlers.clear()
 
 
 @pytest.fixture

@@ -554,7 +554,8 @@ class PredictionSection(Views, frozen=True, kw_only=True):
     ] = 0
     batch_size: Annotated[
         Positive,
-        "Number of images that are predicted together. It changes speed and memory, and results only by rounding.",
+        "Number of images that are predicted together. It changes speed and memory, and results only by "
+        "rounding.",
     ] = 4
     shards: Annotated[
         Positive,

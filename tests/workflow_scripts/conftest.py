@@ -1,5 +1,4 @@
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,6 @@ from cotrain.data.manifests import Item, write_manifest
 from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images
 
 SPACE = label_space("camvid11")
-
-
-@pytest.fixture(autouse=True)
-def _no_handlers_left_behind() -> Iterator[None]:
-    """Remove what a step's `parse` set up: its handlers write into this test's captured stream."""
-    yield
-    logging.getLogger("cotrain").handlers.clear()
 
 
 @pytest.fixture
