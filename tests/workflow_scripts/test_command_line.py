@@ -43,6 +43,7 @@ print("none")
 """
 
 WITHOUT_TORCH = [
+    "cotrain.configuration",
     "cotrain.data",
     "cotrain.adaptation",
     "cotrain.evaluation",
