@@ -32,7 +32,7 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
-  python -m workflow_scripts.check_data --dataset game --labelled --label-space cityscapes7 \\
+  python -m workflow_scripts.check_data --dataset game --with-labels --label-space cityscapes7 \\
     --manifest results/demo/data/game/labelled.tsv \\
     --settings results/demo/settings/datasets/game/labelled.json \\
     --output by_hand/check.json"""
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", help="with --manifest: the dataset's settings, JSON or YAML"
     )
-    parser.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
+    parser.add_argument("--with-labels", action="store_true", help="with --manifest: check the labels too")
     parser.add_argument(
         "--discard",
         action="store_true",
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         name, items = options.dataset, read_manifest(options.manifest)
         dataset = read_settings(options.settings, DatasetSettings)
         try:
-            report = check(name, dataset, items, options.labelled, space, options.threads, options.quick)
+            report = check(name, dataset, items, options.with_labels, space, options.threads, options.quick)
         except InputError:
             if options.discard:
                 options.manifest.unlink()
