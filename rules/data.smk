@@ -147,14 +147,14 @@ rule translate:
     threads: workflow.cores or 1
     params:
         seed=configuration.seed,
-        per_image=configuration.translation.targets_per_image,
+        targets_per_image=configuration.translation.targets_per_image,
         format=configuration.translation.format,
-        quality=configuration.translation.jpeg_quality,
+        jpeg_quality=configuration.translation.jpeg_quality,
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.translate --source {input.source:q} --target {input.target:q}"
-        " --seed {params.seed} --per-image {params.per_image} --format {params.format}"
-        " --quality {params.quality} --threads {threads} --output {params.folder:q} --log {log:q}"
+        " --seed {params.seed} --targets-per-image {params.targets_per_image} --format {params.format}"
+        " --jpeg-quality {params.jpeg_quality} --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
 rule hold_out:

@@ -1,8 +1,8 @@
 """Show what is in a dataset and what is wrong with it, before anything is trained on it.
 
-In:  one dataset by its layout and root; or all datasets of a configuration, as far as the run reads them (it
+in:  one dataset by its layout and root; or all datasets of a configuration, as far as the run reads them (it
      does not open a target's labels); or, in the workflow, a manifest and the dataset's settings
-Out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
+out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
      exit status is 0 only if nothing is wrong.
 """
 

@@ -1,8 +1,8 @@
 """Write the manifest of a dataset: ids, paths and sizes of its images; with --with-labels, its labels too.
 
-In:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
+in:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
      for rendered streets the folder of the scenes. Labels are opened only with --with-labels.
-Out: manifest.tsv
+out: manifest.tsv
 """
 
 from pathlib import Path

@@ -2,9 +2,9 @@
 
 An oracle study reads labels of the target, so it is only for analysis: nothing is made from its outputs.
 
-In:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
+in:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
      labels (train ids) of these images; it may list more
-Out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
+out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
      OUTPUT/classes.tsv (a line for each class of each step) and OUTPUT/oracle.json (everything)
 """
 

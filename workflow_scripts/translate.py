@@ -1,7 +1,7 @@
 """Give every source image the colour statistics of a target image drawn by the seed.
 
-In:  source and target images, each as a manifest (.tsv) or as a list of one path a line (.txt)
-Out: OUTPUT/images/, OUTPUT/manifest.tsv (labels stay the source's own), OUTPUT/images.txt (their paths)
+in:  source and target images, each as a manifest (.tsv) or as a list of one path a line (.txt)
+out: OUTPUT/images/, OUTPUT/manifest.tsv (labels stay the source's own), OUTPUT/images.txt (their paths)
 
 An interrupted run continues where it stopped: OUTPUT/done.jsonl says what each finished image was made from.
 The manifest is written last.
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--seed", type=int, required=True, help="which target image goes with which source image"
     )
     parser.add_argument(
-        "--per-image",
+        "--targets-per-image",
         type=positive,
         default=DEFAULTS.targets_per_image,
         help="translations of each source image (default: %(default)s)",
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="of the images (default: %(default)s)",
     )
     parser.add_argument(
-        "--quality",
+        "--jpeg-quality",
         type=int,
         default=DEFAULTS.jpeg_quality,
         help="of JPEG images, 1 to 100 (default: %(default)s)",
@@ -78,21 +78,21 @@ def main(arguments: list[str] | None = None) -> None:
     add_threads_argument(parser, default=1)
     add_output_argument(parser, "FOLDER", "folder of the translated images")
     options = parse(parser, arguments)
-    if not 1 <= options.quality <= 100:
-        raise InputError(f"--quality: found {options.quality}, expected 1 to 100")
+    if not 1 <= options.jpeg_quality <= 100:
+        raise InputError(f"--jpeg-quality: found {options.jpeg_quality}, expected 1 to 100")
     source, target = _read_items(options.source), _read_items(options.target)
     manifest = options.output / "manifest.tsv"
     manifest.unlink(missing_ok=True)
     remove_partial(options.output / "images" / f"*.{options.format}")
     # The images are translated in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
-    draws = choose_target_images(len(source), len(target), options.seed, options.per_image)
+    draws = choose_target_images(len(source), len(target), options.seed, options.targets_per_image)
     tasks = [
         _Task(item, target[index], name, options.output / "images" / f"{name}.{options.format}")
         for item, row in zip(source, draws.tolist(), strict=True)
-        for index, name in zip(row, _names(item, options.per_image), strict=True)
+        for index, name in zip(row, _names(item, options.targets_per_image), strict=True)
     ]
-    quality = options.quality if options.format == "jpg" else None
+    quality = options.jpeg_quality if options.format == "jpg" else None
     with _Journal(options.output / "done.jsonl", options.format, quality) as journal:
         open_tasks = [task for task in tasks if not journal.holds(task)]
         if len(open_tasks) < len(tasks):
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         def work(task: _Task) -> None:
             rgb = translate(read_image(task.source.image), *statistics[task.target.image])
-            write_image(task.path, rgb, options.quality)
+            write_image(task.path, rgb, options.jpeg_quality)
             journal.add(task)
 
         with _in_parallel(work, open_tasks, options.threads) as results:
