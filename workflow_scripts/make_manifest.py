@@ -13,10 +13,9 @@ from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
-EXAMPLE = (
-    "python -m workflow_scripts.make_manifest --dataset camvid --with-labels --output manifest.tsv \\\n"
-    "    --settings results/demo/settings/datasets/camera_test/labelled.json"
-)
+EXAMPLE = """python -m workflow_scripts.make_manifest --dataset camera_test --with-labels \\
+    --settings results/demo/settings/datasets/camera_test/labelled.json \\
+    --scenes results/demo/data/camera_test/scenes --output by_hand/camera_test.tsv"""
 
 
 def main(arguments: list[str] | None = None) -> None:
