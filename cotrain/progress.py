@@ -3,7 +3,13 @@
 import logging
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import TypeVar
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 logger = logging.getLogger("cotrain")
 
@@ -74,6 +80,24 @@ class Progress:
             number, speed = self.done - self.first, self._speed()
             rate = f", {_rate(speed)}" if speed > 0 else ""
             logger.info("%s: %d %s in %s%s", self.title, number, self.unit, duration(elapsed), rate)
+
+
+def map_in_threads(
+    function: Callable[[Argument], Result], arguments: Sequence[Argument], threads: int, title: str
+) -> Iterator[Result]:
+    """Yield `function` of each argument, one for each image, in order; show the progress under `title`.
+
+    A result waits for its turn in memory: it should be some numbers of an image, not its pixels. After an
+    error, work that has not begun is dropped.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with Progress(len(arguments), "images", title) as progress:
+            for result in pool.map(function, arguments):
+                yield result
+                progress.advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _rate(speed: float) -> str:

@@ -88,8 +88,8 @@ def label_definitions(wildcards):
     return files_of_meaning(configuration, wildcards.dataset)
 
 
-def labelled_flag(wildcards):
-    return "--labelled" if wildcards.labels == "labelled" else ""
+def with_labels_flag(wildcards):
+    return "--with-labels" if wildcards.labels == "labelled" else ""
 
 
 def manifests(datasets, name):

@@ -9,6 +9,8 @@ localrules:
 
 rule render_scenes:
     """Render the streets of the embedded default; an interrupted rendering resumes with the next image."""
+    input:
+        settings=settings("datasets/{dataset}/images"),
     output:
         f"{RUN}/data/{{dataset}}/scenes/scenes.tsv",
     log:
@@ -17,15 +19,9 @@ rule render_scenes:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        scenes=lambda wildcards: flags(
-            **{
-                key: getattr(configuration.datasets[wildcards.dataset], key)
-                for key in ("look", "images", "width", "height", "seed")
-            }
-        ),
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.render_scenes {params.scenes}"
+        "python -m workflow_scripts.render_scenes --settings {input.settings:q}"
         " --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
@@ -42,11 +38,11 @@ rule make_manifest:
     conda:
         "../envs/environment.yaml"
     params:
-        labelled=labelled_flag,
+        with_labels=with_labels_flag,
         scenes=lambda wildcards, input: (flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""),
     shell:
         "python -m workflow_scripts.make_manifest --dataset {wildcards.dataset} --settings {input.settings:q}"
-        " {params.labelled} {params.scenes} --output {output:q} --log {log:q}"
+        " {params.with_labels} {params.scenes} --output {output:q} --log {log:q}"
 
 
 rule check_data:
@@ -64,11 +60,11 @@ rule check_data:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        labelled=labelled_flag,
+        with_labels=with_labels_flag,
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.check_data --manifest {input.manifest:q} --discard --dataset {wildcards.dataset}"
-        " --settings {input.settings:q} --label-space {params.label_space} {params.labelled}"
+        " --settings {input.settings:q} --label-space {params.label_space} {params.with_labels}"
         " --threads {threads} --output {output.report:q} --log {log:q}"
 
 
@@ -151,14 +147,14 @@ rule translate:
     threads: workflow.cores or 1
     params:
         seed=configuration.seed,
-        per_image=configuration.translation.targets_per_image,
+        targets_per_image=configuration.translation.targets_per_image,
         format=configuration.translation.format,
-        quality=configuration.translation.jpeg_quality,
+        jpeg_quality=configuration.translation.jpeg_quality,
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.translate --source {input.source:q} --target {input.target:q}"
-        " --seed {params.seed} --per-image {params.per_image} --format {params.format}"
-        " --quality {params.quality} --threads {threads} --output {params.folder:q} --log {log:q}"
+        " --seed {params.seed} --targets-per-image {params.targets_per_image} --format {params.format}"
+        " --jpeg-quality {params.jpeg_quality} --threads {threads} --output {params.folder:q} --log {log:q}"
 
 
 rule hold_out:

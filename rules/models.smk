@@ -19,7 +19,7 @@ rule write_settings:
         # Not on the command line: a change of it is what makes this rule run again.
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
     shell:
-        "python -m workflow_scripts.write_settings --config {params.configuration:q} --name {wildcards.settings}"
+        "python -m workflow_scripts.write_settings --config {params.configuration:q} --part {wildcards.settings}"
         " --output {output:q} --log {log:q}"
 
 

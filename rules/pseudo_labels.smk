@@ -70,11 +70,10 @@ rule label_round:
         inputs=flags_of_inputs("subset", "predictions", "thresholds", "ego_vehicle_mask", "class_priors"),
         ranking=configuration.self_training.ranking,
         keep=configuration.self_training.keep,
-        step=lambda wildcards, input: flags(step=int(wildcards.round)),
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.label_round {params.inputs} --label-space {params.label_space}"
-        " --ranking {params.ranking} --keep {params.keep} {params.step} --threads {threads}"
+        " --ranking {params.ranking} --keep {params.keep} --round {wildcards.round} --threads {threads}"
         " --output {params.folder:q} --log {log:q}"
 
 
@@ -171,10 +170,8 @@ rule ensemble_labels:
         images=TARGET_IMAGES,
         predictions_a=shards("ensemble/a", ".h5"),
         predictions_b=shards("ensemble/b", ".h5"),
-        thresholds=expand(
-            f"{RUN}/pseudo_labels/ensemble/{{branch}}/thresholds.json",
-            branch=["a", "b"],
-        ),
+        thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
+        thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
         images_b=second_target_images() or TARGET_IMAGES,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
@@ -188,7 +185,8 @@ rule ensemble_labels:
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs(
-            *("images", "images_b", "predictions_a", "predictions_b", "thresholds", "ego_vehicle_mask"),
+            *("images", "images_b", "predictions_a", "predictions_b", "thresholds_a", "thresholds_b"),
+            "ego_vehicle_mask",
         ),
         folder=folder_of_output,
     shell:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from cotrain import progress
-from cotrain.progress import Progress, duration
+from cotrain.progress import Progress, duration, map_in_threads
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,20 @@ def test_no_work_and_failed_work(clock, caplog):
         with pytest.raises(KeyError), Progress(3, "images", "failing"):
             raise KeyError
     assert caplog.messages == ["nothing: 0 images in 0 s"]
+
+
+def test_results_of_threads_come_in_the_order_of_their_arguments():
+    squares = map_in_threads(lambda number: number**2, range(20), 4, "squares")
+    assert list(squares) == [number**2 for number in range(20)]
+
+
+def test_work_of_threads_that_has_not_begun_is_dropped_after_an_error():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        raise KeyError(number)
+
+    with pytest.raises(KeyError, match="0"):
+        list(map_in_threads(work, range(1000), 1, "failing"))
+    assert len(begun) < 1000

@@ -4,40 +4,39 @@ in:  the manifest accumulated so far (none in the first step) and the manifest o
 out: the manifest that this step trains on; label files stay where they are
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.adaptation.accumulation import ACCUMULATIONS, accumulate
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.data.manifests import read_manifest, write_manifest
-from workflow_scripts.command_line import add_output_argument, new_parser, parse, run
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
 EXAMPLE = """python -m workflow_scripts.accumulate \\
     --previous results/demo/pseudo_labels/self_training/00/accumulated.tsv \\
     --selected results/demo/pseudo_labels/self_training/01/selected.tsv \\
-    --mode best_score --ranking confidence --step 01 --output by_hand/accumulated.tsv"""
+    --accumulation best_score --ranking confidence --step 01 --output by_hand/accumulated.tsv"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--previous", type=Path, help="manifest accumulated so far")
     parser.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
-    parser.add_argument("--mode", required=True, choices=ACCUMULATIONS)
+    parser.add_argument("--accumulation", required=True, choices=ACCUMULATIONS)
     parser.add_argument(
         "--ranking",
         required=True,
         choices=EXCHANGE_RANKINGS,
         help="the ranking that decides which label is better",
     )
-    parser.add_argument("--step", required=True, help="name of this step, part of new ids in mode 'all'")
+    parser.add_argument(
+        "--step", required=True, help="name of this step, part of new ids with --accumulation all"
+    )
     add_output_argument(parser, "FILE", "manifest of what this step trains on")
     options = parse(parser, arguments)
 
     previous = read_manifest(options.previous) if options.previous else []
     selected = read_manifest(options.selected)
-    merged = accumulate(previous, selected, options.mode, ranking=options.ranking, step=options.step)
+    merged = accumulate(previous, selected, options.accumulation, ranking=options.ranking, step=options.step)
     write_manifest(options.output, merged, Path.cwd())
     logger.info(
         "%d accumulated and %d new images make %d; %s",

@@ -1,8 +1,8 @@
 """Show what is in a dataset and what is wrong with it, before anything is trained on it.
 
-In:  one dataset by its layout and root; or all datasets of a configuration, as far as the run reads them (it
+in:  one dataset by its layout and root; or all datasets of a configuration, as far as the run reads them (it
      does not open a target's labels); or, in the workflow, a manifest and the dataset's settings
-Out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
+out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
      exit status is 0 only if nothing is wrong.
 """
 
@@ -32,7 +32,7 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.check_data --layout cityscapes --root /data/cityscapes --split val
   python -m workflow_scripts.check_data --config config/experiments/gtav_cityscapes.yaml --quick
-  python -m workflow_scripts.check_data --dataset game --labelled --label-space cityscapes7 \\
+  python -m workflow_scripts.check_data --dataset game --with-labels --label-space cityscapes7 \\
     --manifest results/demo/data/game/labelled.tsv \\
     --settings results/demo/settings/datasets/game/labelled.json \\
     --output by_hand/check.json"""
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", help="with --manifest: the dataset's settings, JSON or YAML"
     )
-    parser.add_argument("--labelled", action="store_true", help="with --manifest: check the labels too")
+    parser.add_argument("--with-labels", action="store_true", help="with --manifest: check the labels too")
     parser.add_argument(
         "--discard",
         action="store_true",
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         name, items = options.dataset, read_manifest(options.manifest)
         dataset = read_settings(options.settings, DatasetSettings)
         try:
-            report = check(name, dataset, items, options.labelled, space, options.threads, options.quick)
+            report = check(name, dataset, items, options.with_labels, space, options.threads, options.quick)
         except InputError:
             if options.discard:
                 options.manifest.unlink()

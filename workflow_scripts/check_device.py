@@ -1,6 +1,6 @@
 """Check that the demanded device is there, with as many GPUs as one training shares.
 
-Out: a JSON file with the device's name
+out: a JSON file with the device's name
 """
 
 from cotrain.data.files import write_json

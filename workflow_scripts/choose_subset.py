@@ -4,15 +4,12 @@ in:  the manifest of the target's images
 out: a manifest of the chosen ones
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.pairs import check_pairs
-from workflow_scripts.command_line import add_output_argument, new_parser, parse, positive, run
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.choose_subset --images results/demo/data/camera/images.tsv \\
     --number 120 --seed 103 --output by_hand/subset.tsv"""

@@ -1,8 +1,8 @@
 """Find out where in the image each class is likely, from the labels of the source.
 
-In:  manifests with labels of train ids, unless --classes names the class table of the dataset's own ids; the
+in:  manifests with labels of train ids, unless --classes names the class table of the dataset's own ids; the
      target's manifest, whose image size the maps get
-Out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
+out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
 """
 
 from pathlib import Path

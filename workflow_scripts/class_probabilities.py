@@ -1,7 +1,7 @@
 """Show what a model thinks of one image: the probability of every class at every pixel.
 
-In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; an image
-Out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
+in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; an image
+out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
 
 Predictions of image sets hold only the likeliest class and its probability: those of all classes take 160 MB
 for an image of 2048×1024 and 19 classes.

@@ -1,7 +1,7 @@
 """Count the pixels of each class in every image of a labelled dataset, for sampling that favours rare ones.
 
-In:  a manifest with labels of train ids, unless --classes names the class table of the dataset's own ids
-Out: class_statistics.json: {"classes": [name, ...], "images": {id: [pixels of each class], ...}}
+in:  a manifest with labels of train ids, unless --classes names the class table of the dataset's own ids
+out: class_statistics.json: {"classes": [name, ...], "images": {id: [pixels of each class], ...}}
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Confirm that all inputs of a run are in order: the last step before anything is translated or trained.
 
-In:  the check reports of all datasets (and of a demanded device); for checks across files, the manifests,
+in:  the check reports of all datasets (and of a demanded device); for checks across files, the manifests,
      class priors and mask: the images of a second target must pair up with those of the first, class priors
      must fit the target, and the training's crop must fit into some image
-Out: a JSON file that lists the reports
+out: a JSON file that lists the reports
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Show label files in colour, with a legend, and laid over their images.
 
-In:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
+in:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
      Labels hold train ids, unless --classes names the class table of the dataset's own ids.
-Out: OUTPUT/coloured/NAME.png and, where images are known, OUTPUT/overlays/NAME.jpg, each with its legend;
+out: OUTPUT/coloured/NAME.png and, where images are known, OUTPUT/overlays/NAME.jpg, each with its legend;
      void is black, and darkened over an image
 """
 

@@ -35,7 +35,14 @@ def add_output_argument(
     parser: argparse.ArgumentParser, metavar: Literal["FILE", "FOLDER"], help: str, required: bool = True
 ) -> None:
     """Add `--output`: FILE where a step writes one main file, FOLDER where it writes several."""
-    parser.add_argument("--output", type=Path, required=required, metavar=metavar, help=help)
+    kind = _file if metavar == "FILE" else Path
+    parser.add_argument("--output", type=kind, required=required, metavar=metavar, help=help)
+
+
+def _file(text: str) -> Path:
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"found the folder {text}, expected a file")
+    return Path(text)
 
 
 def check_suffix(output: Path, suffix: str) -> None:
@@ -178,7 +185,15 @@ def add_model_argument(parser: argparse.ArgumentParser, required: bool = True) -
 def add_device_argument(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """Add `--device`."""
     default = None if required else "auto"
-    parser.add_argument("--device", default=default, required=required, choices=get_args(Device))
+    parser.add_argument(
+        "--device",
+        default=default,
+        required=required,
+        choices=get_args(Device),
+        help="what the networks run on"
+        if required
+        else "what the networks run on (default: a GPU if there is one)",
+    )
 
 
 def add_gpus_per_training_argument(parser: argparse.ArgumentParser) -> None:

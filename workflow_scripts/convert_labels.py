@@ -1,7 +1,7 @@
 """Convert a dataset's label files to the run's train ids.
 
-In:  the dataset's labelled manifest and its settings, which say how its label files encode classes
-Out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Label files that already hold the
+in:  the dataset's labelled manifest and its settings, which say how its label files encode classes
+out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Label files that already hold the
      run's train ids are not copied: the manifest names them where they are.
 """
 

@@ -1,7 +1,7 @@
 """Keep a manifest's images decoded on disk, so that training does not decode them again and again.
 
-In:  a manifest of images
-Out: OUTPUT/index.tsv (which file holds which image) and one .npy file an image beside it, of width × height
+in:  a manifest of images
+out: OUTPUT/index.tsv (which file holds which image) and one .npy file an image beside it, of width × height
      × 3 bytes. Training with them gives the same bytes as without.
 
 An interrupted run continues where it stopped; the index is written last. The folder may be deleted when the

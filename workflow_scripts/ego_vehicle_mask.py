@@ -1,7 +1,7 @@
 """Make a mask of the camera's own vehicle from Cityscapes' label files, whose id 1 shows it.
 
-In:  a dataset by its layout and root, of whose labels only that id is used
-Out: a PNG that is 255 where any label shows the own vehicle: `ego_vehicle_mask` of the configuration
+in:  a dataset by its layout and root, of whose labels only that id is used
+out: a PNG that is 255 where any label shows the own vehicle: `ego_vehicle_mask` of the configuration
 
 This step is only for use by hand, since a run must not read labels of the target. A mask belongs to a camera,
 not to an image: for your own camera you can paint it once.

@@ -5,7 +5,6 @@ out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv: per pixel the class of the sur
      surer than the lower of both thresholds of that class
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +20,18 @@ from cotrain.data.pairs import check_pairs
 from cotrain.data.predictions import PredictionReader
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
+    add_label_space_argument,
     add_mask_argument,
     add_output_argument,
     add_threads_argument,
+    logger,
     new_parser,
     parse,
     run,
 )
 
-logger = logging.getLogger("cotrain")
-
 EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --images-b images.tsv \\
-    --predictions-a a/0.h5 --predictions-b b/0.h5 --thresholds a.json b.json \\
+    --predictions-a a/0.h5 --predictions-b b/0.h5 --thresholds-a a.json --thresholds-b b.json \\
     --label-space cityscapes7 --output ensemble"""
 
 
@@ -47,15 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     parser.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument(
-        "--thresholds",
-        type=Path,
-        nargs=2,
-        required=True,
-        metavar=("A", "B"),
-        help="thresholds.json of each model",
-    )
-    parser.add_argument("--label-space", required=True)
+    parser.add_argument("--thresholds-a", type=Path, required=True, help="thresholds.json of model a")
+    parser.add_argument("--thresholds-b", type=Path, required=True, help="thresholds.json of model b")
+    add_label_space_argument(parser)
     add_mask_argument(parser)
     add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "labels and their manifest")
@@ -64,7 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     space = label_space(options.label_space)
     items, pairs = read_manifest(options.images), read_manifest(options.images_b)
     check_pairs(items, pairs, (options.images, options.images_b), one_size=True)
-    tables = [ThresholdTable.read(path, space) for path in options.thresholds]
+    threshold_files = (options.thresholds_a, options.thresholds_b)
+    tables = [ThresholdTable.read(path, space) for path in threshold_files]
     mask = EgoVehicleMask(options.ego_vehicle_mask)
     with (
         PredictionReader(options.predictions_a) as predictions_a,
@@ -90,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     kept = [item for item in written if item.kept_pixels]
     write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
     if not kept:
-        for table, path in zip(tables, options.thresholds, strict=True):
+        for table, path in zip(tables, threshold_files, strict=True):
             logger.warning("warning: %s", table.why_nothing_is_kept(path))
     logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
 

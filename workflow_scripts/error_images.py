@@ -1,9 +1,9 @@
 """Show where predictions of a class are right and wrong: a picture for each image and class.
 
-In:  predictions and true labels, each as a list of one path a line, a manifest or a folder; the images,
+in:  predictions and true labels, each as a list of one path a line, a manifest or a folder; the images,
      unless a manifest names them. Predictions hold train ids; labels too, unless --classes names the class
      table of the dataset's own ids.
-Out: OUTPUT/CLASS/NAME.png: true positives green, false positives red, false negatives blue, over the dimmed
+out: OUTPUT/CLASS/NAME.png: true positives green, false positives red, false negatives blue, over the dimmed
      image. Pixels whose label is void are left out. Images with few pixels of a class get no picture of it.
 """
 

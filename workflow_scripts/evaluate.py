@@ -1,8 +1,8 @@
 """Evaluate a model on labelled images, by its weights or by the shards of its predictions.
 
-In:  a manifest of images with labels of train ids; a model (its folder or weights file), or several whose
+in:  a manifest of images with labels of train ids; a model (its folder or weights file), or several whose
      probabilities are averaged; or, in place of a model, all shards that predict wrote of these images
-Out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
+out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
      OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays)
 
 The step score_labels scores label files that any other tool has written.

@@ -6,7 +6,6 @@ out: OUTPUT/a and OUTPUT/b, each with labels/*.png, selected.tsv (what the branc
      it with this label or not)
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +32,17 @@ from cotrain.data.pairs import check_pairs
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
 from workflow_scripts.command_line import (
+    add_label_space_argument,
     add_mask_argument,
     add_output_argument,
     add_threads_argument,
+    logger,
     new_parser,
     not_negative,
     parse,
     positive,
     run,
 )
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.exchange \\
     --subset-a a.tsv --predictions-a a/0.h5 --thresholds-a a.json \\
@@ -64,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(
             f"--thresholds-{name}", type=Path, required=True, help="thresholds.json of the branch"
         )
-    parser.add_argument("--label-space", required=True)
+    add_label_space_argument(parser)
     parser.add_argument("--fill", required=True, choices=FILL_MODES)
     parser.add_argument(
         "--min-pixels",

@@ -1,8 +1,8 @@
 """Export a model for other programs: ONNX and torch.export, each compared with the original on real images.
 
-In:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
+in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
      compare on
-Out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
+out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
      classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH);
      OUTPUT/model.json: classes, colours, and how far each file is from the original
 

@@ -1,7 +1,7 @@
 """Export pseudo-labels as a dataset that other tools train on, in the folders of Cityscapes.
 
-In:  a manifest with labels of train ids, such as a run's pseudo_labels/ensemble/manifest.tsv
-Out: OUTPUT/leftImg8bit/train/CITY/*_leftImg8bit.png (or .jpg: links to the images, with --copy copies) and
+in:  a manifest with labels of train ids, such as a run's pseudo_labels/ensemble/manifest.tsv
+out: OUTPUT/leftImg8bit/train/CITY/*_leftImg8bit.png (or .jpg: links to the images, with --copy copies) and
      OUTPUT/gtFine/train/CITY/*_gtFine_labelIds.png, *_gtFine_labelTrainIds.png.
      Where all classes of the label space are classes of Cityscapes these hold Cityscapes' ids. Otherwise both
      hold the train ids of the label space, and OUTPUT/classes.yaml and label_space.yaml say what they mean.

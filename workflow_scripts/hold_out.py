@@ -1,7 +1,7 @@
 """Keep some labelled images, drawn by seed, out of all trainings: the models are calibrated on them.
 
-In:  a manifest of labelled source images
-Out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images of one label, the translations of one scene, go
+in:  a manifest of labelled source images
+out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images of one label, the translations of one scene, go
      to the same side.
 """
 

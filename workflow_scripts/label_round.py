@@ -6,7 +6,6 @@ out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure)
      it was chosen or not)
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.adaptation.labelling import Labeller
@@ -22,17 +21,17 @@ from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
 from workflow_scripts.command_line import (
+    add_label_space_argument,
     add_mask_argument,
     add_output_argument,
     add_threads_argument,
+    logger,
     new_parser,
     not_negative,
     parse,
     positive,
     run,
 )
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.label_round --subset by_hand/subset.tsv \\
     --predictions by_hand/predictions/0.h5 --thresholds by_hand/thresholds.json \\
@@ -46,14 +45,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of the round")
-    parser.add_argument("--label-space", required=True)
+    add_label_space_argument(parser)
     parser.add_argument("--ranking", required=True, choices=IMAGE_RANKINGS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images to keep")
     parser.add_argument(
         "--class-priors", type=Path, help=".npy (classes, height, width): how likely each class is where"
     )
     parser.add_argument(
-        "--step", type=not_negative, default=0, help="the round: priors count less from round to round"
+        "--round", type=not_negative, default=0, help="priors count less from round to round (default: 0)"
     )
     add_mask_argument(parser)
     add_threads_argument(parser, default=4)
@@ -62,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     space = label_space(options.label_space)
     items = read_manifest(options.subset)
-    priors, prior_threshold = None, prior_threshold_at(options.step)
+    priors, prior_threshold = None, prior_threshold_at(options.round)
     if options.class_priors and prior_threshold > 0:
         priors = ClassPriors.read(options.class_priors)
         priors.check_classes(space)

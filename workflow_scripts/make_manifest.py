@@ -1,8 +1,8 @@
-"""Write the manifest of a dataset: its images with ids, paths and sizes, and with --labelled its labels.
+"""Write the manifest of a dataset: ids, paths and sizes of its images; with --with-labels, its labels too.
 
-In:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
-     for rendered streets the folder of the scenes. Labels are opened only with --labelled.
-Out: manifest.tsv
+in:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
+     for rendered streets the folder of the scenes. Labels are opened only with --with-labels.
+out: manifest.tsv
 """
 
 from pathlib import Path
@@ -13,10 +13,9 @@ from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
-EXAMPLE = (
-    "python -m workflow_scripts.make_manifest --dataset camvid --labelled --output manifest.tsv \\\n"
-    "    --settings results/demo/settings/datasets/camera_test/labelled.json"
-)
+EXAMPLE = """python -m workflow_scripts.make_manifest --dataset camera_test --with-labels \\
+    --settings results/demo/settings/datasets/camera_test/labelled.json \\
+    --scenes results/demo/data/camera_test/scenes --output by_hand/camera_test.tsv"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,17 +24,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--settings", required=True, type=Path, metavar="FILE", help="its settings, JSON or YAML"
     )
-    parser.add_argument("--labelled", action="store_true", help="list the labels too")
+    parser.add_argument("--with-labels", action="store_true", help="list the labels too")
     parser.add_argument("--scenes", type=Path, help="folder of the rendered scenes, for the layout streets")
     add_output_argument(parser, "FILE", "the manifest")
     options = parse(parser, arguments)
     settings = read_settings(options.settings, DatasetSettings)
-    files = find_dataset(options.dataset, settings, options.labelled, options.scenes)
+    files = find_dataset(options.dataset, settings, options.with_labels, options.scenes)
     for line in files.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)
     # Rendered scenes belong to the results and move with them; a user's own data stays where it is.
     write_manifest(options.output, files.items, relative_to_root=options.scenes)
-    kind = "labelled images" if options.labelled else "images"
+    kind = "labelled images" if options.with_labels else "images"
     logger.info("%s: %d %s -> %s", options.dataset, len(files.items), kind, options.output)
 
 

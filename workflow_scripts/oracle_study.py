@@ -2,9 +2,9 @@
 
 An oracle study reads labels of the target, so it is only for analysis: nothing is made from its outputs.
 
-In:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
-     labels (train ids) of these images; it may list more
-Out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
+in:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
+     labels (train ids) of these images; it may list more. The workflow's target `oracle_studies` makes it
+out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
      OUTPUT/classes.tsv (a line for each class of each step) and OUTPUT/oracle.json (everything)
 """
 
@@ -32,7 +32,7 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.oracle_study --label-space cityscapes7 \\
     --pseudo-labels ensemble=results/demo/pseudo_labels/ensemble/manifest.tsv \\
-    --labelled results/demo/data/camera/train_ids.tsv --output oracle"""
+    --labelled results/demo/data/camera/train_ids.tsv --output by_hand/oracle"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,7 +4,6 @@ in:  the accumulated manifest, the new model's predictions of it, thresholds fou
 out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.adaptation.accumulation import relabel
@@ -17,15 +16,15 @@ from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from workflow_scripts.command_line import (
+    add_label_space_argument,
     add_mask_argument,
     add_output_argument,
     add_threads_argument,
+    logger,
     new_parser,
     parse,
     run,
 )
-
-logger = logging.getLogger("cotrain")
 
 EXAMPLE = """python -m workflow_scripts.relabel --accumulated 00/accumulated.tsv \\
     --predictions predictions_of_accumulated/0.h5 --thresholds thresholds.json \\
@@ -39,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
     parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of these predictions")
-    parser.add_argument("--label-space", required=True)
+    add_label_space_argument(parser)
     parser.add_argument(
         "--ranking",
         required=True,

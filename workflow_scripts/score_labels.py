@@ -1,8 +1,8 @@
 """Score label files that any tool has written against the files of the true labels.
 
-In:  predictions and labels, each as a list of one path a line, a manifest or a folder. Predictions hold train
+in:  predictions and labels, each as a list of one path a line, a manifest or a folder. Predictions hold train
      ids; labels too, unless --classes names the class table of the dataset's own ids.
-Out: OUTPUT/scores.json, OUTPUT/confusion.tsv and OUTPUT/confusion.png
+out: OUTPUT/scores.json, OUTPUT/confusion.tsv and OUTPUT/confusion.png
 """
 
 from pathlib import Path

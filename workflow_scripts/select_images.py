@@ -1,8 +1,8 @@
 """List the images that show certain classes, by their labels: for splits by class, or to look at rare ones.
 
-In:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
+in:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
      Labels hold train ids, unless --classes names the class table of the dataset's own ids.
-Out: OUTPUT/labels.txt and, where images are known, OUTPUT/images.txt, one path a line in one order: a dataset
+out: OUTPUT/labels.txt and, where images are known, OUTPUT/images.txt, one path a line in one order: a dataset
      of the layout `lists`
 """
 

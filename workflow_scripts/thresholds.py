@@ -5,16 +5,21 @@ out: thresholds.json: per class the threshold as confidence and as level (0 to 6
      for, the number of pixels found, the highest confidence among them and the share of them that is kept
 """
 
-import logging
 from pathlib import Path
 
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
-from workflow_scripts.command_line import add_output_argument, new_parser, parse, run, share
-
-logger = logging.getLogger("cotrain")
+from workflow_scripts.command_line import (
+    add_label_space_argument,
+    add_output_argument,
+    logger,
+    new_parser,
+    parse,
+    run,
+    share,
+)
 
 EXAMPLE = """python -m workflow_scripts.thresholds --histograms by_hand/predictions/0.histogram.npz \\
     --label-space cityscapes7 --portion 0.5 --lower 0.5 --upper 0.9 --output by_hand/thresholds.json"""
@@ -23,7 +28,7 @@ EXAMPLE = """python -m workflow_scripts.thresholds --histograms by_hand/predicti
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
-    parser.add_argument("--label-space", required=True)
+    add_label_space_argument(parser)
     parser.add_argument(
         "--portion",
         type=share,

@@ -1,8 +1,8 @@
 """Make one set of labels out of two: where they differ, the majority of the pixels around decides.
 
-In:  two sets of label files of the same images, each as a list of one path a line, a manifest or a folder;
+in:  two sets of label files of the same images, each as a list of one path a line, a manifest or a folder;
      train ids, 255 for void
-Out: OUTPUT/labels/NAME.png and OUTPUT/labels.txt, their list in the order of the first set
+out: OUTPUT/labels/NAME.png and OUTPUT/labels.txt, their list in the order of the first set
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cotrain.configuration.reading import read_configuration
 from cotrain.configuration.settings_files import settings_named, write_settings
-from workflow_scripts.command_line import new_parser, parse, run
+from workflow_scripts.command_line import add_output_argument, check_suffix, logger, new_parser, parse, run
 
-EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.yaml --name training/final \\
+EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.yaml --part training/final \\
     --output by_hand/final.json
-  python -m workflow_scripts.write_settings --config results/demo/settings/configuration.json --name work \\
+  python -m workflow_scripts.write_settings --config results/demo/settings/configuration.json --part work \\
     --output by_hand/work.json"""
 
 
@@ -25,10 +25,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--config", type=Path, nargs="+", required=True, help="configuration, later files win"
     )
-    parser.add_argument("--name", required=True, help="which settings")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .json file")
+    parser.add_argument("--part", required=True, help="which settings, e.g. training/final")
+    add_output_argument(parser, "FILE", "the .json file")
     options = parse(parser, arguments)
-    write_settings(options.output, settings_named(read_configuration(options.config), options.name))
+    check_suffix(options.output, ".json")
+    write_settings(options.output, settings_named(read_configuration(options.config), options.part))
+    logger.info("settings of %s -> %s", options.part, options.output)
 
 
 if __name__ == "__main__":

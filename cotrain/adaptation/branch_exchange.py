@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.collaboration import Pick, exchange, fill
-from cotrain.adaptation.labelling import Labeller, map_in_threads
+from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.pseudo_labels import class_evidence, image_score
 from cotrain.adaptation.ranking import NO_CLASS, BranchEvidence, Ranking, rank_for_exchange
 from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.manifests import Item
+from cotrain.progress import map_in_threads
 
 BRANCHES = ("a", "b")
 

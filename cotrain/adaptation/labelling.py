@@ -1,9 +1,7 @@
 """Pseudo-labels of the images of a set, made from its predictions on disk."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +16,6 @@ from cotrain.data.class_priors import ClassPriors
 from cotrain.data.manifests import Item
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
-from cotrain.progress import Progress
-
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -74,16 +68,3 @@ class EnsembleLabeller:
         )
         label = filter_prediction(classes, levels, self.thresholds, self.mask.of_size(*classes.shape))
         return label, image_score(label, levels)
-
-
-def map_in_threads(
-    function: Callable[[Argument], Result], arguments: Sequence[Argument], threads: int, title: str
-) -> Iterator[Result]:
-    """Yield `function` of each argument, one for each image, in order; show the progress under `title`.
-
-    A result waits for its turn in memory: it should be some numbers of an image, not its pixels.
-    """
-    with ThreadPoolExecutor(threads) as pool, Progress(len(arguments), "images", title) as progress:
-        for result in pool.map(function, arguments):
-            yield result
-            progress.advance()

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.adaptation.labelling import Labeller, map_in_threads
+from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.pseudo_labels import image_score
 from cotrain.adaptation.ranking import rank_images
 from cotrain.data.counting import count_ids
 from cotrain.data.manifests import Item
+from cotrain.progress import map_in_threads
 
 
 @dataclass(frozen=True)

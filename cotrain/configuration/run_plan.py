@@ -230,7 +230,7 @@ class RunPlan:
     def accumulation_choices(self, step: ModelName) -> dict[str, object]:
         """Return how a step's images join those before, as the flags of step `accumulate`."""
         stage = self.stage_of(step)
-        return {"mode": stage.accumulation, "ranking": stage.ranking, "step": f"{step.place:02d}"}
+        return {"accumulation": stage.accumulation, "ranking": stage.ranking, "step": f"{step.place:02d}"}
 
     def is_relabelled(self, step: ModelName) -> bool:
         """Whether a step's new model labels its images again: early on, and only for a step to come."""

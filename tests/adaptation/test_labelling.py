@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cotrain.adaptation.labelling import EnsembleLabeller, Labeller, map_in_threads
+from cotrain.adaptation.labelling import EnsembleLabeller, Labeller
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.manifests import Item
 from cotrain.data.masks import EgoVehicleMask
@@ -61,9 +61,3 @@ def test_ensemble_takes_the_surer_model_of_each_pixel():
     label, score = labeller.scored_label(ITEM)
     np.testing.assert_array_equal(label, [[0, 1, 1]])
     assert score == pytest.approx((30000 + 41000 + 50001) / 3 / 65535)
-
-
-def test_results_come_in_the_order_of_their_arguments():
-    assert list(map_in_threads(lambda number: number**2, range(20), 4, "squares")) == [
-        number**2 for number in range(20)
-    ]

@@ -329,7 +329,7 @@ def test_choices_of_the_labelling_steps(make_plan):
         **{"fill": "subtract", "min_pixels": 9, "ranking": "confidence_gain", "collaboration": "both"},
         "keep": 70,
     }
-    first = {"mode": "all", "ranking": "class_count", "step": "01"}
+    first = {"accumulation": "all", "ranking": "class_count", "step": "01"}
     assert plan.accumulation_choices(ModelName("self_training", 1)) == first
-    second = {"mode": "best_score", "ranking": "confidence_gain", "step": "00"}
+    second = {"accumulation": "best_score", "ranking": "confidence_gain", "step": "00"}
     assert plan.accumulation_choices(ModelName("co_training", 0, "a")) == second

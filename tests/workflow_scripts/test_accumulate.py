@@ -20,7 +20,7 @@ def run(tmp_path):
 
     def go(*more, previous=True):
         arguments = ["--selected", str(tmp_path / "selected.tsv"), "--step", "01"]
-        arguments += ["--mode", "best_score", "--ranking", "confidence"]
+        arguments += ["--accumulation", "best_score", "--ranking", "confidence"]
         arguments += ["--output", str(tmp_path / "out" / "accumulated.tsv"), *more]
         if previous:
             arguments += ["--previous", str(tmp_path / "previous.tsv")]
@@ -36,8 +36,8 @@ def run(tmp_path):
     [
         ([], [("x", "00"), ("y", "01"), ("z", "01")]),
         (["--ranking", "void_pixels"], [("x", "01"), ("y", "00"), ("z", "01")]),
-        (["--mode", "all"], [("x", "00"), ("y", "00"), ("y@01", "01"), ("x@01", "01"), ("z", "01")]),
-        (["--mode", "none"], [("y", "01"), ("x", "01"), ("z", "01")]),
+        (["--accumulation", "all"], [("x", "00"), ("y", "00"), ("y@01", "01"), ("x@01", "01"), ("z", "01")]),
+        (["--accumulation", "none"], [("y", "01"), ("x", "01"), ("z", "01")]),
     ],
 )
 def test_modes(run, flags, expected):

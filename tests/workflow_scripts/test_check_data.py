@@ -41,8 +41,8 @@ def make(tmp_path, dataset, *flags):
 
 
 def test_report_is_written(tmp_path, dataset, capfd):
-    make(tmp_path, dataset, "--labelled")
-    report = check(tmp_path, dataset, "--labelled")
+    make(tmp_path, dataset, "--with-labels")
+    report = check(tmp_path, dataset, "--with-labels")
     assert report["images"] == 12
     assert report["classes"]["road"]["pixels"] == 12 * 24
     assert "city: all is well, but no pixel of sky, building, pole, sidewalk" in capfd.readouterr().err
@@ -50,11 +50,11 @@ def test_report_is_written(tmp_path, dataset, capfd):
 
 
 def test_first_ten_problems_are_shown_with_their_lines_and_the_total(tmp_path, dataset):
-    make(tmp_path, dataset, "--labelled")
+    make(tmp_path, dataset, "--with-labels")
     for number in range(11):
         write_label(tmp_path / "labels" / f"{number:02d}.png", np.full((4, 6), 12, np.uint8), [])
     with pytest.raises(InputError) as caught:
-        check(tmp_path, dataset, "--labelled")
+        check(tmp_path, dataset, "--with-labels")
     lines = str(caught.value).splitlines()
     assert lines[0] == "datasets.city: 11 problems, the first 10:"
     assert len(lines) == 11
@@ -103,8 +103,8 @@ def test_camvid_is_fine(tmp_path, settings_file, part, images):
     lists = {kind: str(folder / f"{part}.{kind}.txt") for kind in ("images", "labels")}
     settings = ListsSettings(layout="lists", classes="camvid", **lists)
     dataset = ["--dataset", part, "--settings", settings_file(settings)]
-    make(tmp_path, dataset, "--labelled")
-    report = check(tmp_path, dataset, "--labelled")
+    make(tmp_path, dataset, "--with-labels")
+    report = check(tmp_path, dataset, "--with-labels")
     assert report["sizes"] == {"480x360": images}
     assert report["void_pixels"] + sum(c["pixels"] for c in report["classes"].values()) == images * 480 * 360
 

@@ -6,15 +6,15 @@ from cotrain.errors import InputError
 from workflow_scripts import ensemble_labels
 
 
-def run(tmp_path, *thresholds):
+def run(tmp_path, thresholds_a, thresholds_b):
     of_both = [
         *("--images", str(tmp_path / "a.tsv"), "--images-b", str(tmp_path / "b.tsv")),
         *("--predictions-a", str(tmp_path / "a.h5"), "--predictions-b", str(tmp_path / "b.h5")),
     ]
     ensemble_labels.main(
         [
-            *(*of_both, "--thresholds", *map(str, thresholds), "--label-space", "camvid11"),
-            *("--output", str(tmp_path / "ensemble")),
+            *(*of_both, "--thresholds-a", str(thresholds_a), "--thresholds-b", str(thresholds_b)),
+            *("--label-space", "camvid11", "--output", str(tmp_path / "ensemble")),
         ]
     )
     return read_manifest(tmp_path / "ensemble" / "manifest.tsv")

@@ -87,7 +87,7 @@ def test_class_priors_weaken_what_is_rarely_there(run, tmp_path):
     priors = np.ones((11, 2, 10))
     priors[0, 0] = 0.0
     np.save(tmp_path / "priors.npy", priors)
-    flags = ["--keep", "9", "--class-priors", str(tmp_path / "priors.npy"), "--step"]
+    flags = ["--keep", "9", "--class-priors", str(tmp_path / "priors.npy"), "--round"]
     assert [item.id for item in run(*flags, "0")] == ["varied", "full"]
     assert [item.id for item in run(*flags, "2")] == ["sure", "varied", "full"]
 

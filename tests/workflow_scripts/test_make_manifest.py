@@ -38,7 +38,7 @@ def test_labelled_dataset_whose_label_files_do_not_exist_is_refused_before_anyth
     tmp_path, settings
 ):
     output = tmp_path / "manifest.tsv"
-    arguments = ["--dataset", "camera", "--settings", settings, "--output", str(output), "--labelled"]
+    arguments = ["--dataset", "camera", "--settings", settings, "--output", str(output), "--with-labels"]
     with pytest.raises(
         InputError, match=r"datasets\.camera: 2 problems:\n.*l\.txt:1: .*nowhere/a\.png: does not exist"
     ):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from cotrain.errors import InputError
@@ -5,8 +7,10 @@ from workflow_scripts import render_scenes
 
 
 def arguments(folder, **changes):
-    options = {"look": "camera", "images": 2, "width": 64, "height": 64, "seed": 1, "threads": 1} | changes
-    return [f"--{key}={value}" for key, value in options.items()] + [f"--output={folder}"]
+    settings = {"layout": "streets", "look": "camera", "images": 2, "width": 64, "height": 64} | changes
+    path = folder.with_name("settings.json")
+    path.write_text(json.dumps(settings))
+    return ["--settings", str(path), "--output", str(folder)]
 
 
 def test_step_writes_scenes_and_their_list(tmp_path, capsys):
@@ -23,10 +27,15 @@ def test_step_writes_scenes_and_their_list(tmp_path, capsys):
     assert "2 camera streets of 64 × 64 pixels" in log.read_text()
 
 
-def test_failed_step_leaves_no_list(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        render_scenes.main(arguments(tmp_path / "out", look="film"))
-    assert "argument --look: invalid choice: 'film'" in capsys.readouterr().err
-    with pytest.raises(InputError, match="found 63"):
-        render_scenes.main(arguments(tmp_path / "out", width=63))
-    assert not (tmp_path / "out" / "scenes.tsv").exists()
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"look": "film"}, r"look: .*'film'"),
+        ({"width": 63}, r"width: .* found 63"),
+        ({"heigth": 64}, r"heigth: unknown key \(did you mean 'height'\?\)"),
+    ],
+)
+def test_failed_step_leaves_no_list(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        render_scenes.main(arguments(tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()

@@ -54,7 +54,9 @@ def test_every_source_image_moves_towards_its_target_image(images, tmp_path, mon
 
 def test_several_translations_of_each_image(images, tmp_path):
     arguments, source, target = images
-    items = run(arguments, tmp_path / "several" / "manifest.tsv", "--per-image", "3", "--threads", "2")
+    items = run(
+        arguments, tmp_path / "several" / "manifest.tsv", "--targets-per-image", "3", "--threads", "2"
+    )
     assert [item.id for item in items[:4]] == ["source_0@1", "source_0@2", "source_0@3", "source_1@1"]
     assert len(items) == 15
     chosen = choose_target_images(5, 3, SEED, 3)
@@ -101,7 +103,7 @@ def test_empty_manifest(images, tmp_path, name):
 
 def test_more_translations_than_target_images(images, tmp_path):
     with pytest.raises(InputError, match="targets_per_image"):
-        run(images[0], tmp_path / "translated" / "manifest.tsv", "--per-image", "4")
+        run(images[0], tmp_path / "translated" / "manifest.tsv", "--targets-per-image", "4")
 
 
 def test_lists_go_in_and_a_list_comes_out(images, tmp_path):
@@ -121,13 +123,13 @@ def test_jpeg_of_a_quality(images, tmp_path):
     sizes = []
     for quality in ("30", "95"):
         output = tmp_path / quality / "manifest.tsv"
-        items = run(images[0], output, "--format", "jpg", "--quality", quality)
+        items = run(images[0], output, "--format", "jpg", "--jpeg-quality", quality)
         assert all(item.image.suffix == ".jpg" for item in items)
         assert all(item.image.read_bytes()[:2] == b"\xff\xd8" for item in items)
         sizes.append(sum(item.bytes for item in items))
     assert sizes[0] < sizes[1]
-    with pytest.raises(InputError, match="--quality: found 101, expected 1 to 100"):
-        run(images[0], tmp_path / "x" / "manifest.tsv", "--quality", "101")
+    with pytest.raises(InputError, match="--jpeg-quality: found 101, expected 1 to 100"):
+        run(images[0], tmp_path / "x" / "manifest.tsv", "--jpeg-quality", "101")
 
 
 def test_interrupted_run_makes_only_what_is_missing(images, tmp_path):

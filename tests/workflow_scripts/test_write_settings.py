@@ -39,7 +39,7 @@ def configuration(tmp_path):
 
 
 def write(configuration, name, output):
-    write_settings.main(["--config", *map(str, configuration), "--name", name, "--output", str(output)])
+    write_settings.main(["--config", *map(str, configuration), "--part", name, "--output", str(output)])
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,18 @@ def test_names_that_there_are_not(configuration, tmp_path):
     assert not (tmp_path / "s.json").exists()
 
 
+def test_the_output_is_a_json_file(configuration, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"--output: found .*s\.yaml, expected a name that ends in \.json"):
+        write(configuration, "crops", tmp_path / "s.yaml")
+    with pytest.raises(SystemExit):
+        write(configuration, "crops", tmp_path)
+    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+
+
 def test_mistakes_in_the_configuration_end_with_one_message_and_status_2(configuration, tmp_path):
     configuration[1].write_text("baseline: {iteration: 9}\n")
     command = [sys.executable, "-m", "workflow_scripts.write_settings", "--config", *map(str, configuration)]
-    command += ["--name", "crops", "--output", str(tmp_path / "s.json")]
+    command += ["--part", "crops", "--output", str(tmp_path / "s.json")]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "baseline.iteration: unknown key (did you mean 'iterations'?)" in done.stderr

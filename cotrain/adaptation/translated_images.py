@@ -1,0 +1,147 @@
+"""Source images in the colours of the target, written as files; what an interrupted run finished is kept."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
+from cotrain.configuration.sections import Translation
+from cotrain.data.files import remove_partial
+from cotrain.data.images import read_image, write_image
+from cotrain.data.manifests import Item
+from cotrain.progress import map_in_threads
+
+logger = logging.getLogger("cotrain")
+
+# Stands in the journal: with another number here all images are translated again.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to write: `source` in the colours of `target`, as `path`, with the id `name`."""
+
+    source: Item
+    target: Item
+    name: str
+    path: Path
+
+    def written(self) -> Item:
+        """Return the source's item with the translated image in place of its own."""
+        path = self.path.absolute()
+        return replace(self.source, id=self.name, image=path, bytes=path.stat().st_size)
+
+
+def translate_images(
+    source: Sequence[Item],
+    target: Sequence[Item],
+    seed: int,
+    settings: Translation,
+    folder: Path,
+    threads: int,
+) -> list[Item]:
+    """Write each source image in the colours of target images and return the items of what was written.
+
+    Args:
+        source: the source images.
+        target: the target images.
+        seed: decides which target image goes with which source image.
+        settings: number of target images for each source image, format and quality of the files.
+        folder: where `images/` and `done.jsonl` go, which says what each finished image was made from.
+        threads: how many images are translated at once.
+    """
+    remove_partial(folder / "images" / f"*.{settings.format}")
+    # The images are translated in parallel; OpenCV's own threads would only get in each other's way.
+    cv2.setNumThreads(1)
+    tasks = _tasks(source, target, seed, settings, folder / "images")
+    with _Journal(folder / "done.jsonl", settings) as journal:
+        open_tasks = [task for task in tasks if not journal.holds(task)]
+        if len(open_tasks) < len(tasks):
+            logger.info("%d of %d images are there already", len(tasks) - len(open_tasks), len(tasks))
+        # The statistics of each target image are computed once, however often it is used.
+        images = sorted({task.target.image for task in open_tasks})
+        of_images = map_in_threads(_statistics, images, threads, "colour statistics of the target")
+        statistics = dict(zip(images, of_images, strict=True))
+
+        def work(task: Task) -> None:
+            rgb = translate(read_image(task.source.image), *statistics[task.target.image])
+            write_image(task.path, rgb, settings.jpeg_quality)
+            journal.add(task)
+
+        for _ in map_in_threads(work, open_tasks, threads, "colour translation"):
+            pass
+    return [task.written() for task in tasks]
+
+
+def _tasks(
+    source: Sequence[Item], target: Sequence[Item], seed: int, settings: Translation, folder: Path
+) -> list[Task]:
+    draws = choose_target_images(len(source), len(target), seed, settings.targets_per_image)
+    return [
+        Task(item, target[index], name, folder / f"{name}.{settings.format}")
+        for item, row in zip(source, draws.tolist(), strict=True)
+        for index, name in zip(row, _names(item, settings.targets_per_image), strict=True)
+    ]
+
+
+def _names(item: Item, per_image: int) -> list[str]:
+    # The name says which of several translations it is; a single one keeps the source's id.
+    return [item.id] if per_image == 1 else [f"{item.id}@{number}" for number in range(1, per_image + 1)]
+
+
+def _statistics(image: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return lab_statistics(read_image(image))
+
+
+class _Journal:
+    """Which images of a format (and quality, of JPEG) are finished, and from what; one line of JSON each."""
+
+    def __init__(self, path: Path, settings: Translation) -> None:
+        self.path = path
+        self.format = [settings.format, settings.jpeg_quality if settings.format == "jpg" else None]
+        self.lock = Lock()
+        self.done: dict[str, object] = {}
+        if path.exists():
+            # The last line of a killed run may be half a line.
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                    self.done[entry["name"]] = entry
+                except (ValueError, TypeError, KeyError):
+                    continue
+
+    def __enter__(self) -> "_Journal":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "a", encoding="utf-8")
+        # Half a line must not run into the next one.
+        self.file.write("\n")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def holds(self, task: Task) -> bool:
+        """Return whether the image is there and was made from the same files in the same way."""
+        return task.path.exists() and self.done.get(task.name) == self._entry(task)
+
+    def add(self, task: Task) -> None:
+        """Note that an image is finished; called from threads."""
+        with self.lock:
+            self.file.write(json.dumps(self._entry(task)) + "\n")
+            self.file.flush()
+
+    def _entry(self, task: Task) -> dict[str, object]:
+        return {
+            "name": task.name,
+            "source": [str(task.source.image), task.source.bytes],
+            "target": [str(task.target.image), task.target.bytes],
+            "format": self.format,
+            "version": VERSION,
+        }
