@@ -78,9 +78,12 @@ def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def flags(**values: object) -> str:
-    """Return the flags of those values that are there, quoted for the shell: flags(target=[]) is empty."""
-    given = {name: value for name, value in values.items() if value not in (None, [], "", ())}
-    return " ".join(f"--{name.replace('_', '-')} {_quoted(value)}" for name, value in given.items())
+    """Return a flag for each value that is not empty, quoted for the shell: flags(target=[]) is empty."""
+    return " ".join(
+        f"--{name.replace('_', '-')} {_quoted(value)}"
+        for name, value in values.items()
+        if value not in (None, [], "", ())
+    )
 
 
 def _quoted(value: object) -> str:
