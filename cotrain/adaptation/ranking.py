@@ -17,7 +17,7 @@ IMAGE_RANKINGS = get_args(ImageRanking)
 EXCHANGE_RANKINGS = get_args(ExchangeRanking)
 
 NO_CLASS = -1
-# Place, between the lowest and the highest mean confidence in a class, from which images are sent for it.
+# How far up between the lowest and highest mean confidence in a class an image must be, to be sent for it.
 KEEP_SHARE = 0.8
 
 
