@@ -43,9 +43,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def advance(self, number: int = 1, note: str = "") -> None:
-        """Count `number` more pieces as done; `note` is shown after the count."""
-        self.done += number
+    def advance(self, note: str = "") -> None:
+        """Count one more piece as done; `note` is shown after the count."""
+        self.done += 1
         now = time.monotonic()
         pause = SECONDS_BETWEEN_REDRAWS if self.on_terminal else SECONDS_BETWEEN_LINES
         if now - self.last_shown >= pause:

@@ -7,7 +7,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,8 +23,6 @@ from streets.looks import look_named
 RECIPE = 2
 OVERSAMPLING = 2
 SMALLEST, LARGEST = 64, 2048
-
-_painter: Any = None
 
 
 class Painter:
@@ -56,6 +53,10 @@ class Painter:
         return camera_effects.encoded(scene.rng, composed, self.look), majority(label)
 
 
+# That of a rendering process.
+_painter: Painter | None = None
+
+
 def majority(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return (H, W) from (2H, 2W): the most frequent id of each 2 × 2 block, at a tie the top left one."""
     a, b, c, d = label[::2, ::2], label[::2, 1::2], label[1::2, ::2], label[1::2, 1::2]
@@ -69,6 +70,7 @@ def _open(look_name: str, seed: int, width: int, height: int) -> None:
 
 
 def _render(index: int, image: Path, label: Path) -> int:
+    assert _painter is not None
     data, ids = _painter.draw(index)
     write_label(label, ids, label_space("cityscapes19").palette)
     with written_whole(image) as temporary:
@@ -99,7 +101,13 @@ def render_scenes(
     pairs = [
         (folder / "images" / f"{i:05d}{suffix}", folder / "labels" / f"{i:05d}.png") for i in range(images)
     ]
-    settings = {"look": look, "width": width, "height": height, "seed": seed, "recipe": RECIPE}
+    settings: dict[str, object] = {
+        "look": look,
+        "width": width,
+        "height": height,
+        "seed": seed,
+        "recipe": RECIPE,
+    }
     _clear(folder, settings, pairs)
     write_json(folder / "settings.json", settings)
     missing = [i for i, pair in enumerate(pairs) if not all(file.is_file() for file in pair)]
@@ -149,7 +157,7 @@ def _check(images: int, width: int, height: int, processes: int) -> None:
             raise InputError(f"{name}: found {value}, expected {SMALLEST} to {LARGEST} pixels")
 
 
-def _clear(folder: Path, settings: dict[str, Any], pairs: list[tuple[Path, Path]]) -> None:
+def _clear(folder: Path, settings: dict[str, object], pairs: list[tuple[Path, Path]]) -> None:
     """Remove scenes of other settings, surplus scenes, and unfinished files of killed processes."""
     try:
         same = json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings

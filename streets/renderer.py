@@ -5,7 +5,6 @@ textures and light, gives the exact label and the share of light that passes the
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -141,7 +140,7 @@ class Renderer:
 
     def _attach(
         self,
-        root: Any,
+        root: NodePath,
         batch: Batch,
         order: int,
         shadow: NDArray[np.uint8],

@@ -1,6 +1,7 @@
 import io
 import logging
 import sys
+from time import sleep as wait
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_log_gets_a_line_from_time_to_time(clock, caplog, monkeypatch):
     with caplog.at_level(logging.INFO, "cotrain"), Progress(100, "images", "predict") as bar:
         for _ in range(40):
             clock["time"] += 1
-            bar.advance(note="loss 0.5")
+            bar.advance("loss 0.5")
     # 1 image per second, a line every 15 seconds, and the sum at the end.
     assert caplog.messages == [
         "predict: 15/100 images, 1/s, 1 min 25 s left, loss 0.5",
@@ -49,8 +50,10 @@ def test_a_log_gets_a_line_from_time_to_time(clock, caplog, monkeypatch):
 def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with caplog.at_level(logging.INFO, "cotrain"), Progress(1000, "iterations", "train", done=800) as bar:
+        for _ in range(99):
+            bar.advance()
         clock["time"] += 20
-        bar.advance(100)
+        bar.advance()
     assert caplog.messages == [
         "train: 900/1000 iterations, 5/s, 20 s left",
         "train: 100 iterations in 20 s, 5/s",
@@ -60,8 +63,10 @@ def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatc
 def test_high_speeds_are_plain_numbers(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with caplog.at_level(logging.INFO, "cotrain"), Progress(10**6, "images", "x") as bar:
+        for _ in range(29_999):
+            bar.advance()
         clock["time"] += 20
-        bar.advance(30_000)
+        bar.advance()
     assert "1500/s" in caplog.messages[0]
 
 
@@ -99,8 +104,10 @@ def test_work_of_threads_that_has_not_begun_is_dropped_after_an_error():
 
     def work(number):
         begun.append(number)
-        raise KeyError(number)
+        if number == 0:
+            raise KeyError(number)
+        wait(0.05)
 
     with pytest.raises(KeyError, match="0"):
-        list(map_in_threads(work, range(1000), 1, "failing"))
-    assert len(begun) < 1000
+        list(map_in_threads(work, range(100), 1, "failing"))
+    assert len(begun) < 100

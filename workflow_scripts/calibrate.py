@@ -26,7 +26,7 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.calibrate --model results/demo/models/final \\
     --labelled by_hand/held_out.tsv --seed 100 --output by_hand/temperature.json"""
-# Of all images together: far more than one number needs, and few enough to hold their logits.
+# Pixels drawn from all images together: far more than one temperature needs, yet their logits fit in memory.
 PIXELS = 200_000
 
 

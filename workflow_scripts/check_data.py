@@ -9,11 +9,10 @@ out: a table of sizes, ids and classes; with --output the report as JSON, and th
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import DatasetSettings, PublishedSettings, StreetsSettings
-from cotrain.data.checks import check_items
+from cotrain.data.checks import CheckReport, check_items
 from cotrain.data.files import write_json, write_text
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
@@ -139,7 +138,7 @@ def check_dataset(
     threads: int,
     quick: bool,
     scenes: Path | None = None,
-) -> dict[str, Any]:
+) -> CheckReport:
     """Find the files of a dataset, check them and return the report; `scenes` is the folder of streets."""
     files = find_dataset(name, settings, labelled, scenes)
     for line in files.left_out_in_words():
@@ -157,7 +156,7 @@ def check(
     space: LabelSpace,
     threads: int,
     quick: bool,
-) -> dict[str, Any]:
+) -> CheckReport:
     """Check the files of `items` and return the report; raise one InputError for all that is wrong."""
     table = dataset_class_table(name, settings) if labelled else None
     origins = file_origins(name, settings, labelled)
@@ -165,13 +164,13 @@ def check(
         return check_items(items, table, space, origins, threads, progress, f"datasets.{name}", quick)
 
 
-def show(name: str, report: dict[str, Any]) -> None:
+def show(name: str, report: CheckReport) -> None:
     """Print the report as a table, and log the verdict below it."""
     print(data_table(name, report), flush=True)
     logger.info("%s", verdict(name, report))
 
 
-def verdict(name: str, report: dict[str, Any]) -> str:
+def verdict(name: str, report: CheckReport) -> str:
     """Return one line: all is well, and of which classes there is no pixel."""
     classes = report.get("classes", {})
     absent = [class_name for class_name, entry in classes.items() if not entry["pixels"]]

@@ -9,14 +9,13 @@ out: a JSON file that lists the reports
 from pathlib import Path
 
 from cotrain.configuration.reading import read_settings
-from cotrain.configuration.sections import Augmentation, Crops
+from cotrain.configuration.sections import Crops
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
-from cotrain.errors import InputError
-from cotrain.training.augmentation import largest_scaled_size
+from cotrain.training.augmentation import check_crop
 from workflow_scripts.command_line import (
     add_mask_argument,
     add_output_argument,
@@ -60,7 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
         ("target", [options.target], crops.target_augmentation),
     ):
         for manifest in manifests:
-            check_crop(manifest, part, augmentation, crops.crop)
+            sizes = {(item.height, item.width) for item in read_manifest(manifest)}
+            check_crop(crops.crop, sizes, augmentation, part, str(manifest))
     if options.target_b:
         check_pairs(
             read_manifest(options.target_b),
@@ -73,21 +73,6 @@ def main(arguments: list[str] | None = None) -> None:
     EgoVehicleMask(options.ego_vehicle_mask)
     write_json(options.output, {"reports": [str(path) for path in options.reports]})
     logger.info("all data is in order; %s", options.output)
-
-
-def check_crop(manifest: Path, part: str, augmentation: Augmentation, crop: tuple[int, int]) -> None:
-    """Raise InputError if the crop is larger than any image, however it is scaled: all would be padded."""
-    sizes = {(item.height, item.width) for item in read_manifest(manifest)}
-    largest = [largest_scaled_size(height, width, augmentation) for height, width in sizes]
-    height, width = crop
-    if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
-        return
-    limit = max(largest, key=lambda size: size[0] * size[1])
-    raise InputError(
-        f"training.crop: {width}×{height} pixels are more than any image of {manifest} has, at most "
-        f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
-        "short_sides there"
-    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ out: OUTPUT/coloured/NAME.png and, where images are known, OUTPUT/overlays/NAME.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from cotrain.data.files import refuse_overwriting
 from cotrain.data.images import read_image, write_image
@@ -17,8 +16,7 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import colourise, overlay, with_legend
 from workflow_scripts.command_line import (
-    add_classes_argument,
-    add_label_space_argument,
+    add_label_files_arguments,
     add_output_argument,
     add_threads_argument,
     logger,
@@ -36,12 +34,7 @@ VOID = ("void", (0, 0, 0))
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
-    parser.add_argument(
-        "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
-    )
-    add_label_space_argument(parser, "classes and colours")
-    add_classes_argument(parser)
+    add_label_files_arguments(parser, "classes and colours")
     parser.add_argument("--opacity", type=share, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "folder to write into")

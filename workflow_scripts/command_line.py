@@ -66,6 +66,25 @@ def add_classes_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
 
 
+def add_label_files_arguments(parser: argparse.ArgumentParser, classes: str) -> None:
+    """Add labels, their images, and what the labels mean; `classes` says what the label space is for."""
+    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
+    parser.add_argument(
+        "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
+    )
+    add_label_space_argument(parser, classes)
+    add_classes_argument(parser)
+
+
+def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every step takes that labels images with one model: predictions, thresholds, mask, threads."""
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of these predictions")
+    add_label_space_argument(parser)
+    add_mask_argument(parser)
+    add_threads_argument(parser, default=4)
+
+
 def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--class-subsets`, label spaces over whose classes the mean IoU is given too."""
     parser.add_argument(
@@ -78,9 +97,12 @@ def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def flags(**values: object) -> str:
-    """Return the flags of those values that are there, quoted for the shell: flags(target=[]) is empty."""
-    given = {name: value for name, value in values.items() if value not in (None, [], "", ())}
-    return " ".join(f"--{name.replace('_', '-')} {_quoted(value)}" for name, value in given.items())
+    """Return a flag for each value that is not empty, quoted for the shell: flags(target=[]) is empty."""
+    return " ".join(
+        f"--{name.replace('_', '-')} {_quoted(value)}"
+        for name, value in values.items()
+        if value not in (None, [], "", ())
+    )
 
 
 def _quoted(value: object) -> str:

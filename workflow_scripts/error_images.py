@@ -17,8 +17,7 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
 from workflow_scripts.command_line import (
-    add_classes_argument,
-    add_label_space_argument,
+    add_label_files_arguments,
     add_output_argument,
     add_threads_argument,
     class_ids,
@@ -37,12 +36,7 @@ EXAMPLE = """python -m workflow_scripts.error_images --predictions by_hand/segme
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--predictions", type=Path, required=True, help="list, manifest or folder")
-    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
-    parser.add_argument(
-        "--images", type=Path, help="list or folder of the images (default: as manifests say)"
-    )
-    add_label_space_argument(parser, "classes of the predictions")
-    add_classes_argument(parser)
+    add_label_files_arguments(parser, "classes of the predictions")
     parser.add_argument("--class-names", nargs="+", help="which classes to show (default: all)")
     parser.add_argument(
         "--more-than",

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.adaptation.branch_exchange import (
-    BRANCHES,
-    Branch,
+    BranchImages,
     ExchangeSettings,
     FilledLabels,
     choose_for_exchange,
@@ -25,6 +24,7 @@ from cotrain.adaptation.collaboration import COLLABORATIONS, FILL_MODES
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.configuration.names import BRANCHES
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
         one_size = options.fill != "none" or options.collaboration != "own"
         check_pairs(items["a"], items["b"], (options.subset_a, options.subset_b), one_size)
         branches = {
-            name: Branch(name, items[name], Labeller(predictions[name], tables[name].levels, mask))
+            name: BranchImages(name, items[name], Labeller(predictions[name], tables[name].levels, mask))
             for name in BRANCHES
         }
         labels = FilledLabels(branches, options.fill)

@@ -21,10 +21,8 @@ from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
 from workflow_scripts.command_line import (
-    add_label_space_argument,
-    add_mask_argument,
+    add_labelling_arguments,
     add_output_argument,
-    add_threads_argument,
     logger,
     new_parser,
     not_negative,
@@ -43,9 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--subset", type=Path, required=True, help="manifest of the images that were predicted"
     )
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of the round")
-    add_label_space_argument(parser)
+    add_labelling_arguments(parser)
     parser.add_argument("--ranking", required=True, choices=IMAGE_RANKINGS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images to keep")
     parser.add_argument(
@@ -54,8 +50,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--round", type=not_negative, default=0, help="priors count less from round to round (default: 0)"
     )
-    add_mask_argument(parser)
-    add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "labels, manifest and scores of the round")
     options = parse(parser, arguments)
 

@@ -10,7 +10,6 @@ out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.ts
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from cotrain.data.files import write_json, write_text
 from cotrain.data.label_files import paired_label_files
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--pseudo-labels", "STEP=MANIFEST, e.g. ensemble=manifest.tsv", options.pseudo_labels
     )
     space = label_space(options.label_space)
-    studies: dict[str, dict[str, Any]] = {}
+    studies: dict[str, dict[str, object]] = {}
     for step, manifest in manifests.items():
         pairs = paired_label_files(manifest, options.labelled, complete=False)
         with Progress(len(pairs), "images", f"oracle study of {step}") as progress:

@@ -16,10 +16,8 @@ from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from workflow_scripts.command_line import (
-    add_label_space_argument,
-    add_mask_argument,
+    add_labelling_arguments,
     add_output_argument,
-    add_threads_argument,
     logger,
     new_parser,
     parse,
@@ -36,17 +34,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--accumulated", type=Path, required=True, help="manifest of the images labelled so far"
     )
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of these predictions")
-    add_label_space_argument(parser)
+    add_labelling_arguments(parser)
     parser.add_argument(
         "--ranking",
         required=True,
         choices=EXCHANGE_RANKINGS,
         help="the ranking that decides which label is better",
     )
-    add_mask_argument(parser)
-    add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "new labels and the manifest")
     options = parse(parser, arguments)
 

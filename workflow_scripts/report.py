@@ -11,17 +11,9 @@ from pathlib import Path
 
 from cotrain.data.files import write_text
 from cotrain.evaluation.scores import ModelScores, read_scores
+from cotrain.reporting.model_report import report_markdown, report_text
 from cotrain.reporting.pictures import mean_iou_picture
-from cotrain.reporting.table import (
-    check_comparable,
-    classes_table,
-    classes_text,
-    models_table,
-    to_markdown,
-    to_text,
-    to_tsv,
-    transposed,
-)
+from cotrain.reporting.table import check_comparable, classes_table, models_table, to_tsv
 from workflow_scripts.command_line import add_output_argument, named_paths, new_parser, parse, run
 
 EXAMPLE = """python -m workflow_scripts.report --output by_hand/report \\
@@ -37,17 +29,6 @@ def read_all(arguments: Sequence[str]) -> list[ModelScores]:
     return models
 
 
-def circumstances(row: ModelScores) -> str:
-    """Return one line that says what the scores were measured on."""
-    facts = [f"{row.images} images", f"{len(row.iou)} classes"]
-    words = {None: "none", True: "yes", False: "no"}
-    for key, value in row.protocol.items():
-        # A list cannot be looked up in a mapping.
-        text = value if isinstance(value, list) else words.get(value, value)
-        facts.append(f"{key.replace('_', ' ')}: {text}")
-    return ", ".join(facts)
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
@@ -57,28 +38,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
 
     rows = read_all(options.scores)
-    models, classes = models_table(rows), classes_table(rows)
-    measured_on = circumstances(rows[0])
-    text = "\n".join(
-        [
-            "Scores by model (%; gain in points)",
-            measured_on + "\n",
-            to_text(models),
-            "IoU by class (%)\n",
-            classes_text(rows),
-        ]
-    )
-    # Markdown pages scroll downwards: classes, which are many, become lines.
-    by_class = transposed(classes)
-    by_class[0][0] = "class"
-    markdown = (
-        f"# Scores by model (%)\n\nMeasured on {measured_on}.\n\n{to_markdown(models)}\n"
-        f"![mIoU by model](models.png)\n\n## IoU by class (%)\n\n{to_markdown(by_class)}"
-    )
+    text = report_text(rows)
     folder: Path = options.output
-    write_text(folder / "models.tsv", to_tsv(models))
-    write_text(folder / "classes.tsv", to_tsv(classes))
-    write_text(folder / "models.md", markdown)
+    write_text(folder / "models.tsv", to_tsv(models_table(rows)))
+    write_text(folder / "classes.tsv", to_tsv(classes_table(rows)))
+    write_text(folder / "models.md", report_markdown(rows, "models.png"))
     write_text(folder / "models.txt", text)
     mean_iou_picture(folder / "models.png", rows)
     sys.stdout.write(f"\n{text}\nTables and picture: {folder}\n")

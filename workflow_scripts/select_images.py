@@ -7,7 +7,6 @@ out: OUTPUT/labels.txt and, where images are known, OUTPUT/images.txt, one path 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +18,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
-    add_classes_argument,
-    add_label_space_argument,
+    add_label_files_arguments,
     add_output_argument,
     add_threads_argument,
     class_ids,
@@ -37,12 +35,7 @@ EXAMPLE = """python -m workflow_scripts.select_images --labels results/demo/data
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--labels", type=Path, required=True, help="list, manifest or folder")
-    parser.add_argument(
-        "--images", type=Path, help="list or folder of the images (default: as a manifest says)"
-    )
-    add_label_space_argument(parser, "what the classes are")
-    add_classes_argument(parser)
+    add_label_files_arguments(parser, "what the classes are")
     for flag, what in (("--any", "one of these at least"), ("--all", "all of these")):
         parser.add_argument(flag, nargs="+", default=[], metavar="CLASS", help=f"the image shows {what}")
     parser.add_argument(

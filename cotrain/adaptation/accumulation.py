@@ -24,7 +24,7 @@ def accumulate(
     selected: Sequence[Item],
     mode: str,
     step: str,
-    ranking: str = "confidence",
+    ranking: str,
 ) -> list[Item]:
     """Return the training set after the round or cycle named `step` has selected the images `selected`.
 
@@ -53,9 +53,7 @@ def accumulate(
     raise ValueError(f"unknown accumulation {mode!r}, expected one of {ACCUMULATIONS}")
 
 
-def relabel(
-    accumulated: Sequence[Item], relabelled: Sequence[Item], ranking: str = "confidence"
-) -> list[Item]:
+def relabel(accumulated: Sequence[Item], relabelled: Sequence[Item], ranking: str) -> list[Item]:
     """Return `accumulated`, with each item replaced by the relabelled item of the same id if that is better.
 
     Order and ids stay; relabelled images that are not in `accumulated` are left out. `accumulate` says what

@@ -15,23 +15,23 @@ from cotrain.adaptation.collaboration import Pick, exchange, fill
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.pseudo_labels import class_evidence, image_score
 from cotrain.adaptation.ranking import NO_CLASS, BranchEvidence, Ranking, rank_for_exchange
+from cotrain.configuration.choices import Collaboration, ExchangeRanking, Fill
+from cotrain.configuration.names import BRANCHES, Branch
 from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.progress import map_in_threads
 
-BRANCHES = ("a", "b")
-
 # Score, pixels of each class and mean confidence in each class of one image of one branch.
 Numbers = tuple[float, NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Branch:
-    """One branch, "a" or "b", with its images of this cycle and its labeller."""
+class BranchImages:
+    """The images of one branch in this cycle, and what labels them."""
 
-    name: str
+    name: Branch
     items: Sequence[Item]
     labeller: Labeller
 
@@ -40,13 +40,13 @@ class Branch:
 class ExchangeSettings:
     """How images are exchanged.
 
-    `ranking` is one of EXCHANGE_RANKINGS, `collaboration` one of COLLABORATIONS. An image shows a class if it
-    has more than `min_pixels` pixels of it. Each branch gets at most `keep` images.
+    An image shows a class if it has more than `min_pixels` pixels of it. Each branch gets at most `keep`
+    images.
     """
 
-    ranking: str
+    ranking: ExchangeRanking
     min_pixels: int
-    collaboration: str
+    collaboration: Collaboration
     keep: int
 
 
@@ -54,13 +54,13 @@ class ExchangeSettings:
 class FilledLabels:
     """The labels of both branches after each has filled its void pixels from the other.
 
-    `branches` holds "a" and "b", in this order and with equally many images; `mode` is one of FILL_MODES.
+    `branches` holds "a" and "b", in this order and with equally many images.
     """
 
-    branches: Mapping[str, Branch]
-    mode: str
+    branches: Mapping[Branch, BranchImages]
+    mode: Fill
 
-    def label(self, sender: str, index: int) -> NDArray[np.uint8]:
+    def label(self, sender: Branch, index: int) -> NDArray[np.uint8]:
         """Return the label (H, W) uint8 of image `index` of branch `sender`."""
         if self.mode == "none":
             branch = self.branches[sender]
@@ -91,7 +91,7 @@ class FilledLabels:
 
 def evidence_of_branches(
     labels: FilledLabels, number_of_classes: int, threads: int
-) -> dict[str, BranchEvidence]:
+) -> dict[Branch, BranchEvidence]:
     """Label all pairs and return what the ranking needs of each branch."""
     pairs = range(len(labels.branches["a"].items))
     shape = (len(pairs), number_of_classes)
@@ -116,8 +116,8 @@ def evidence_of_branches(
 
 
 def choose_for_exchange(
-    evidence: Mapping[str, BranchEvidence], settings: ExchangeSettings
-) -> tuple[dict[str, Ranking], dict[str, list[Pick]]]:
+    evidence: Mapping[Branch, BranchEvidence], settings: ExchangeSettings
+) -> tuple[dict[Branch, Ranking], dict[Branch, list[Pick]]]:
     """Return which images each branch offers, and for each branch what it is to train on."""
     rankings = {
         sender: rank_for_exchange(
@@ -130,10 +130,10 @@ def choose_for_exchange(
 
 
 def write_picked_labels(
-    receiver: Branch,
+    receiver: BranchImages,
     picks: Sequence[Pick],
     labels: FilledLabels,
-    evidence: Mapping[str, BranchEvidence],
+    evidence: Mapping[Branch, BranchEvidence],
     folder: Path,
     space: LabelSpace,
     threads: int,
@@ -165,10 +165,10 @@ def write_picked_labels(
 
 
 def explain_choices(
-    sender: str,
+    sender: Branch,
     evidence: BranchEvidence,
     ranking: Ranking,
-    taken: Mapping[str, Sequence[Pick]],
+    taken: Mapping[Branch, Sequence[Pick]],
     settings: ExchangeSettings,
     classes: Sequence[str],
 ) -> list[tuple[bool, str]]:
@@ -213,7 +213,7 @@ def explain_choices(
 
 
 def why_nothing_is_offered(
-    branch: Branch, evidence: BranchEvidence, min_pixels: int, classes: Sequence[str]
+    branch: BranchImages, evidence: BranchEvidence, min_pixels: int, classes: Sequence[str]
 ) -> str:
     """Return a message for when no class asks for an image of `branch`: the class with the most pixels.
 
@@ -227,6 +227,6 @@ def why_nothing_is_offered(
     )
 
 
-def other(branch: str) -> str:
+def other(branch: Branch) -> Branch:
     """Return the other branch of "a" and "b"."""
     return "b" if branch == "a" else "a"

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.configuration.choices import Collaboration, Fill
+from cotrain.configuration.names import Branch
 from cotrain.data.label_spaces import IGNORE
 
 FILL_MODES = get_args(Fill)
 COLLABORATIONS = get_args(Collaboration)
 
-# Whose label it is ("a" or "b") and the index of the image.
-Pick = tuple[str, int]
+# Whose label it is, and the index of the image.
+Pick = tuple[Branch, int]
 
 
 def fill(

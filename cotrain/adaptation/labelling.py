@@ -51,8 +51,8 @@ class Labeller:
 class EnsembleLabeller:
     """Makes the pseudo-label of any image that two models have predicted.
 
-    `thresholds` is uint16 (C,), the lower of both models'. `pair_of` gives for the id of an image of
-    `predictions_a` that of the image of `predictions_b` which shows the same scene.
+    `thresholds` is uint16 (C,): for each class the lower threshold of the two models. `pair_of` maps the id
+    of each image of `predictions_a` to the id of the image of `predictions_b` that shows the same scene.
     """
 
     predictions_a: PredictionReader

@@ -17,6 +17,8 @@ IMAGE_RANKINGS = get_args(ImageRanking)
 EXCHANGE_RANKINGS = get_args(ExchangeRanking)
 
 NO_CLASS = -1
+# How far up between the lowest and highest mean confidence in a class an image must be, to be sent for it.
+KEEP_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,6 @@ def rank_for_exchange(
     sender: BranchEvidence,
     receiver: BranchEvidence,
     min_pixels: int,
-    keep_share: float = 0.8,
 ) -> Ranking:
     """Return the sender's images in the order in which they should go to the receiver.
 
@@ -90,15 +91,15 @@ def rank_for_exchange(
 
     By class demand means: each class in turn adds images of the sender, the surest first. It considers the
     images with more than `min_pixels` pixels of the class, and adds those whose mean confidence in the class
-    reaches bottom + `keep_share` · (top − bottom), where bottom and top are the lowest and highest of the
+    reaches bottom + KEEP_SHARE · (top − bottom), where bottom and top are the lowest and highest of the
     considered images. An image is added only once, and images that no class adds are left out. Void is no
     class.
     """
     if method == "threshold_difference":
         demand = receiver.thresholds.astype(np.int64) - sender.thresholds
-        return _by_class_demand(demand, sender, min_pixels, keep_share)
+        return _by_class_demand(demand, sender, min_pixels)
     if method == "receiver_threshold":
-        return _by_class_demand(receiver.thresholds.astype(np.int64), sender, min_pixels, keep_share)
+        return _by_class_demand(receiver.thresholds.astype(np.int64), sender, min_pixels)
     if method == "confidence_gain":
         order = np.lexsort((-_number_of_classes(sender.counts), -_confidence_gain(sender, receiver)))
     elif method in IMAGE_RANKINGS:
@@ -120,9 +121,7 @@ def _confidence_gain(sender: BranchEvidence, receiver: BranchEvidence) -> NDArra
     return (np.maximum(of_sender - of_receiver, 0) * (1 - of_receiver)).mean(axis=1)
 
 
-def _by_class_demand(
-    demand: NDArray[np.int64], sender: BranchEvidence, min_pixels: int, keep_share: float
-) -> Ranking:
+def _by_class_demand(demand: NDArray[np.int64], sender: BranchEvidence, min_pixels: int) -> Ranking:
     """Rank by classes in ascending order of `demand` (C,), ties by class id."""
     reason: dict[int, int] = {}
     for class_id in np.argsort(demand, kind="stable").tolist():
@@ -137,7 +136,7 @@ def _by_class_demand(
         surest_first = holders[np.argsort(-confidence[holders], kind="stable")]
         top, bottom = confidence[surest_first[0]], confidence[surest_first[-1]]
         # "Reaches", not "exceeds" as published: otherwise a class that only one image holds is never sent.
-        limit = top - (1 - keep_share) * (top - bottom)
+        limit = top - (1 - KEEP_SHARE) * (top - bottom)
         for image in surest_first[confidence[surest_first] >= limit].tolist():
             reason.setdefault(image, class_id)
     return Ranking(np.array(list(reason), dtype=np.int64), np.array(list(reason.values()), dtype=np.int64))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,33 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 SHOWN_PROBLEMS = 10
+
+
+class ClassContent(TypedDict):
+    """Pixels of a class of the run, their share of all pixels that are not void, and images that show it."""
+
+    pixels: int
+    share: float
+    images: int
+
+
+# An own id's name in the dataset, the class that it becomes (None: void), its pixels, images that show it.
+IdContent = TypedDict("IdContent", {"name": str | None, "class": str | None, "pixels": int, "images": int})
+
+
+class CheckReport(TypedDict):
+    """What a dataset holds.
+
+    `sizes` maps "WIDTHxHEIGHT" to a number of images; `turned` are the paths of images that EXIF turns. The
+    other keys are there if whole labels were read; `ids` holds only ids that occur.
+    """
+
+    images: int
+    sizes: dict[str, int]
+    turned: list[str]
+    void_pixels: NotRequired[int]
+    classes: NotRequired[dict[str, ClassContent]]
+    ids: NotRequired[dict[str, IdContent]]
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:
@@ -39,7 +66,7 @@ def check_items(
     progress: Progress,
     subject: str = "data",
     quick: bool = False,
-) -> dict[str, Any]:
+) -> CheckReport:
     """Decode every image, and every label if `table` is given; return a report of what they hold.
 
     Images must be complete and have three channels and the size in the manifest. Labels must exist and be
@@ -56,12 +83,6 @@ def check_items(
         progress: counts the images.
         subject: the beginning of the message.
         quick: read only headers, which does not find damaged files and wrong ids.
-
-    Returns:
-        {"images": number, "sizes": {"WIDTHxHEIGHT": images}, "turned": paths of the images that EXIF turns}.
-        With a table and without `quick` also "void_pixels": number; "classes": {class: {"pixels", "share" of
-        all pixels that are not void, "images"}}; and "ids": {own id: {"name" in the dataset, "class" of the
-        run or None, "pixels", "images"}} for the ids that occur.
     """
     train_ids = np.full(256, IGNORE, np.uint8) if table is None else translation_table(table, space)
 
@@ -74,7 +95,7 @@ def check_items(
             findings.append(finding)
             progress.advance()
     problems = [problem for finding in findings for problem in finding.problems]
-    report: dict[str, Any] = {
+    report: CheckReport = {
         "images": len(items),
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
         "turned": [str(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned],

@@ -24,7 +24,6 @@ from cotrain.errors import InputError
 # fifth.
 CLASS_COMPRESSION = {"compression": "gzip", "compression_opts": 1}
 
-SHARD_SUFFIX = ".h5"
 
 # The largest block that the C library takes into account, see `_keep_freed_memory`.
 LARGE_BLOCK = 31 << 20

@@ -1,10 +1,9 @@
 """The content of a dataset, as text for a terminal."""
 
-from collections.abc import Mapping
-from typing import Any
+from cotrain.data.checks import CheckReport
 
 
-def data_table(name: str, report: Mapping[str, Any]) -> str:
+def data_table(name: str, report: CheckReport) -> str:
     """Return the report of `cotrain.data.checks.check_items` as a table.
 
     The table has a line for each id that occurs, with its name in the dataset, the class that it becomes in

@@ -5,6 +5,7 @@ the original frame that becomes the crop is found first and only that window is 
 same crops for a fraction of the work.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from cotrain.configuration.sections import Augmentation, Cutout
 from cotrain.data.label_spaces import IGNORE
+from cotrain.errors import InputError
 
 Image = NDArray[np.uint8]
 
@@ -43,6 +45,34 @@ def draw_scaled_size(
 def largest_scaled_size(height: int, width: int, augmentation: Augmentation) -> tuple[int, int]:
     """Return the largest (height, width) that a frame of this size can be scaled to before cropping."""
     return _scaled_size(height, width, max(augmentation.short_sides, default=None), augmentation)
+
+
+def check_crop(
+    crop: tuple[int, int],
+    sizes: Iterable[tuple[int, int]],
+    augmentation: Augmentation,
+    part: str,
+    origin: str,
+) -> None:
+    """Raise InputError if the crop is larger than any image, however it is scaled: all would be padded.
+
+    Args:
+        crop: (height, width) of the crop.
+        sizes: (height, width) of each image.
+        augmentation: scales the images.
+        part: "source" or "target", for the message.
+        origin: where the images are listed, for the message.
+    """
+    largest = [largest_scaled_size(height, width, augmentation) for height, width in sizes]
+    height, width = crop
+    if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
+        return
+    limit = max(largest, key=lambda size: size[0] * size[1])
+    raise InputError(
+        f"training.crop: {width}×{height} pixels are more than any image of {origin} has, at most "
+        f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
+        "short_sides there"
+    )
 
 
 def _scaled_size(

@@ -63,7 +63,7 @@ class Samples:
 def loader_threads(threads: int, device_type: str) -> int:
     """Return how many of a training's threads prepare batches.
 
-    A GPU waits for crops alone; on a CPU the network needs the cores more than the crops do.
+    Beside a GPU, threads have only crops to prepare. On a CPU, the network needs most of the cores itself.
     """
     return threads if device_type != "cpu" else max(1, threads // 2)
 
@@ -74,7 +74,7 @@ class Batches:
 
     Args:
         source: the labelled source.
-        target: pseudo-labelled target images, or None to train on the source alone.
+        target: pseudo-labelled target images, or None to train only on the source.
         ratio: numbers of source and target crops in a batch; (batch size, 0) without a target.
         class_mixing: "none", "plain" (half of a donor's classes at random) or "on_demand" (those that the
             model is least sure of on the target). Donors are further source crops, one a target crop.
@@ -92,7 +92,7 @@ class Batches:
     def batch(self, iteration: int, slots: Sequence[int] | None = None) -> Crop:
         """Return images (B, H, W, 3) uint8 RGB and labels (B, H, W) uint8 of one iteration.
 
-        `slots` takes some places of the batch alone: source crops come first, then target crops.
+        With `slots`, only these places of the batch are returned. Source crops come first, then target crops.
         """
         places = range(sum(self.ratio)) if slots is None else slots
         crops = [self._crop(iteration, slot) for slot in places]

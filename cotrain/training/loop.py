@@ -221,7 +221,7 @@ def train(
                     f"{100 * clock.share():.0f} % of the time waiting for images, "
                     f"{peak_memory_mib(device) / 1024:.1f} GiB"
                 )
-            progress.advance(note=note)
+            progress.advance(note)
 
             signal = agreed_signal(stop, workers, done, device)
             if signal or done % save_every == 0 or training.is_finished:

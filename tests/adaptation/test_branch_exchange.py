@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cotrain.adaptation.branch_exchange import (
-    Branch,
+    BranchImages,
     ExchangeSettings,
     FilledLabels,
     choose_for_exchange,
@@ -47,7 +47,7 @@ def branches():
     }
     sure = {"a": [65535, 0, 0], "b": [13107, 26214, 0]}
     return {
-        name: Branch(
+        name: BranchImages(
             name,
             [Item(f"{name}{i}", Path(f"{name}{i}.png"), 4, 1) for i in range(3)],
             Labels(rows[name], sure[name]),

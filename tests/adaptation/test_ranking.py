@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cotrain.adaptation import ranking as ranking_module
 from cotrain.adaptation.ranking import BranchEvidence, rank_for_exchange, rank_images
 
 NAN = np.nan
@@ -91,17 +92,19 @@ def test_thresholds_do_not_wrap_around():
     np.testing.assert_array_equal(ranking.reason, [1, 0])
 
 
-def test_an_image_is_sent_once_for_the_first_class_that_asks():
+def test_an_image_is_sent_once_for_the_first_class_that_asks(monkeypatch):
+    monkeypatch.setattr(ranking_module, "KEEP_SHARE", 0.0)
     sender = evidence([9, 5], [[0.9, 0.9], [0.8, 0.89]])
     receiver = evidence([0, 0], [[0.5, 0.5], [0.5, 0.5]])
-    ranking = rank_for_exchange("threshold_difference", sender, receiver, min_pixels=0, keep_share=0.0)
+    ranking = rank_for_exchange("threshold_difference", sender, receiver, min_pixels=0)
     np.testing.assert_array_equal(ranking.order, [0, 1])
     np.testing.assert_array_equal(ranking.reason, [0, 0])
 
 
-def test_only_images_with_more_than_the_minimum_of_pixels():
+def test_only_images_with_more_than_the_minimum_of_pixels(monkeypatch):
+    monkeypatch.setattr(ranking_module, "KEEP_SHARE", 0.0)
     sender = evidence([0], [[0.9], [0.89], [0.88]], counts=[[5000], [5001], [9000]])
-    ranking = rank_for_exchange("receiver_threshold", sender, sender, min_pixels=5000, keep_share=0.0)
+    ranking = rank_for_exchange("receiver_threshold", sender, sender, min_pixels=5000)
     np.testing.assert_array_equal(ranking.order, [1, 2])
 
 

@@ -10,7 +10,7 @@ from cotrain.data.images import write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
-from workflow_scripts.contact_sheet import choose, main
+from workflow_scripts.contact_sheet import main
 
 SPACE = label_space("camvid11")
 SKY, CAR = SPACE.palette[0], SPACE.palette[8]
@@ -78,11 +78,7 @@ def test_a_manifest_without_labels_shows_images_alone(items, tmp_path):
     assert not has(page, CAR)
 
 
-def test_count_and_seed_choose(items, tmp_path):
-    assert choose(1000, 12, 0) == choose(1000, 12, 0) == sorted(set(choose(1000, 12, 0)))
-    assert len(choose(1000, 12, 0)) == 12
-    assert choose(1000, 12, 0) != choose(1000, 12, 1)
-    assert choose(3, 12, 0) == [0, 1, 2]
+def test_fewer_images_make_a_smaller_page(items, tmp_path):
     one, all_of_them = sheet(items, tmp_path, "--count", "1"), sheet(items, tmp_path)
     assert one.shape[0] < all_of_them.shape[0]
 
