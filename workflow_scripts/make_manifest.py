@@ -1,7 +1,7 @@
 """Write the manifest of a dataset: its images with ids, paths and sizes, and with --labelled its labels.
 
-In:  the dataset's settings (its entry under `datasets` of the configuration) and the files they name;
-     for rendered streets the folder of the scenes. Labels are opened only with --labelled.
+In:  the dataset's settings (its entry under `datasets` of the configuration) and the files that they name;
+     for rendered streets, the folder of the scenes. Labels are opened only with --labelled.
 Out: manifest.tsv
 """
 

@@ -1,7 +1,7 @@
-"""Label the accumulated images again with the model just trained on them; the better label stays.
+"""Label the accumulated images again with the model that was just trained on them; keep the better labels.
 
-in:  the accumulated manifest, the new model's predictions of it, thresholds found on them
-out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
+In:  the accumulated manifest, the new model's predictions of it, the thresholds of these predictions
+Out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
 """
 
 import logging
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--accumulated", type=Path, required=True, help="manifest of the images labelled so far"
     )
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file per shard")
     parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of these predictions")
     parser.add_argument("--label-space", required=True)
     parser.add_argument(
