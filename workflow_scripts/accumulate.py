@@ -1,7 +1,8 @@
-"""Merge a step's pseudo-labelled images into those of the steps before it.
+"""Add the pseudo-labelled images of a round or cycle to those of the rounds or cycles before it.
 
-in:  the manifest accumulated so far (none in the first step) and the manifest of this step's selection
-out: the manifest that this step trains on; label files stay where they are
+In:  the manifest accumulated so far (none in the first round or cycle), and the manifest of the newly
+     selected images
+Out: the manifest that the new model is trained on; label files stay where they are
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ EXAMPLE = """python -m workflow_scripts.accumulate \\
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--previous", type=Path, help="manifest accumulated so far")
-    parser.add_argument("--selected", type=Path, required=True, help="manifest of this step's selection")
+    parser.add_argument("--selected", type=Path, required=True, help="manifest of the newly selected images")
     parser.add_argument("--accumulation", required=True, choices=ACCUMULATIONS)
     parser.add_argument(
         "--ranking",
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="the ranking that decides which label is better",
     )
     parser.add_argument(
-        "--step", required=True, help="name of this step, part of new ids with --accumulation all"
+        "--step", required=True, help="name of this round or cycle; with 'all', it becomes part of new ids"
     )
     add_output_argument(parser, "FILE", "manifest of what this step trains on")
     options = parse(parser, arguments)

@@ -1,7 +1,7 @@
-"""Show what a training really sees: its first batches, crops with their labels in colour.
+"""Show what a training really sees: the crops of its first batches, with their labels in colour.
 
-Takes the data arguments of `train` and shows the same crops that `train` would cut, one row an iteration:
-first source images, then target images. Darkened pixels are void: nothing is learnt from them.
+It takes the data arguments of `train` and shows the same crops that `train` would cut. Each iteration is one
+row: first source images, then target images. Darkened pixels are void: nothing is learnt from them.
 """
 
 import numpy as np

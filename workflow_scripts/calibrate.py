@@ -1,7 +1,9 @@
-"""Find the temperature that makes a model's confidences mean what they say, on images it was not trained on.
+"""Find the temperature that corrects the confidences of a model: its logits are divided by it.
 
-in:  a model; manifests of labelled source images that no training has seen (never of the target)
-out: a JSON file with `temperature`, by which the logits are divided, and what it does to the mean confidence
+The temperature is fitted on images that the model was not trained on.
+
+In:  a model; manifests of labelled source images that no training has seen (never of the target)
+Out: a JSON file with `temperature`, and the mean confidence before and after
 """
 
 from pathlib import Path

@@ -1,9 +1,10 @@
 """Show what is in a dataset and what is wrong with it, before anything is trained on it.
 
-in:  one dataset by its layout and root; or all datasets of a configuration, as far as the run reads them (it
-     does not open a target's labels); or, in the workflow, a manifest and the dataset's settings
-out: a table of sizes, ids and classes; with --output the report as JSON, and the table beside it as text. The
-     exit status is 0 only if nothing is wrong.
+in:  one of these: a dataset, given by its layout and root; all datasets of a configuration, but only what the
+     run reads of them (the labels of the target are not opened); or, in the workflow, a manifest and the
+     dataset's settings
+out: a table of sizes, ids and classes; with --output also the report as JSON, and next to it the table as
+     text. The exit status is 0 only if nothing is wrong.
 """
 
 import os
@@ -56,13 +57,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--discard",
         action="store_true",
-        help="with --manifest: delete it if anything is wrong, since repairs may change its sizes",
+        help="with --manifest: delete the manifest if anything is wrong, because repairs may change sizes",
     )
     parser.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
-    parser.add_argument("--quick", action="store_true", help="read only headers: damage and ids are not seen")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="read only the headers of files; damaged pixels and wrong ids are not found",
+    )
     add_threads_argument(parser, default=4)
     add_output_argument(
-        parser, "FILE", "also write the report as JSON, and its table beside it as .txt", required=False
+        parser, "FILE", "also write the report as JSON, and its table next to it as .txt", required=False
     )
     options = parse(parser, arguments)
     if options.config:
@@ -80,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         show(name, report)
     else:
         if not options.dataset or options.settings is None:
-            raise InputError("--manifest needs --dataset and --settings beside it")
+            raise InputError("--manifest needs --dataset and --settings too")
         name, items = options.dataset, read_manifest(options.manifest)
         dataset = read_settings(options.settings, DatasetSettings)
         try:

@@ -1,4 +1,4 @@
-"""Check that the demanded device is there, with as many GPUs as one training shares.
+"""Check that the machine has the device that the configuration asks for, and enough GPUs for one training.
 
 out: a JSON file with the device's name
 """

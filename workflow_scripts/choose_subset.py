@@ -1,7 +1,7 @@
-"""Choose the target images that a round or cycle labels, at random by seed.
+"""Choose the target images that a round or cycle labels. They are drawn at random, with the seed.
 
-in:  the manifest of the target's images
-out: a manifest of the chosen ones
+In:  the manifest of the target's images
+Out: a manifest of the chosen ones
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="manifest whose image i shows the scene of image i here: the same places of both are chosen",
     )
     parser.add_argument("--number", type=_number, required=True, help="how many images; -1 for all")
-    parser.add_argument("--every", type=positive, default=1, help="choose among every k-th image only")
+    parser.add_argument("--every", type=positive, default=1, help="choose only among every k-th image")
     parser.add_argument("--seed", type=int, required=True)
     add_output_argument(parser, "FILE", "manifest of the chosen images")
     options = parse(parser, arguments)

@@ -1,8 +1,8 @@
-"""Find out where in the image each class is likely, from the labels of the source.
+"""Compute from the labels of the source where in the image each class is likely.
 
-in:  manifests with labels of train ids, unless --classes names the class table of the dataset's own ids; the
-     target's manifest, whose image size the maps get
-out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
+in:  manifests with labels of train ids (or of the dataset's own ids, if --classes names their class table);
+     the target's manifest: the maps get the size of its images
+out: NAME.npy, float32 (classes, height, width) in [0, 1], and next to it NAME.png, the same as heat maps
 """
 
 from pathlib import Path
@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     add_label_space_argument(parser)
     add_classes_argument(parser)
     add_threads_argument(parser, default=4)
-    add_output_argument(parser, "FILE", "the maps, a .npy file; heat maps of them lie beside it as .png")
+    add_output_argument(
+        parser, "FILE", "the maps, a .npy file; their heat maps are written next to it as .png"
+    )
     options = parse(parser, arguments)
     check_suffix(options.output, ".npy")
     items = [item for path in options.labelled for item in read_manifest(path)]

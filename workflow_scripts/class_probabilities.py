@@ -1,10 +1,10 @@
 """Show what a model thinks of one image: the probability of every class at every pixel.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; an image
-out: NAME.npy, float32 (classes, height, width) in [0, 1], and beside it NAME.png, the same as heat maps
+in:  the folder of a model or its weights file (the probabilities of several models are averaged); an image
+out: NAME.npy, float32 (classes, height, width) in [0, 1], and next to it NAME.png, the same as heat maps
 
-Predictions of image sets hold only the likeliest class and its probability: those of all classes take 160 MB
-for an image of 2048×1024 and 19 classes.
+The step predict writes only the most likely class and its probability, because the probabilities of all
+classes take 160 MB for an image of 2048×1024 and 19 classes.
 """
 
 from pathlib import Path
@@ -35,7 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
     add_model_argument(parser)
     parser.add_argument("--image", type=Path, required=True, help="image file")
     add_inference_arguments(parser)
-    add_output_argument(parser, "FILE", "the maps, a .npy file; heat maps of them lie beside it as .png")
+    add_output_argument(
+        parser, "FILE", "the maps, a .npy file; their heat maps are written next to it as .png"
+    )
     options = parse(parser, arguments)
     check_suffix(options.output, ".npy")
     image = read_image(options.image)

@@ -1,6 +1,6 @@
-"""Count the pixels of each class in every image of a labelled dataset, for sampling that favours rare ones.
+"""Count the pixels of each class in every image of a labelled dataset, for rare-class sampling.
 
-in:  a manifest with labels of train ids, unless --classes names the class table of the dataset's own ids
+in:  a manifest with labels of train ids (or of the dataset's own ids, if --classes names their class table)
 out: class_statistics.json: {"classes": [name, ...], "images": {id: [pixels of each class], ...}}
 """
 

@@ -1,8 +1,10 @@
 """Confirm that all inputs of a run are in order: the last step before anything is translated or trained.
 
-in:  the check reports of all datasets (and of a demanded device); for checks across files, the manifests,
-     class priors and mask: the images of a second target must pair up with those of the first, class priors
-     must fit the target, and the training's crop must fit into some image
+It also checks what concerns several files: the images of a second target must pair up with those of the
+first, class priors must fit the target, and the crop of the trainings must fit into some image.
+
+in:  the check reports of all datasets, and of the device if there is one; the manifests, class priors and
+     mask
 out: a JSON file that lists the reports
 """
 

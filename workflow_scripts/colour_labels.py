@@ -1,9 +1,9 @@
-"""Show label files in colour, with a legend, and laid over their images.
+"""Show label files in colour, with a legend, by themselves and on top of their images.
 
-in:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
-     Labels hold train ids, unless --classes names the class table of the dataset's own ids.
-out: OUTPUT/coloured/NAME.png and, where images are known, OUTPUT/overlays/NAME.jpg, each with its legend;
-     void is black, and darkened over an image
+in:  labels as a list with one path per line, a manifest or a folder; the images, unless a manifest names
+     them. Labels hold train ids (or the dataset's own ids, if --classes names their class table).
+out: OUTPUT/coloured/NAME.png and, if the images are known, OUTPUT/overlays/NAME.jpg, each with a legend. Void
+     is black; on top of an image, it is darkened.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -63,7 +63,9 @@ def add_label_space_argument(parser: argparse.ArgumentParser, help: str = "the r
 
 def add_classes_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--classes`, the class table of label files that hold their dataset's own ids."""
-    parser.add_argument("--classes", help="class table of the labels; default: train ids of the label space")
+    parser.add_argument(
+        "--classes", help="class table of the labels (default: they hold train ids of the label space)"
+    )
 
 
 def add_label_files_arguments(parser: argparse.ArgumentParser, classes: str) -> None:
@@ -78,7 +80,7 @@ def add_label_files_arguments(parser: argparse.ArgumentParser, classes: str) -> 
 
 def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every step takes that labels images with one model: predictions, thresholds, mask, threads."""
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="one .h5 file per shard")
     parser.add_argument("--thresholds", type=Path, required=True, help="thresholds.json of these predictions")
     add_label_space_argument(parser)
     add_mask_argument(parser)
@@ -92,7 +94,7 @@ def add_class_subsets_argument(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="LABEL_SPACE",
-        help="label spaces over whose classes the mean IoU is given too, e.g. synthia16 synthia13",
+        help="label spaces: the mean IoU is also computed over the classes of each, e.g. synthia16 synthia13",
     )
 
 
@@ -140,7 +142,7 @@ def share(text: str) -> float:
 def add_mask_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--ego-vehicle-mask`."""
     parser.add_argument(
-        "--ego-vehicle-mask", type=Path, help="image whose non-black pixels are the own vehicle"
+        "--ego-vehicle-mask", type=Path, help="image that is not black where the own vehicle is"
     )
 
 
@@ -248,13 +250,13 @@ def inference_settings(path: Path | None) -> "InferenceSettings":
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what decides the batches of a training: name, settings, classes, manifests and their companions."""
-    parser.add_argument("--name", required=True, help="name of the model: decides its crops")
+    parser.add_argument("--name", required=True, help="name of the model; its crops depend on it")
     parser.add_argument(
         "--settings",
         type=Path,
         required=True,
         metavar="FILE",
-        help="of the training, as results/RUN/settings/training/STAGE.json",
+        help="settings of the training, such as results/RUN/settings/training/STAGE.json",
     )
     add_label_space_argument(parser)
     parser.add_argument(
@@ -265,10 +267,10 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--thresholds", type=Path, help="thresholds.json of the round, for class mixing on demand"
     )
     parser.add_argument(
-        "--class-statistics", type=Path, nargs="*", default=[], help="one file a source manifest"
+        "--class-statistics", type=Path, nargs="*", default=[], help="one file per source manifest"
     )
     parser.add_argument(
-        "--decoded", type=Path, nargs="*", default=[], help="index.tsv files of decode_images: decoded images"
+        "--decoded", type=Path, nargs="*", default=[], help="index.tsv files that decode_images wrote"
     )
 
 

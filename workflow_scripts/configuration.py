@@ -1,7 +1,7 @@
 """Check a run's configuration, fill in its defaults and print the result as YAML.
 
-Of several configuration files later ones win. With --reference it prints the text of config/README.md
-instead, with --schema that of config/schema.json.
+If several configuration files set the same key, the last file wins. With --reference, the step prints the
+text of config/README.md instead; with --schema, that of config/schema.json.
 """
 
 import json
@@ -20,7 +20,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
-        "--config", type=Path, nargs="+", metavar="FILE", help="configuration, later files win"
+        "--config",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="configuration files; if several set the same key, the last one wins",
     )
     action.add_argument(
         "--reference", action="store_true", help="print the reference of all keys as Markdown"

@@ -1,8 +1,8 @@
 """Show some images of a manifest on one page: image, label in colour, legend, shares of the classes.
 
-Labels are train ids of the label space unless --classes names the class table of the dataset's own ids.
-The bar below a pair shows how the classes share its pixels; black is void. If the manifest has no
-labels, the page shows only images.
+Labels hold train ids of the label space (or the dataset's own ids, if --classes names their class table). The
+bar below an image and its label shows how large the share of each class is; black is void. If the manifest
+has no labels, the page shows only images.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 in:  the dataset's labelled manifest and its settings, which say how its label files encode classes
 out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Label files that already hold the
-     run's train ids are not copied: the manifest names them where they are.
+     run's train ids are not copied; the manifest names the original files.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,8 +1,8 @@
-"""Keep a manifest's images decoded on disk, so that training does not decode them again and again.
+"""Store the decoded images of a manifest on disk, so that training does not decode them again and again.
 
 in:  a manifest of images
-out: OUTPUT/index.tsv (which file holds which image) and one .npy file an image beside it, of width × height
-     × 3 bytes. Training with them gives the same bytes as without.
+out: OUTPUT/index.tsv (which file holds which image), and next to it one .npy file per image, of width ×
+     height × 3 bytes. A training gives the same weights with and without these files.
 
 An interrupted run continues where it stopped; the index is written last. The folder may be deleted when the
 trainings are done.

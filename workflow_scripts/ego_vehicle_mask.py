@@ -1,10 +1,10 @@
-"""Make a mask of the camera's own vehicle from Cityscapes' label files, whose id 1 shows it.
+"""Make a mask of the camera's own vehicle from Cityscapes' label files, in which it has the id 1.
 
-in:  a dataset by its layout and root, of whose labels only that id is used
-out: a PNG that is 255 where any label shows the own vehicle: `ego_vehicle_mask` of the configuration
+in:  a dataset, given by its layout and root; only the id 1 of its labels is used
+out: a PNG that is 255 where any label shows the own vehicle, for the key `ego_vehicle_mask`
 
-This step is only for use by hand, since a run must not read labels of the target. A mask belongs to a camera,
-not to an image: for your own camera you can paint it once.
+Use this step only by hand, because a run must not read labels of the target. One mask is valid for all images
+of a camera. For your own camera, you can paint it once.
 """
 
 from concurrent.futures import ThreadPoolExecutor

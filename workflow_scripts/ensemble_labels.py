@@ -1,8 +1,8 @@
 """Label the whole target train set with the last models of both branches together.
 
-in:  the manifest of all target images, both models' predictions of it (all shards), their thresholds
-out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv: per pixel the class of the surer model, void where it is not
-     surer than the lower of both thresholds of that class
+In:  the manifest of all target images, both models' predictions of it (all shards), their thresholds
+Out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv. Each pixel has the class of the model with the higher
+     confidence. It is void if this confidence is not above the lower of the two thresholds of that class.
 """
 
 from pathlib import Path
@@ -42,10 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
         "--images-b",
         type=Path,
         required=True,
-        help="manifest of what b predicted: image i shows the scene of image i",
+        help="manifest of the images that b predicted: its image i shows the scene of image i of --images",
     )
-    parser.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file a shard")
-    parser.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file a shard")
+    parser.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file per shard")
+    parser.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file per shard")
     parser.add_argument("--thresholds-a", type=Path, required=True, help="thresholds.json of model a")
     parser.add_argument("--thresholds-b", type=Path, required=True, help="thresholds.json of model b")
     add_label_space_argument(parser)

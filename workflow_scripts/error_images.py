@@ -1,10 +1,11 @@
 """Show where predictions of a class are right and wrong: a picture for each image and class.
 
-in:  predictions and true labels, each as a list of one path a line, a manifest or a folder; the images,
-     unless a manifest names them. Predictions hold train ids; labels too, unless --classes names the class
-     table of the dataset's own ids.
-out: OUTPUT/CLASS/NAME.png: true positives green, false positives red, false negatives blue, over the dimmed
-     image. Pixels whose label is void are left out. Images with few pixels of a class get no picture of it.
+in:  predictions and true labels, each as a list with one path per line, a manifest or a folder; the images,
+     unless a manifest names them. Predictions hold train ids. Labels hold train ids too (or the dataset's own
+     ids, if --classes names their class table).
+out: OUTPUT/CLASS/NAME.png: true positives green, false positives red, false negatives blue, on top of the
+     dimmed image. Pixels whose label is void are left out. Images with few pixels of a class get no picture
+     of it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         type=not_negative,
         default=2000,
         metavar="PIXELS",
-        help="show images where more pixels are labelled or predicted as the class (default: 2000)",
+        help="show images with more pixels than this labelled or predicted as the class (default: 2000)",
     )
     add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "folder to write into")

@@ -1,11 +1,11 @@
 """Say how long a run will take and how much memory a training needs, before it starts.
 
-Measures, on the device that the run would use, for each network: training steps on random images, and the
-prediction of target images of their real size; also the cutting of crops from the real source images. The
-times of all trainings and labellings in --work are then added up, as if one followed the other. Where several
-processes share each batch, one of them is measured with its share. Scores count as labellings, whatever
-evaluation.protocol says. What is small beside the rest is left out: reading and writing labels, and the
-communication of processes.
+It measures on the device that the run would use. For each network, it measures training iterations on random
+images, and the prediction of target images at their real size. It also measures how long it takes to cut
+crops from the real source images. The times of all trainings and labellings in --work are then added up, as
+if they ran one after the other. If several processes share each batch, one of them is measured with its
+share. Evaluations count like labellings, even if evaluation.protocol differs. Small parts are left out:
+reading and writing labels, and the communication between processes.
 """
 
 from pathlib import Path

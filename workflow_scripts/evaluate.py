@@ -1,7 +1,7 @@
-"""Evaluate a model on labelled images, by its weights or by the shards of its predictions.
+"""Evaluate a model on labelled images, from its weights or from the shards of its predictions.
 
-in:  a manifest of images with labels of train ids; a model (its folder or weights file), or several whose
-     probabilities are averaged; or, in place of a model, all shards that predict wrote of these images
+in:  a manifest of images with labels of train ids; a model, given by its folder or weights file (the
+     probabilities of several models are averaged), or all shards that predict wrote for these images
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
      OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays)
 

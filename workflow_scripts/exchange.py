@@ -1,9 +1,9 @@
 """Co-training: label a cycle's images with both models and let the branches exchange the best.
 
-in:  for branches a and b: the subset's manifest, its predictions (all shards) and thresholds
-out: OUTPUT/a and OUTPUT/b, each with labels/*.png, selected.tsv (what the branch will train on, in order of
-     rank) and scores.tsv (every image the branch labelled: score, kept share by class, why a branch trains on
-     it with this label or not)
+In:  for branches a and b: the subset's manifest, its predictions (all shards) and thresholds
+Out: OUTPUT/a and OUTPUT/b, each with labels/*.png, selected.tsv (what the branch will train on, in order of
+     rank) and scores.tsv (every image that the branch labelled: score, share of kept pixels of each class,
+     and why a branch trains on it or not)
 """
 
 from pathlib import Path
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"--subset-{name}", type=Path, required=True, help=f"manifest of branch {name}'s images"
         )
         parser.add_argument(
-            f"--predictions-{name}", type=Path, nargs="+", required=True, help="one .h5 file a shard"
+            f"--predictions-{name}", type=Path, nargs="+", required=True, help="one .h5 file per shard"
         )
         parser.add_argument(
             f"--thresholds-{name}", type=Path, required=True, help="thresholds.json of the branch"

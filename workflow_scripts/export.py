@@ -1,12 +1,12 @@
 """Export a model for other programs: ONNX and torch.export, each compared with the original on real images.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; images to
-     compare on
-out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export), from images, uint8 RGB (N, 3, HEIGHT, WIDTH), to
-     classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH);
-     OUTPUT/model.json: classes, colours, and how far each file is from the original
+in:  the folder of a model or its weights file (the probabilities of several models are averaged); images for
+     the comparison
+out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export). They map images, uint8 RGB (N, 3, HEIGHT, WIDTH),
+     to classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH).
+     OUTPUT/model.json holds classes, colours, and how much each file differs from the original.
 
-The number of images is free, their size is not. The packages for ONNX are those of
+Any number N of images works, but HEIGHT and WIDTH are fixed. ONNX needs the packages of
 envs/requirements-export.txt.
 """
 

@@ -1,10 +1,11 @@
-"""Export pseudo-labels as a dataset that other tools train on, in the folders of Cityscapes.
+"""Export pseudo-labels as a dataset for other tools, in the folders of Cityscapes.
 
 in:  a manifest with labels of train ids, such as a run's pseudo_labels/ensemble/manifest.tsv
 out: OUTPUT/leftImg8bit/train/CITY/*_leftImg8bit.png (or .jpg: links to the images, with --copy copies) and
      OUTPUT/gtFine/train/CITY/*_gtFine_labelIds.png, *_gtFine_labelTrainIds.png.
-     Where all classes of the label space are classes of Cityscapes these hold Cityscapes' ids. Otherwise both
-     hold the train ids of the label space, and OUTPUT/classes.yaml and label_space.yaml say what they mean.
+     If all classes of the label space are classes of Cityscapes, the labels hold Cityscapes' ids. Otherwise,
+     both label files hold the train ids of the label space, and OUTPUT/classes.yaml and label_space.yaml
+     explain them.
 """
 
 from pathlib import Path
@@ -33,8 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--manifest", type=Path, required=True, help="images with labels of train ids")
     add_label_space_argument(parser)
-    parser.add_argument("--city", help="folder of all images (default: the name of the folder each lies in)")
-    parser.add_argument("--copy", action="store_true", help="copy the images, instead of links to them")
+    parser.add_argument(
+        "--city",
+        help="name of the folder for all images (default: the name of the folder in which each image lies)",
+    )
+    parser.add_argument("--copy", action="store_true", help="copy the images instead of linking to them")
     add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "folder of the dataset")
     options = parse(parser, arguments)

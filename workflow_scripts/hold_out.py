@@ -1,8 +1,10 @@
-"""Keep some labelled images, drawn by seed, out of all trainings: the models are calibrated on them.
+"""Keep some labelled images out of all trainings, so that the models can be calibrated on them.
+
+The images are drawn with the seed.
 
 in:  a manifest of labelled source images
-out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images of one label, the translations of one scene, go
-     to the same side.
+out: OUTPUT/training.tsv and OUTPUT/held_out.tsv. All images with the same label (the translations of one
+     scene) are in the same file.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Convert published weights of the paper's network: Detectron2's R-103.pkl or a checkpoint of the authors.
+"""Convert published weights of the paper's network: R-103.pkl of Detectron2, or a checkpoint of the authors.
 
 R-103.pkl becomes a file for `network.backbone_weights` (backbone: resnet101s). A whole checkpoint
-(model_final.pth) becomes a weights file like those that the step train writes: for prediction, evaluation, or
-`baseline.initial_weights`. The tensors that are left out are logged by name.
+(model_final.pth) becomes a weights file like those that the step train writes. Use it for prediction,
+evaluation, or `baseline.initial_weights`. The log names the tensors that are left out.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Self-training: turn the predictions of a round's subset into pseudo-labels and keep the best images.
 
-in:  the subset's manifest, its predictions (all shards), the round's thresholds
-out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
-     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, kept share by class, why
-     it was chosen or not)
+In:  the subset's manifest, its predictions (all shards), the round's thresholds
+Out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
+     manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, share of kept pixels of
+     each class, and why it was chosen or not)
 """
 
 from pathlib import Path
@@ -45,10 +45,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--ranking", required=True, choices=IMAGE_RANKINGS)
     parser.add_argument("--keep", type=positive, required=True, help="how many images to keep")
     parser.add_argument(
-        "--class-priors", type=Path, help=".npy (classes, height, width): how likely each class is where"
+        "--class-priors",
+        type=Path,
+        help=".npy (classes, height, width): how likely each class is at each place",
     )
     parser.add_argument(
-        "--round", type=not_negative, default=0, help="priors count less from round to round (default: 0)"
+        "--step",
+        type=not_negative,
+        default=0,
+        help="number of the round: the class priors matter less in each round",
     )
     add_output_argument(parser, "FOLDER", "labels, manifest and scores of the round")
     options = parse(parser, arguments)

@@ -1,11 +1,12 @@
 """Compare pseudo-labels with the target's true labels: how right and how complete they are, class by class.
 
-An oracle study reads labels of the target, so it is only for analysis: nothing is made from its outputs.
+An oracle study reads labels of the target, so it is only for analysis. No other step reads its outputs.
 
-in:  one or several manifests of pseudo-labels, each with the name of its step; a manifest with the true
-     labels (train ids) of these images; it may list more. The workflow's target `oracle_studies` makes it
-out: a table on the terminal, the same as OUTPUT/oracle.txt, and OUTPUT/steps.tsv (a line a step),
-     OUTPUT/classes.tsv (a line for each class of each step) and OUTPUT/oracle.json (everything)
+in:  one or several manifests of pseudo-labels, each with a name, such as that of its round (STEP=MANIFEST); a
+     manifest with the true labels (train ids) of these images, which may list further images
+out: a table on the terminal, the same table in OUTPUT/oracle.txt, OUTPUT/steps.tsv (a line for each
+     manifest), OUTPUT/classes.tsv (a line for each class of each manifest) and OUTPUT/oracle.json
+     (everything)
 """
 
 import sys
@@ -37,7 +38,11 @@ EXAMPLE = """python -m workflow_scripts.oracle_study --label-space cityscapes7 \
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
-        "--pseudo-labels", nargs="+", required=True, metavar="STEP=MANIFEST", help="what to compare"
+        "--pseudo-labels",
+        nargs="+",
+        required=True,
+        metavar="STEP=MANIFEST",
+        help="what to compare: a name, and a manifest of pseudo-labels",
     )
     parser.add_argument("--labelled", type=Path, required=True, help="manifest with the target's true labels")
     add_label_space_argument(parser)

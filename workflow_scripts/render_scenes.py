@@ -1,10 +1,8 @@
-"""Render streets with exact labels: the built-in data sets.
+"""Render streets with exact labels: the built-in datasets.
 
-in:  the settings of a dataset of the layout `streets` (its entry under `datasets` of the configuration)
-out: OUTPUT/images/00000.jpg and on, OUTPUT/labels/00000.png and on (8-bit palette PNG, train ids of the label
-     space cityscapes19) and, as the last file, the list OUTPUT/scenes.tsv
-
-Scenes that are there already are kept, so an interrupted rendering continues where it stopped.
+It writes OUTPUT/images/00000.jpg and so on, OUTPUT/labels/00000.png and so on (8-bit palette PNG, train ids
+of the label space cityscapes19) and, as the last file, the list OUTPUT/scenes.tsv. Existing scenes are kept,
+so an interrupted rendering continues where it stopped.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Put the scores of a run's models side by side: a table on the terminal, the same in files, a picture.
 
-Models keep the order in which they are given. Gains are differences to the model called `baseline`; the
-share of the gap closed is shown when a model is called `upper_bound`. Written into OUTPUT:
-models.tsv, classes.tsv, models.md, models.txt, models.png.
+Models are shown in the order in which they are given. Gains are differences from the model called `baseline`.
+If a model is called `upper_bound`, the report also shows how much of the gap to it is closed. OUTPUT gets
+models.tsv, classes.tsv, models.md, models.txt and models.png.
 """
 
 import sys

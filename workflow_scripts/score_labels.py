@@ -1,7 +1,7 @@
-"""Score label files that any tool has written against the files of the true labels.
+"""Compare label files that any tool has written with the files of the true labels, and score them.
 
-in:  predictions and labels, each as a list of one path a line, a manifest or a folder. Predictions hold train
-     ids; labels too, unless --classes names the class table of the dataset's own ids.
+in:  predictions and labels, each as a list with one path per line, a manifest or a folder. Predictions hold
+     train ids. Labels hold train ids too (or the dataset's own ids, if --classes names their class table).
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv and OUTPUT/confusion.png
 """
 

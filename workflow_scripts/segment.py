@@ -1,6 +1,6 @@
 """Use a model: segment images, or a video.
 
-in:  the folder of a model (or its weights file), or of several whose probabilities are averaged; a folder of
+in:  the folder of a model or its weights file (the probabilities of several models are averaged); a folder of
      .png and .jpg images, one such image, or a video file
 out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
      for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …

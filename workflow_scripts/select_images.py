@@ -1,9 +1,9 @@
-"""List the images that show certain classes, by their labels: for splits by class, or to look at rare ones.
+"""List the images whose labels show certain classes, for instance to look at rare classes.
 
-in:  labels as a list of one path a line, a manifest or a folder; the images, unless a manifest names them.
-     Labels hold train ids, unless --classes names the class table of the dataset's own ids.
-out: OUTPUT/labels.txt and, where images are known, OUTPUT/images.txt, one path a line in one order: a dataset
-     of the layout `lists`
+in:  labels as a list with one path per line, a manifest or a folder; the images, unless a manifest names
+     them. Labels hold train ids (or the dataset's own ids, if --classes names their class table).
+out: OUTPUT/labels.txt and, if the images are known, OUTPUT/images.txt. Both have one path per line, in the
+     same order: a dataset of the layout `lists`.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -46,14 +46,14 @@ def main(arguments: list[str] | None = None) -> None:
         type=not_negative,
         default=5000,
         metavar="PIXELS",
-        help="a class of --any or --all is shown by more pixels than this (default: 5000)",
+        help="for --any and --all: a class must have more than this many pixels (default: 5000)",
     )
     parser.add_argument(
         "--at-most",
         type=not_negative,
         default=0,
         metavar="PIXELS",
-        help="an image is without a class up to this many pixels of it (default: 0)",
+        help="for --without: an image may have up to this many pixels of a class (default: 0)",
     )
     add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "folder of the lists")

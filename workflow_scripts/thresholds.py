@@ -1,8 +1,8 @@
-"""Find one confidence threshold per class: so that the wanted portion of each class's pixels survives.
+"""Find one confidence threshold per class, so that the wanted portion of each class's pixels is kept.
 
-in:  the confidence histograms of an image set's shards
-out: thresholds.json: per class the threshold as confidence and as level (0 to 65535), the portion asked
-     for, the number of pixels found, the highest confidence among them and the share of them that is kept
+In:  the confidence histograms of an image set's shards
+Out: thresholds.json. For each class: the threshold as confidence and as level (0 to 65535), the wanted
+     portion, the number of pixels found, their highest confidence, and the share of them that is kept
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ EXAMPLE = """python -m workflow_scripts.thresholds --histograms by_hand/predicti
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file a shard")
+    parser.add_argument("--histograms", type=Path, nargs="+", required=True, help="one .npz file per shard")
     add_label_space_argument(parser)
     parser.add_argument(
         "--portion",

@@ -1,15 +1,15 @@
 """Train one model: baseline, a round, a cycle's branch, final or upper bound.
 
-in:  manifests of source images with labels of train ids and, except for the baseline, of pseudo-labelled
+In:  manifests of source images with labels of train ids and, except for the baseline, of pseudo-labelled
      target images; the thresholds of the round (for class mixing on demand); the weights to start from
-out: OUTPUT/weights.safetensors, OUTPUT/history.jsonl (loss and learning rate), and OUTPUT/training.json
-     (how the weights came to be)
+Out: OUTPUT/weights.safetensors, OUTPUT/history.jsonl (loss and learning rate), and OUTPUT/training.json (how
+     the weights were made)
 
-Any interrupted training resumes where it stopped: give the same command again. On SIGTERM, Ctrl-C and SIGUSR1
-it saves its state first and exits with 128 + the signal's number; after any other end it resumes at the last
-save in --state.
+To resume an interrupted training, give the same command again. On SIGTERM, Ctrl-C and SIGUSR1, the training
+saves its state, exits with 128 + the signal's number, and later resumes where it stopped. After any other
+end, it resumes from the last save in --state.
 
-Several GPUs train one model if torchrun starts it, each with its share of every batch:
+To train one model on several GPUs, start it with torchrun; each GPU takes its share of every batch:
 python -m torch.distributed.run --standalone --nproc-per-node 2 -m workflow_scripts.train …
 """
 

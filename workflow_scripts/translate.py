@@ -1,9 +1,10 @@
-"""Give every source image the colour statistics of a target image drawn by the seed.
+"""Give every source image the colour statistics of a target image that is drawn with the seed.
 
-in:  source and target images, each as a manifest (.tsv) or as a list of one path a line (.txt)
-out: OUTPUT/images/, OUTPUT/manifest.tsv (labels stay the source's own), OUTPUT/images.txt (their paths)
+in:  source and target images, each as a manifest (.tsv) or as a list with one path per line (.txt)
+out: OUTPUT/images/, OUTPUT/images.txt (their paths), OUTPUT/manifest.tsv (with the labels of the source
+     images)
 
-An interrupted run continues where it stopped: OUTPUT/done.jsonl says what each finished image was made from.
+An interrupted run continues where it stopped: OUTPUT/done.jsonl says from what each finished image was made.
 The manifest is written last.
 """
 

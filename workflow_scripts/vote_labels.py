@@ -1,8 +1,8 @@
-"""Make one set of labels out of two: where they differ, the majority of the pixels around decides.
+"""Make one set of labels out of two. Where they differ, the most frequent class of the pixels around decides.
 
-in:  two sets of label files of the same images, each as a list of one path a line, a manifest or a folder;
-     train ids, 255 for void
-out: OUTPUT/labels/NAME.png and OUTPUT/labels.txt, their list in the order of the first set
+in:  two sets of label files of the same images, each as a list with one path per line, a manifest or a
+     folder; train ids, 255 for void
+out: OUTPUT/labels/NAME.png, and OUTPUT/labels.txt, which lists them in the order of the first set
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,11 @@ def main(arguments: list[str] | None = None) -> None:
         help="lists, manifests or folders",
     )
     parser.add_argument(
-        "--window", type=int, default=3, metavar="PIXELS", help="width of what votes, odd (default: 3)"
+        "--window",
+        type=int,
+        default=3,
+        metavar="PIXELS",
+        help="width in pixels of the window in which classes are counted, an odd number (default: 3)",
     )
     add_label_space_argument(parser, "what the train ids mean")
     add_threads_argument(parser, default=4)

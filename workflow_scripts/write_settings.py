@@ -1,11 +1,11 @@
 """Write the settings of one step of a run into a file of its own.
 
-A step depends on this small file, not on the whole configuration: editing another section does not make it
-run again. By hand, it is the file for the `--settings` of a step.
+A step depends on this small file, not on the whole configuration. So it does not run again if you edit
+another section. If you run a step by hand, give it this file as `--settings`.
 
-in:  a configuration; the name of the settings: training/baseline (self_training, co_training, final),
+In:  a configuration; the name of the settings: training/baseline (self_training, co_training, final),
      prediction, evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled
-out: the settings as JSON
+Out: the settings as JSON
 """
 
 from pathlib import Path
@@ -23,7 +23,11 @@ EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.ya
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
-        "--config", type=Path, nargs="+", required=True, help="configuration, later files win"
+        "--config",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="configuration files; if several set the same key, the last one wins",
     )
     parser.add_argument("--part", required=True, help="which settings, e.g. training/final")
     add_output_argument(parser, "FILE", "the .json file")
