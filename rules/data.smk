@@ -22,7 +22,7 @@ rule render_scenes:
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.render_scenes --settings {input.settings:q}"
-        " --threads {threads} --output {params.folder:q} --log {log:q}"
+        " --threads {threads} --output {params.folder:q} --log-file {log:q}"
 
 
 rule make_manifest:
@@ -42,7 +42,7 @@ rule make_manifest:
         scenes=lambda wildcards, input: (flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""),
     shell:
         "python -m workflow_scripts.make_manifest --dataset {wildcards.dataset} --settings {input.settings:q}"
-        " {params.with_labels} {params.scenes} --output {output:q} --log {log:q}"
+        " {params.with_labels} {params.scenes} --output {output:q} --log-file {log:q}"
 
 
 rule check_data:
@@ -65,7 +65,7 @@ rule check_data:
     shell:
         "python -m workflow_scripts.check_data --manifest {input.manifest:q} --discard --dataset {wildcards.dataset}"
         " --settings {input.settings:q} --label-space {params.label_space} {params.with_labels}"
-        " --threads {threads} --output {output.report:q} --log {log:q}"
+        " --threads {threads} --output {output.report:q} --log-file {log:q}"
 
 
 rule check_device:
@@ -83,7 +83,7 @@ rule check_device:
         gpus_per_training=PROCESSES,
     shell:
         "python -m workflow_scripts.check_device --device {params.device}"
-        " --gpus-per-training {params.gpus_per_training} --output {output:q} --log {log:q}"
+        " --gpus-per-training {params.gpus_per_training} --output {output:q} --log-file {log:q}"
 
 
 rule collect_checks:
@@ -107,7 +107,7 @@ rule collect_checks:
             "reports", "source", "target", "target_b", "class_priors", "ego_vehicle_mask", "settings"
         ),
     shell:
-        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log {log:q}"
+        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log-file {log:q}"
 
 
 rule convert_labels:
@@ -129,7 +129,7 @@ rule convert_labels:
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.convert_labels --manifest {input.manifest:q} --dataset {wildcards.dataset}"
-        " --settings {input.settings:q} --label-space {params.label_space} --threads {threads} --output {params.folder:q} --log {log:q}"
+        " --settings {input.settings:q} --label-space {params.label_space} --threads {threads} --output {params.folder:q} --log-file {log:q}"
 
 
 rule translate:
@@ -154,7 +154,7 @@ rule translate:
     shell:
         "python -m workflow_scripts.translate --source {input.source:q} --target {input.target:q}"
         " --seed {params.seed} --targets-per-image {params.targets_per_image} --format {params.format}"
-        " --jpeg-quality {params.jpeg_quality} --threads {threads} --output {params.folder:q} --log {log:q}"
+        " --jpeg-quality {params.jpeg_quality} --threads {threads} --output {params.folder:q} --log-file {log:q}"
 
 
 rule hold_out:
@@ -173,7 +173,7 @@ rule hold_out:
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.hold_out --labelled {input:q} --number {params.number} --seed {params.seed}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"
 
 
 rule contact_sheet:
@@ -190,7 +190,7 @@ rule contact_sheet:
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.contact_sheet --manifest {input:q} --label-space {params.label_space}"
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --log-file {log:q}"
 
 
 rule contact_sheets:
@@ -215,7 +215,7 @@ rule decode_images:
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.decode_images --manifest {input.images:q} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"
 
 
 rule class_priors:
@@ -235,7 +235,7 @@ rule class_priors:
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.class_priors --labelled {input.labelled:q} --target {input.target:q}"
-        " --label-space {params.label_space} --threads {threads} --output {output.maps:q} --log {log:q}"
+        " --label-space {params.label_space} --threads {threads} --output {output.maps:q} --log-file {log:q}"
 
 
 rule class_statistics:
@@ -253,4 +253,4 @@ rule class_statistics:
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.class_statistics --manifest {input:q} --label-space {params.label_space}"
-        " --threads {threads} --output {output:q} --log {log:q}"
+        " --threads {threads} --output {output:q} --log-file {log:q}"

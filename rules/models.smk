@@ -20,7 +20,7 @@ rule write_settings:
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
     shell:
         "python -m workflow_scripts.write_settings --config {params.configuration:q} --part {wildcards.settings}"
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --log-file {log:q}"
 
 
 rule train:
@@ -55,7 +55,7 @@ rule train:
         "{resources.launcher} -m workflow_scripts.train --name {wildcards.model} {params.inputs}"
         " --label-space {params.label_space} --device {params.device}"
         " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
-        " --state {params.state:q} --output {params.folder:q} --log {log:q}"
+        " --state {params.state:q} --output {params.folder:q} --log-file {log:q}"
 
 
 rule batch_sheet:
@@ -73,7 +73,7 @@ rule batch_sheet:
         label_space=LABEL_SPACE,
     shell:
         "python -m workflow_scripts.batch_sheet --name {wildcards.model} {params.inputs}"
-        " --label-space {params.label_space} --output {output:q} --log {log:q}"
+        " --label-space {params.label_space} --output {output:q} --log-file {log:q}"
 
 
 rule batch_sheets:
@@ -107,7 +107,7 @@ rule estimate:
     shell:
         "python -m workflow_scripts.estimate {params.inputs} --label-space {params.label_space}"
         " --device {params.device} --threads {threads} --gpus-per-training {params.gpus_per_training}"
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --log-file {log:q}"
 
 
 rule calibrate:
@@ -131,7 +131,7 @@ rule calibrate:
         device=configuration.device,
     shell:
         "python -m workflow_scripts.calibrate {params.inputs} --seed {params.seed} --device {params.device}"
-        " --threads {threads} --output {output:q} --log {log:q}"
+        " --threads {threads} --output {output:q} --log-file {log:q}"
 
 
 rule predict:
@@ -158,7 +158,7 @@ rule predict:
         device=configuration.device,
     shell:
         "python -m workflow_scripts.predict {params.inputs} --shard {wildcards.shard} --shards {params.shards}"
-        " --device {params.device} --threads {threads} --output {output.predictions:q} --log {log:q}"
+        " --device {params.device} --threads {threads} --output {output.predictions:q} --log-file {log:q}"
 
 
 rule evaluate:
@@ -190,4 +190,4 @@ rule evaluate:
     shell:
         "python -m workflow_scripts.evaluate --name {wildcards.model} {params.inputs} {params.label_space}"
         " {params.write_outputs} {params.class_subsets} --device {params.device} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"

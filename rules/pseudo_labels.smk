@@ -27,7 +27,7 @@ rule choose_subset:
         draw=lambda wildcards: flags(**plan.subset_draw(step_of(wildcards))._asdict()),
     shell:
         "python -m workflow_scripts.choose_subset {params.inputs} {params.draw}"
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --log-file {log:q}"
 
 
 rule thresholds:
@@ -45,7 +45,7 @@ rule thresholds:
         choices=lambda wildcards: flags(**plan.threshold_choices(Labelling.parse(wildcards.labelling))),
     shell:
         "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
-        " {params.choices} --output {output:q} --log {log:q}"
+        " {params.choices} --output {output:q} --log-file {log:q}"
 
 
 rule label_round:
@@ -74,7 +74,7 @@ rule label_round:
     shell:
         "python -m workflow_scripts.label_round {params.inputs} --label-space {params.label_space}"
         " --ranking {params.ranking} --keep {params.keep} --round {wildcards.round} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"
 
 
 rule exchange:
@@ -116,7 +116,7 @@ rule exchange:
     shell:
         "python -m workflow_scripts.exchange {params.inputs} --label-space {params.label_space}"
         " {params.choices} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"
 
 
 rule accumulate:
@@ -135,7 +135,7 @@ rule accumulate:
         choices=lambda wildcards: flags(**plan.accumulation_choices(step_of(wildcards))),
     shell:
         "python -m workflow_scripts.accumulate {params.inputs} {params.choices}"
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --log-file {log:q}"
 
 
 rule relabel:
@@ -161,7 +161,7 @@ rule relabel:
     shell:
         "python -m workflow_scripts.relabel {params.inputs} --label-space {params.label_space}"
         " --ranking {params.ranking} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"
 
 
 rule ensemble_labels:
@@ -192,4 +192,4 @@ rule ensemble_labels:
     shell:
         "python -m workflow_scripts.ensemble_labels {params.inputs} --label-space {params.label_space}"
         " --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"

@@ -26,7 +26,7 @@ rule report:
         scores=[f"{model}={path}" for model, path in zip(plan.models, scores(*plan.models))],
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.report --scores {params.scores:q} --output {params.folder:q} --log {log:q}"
+        "python -m workflow_scripts.report --scores {params.scores:q} --output {params.folder:q} --log-file {log:q}"
 
 
 rule baseline:
@@ -80,7 +80,7 @@ rule oracle_study:
     shell:
         "python -m workflow_scripts.oracle_study --pseudo-labels {params.pseudo_labels:q}"
         " --labelled {input.labelled:q} --label-space {params.label_space} --threads {threads}"
-        " --output {params.folder:q} --log {log:q}"
+        " --output {params.folder:q} --log-file {log:q}"
 
 
 rule oracle_studies:

@@ -1,8 +1,8 @@
 """Add the pseudo-labelled images of a round or cycle to those of the rounds or cycles before it.
 
-In:  the manifest accumulated so far (none in the first round or cycle), and the manifest of the newly
+in:  the manifest accumulated so far (none in the first round or cycle), and the manifest of the newly
      selected images
-Out: the manifest that the new model is trained on; label files stay where they are
+out: the manifest that the new model is trained on; label files stay where they are
 """
 
 from pathlib import Path

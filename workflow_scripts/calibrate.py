@@ -2,8 +2,8 @@
 
 The temperature is fitted on images that the model was not trained on.
 
-In:  a model; manifests of labelled source images that no training has seen (never of the target)
-Out: a JSON file with `temperature`, and the mean confidence before and after
+in:  a model; manifests of labelled source images that no training has seen (never of the target)
+out: a JSON file with `temperature`, and the mean confidence before and after
 """
 
 from pathlib import Path

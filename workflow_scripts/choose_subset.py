@@ -1,7 +1,7 @@
 """Choose the target images that a round or cycle labels. They are drawn at random, with the seed.
 
-In:  the manifest of the target's images
-Out: a manifest of the chosen ones
+in:  the manifest of the target's images
+out: a manifest of the chosen ones
 """
 
 from pathlib import Path

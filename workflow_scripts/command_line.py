@@ -21,13 +21,13 @@ logger = logging.getLogger("cotrain")
 
 
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """Return a parser that shows the step's docstring and an example, and knows `--log FILE`."""
+    """Return a parser that shows the step's docstring and an example, and knows `--log-file FILE`."""
     parser = argparse.ArgumentParser(
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--log", type=Path, help="also write all messages into this file")
+    parser.add_argument("--log-file", type=Path, help="also write all messages into this file")
     return parser
 
 
@@ -289,12 +289,12 @@ def training_files(options: argparse.Namespace, initial_weights: Path | None = N
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
-    """Parse `arguments` and send the library's messages to standard error and to `--log`."""
+    """Parse `arguments` and send the library's messages to standard error and to `--log-file`."""
     options = parser.parse_args(arguments)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if options.log:
-        options.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(options.log, mode="a", encoding="utf-8"))
+    if options.log_file:
+        options.log_file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(options.log_file, mode="a", encoding="utf-8"))
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()

@@ -1,7 +1,7 @@
 """Label the whole target train set with the last models of both branches together.
 
-In:  the manifest of all target images, both models' predictions of it (all shards), their thresholds
-Out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv. Each pixel has the class of the model with the higher
+in:  the manifest of all target images, both models' predictions of it (all shards), their thresholds
+out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv. Each pixel has the class of the model with the higher
      confidence. It is void if this confidence is not above the lower of the two thresholds of that class.
 """
 

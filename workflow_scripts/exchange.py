@@ -1,7 +1,7 @@
 """Co-training: label a cycle's images with both models and let the branches exchange the best.
 
-In:  for branches a and b: the subset's manifest, its predictions (all shards) and thresholds
-Out: OUTPUT/a and OUTPUT/b, each with labels/*.png, selected.tsv (what the branch will train on, in order of
+in:  for branches a and b: the subset's manifest, its predictions (all shards) and thresholds
+out: OUTPUT/a and OUTPUT/b, each with labels/*.png, selected.tsv (what the branch will train on, in order of
      rank) and scores.tsv (every image that the branch labelled: score, share of kept pixels of each class,
      and why a branch trains on it or not)
 """

@@ -1,7 +1,7 @@
 """Self-training: turn the predictions of a round's subset into pseudo-labels and keep the best images.
 
-In:  the subset's manifest, its predictions (all shards), the round's thresholds
-Out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
+in:  the subset's manifest, its predictions (all shards), the round's thresholds
+out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure), OUTPUT/selected.tsv (their
      manifest, best first) and OUTPUT/scores.tsv (every image of the subset: score, share of kept pixels of
      each class, and why it was chosen or not)
 """

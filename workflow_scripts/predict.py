@@ -1,8 +1,8 @@
 """Predict class and confidence of every pixel of an image set, or of one shard (part) of it.
 
-In:  a model (the probabilities of several models are averaged); a manifest of images (no labels are read);
+in:  a model (the probabilities of several models are averaged); a manifest of images (no labels are read);
      optionally the temperature of each model and an ego-vehicle mask
-Out: OUTPUT.h5 with class (uint8) and confidence (uint16, linear in [0, 1]) of each image; next to it
+out: OUTPUT.h5 with class (uint8) and confidence (uint16, linear in [0, 1]) of each image; next to it
      OUTPUT.histogram.npz with `histogram`, int64 (classes, 65536): how many pixels of each class have each
      confidence, without ego-vehicle pixels. The histograms of shards can be added. Both files say which
      model, image set and shard they belong to.

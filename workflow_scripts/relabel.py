@@ -1,7 +1,7 @@
 """Label the accumulated images again with the model that was just trained on them; keep the better labels.
 
-In:  the accumulated manifest, the new model's predictions of it, the thresholds of these predictions
-Out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
+in:  the accumulated manifest, the new model's predictions of it, the thresholds of these predictions
+out: OUTPUT/labels/*.png (new labels that are better) and OUTPUT/manifest.tsv (old and new labels together)
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Find one confidence threshold per class, so that the wanted portion of each class's pixels is kept.
 
-In:  the confidence histograms of an image set's shards
-Out: thresholds.json. For each class: the threshold as confidence and as level (0 to 65535), the wanted
+in:  the confidence histograms of an image set's shards
+out: thresholds.json. For each class: the threshold as confidence and as level (0 to 65535), the wanted
      portion, the number of pixels found, their highest confidence, and the share of them that is kept
 """
 

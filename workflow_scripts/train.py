@@ -1,8 +1,8 @@
 """Train one model: baseline, a round, a cycle's branch, final or upper bound.
 
-In:  manifests of source images with labels of train ids and, except for the baseline, of pseudo-labelled
+in:  manifests of source images with labels of train ids and, except for the baseline, of pseudo-labelled
      target images; the thresholds of the round (for class mixing on demand); the weights to start from
-Out: OUTPUT/weights.safetensors, OUTPUT/history.jsonl (loss and learning rate), and OUTPUT/training.json (how
+out: OUTPUT/weights.safetensors, OUTPUT/history.jsonl (loss and learning rate), and OUTPUT/training.json (how
      the weights were made)
 
 To resume an interrupted training, give the same command again. On SIGTERM, Ctrl-C and SIGUSR1, the training

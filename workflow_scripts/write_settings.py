@@ -3,9 +3,9 @@
 A step depends on this small file, not on the whole configuration. So it does not run again if you edit
 another section. If you run a step by hand, give it this file as `--settings`.
 
-In:  a configuration; the name of the settings: training/baseline (self_training, co_training, final),
+in:  a configuration; the name of the settings: training/baseline (self_training, co_training, final),
      prediction, evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled
-Out: the settings as JSON
+out: the settings as JSON
 """
 
 from pathlib import Path

@@ -154,7 +154,7 @@ def test_interrupted_at_the_keyboard(capsys):
 
 
 def test_messages_go_to_the_log_too(tmp_path, capsys):
-    parse(new_parser("Does.", "do"), ["--log", str(tmp_path / "logs" / "a.log")])
+    parse(new_parser("Does.", "do"), ["--log-file", str(tmp_path / "logs" / "a.log")])
     logging.getLogger("cotrain").info("hello")
     assert "hello" in (tmp_path / "logs" / "a.log").read_text()
     assert "hello" in capsys.readouterr().err

@@ -15,7 +15,7 @@ def arguments(folder, **changes):
 
 def test_step_writes_scenes_and_their_list(tmp_path, capsys):
     log = tmp_path / "log.txt"
-    render_scenes.main([*arguments(tmp_path / "out"), f"--log={log}"])
+    render_scenes.main([*arguments(tmp_path / "out"), f"--log-file={log}"])
     lines = (tmp_path / "out" / "scenes.tsv").read_text().splitlines()
     assert lines == [
         "id\timage\tlabel",
