@@ -30,7 +30,7 @@ rule report:
 
 
 rule baseline:
-    """The model trained on the translated source alone, evaluated."""
+    """The model trained only on the translated source, evaluated."""
     input:
         scores("baseline"),
 
@@ -54,7 +54,7 @@ rule final:
 
 
 rule upper_bound:
-    """The model trained on the target's labels, to compare with; evaluated."""
+    """The model trained with the target's own labels, for comparison, evaluated."""
     input:
         scores("upper_bound"),
 
@@ -84,6 +84,6 @@ rule oracle_study:
 
 
 rule oracle_studies:
-    """Precision and coverage of every step's pseudo-labels, where the target has labels; only for analysis."""
+    """Precision and coverage of all pseudo-labels, if the target has labels; only for analysis."""
     input:
         oracle_reports,
