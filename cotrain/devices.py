@@ -38,13 +38,13 @@ def claimed_device(setting: str) -> Iterator[torch.device]:
     if kind == "cuda" and not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
         raise InputError(
-            "device: 'cuda' was demanded, but PyTorch finds no usable NVIDIA GPU on this machine "
+            "device: 'cuda' is set, but PyTorch finds no usable NVIDIA GPU on this machine "
             f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={visible}); "
             "set device: auto or cpu to compute without one"
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError(
-            "device: 'mps' was demanded, but PyTorch finds no Apple GPU on this machine; "
+            "device: 'mps' is set, but PyTorch finds no Apple GPU on this machine; "
             "set device: auto or cpu to compute without one"
         )
     if kind != "cuda":

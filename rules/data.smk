@@ -26,7 +26,7 @@ rule render_scenes:
 
 
 rule make_manifest:
-    """List a dataset's images, with labels (labelled) or without ever touching them (images)."""
+    """List a dataset's images, with labels (labelled) or without opening them (images)."""
     input:
         settings=settings("datasets/{dataset}/{labels}"),
         scenes=scenes_of,
@@ -158,7 +158,7 @@ rule translate:
 
 
 rule hold_out:
-    """Hold some source images out of all trainings, to calibrate the models on."""
+    """Keep some source images out of all trainings, so that models can be calibrated on them."""
     input:
         lambda wildcards: whole_source(wildcards.dataset),
     output:
@@ -177,7 +177,7 @@ rule hold_out:
 
 
 rule contact_sheet:
-    """A page of some images of a dataset with their labels in colour, to look at."""
+    """Make a page that shows some images of a dataset with their labels in colour."""
     input:
         shown_on_sheet,
     output:
@@ -200,7 +200,7 @@ rule contact_sheets:
 
 
 rule decode_images:
-    """Keep the training images of a dataset decoded: crops are then cut without decoding."""
+    """Store the decoded training images of a dataset, so that crops need no decoding."""
     input:
         images=lambda wildcards: training_images(wildcards.dataset),
         checked=CHECKED,
@@ -219,7 +219,7 @@ rule decode_images:
 
 
 rule class_priors:
-    """Find out where in the image each class is likely, from the source's labels."""
+    """Compute from the labels of the source where in the image each class is likely."""
     input:
         labelled=manifests(configuration.source, "train_ids"),
         target=TARGET_IMAGES,
@@ -239,7 +239,7 @@ rule class_priors:
 
 
 rule class_statistics:
-    """Count each class's pixels in every source image, for rare-class sampling."""
+    """Count the pixels of each class in every source image, for rare-class sampling."""
     input:
         lambda wildcards: source_manifest(wildcards.dataset),
     output:

@@ -7,7 +7,7 @@ localrules:
 
 
 rule write_settings:
-    """Write what decides a step, so that no other edit makes it run again."""
+    """Write the settings of a step, so that edits of other settings do not make it run again."""
     output:
         settings("{settings}"),
     log:
@@ -59,7 +59,7 @@ rule train:
 
 
 rule batch_sheet:
-    """A page of the first batches of a training, as the network sees them."""
+    """Make a page that shows the first batches of a training, as the network sees them."""
     input:
         unpack(batch_inputs),
     output:
@@ -111,7 +111,7 @@ rule estimate:
 
 
 rule calibrate:
-    """Find the temperature that makes a model's confidences mean what they say, on held-out source images."""
+    """Find the temperature that corrects a model's confidences, on source images kept out of training."""
     input:
         model=predicting_weights("{model}"),
         labelled=manifests(configuration.source, "held_out"),

@@ -49,7 +49,7 @@ rule thresholds:
 
 
 rule label_round:
-    """Self-training: label a round's subset and keep the images that the model is surest of."""
+    """Self-training: label a round's subset and keep the best images."""
     input:
         subset=f"{RUN}/pseudo_labels/self_training/{{round}}/subset.tsv",
         predictions=lambda wildcards: shards(f"self_training/{wildcards.round}", ".h5"),
@@ -78,7 +78,7 @@ rule label_round:
 
 
 rule exchange:
-    """Co-training: label a cycle's images with both models; each branch sends the other its best."""
+    """Co-training: label a cycle's images with both models; each branch gets the best of the other."""
     input:
         subset_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/subset.tsv",
         subset_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/subset.tsv",
@@ -120,7 +120,7 @@ rule exchange:
 
 
 rule accumulate:
-    """Merge a step's images into those of the steps before it: this is what its model trains on."""
+    """Add the images of a round or cycle to those before it; the new model is trained on all of them."""
     input:
         previous=accumulated_before,
         selected=f"{RUN}/pseudo_labels/{{step}}/selected.tsv",
@@ -139,7 +139,7 @@ rule accumulate:
 
 
 rule relabel:
-    """Label the accumulated images again with the model just trained; better labels replace old ones."""
+    """Label the accumulated images again with the new model; better labels replace old ones."""
     input:
         accumulated=f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),

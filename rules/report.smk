@@ -84,6 +84,6 @@ rule oracle_study:
 
 
 rule oracle_studies:
-    """Precision and coverage of every step's pseudo-labels, where the target has labels; only for analysis."""
+    """Precision and coverage of all pseudo-labels, if the target has labels; only for analysis."""
     input:
         oracle_reports,

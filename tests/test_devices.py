@@ -26,7 +26,7 @@ def test_cpu_if_there_is_no_other_device(without_accelerator, setting):
 @pytest.mark.parametrize(("setting", "name"), [("cuda", "NVIDIA"), ("mps", "Apple")])
 def test_a_missing_device_is_refused(without_accelerator, setting, name):
     with (
-        pytest.raises(InputError, match=rf"device: '{setting}' was demanded, but .* no .*{name} GPU .*; set"),
+        pytest.raises(InputError, match=rf"device: '{setting}' is set, but .* no .*{name} GPU .*; set"),
         claimed_device(setting),
     ):
         pass

@@ -65,11 +65,11 @@ def main(arguments: list[str] | None = None) -> None:
         found = "none of them" if options.model is None else "both"
         raise InputError(f"expected either --model or --predictions, found {found}")
     if options.predictions and not options.label_space:
-        raise InputError("--label-space: is missing, expected that of the predictions")
+        raise InputError("--label-space: is missing, expected the label space of the predictions")
     if options.predictions and options.temperature:
-        raise InputError("--temperature: goes with --model, the confidences of --predictions are fixed")
+        raise InputError("--temperature: works only with --model; the confidences of --predictions are fixed")
     if options.model and options.label_space:
-        raise InputError("--label-space: goes with --predictions, a model brings its own")
+        raise InputError("--label-space: works only with --predictions; a model has its own label space")
 
     settings = inference_settings(options.settings)
     items = read_labelled(options.labelled)

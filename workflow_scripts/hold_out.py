@@ -30,8 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
     scenes = [*dict.fromkeys(str(item.label) for item in items)]
     if options.number >= len(scenes):
         raise InputError(
-            f"prediction.calibration_images: holds {options.number} images out of training, "
-            f"{options.labelled} has labels of {len(scenes)}; expected fewer, or nothing is left to train on"
+            f"prediction.calibration_images: found {options.number}, but {options.labelled} has labels of "
+            f"only {len(scenes)} images; expected a smaller number, so that some images are left to train on"
         )
     held_out = {scenes[place] for place in choose_subset(scenes, options.number, options.seed)}
     for name, is_held_out in (("training", False), ("held_out", True)):

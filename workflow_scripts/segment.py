@@ -147,8 +147,8 @@ def _segment_video(
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise InputError(
-            f"{path}: neither a folder of images nor a video that can be read; one that was cut off while it "
-            "was recorded or copied may lack its index, which MP4 and MOV files have at their end"
+            f"{path}: neither a folder of images nor a video that can be read. If the recording or the copy "
+            "of a video was cut off, it may lack its index, which is at the end of MP4 and MOV files"
         )
     expected = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     rate = video.get(cv2.CAP_PROP_FPS) or DEFAULT_FRAMES_PER_SECOND

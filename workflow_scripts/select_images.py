@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     selection = [file for file, selected in zip(files, is_selected, strict=True) if selected]
     if not selection:
-        raise InputError(f"{options.labels}: none of {len(files)} images shows what is asked for")
+        raise InputError(f"{options.labels}: none of {len(files)} images fits --any, --all and --without")
     write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in selection))
     images = [file.image for file in selection if file.image is not None]
     if images:

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not histogram.any():
         raise InputError(
             f"{options.histograms[0]}: counts no pixel of any class; was the image set empty, "
-            "or is every pixel the own vehicle's?"
+            "or does the ego-vehicle mask cover every pixel?"
         )
     table = ThresholdTable.from_histogram(histogram, options.portion, options.lower, options.upper, classes)
     table.write(options.output)

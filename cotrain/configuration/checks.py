@@ -95,11 +95,12 @@ def _check_roles(problems: Problems) -> None:
     test = problems.value("test")
     if test is not None and test in (problems.value(*path) for path in source_paths):
         text = (
-            f"{test!r} is also a source: expected another dataset, or models are scored on what they learnt"
+            f"{test!r} is also a source: expected another dataset, so that models are not scored on images "
+            "that they have learnt"
         )
         problems.add(("test",), text)
     elif test is not None and test == target and problems.value("upper_bound"):
-        text = f"{test!r} is also the target, whose labels upper_bound learns: expected another dataset"
+        text = f"{test!r} is also the target, and upper_bound learns its labels: expected another dataset"
         problems.add(("test",), text)
     same_domain = problems.value("co_training", "same_domain")
     if same_domain is False and value_at(problems.filled, second_view) is None:
@@ -124,7 +125,7 @@ def _check_training(problems: Problems) -> None:
     for path, must_differ in bounds:
         pair = problems.value(*path)
         if pair is not None and (pair[0] > pair[1] or (must_differ and pair[0] == pair[1])):
-            problems.add(path, f"expected the first to be the smaller, found {in_words(pair)}")
+            problems.add(path, f"expected the smaller number first, found {in_words(pair)}")
     problems.expect_file(("ego_vehicle_mask",))
 
 
@@ -227,7 +228,7 @@ def _check_network(problems: Problems) -> None:
     has_own_network = problems.value("co_training", "network_b") is not None
     # Only known names are left here.
     if has_own_network and final is not None and ModelName.parse(final).branch == "b":
-        text = f"{final!r} is of co_training.network_b, but the final model is of network"
+        text = f"{final!r} is a model of co_training.network_b, but the final model uses network"
         problems.add(("final", "initial_weights"), f"{text}: expected another model of the run")
 
 
@@ -240,7 +241,7 @@ def _check_first_weights(problems: Problems, section: KeyPath) -> None:
     _check_weights(problems, path, words, (".safetensors", ".pth"))
     if weights == "package" and backbone is not None and backbone not in PACKAGED_BACKBONES:
         text = (
-            f"{problems.shown(*path)} has weights of {listed(PACKAGED_BACKBONES)} only, not of {backbone!r}"
+            f"{problems.shown(*path)} has only weights of {listed(PACKAGED_BACKBONES)}, not of {backbone!r}"
         )
         problems.add(path, f"{text}: expected timm, none or a path")
 
@@ -261,7 +262,7 @@ def _check_calibration(problems: Problems) -> None:
         entry = problems.value("datasets", name)
         if held_out and entry and entry["layout"] == "streets" and held_out >= entry["images"]:
             text = f"found {held_out}, but datasets.{name} has {entry['images']} images"
-            problems.add(path, f"{text}: expected fewer, or nothing is left to train on")
+            problems.add(path, f"{text}: expected fewer, so that some images are left to train on")
 
 
 def _check_weights(

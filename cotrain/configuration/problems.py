@@ -185,10 +185,10 @@ def _hint(value: Any, schema: Schema) -> str:
         # Not 1e-05, which YAML takes for text as well.
         written = format(Decimal(value.strip()).normalize(), "f")
         if value.strip() == value and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
-            return f" (YAML takes {value} for text: write {written})"
+            return f" (YAML reads {value} as text: write {written})"
         return (
-            f" (write {written} without quotes; Snakemake's --config passes the values inside a section "
-            "as text, so give them in a file with --configfile)"
+            f" (write {written} without quotes; Snakemake's --config reads values inside a section as "
+            "text, so give them in a file with --configfile)"
         )
     if isinstance(value, str) and value.lower() in ("null", "none", "~") and "null" in kinds:
         return " (write null without quotes)"
@@ -199,7 +199,7 @@ def _hint(value: Any, schema: Schema) -> str:
     if isinstance(value, str):
         return did_you_mean(value, [str(word) for part in parts for word in part.get("enum", ())])
     if isinstance(value, bool | int | float) and "string" in kinds:
-        return " (write text that looks like a number or a yes or no in quotes)"
+        return " (if this is text, write it in quotes)"
     return ""
 
 

@@ -77,7 +77,7 @@ def class_counts(manifests: Sequence[Path], statistics: Sequence[Path]) -> npt.N
     if len(statistics) != len(manifests):
         raise InputError(
             f"--class-statistics: found {len(statistics)} files, expected one for each of the "
-            f"{len(manifests)} source manifests: rare-class sampling must know what the images hold"
+            f"{len(manifests)} source manifests, because rare-class sampling needs the classes of all images"
         )
     rows: list[list[int]] = []
     for manifest, path in zip(manifests, statistics, strict=True):

@@ -74,7 +74,9 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     input_paths = {_located(path) for path in inputs}
     for path in outputs:
         if _located(path) in input_paths:
-            raise InputError(f"--output: {path} is also read, and would be lost; expected another folder")
+            raise InputError(
+                f"--output: {path} is also an input and would be overwritten; expected another folder"
+            )
 
 
 def _located(path: Path) -> str:

@@ -112,7 +112,7 @@ def _read_colours(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
     if strange.size:
         red, green, blue = strange[0] >> 16, strange[0] >> 8 & 255, strange[0] & 255
         raise InputError(
-            f"{path}: {strange.size} pixels have other colours than class table {table.name!r}, "
+            f"{path}: {strange.size} pixels have colours that class table {table.name!r} lacks, "
             f"the first is [{red}, {green}, {blue}]; expected only colours of the table"
         )
     return ids

@@ -92,7 +92,7 @@ def find_dataset(
     if not kept:
         reasons = "; ".join(f"{reason}: {len(images)}" for reason, images in left_out.items())
         raise InputError(
-            f"datasets.{name}: no image is left of {len(entries)} ({reasons}); loosen its filters"
+            f"datasets.{name}: no image is left of {len(entries)} ({reasons}); make its filters less strict"
         )
     ids = unique_ids([entry.image for entry, _ in kept])
     items = [

@@ -41,11 +41,11 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({error})") from error
     if mask.all():
         raise InputError(
-            f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected black where it is not"
+            f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected black for all others"
         )
     if not mask.any():
         raise InputError(
             f"ego_vehicle_mask: {path} marks no pixel: all are black (transparency does not count); expected "
-            "the own vehicle in a colour other than black"
+            "another colour than black for the own vehicle"
         )
     return mask

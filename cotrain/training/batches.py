@@ -169,13 +169,13 @@ def make_batches(
     if rare.enabled:
         if class_counts is None:
             raise InputError(
-                f"{name}: rare_class_sampling needs --class-statistics, one file a source manifest"
+                f"{name}: rare_class_sampling needs --class-statistics, one file per source manifest"
             )
         source_sampler = RareClassSampler(class_counts, rare.min_pixels, rare.temperature, seed)
     if target and settings.class_mixing == "on_demand" and thresholds is None:
         raise InputError(
             f"{name}: class_mixing: on_demand needs --thresholds, the thresholds of the target's "
-            "pseudo-labels. Without thresholds, class_mixing is plain or none"
+            "pseudo-labels. Without thresholds, set class_mixing to plain or none"
         )
     files = dict(decoded or {})
     source_samples = Samples(
@@ -186,7 +186,7 @@ def make_batches(
     target_sampler = ShuffledSampler(len(target), seed, stream="target")
     if settings.batch_ratio is None:
         raise InputError(
-            f"{name}: batch_ratio is missing: the settings are those of a training without target"
+            f"{name}: batch_ratio is missing, but the training has a target; expected [source, target]"
         )
     if sum(settings.batch_ratio) != settings.batch_size:
         raise InputError(

@@ -102,7 +102,7 @@ def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
         if settings.precision == "float32":
             changes.append("precision: auto, which is bfloat16 on a GPU")
         raise InputError(
-            f"{title}: out of memory ({str(error).splitlines()[0]}). One of these helps: "
+            f"{title}: out of memory ({str(error).splitlines()[0]}). Change one of these: "
             f"{'; '.join(changes)}. `snakemake estimate` shows how much a training then needs"
         ) from error
 

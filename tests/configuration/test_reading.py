@@ -227,7 +227,7 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
         (
             {"training.learning_rate": "2e-3"},
             "training.learning_rate: expected a number > 0, found '2e-3' "
-            "(YAML takes 2e-3 for text: write 0.002)",
+            "(YAML reads 2e-3 as text: write 0.002)",
         ),
         ({"device": "cude"}, "device: expected auto, cpu, cuda or mps, found 'cude' (did you mean 'cuda'?)"),
         (
@@ -250,7 +250,7 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
         (
             {"self_training.batch_ratio": [1, "3"]},
             "self_training.batch_ratio[1]: expected an integer >= 1, found '3' "
-            "(write 3 without quotes; Snakemake's --config passes the values inside a section as text, "
+            "(write 3 without quotes; Snakemake's --config reads values inside a section as text, "
             "so give them in a file with --configfile)",
         ),
         (
@@ -344,10 +344,10 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ({"source": ["game", "x"]}, "source[1]: 'x' is not a dataset; known are game, camera, camera_test"),
         ({"test": "x"}, "test: 'x' is not a dataset; known are game, camera, camera_test"),
         ({"target": "game"}, "target: 'game' is also a source: expected another dataset"),
-        ({"test": "game"}, "test: 'game' is also a source: expected another dataset, or models are scored"),
+        ({"test": "game"}, "test: 'game' is also a source: expected another dataset, so that models"),
         (
             {"upper_bound": True, "target": "camera_test"},
-            "test: 'camera_test' is also the target, whose labels upper_bound learns: expected another",
+            "test: 'camera_test' is also the target, and upper_bound learns its labels: expected another",
         ),
         (
             {"source": ["camera"], "target": "game"},
@@ -443,11 +443,11 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ),
         (
             {"training.source_augmentation.vertical_range": [0.5, 0.5]},
-            "training.source_augmentation.vertical_range: expected the first to be the smaller, ",
+            "training.source_augmentation.vertical_range: expected the smaller number first, ",
         ),
         (
             {"training.target_augmentation.cutout.size_px": [9, 8]},
-            "training.target_augmentation.cutout.size_px: expected the first to be the smaller, found [9, 8]",
+            "training.target_augmentation.cutout.size_px: expected the smaller number first, found [9, 8]",
         ),
         (
             {"final.initial_weights": "self_training/9"},
@@ -461,7 +461,7 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ),
         (
             {"network.backbone": "resnet101s"},
-            "network.backbone_weights: 'package' (the default) has weights of tf_efficientnet_lite0",
+            "network.backbone_weights: 'package' (the default) has only weights of tf_efficientnet_lite0",
         ),
         (
             {"network.backbone_weights": "packge"},

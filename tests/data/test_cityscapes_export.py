@@ -175,7 +175,9 @@ def test_a_dataset_is_not_exported_over_itself(tmp_path):
     write_image(image, read_image(item.image))
     before = image.read_bytes()
     of_city = Item("1_leftImg8bit", image, SIZE[1], SIZE[0], item.label)
-    with pytest.raises(InputError, match=r"bonn/1_leftImg8bit\.png is also read, and would be lost"):
+    with pytest.raises(
+        InputError, match=r"bonn/1_leftImg8bit\.png is also an input and would be overwritten"
+    ):
         export([of_city], tmp_path / "city", space)
     assert image.read_bytes() == before
     assert not image.is_symlink()

@@ -94,7 +94,9 @@ def test_inputs_are_not_overwritten(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "same").symlink_to(tmp_path / "a")
     refuse_overwriting([tmp_path / "a" / "1.png"], [tmp_path / "a" / "2.png"])
-    with pytest.raises(InputError, match=r"--output: .*same/1\.png is also read, and would be lost"):
+    with pytest.raises(
+        InputError, match=r"--output: .*same/1\.png is also an input and would be overwritten"
+    ):
         refuse_overwriting([tmp_path / "same" / "1.png"], [tmp_path / "a" / "1.png"])
     # Writing replaces a link and does not touch its target.
     (tmp_path / "link.png").symlink_to(tmp_path / "a" / "1.png")

@@ -221,7 +221,7 @@ def test_unknown_colour_is_named(tmp_path):
     rgb = np.zeros((2, 3, 3), np.uint8)
     rgb[0, :2] = [1, 2, 3]
     write_image(tmp_path / "label.png", rgb)
-    with pytest.raises(InputError, match=r"2 pixels have other colours .*, the first is \[1, 2, 3\]"):
+    with pytest.raises(InputError, match=r"2 pixels have colours that .* lacks, the first is \[1, 2, 3\]"):
         read_own_ids(tmp_path / "label.png", CAMVID_COLOURS)
 
 

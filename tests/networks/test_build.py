@@ -167,7 +167,7 @@ def test_code_in_a_pickle_is_refused(settings, tmp_path):
     ("changes", "message"),
     [
         ({"backbone": "no_such_net"}, r"network\.backbone: timm knows no model 'no_such_net'"),
-        ({"backbone_weights": "package"}, "no package carries weights of 'test_efficientnet'.*lite0"),
+        ({"backbone_weights": "package"}, "no package has weights of 'test_efficientnet'.*lite0"),
         ({"backbone": "test_mlp_mixer"}, r"network\.backbone"),
         ({"last_stage_dilations": (2, 4)}, "found 2 .*'test_efficientnet' has no ResNet"),
         ({"backbone": "test_resnet", "last_stage_dilations": (2, 4)}, "a last stage of 1 blocks"),

@@ -239,9 +239,9 @@ def test_arguments_that_a_factory_does_not_take():
         (
             "pvt_v2_b0",
             8,
-            r"^network\.output_stride: found 8, but timm does not dilate 'pvt_v2_b0'.* stride 32",
+            r"^network\.output_stride: found 8, but timm cannot dilate 'pvt_v2_b0'.* stride 32",
         ),
-        ("ghostnet_050", 8, r"^network\.output_stride: found 8, but timm does not dilate 'ghostnet_050'"),
+        ("ghostnet_050", 8, r"^network\.output_stride: found 8, but timm cannot dilate 'ghostnet_050'"),
         ("test_vit", 16, "'test_vit' has no features at stride 4, but at 16; .*plain_transformer"),
         # One takes only images of 224 × 224 pixels, the other has another order of axes.
         ("swinv2_cr_tiny_224", 32, "'swinv2_cr_tiny_224' gives no feature maps of any image size.*224"),
@@ -266,7 +266,7 @@ def test_low_level_features_are_those_at_stride_4(backbone, low_level):
 
 def test_a_network_with_convolutions_is_no_plain_transformer():
     settings = replace(TRANSFORMER, backbone="test_resnet")
-    with pytest.raises(InputError, match="'test_resnet' is no plain transformer"):
+    with pytest.raises(InputError, match="'test_resnet' is not a plain transformer"):
         build_network(settings, CLASSES, 1, pretrained=False)
 
 
@@ -283,8 +283,8 @@ def test_weights_that_cannot_be_downloaded(settings, monkeypatch, tmp_path):
         build_network(settings, CLASSES, 1, pretrained=True)
     message = str(error.value)
     assert str(tmp_path) in message
-    assert re.search(r"Fetch https://huggingface.co/timm/\S+/resolve/main/model.safetensors on", message)
-    assert "give the file's path as network.backbone_weights" in message
+    assert re.search(r"Download https://huggingface.co/timm/\S+/resolve/main/model.safetensors on", message)
+    assert "give the path of the file as network.backbone_weights" in message
 
 
 def test_weights_in_the_cache_need_no_network(monkeypatch, tmp_path):

@@ -15,6 +15,6 @@ def test_a_device_that_is_there_is_named(tmp_path):
 
 def test_a_device_that_is_missing_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="device: 'cuda' was demanded, but PyTorch finds no usable"):
+    with pytest.raises(InputError, match="device: 'cuda' is set, but PyTorch finds no usable"):
         check_device.main(["--device", "cuda", "--output", str(tmp_path / "device.json")])
     assert not (tmp_path / "device.json").exists()

@@ -32,12 +32,12 @@ def test_reports_are_listed(arguments, tmp_path):
         (
             (72, 64),
             {},
-            r"training\.crop: 64×72 pixels are more than any image of .*s\.tsv has, at most 64×64",
+            r"training\.crop: 64×72 pixels are more than any image of .*s\.tsv has: at most 64×64",
         ),
         (
             (64, 64),
             {},
-            r"more than any image of .*a\.tsv has, at most 64×32 .* training\.target_augmentation",
+            r"more than any image of .*a\.tsv has: at most 64×32 .* training\.target_augmentation",
         ),
         ((64, 64), {"short_sides": (32, 48)}, r"at most 96×48"),
         ((64, 64), {"short_sides": (64,)}, None),

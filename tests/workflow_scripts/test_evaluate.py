@@ -128,11 +128,14 @@ def test_labels_of_another_label_space_are_refused(model, tmp_path):
     [
         ([], "expected either --model or --predictions, found none of them"),
         (["--model", "w.safetensors", "--predictions", "0.h5"], "--predictions, found both"),
-        (["--predictions", "0.h5"], "--label-space: is missing, expected that of the predictions"),
-        (["--model", "w.safetensors", "--label-space", "camvid11"], "--label-space: goes with --predictions"),
+        (["--predictions", "0.h5"], "--label-space: is missing, expected the label space of the predictions"),
+        (
+            ["--model", "w.safetensors", "--label-space", "camvid11"],
+            "--label-space: works only with --predictions",
+        ),
         (
             ["--predictions", "0.h5", "--label-space", "camvid11", "--temperature", "t.json"],
-            "--temperature: goes with --model",
+            "--temperature: works only with --model",
         ),
     ],
 )

@@ -41,5 +41,5 @@ def test_the_seed_decides(hold_out):
 
 def test_something_is_left_to_train_on(hold_out):
     assert len(hold_out(8, 1)[1]) == 2
-    with pytest.raises(InputError, match=r"holds 9 images out of training, .*all\.tsv has labels of 9;"):
+    with pytest.raises(InputError, match=r"found 9, but .*all\.tsv has labels of only 9 images;"):
         hold_out(9, 1)

@@ -51,5 +51,5 @@ def test_neither_set_is_overwritten(tmp_path):
         for path in (tmp_path / name).glob("*.png"):
             path.rename(path.parent / "labels" / path.name)
     arguments = ["--labels", str(tmp_path / "first" / "labels"), str(tmp_path / "second" / "labels")]
-    with pytest.raises(InputError, match=r"first/labels/0\.png is also read"):
+    with pytest.raises(InputError, match=r"first/labels/0\.png is also an input"):
         main([*arguments, "--label-space", "camvid11", "--output", str(tmp_path / "first")])
