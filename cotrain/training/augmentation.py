@@ -69,9 +69,9 @@ def check_crop(
         return
     limit = max(largest, key=lambda size: size[0] * size[1])
     raise InputError(
-        f"training.crop: {width}×{height} pixels are more than any image of {origin} has, at most "
+        f"training.crop: {width}×{height} pixels are more than any image of {origin} has: at most "
         f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
-        "short_sides there"
+        f"short_sides in training.{part}_augmentation"
     )
 
 
