@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         help=".npy (classes, height, width): how likely each class is at each place",
     )
     parser.add_argument(
-        "--step",
+        "--round",
         type=not_negative,
         default=0,
         help="number of the round: the class priors matter less in each round",
