@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cotrain.configuration.choices import LARGEST_STREET, SMALLEST_STREET
 from cotrain.data.files import write_json, written_whole
 from cotrain.data.images import write_label
 from cotrain.data.label_spaces import label_space
@@ -22,7 +23,6 @@ from streets.looks import look_named
 # Raise this number with every change of the pictures: pictures of an older recipe are then rendered again.
 RECIPE = 2
 OVERSAMPLING = 2
-SMALLEST, LARGEST = 64, 2048
 
 
 class Painter:
@@ -153,8 +153,8 @@ def _check(images: int, width: int, height: int, processes: int) -> None:
     if processes < 1:
         raise InputError(f"processes: found {processes}, expected 1 or more")
     for name, value in (("width", width), ("height", height)):
-        if not SMALLEST <= value <= LARGEST:
-            raise InputError(f"{name}: found {value}, expected {SMALLEST} to {LARGEST} pixels")
+        if not SMALLEST_STREET <= value <= LARGEST_STREET:
+            raise InputError(f"{name}: found {value}, expected {SMALLEST_STREET} to {LARGEST_STREET} pixels")
 
 
 def _clear(folder: Path, settings: dict[str, object], pairs: list[tuple[Path, Path]]) -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from cotrain.configuration.choices import DEFAULT_LABEL_SPACE
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import DatasetSettings, PublishedSettings, StreetsSettings
 from cotrain.data.checks import CheckReport, check_items
@@ -59,7 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
         action="store_true",
         help="with --manifest: delete the manifest if anything is wrong, because repairs may change sizes",
     )
-    parser.add_argument("--label-space", default="cityscapes19", help="the run's label space (cityscapes19)")
+    parser.add_argument(
+        "--label-space", default=DEFAULT_LABEL_SPACE, help="the run's label space (default: %(default)s)"
+    )
     parser.add_argument(
         "--quick",
         action="store_true",

@@ -7,6 +7,7 @@ evaluation, or `baseline.initial_weights`. The log names the tensors that are le
 
 from pathlib import Path
 
+from cotrain.configuration.choices import DEFAULT_LABEL_SPACE
 from cotrain.configuration.sections import DeepLabV3PlusSettings
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import label_space
@@ -24,7 +25,11 @@ PUBLISHED_NETWORK = DeepLabV3PlusSettings(
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument("--from", dest="published", type=Path, required=True, help="R-103.pkl or a .pth file")
-    parser.add_argument("--label-space", default="cityscapes19", help="classes of a whole checkpoint")
+    parser.add_argument(
+        "--label-space",
+        default=DEFAULT_LABEL_SPACE,
+        help="classes of a whole checkpoint (default: %(default)s)",
+    )
     add_output_argument(parser, "FILE", "the weights, a .safetensors file")
     options = parse(parser, arguments)
     check_suffix(options.output, ".safetensors")

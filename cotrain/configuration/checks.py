@@ -3,13 +3,11 @@
 import os
 from typing import Any
 
+from cotrain.configuration.choices import PACKAGED_BACKBONES
 from cotrain.configuration.names import BASELINE, BRANCHES, ModelName, steps_of
 from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, in_words, value_at
 from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
-
-# Backbones whose ImageNet weights are an installable package.
-PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 
 
 def check_across_keys(problems: Problems) -> None:

