@@ -42,7 +42,9 @@ rule thresholds:
         "../envs/environment.yaml"
     params:
         label_space=LABEL_SPACE,
-        choices=lambda wildcards: flags(**plan.threshold_choices(Labelling.parse(wildcards.labelling))),
+        choices=lambda wildcards: flags(
+            **plan.threshold_choices(Labelling.parse(wildcards.labelling))._asdict()
+        ),
     shell:
         "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
         " {params.choices} --output {output:q} --log-file {log:q}"
@@ -111,7 +113,7 @@ rule exchange:
             *("subset_a", "subset_b", "predictions_a", "predictions_b", "thresholds_a", "thresholds_b"),
             "ego_vehicle_mask",
         ),
-        choices=lambda wildcards: flags(**plan.exchange_choices(int(wildcards.cycle))),
+        choices=lambda wildcards: flags(**plan.exchange_choices(int(wildcards.cycle))._asdict()),
         folder=lambda wildcards, output: os.path.dirname(os.path.dirname(output.manifests[0])),
     shell:
         "python -m workflow_scripts.exchange {params.inputs} --label-space {params.label_space}"
@@ -132,7 +134,7 @@ rule accumulate:
         "../envs/environment.yaml"
     params:
         inputs=flags_of_inputs("previous", "selected"),
-        choices=lambda wildcards: flags(**plan.accumulation_choices(step_of(wildcards))),
+        choices=lambda wildcards: flags(**plan.accumulation_choices(step_of(wildcards))._asdict()),
     shell:
         "python -m workflow_scripts.accumulate {params.inputs} {params.choices}"
         " --output {output:q} --log-file {log:q}"

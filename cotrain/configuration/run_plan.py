@@ -11,7 +11,13 @@ import numpy as np
 
 from cotrain.adaptation.sampling import co_training_subset_seed, self_training_subset_seed
 from cotrain.adaptation.thresholds import portion_at
-from cotrain.configuration.choices import Fill
+from cotrain.configuration.choices import (
+    Accumulation,
+    Collaboration,
+    ExchangeRanking,
+    Fill,
+    ImageRanking,
+)
 from cotrain.configuration.names import (
     BASELINE,
     BRANCHES,
@@ -48,6 +54,32 @@ class SubsetDraw(NamedTuple):
     number: int
     seed: int
     every: int
+
+
+class ThresholdChoices(NamedTuple):
+    """How thresholds are found: shares of pixels that are kept, and bounds of the confidence."""
+
+    portion: list[float]
+    lower: float
+    upper: float
+
+
+class ExchangeChoices(NamedTuple):
+    """How two branches exchange images; see the keys of `co_training`."""
+
+    fill: Fill
+    min_pixels: int
+    ranking: ExchangeRanking
+    collaboration: Collaboration
+    keep: int
+
+
+class AccumulationChoices(NamedTuple):
+    """How a step's images join those before; `step` marks new ids of images that are met again."""
+
+    accumulation: Accumulation
+    ranking: ImageRanking | ExchangeRanking
+    step: str
 
 
 class Accumulated(NamedTuple):
@@ -216,21 +248,21 @@ class RunPlan:
         """
         return self.configuration.co_training.fill if cycle > 0 else "none"
 
-    def threshold_choices(self, labelling: Labelling) -> dict[str, object]:
-        """Return how a labelling's thresholds are found, as the flags of step `thresholds`."""
+    def threshold_choices(self, labelling: Labelling) -> ThresholdChoices:
+        """Return how a labelling's thresholds are found."""
         bounds = self.confidence_bounds(labelling)
-        return {"portion": self.portion(labelling), "lower": bounds.lower, "upper": bounds.upper}
+        return ThresholdChoices(self.portion(labelling), bounds.lower, bounds.upper)
 
-    def exchange_choices(self, cycle: int) -> dict[str, object]:
-        """Return how the branches exchange images in a cycle, as the flags of step `exchange`."""
-        keys = ("min_pixels", "ranking", "collaboration", "keep")
-        co_training = self.configuration.co_training
-        return {"fill": self.fill(cycle), **{key: getattr(co_training, key) for key in keys}}
+    def exchange_choices(self, cycle: int) -> ExchangeChoices:
+        """Return how the branches exchange images in a cycle."""
+        stage = self.configuration.co_training
+        fill = self.fill(cycle)
+        return ExchangeChoices(fill, stage.min_pixels, stage.ranking, stage.collaboration, stage.keep)
 
-    def accumulation_choices(self, step: ModelName) -> dict[str, object]:
-        """Return how a step's images join those before, as the flags of step `accumulate`."""
+    def accumulation_choices(self, step: ModelName) -> AccumulationChoices:
+        """Return how a step's images join those before."""
         stage = self.stage_of(step)
-        return {"accumulation": stage.accumulation, "ranking": stage.ranking, "step": f"{step.place:02d}"}
+        return AccumulationChoices(stage.accumulation, stage.ranking, f"{step.place:02d}")
 
     def is_relabelled(self, step: ModelName) -> bool:
         """Whether a step's new model labels its images again: early on, and only for a step to come."""

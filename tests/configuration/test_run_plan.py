@@ -322,14 +322,14 @@ def test_choices_of_the_labelling_steps(make_plan):
             **{"fill": "subtract", "confidence": {"lower": 0.2, "upper": 0.8}},
         },
     )
-    assert plan.threshold_choices(Labelling.parse("co_training/00/b")) == {
+    assert plan.threshold_choices(Labelling.parse("co_training/00/b"))._asdict() == {
         **{"portion": [0.5], "lower": 0.2, "upper": 0.8}
     }
-    assert plan.exchange_choices(1) == {
+    assert plan.exchange_choices(1)._asdict() == {
         **{"fill": "subtract", "min_pixels": 9, "ranking": "confidence_gain", "collaboration": "both"},
         "keep": 70,
     }
     first = {"accumulation": "all", "ranking": "class_count", "step": "01"}
-    assert plan.accumulation_choices(ModelName("self_training", 1)) == first
+    assert plan.accumulation_choices(ModelName("self_training", 1))._asdict() == first
     second = {"accumulation": "best_score", "ranking": "confidence_gain", "step": "00"}
-    assert plan.accumulation_choices(ModelName("co_training", 0, "a")) == second
+    assert plan.accumulation_choices(ModelName("co_training", 0, "a"))._asdict() == second
