@@ -230,7 +230,7 @@ def prediction_settings(wildcards):
 
 
 def prediction_files(model, image_set, suffix):
-    """The files of a model's predictions of an image set, one a shard."""
+    """The files of a model's predictions of an image set, one per shard."""
     return [f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}" for shard in range(SHARDS)]
 
 
@@ -249,7 +249,7 @@ def scores(*models):
 
 
 def shards(labelling, suffix):
-    """The prediction files of a labelling, one a shard."""
+    """The prediction files of a labelling, one per shard."""
     return prediction_files(*plan.predicted(Labelling.parse(labelling)), suffix)
 
 

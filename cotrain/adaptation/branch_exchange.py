@@ -200,12 +200,12 @@ def explain_choices(
             shown = (counts > settings.min_pixels) & ~np.isnan(evidence.mean_confidence[index])
             names = [classes[train_id] for train_id in np.flatnonzero(shown).tolist()]
             why = (
-                f"{method}: not among the surest images of {', '.join(names)}"
+                f"{method}: confidence too low among the images of {', '.join(names)}"
                 if names
                 else f"{method}: shows no class with more than {settings.min_pixels} pixels"
             )
         elif settings.collaboration == "both" and (other(sender), index) in picks[other(sender)]:
-            why = f"{method}: {place}, but branch {other(sender)} has the image with a label of its own"
+            why = f"{method}: {place}, but branch {other(sender)} takes the image with its own label"
         else:
             why = f"{method}: {place} of {len(reasons)}, {settings.keep} images are taken"
         choices.append((bool(receivers), why))
@@ -222,7 +222,7 @@ def why_nothing_is_offered(
     found = ~np.isnan(evidence.mean_confidence)
     index, train_id = divmod(int(np.argmax(evidence.counts * found)), len(classes))
     return (
-        f"branch {branch.name} offers no image: none shows a class with more than {min_pixels} pixels, the "
+        f"branch {branch.name} offers no image: none shows a class with more than {min_pixels} pixels; the "
         f"most are {evidence.counts[index, train_id]} of {classes[train_id]} in {branch.items[index].image}"
     )
 

@@ -1,4 +1,4 @@
-"""Predictions on disk: each shard has an HDF5 file of classes and confidences, and a histogram beside it."""
+"""Predictions on disk: each shard has an HDF5 file of classes and confidences, and a histogram next to it."""
 
 import hashlib
 import json

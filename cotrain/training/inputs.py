@@ -49,7 +49,7 @@ class TrainingFiles:
         target = read_labelled(self.target)
         if not target:
             raise InputError(
-                f"{self.target}: no target image has a pseudo-label left. thresholds.json beside it shows "
+                f"{self.target}: no target image has a pseudo-label left. thresholds.json next to it shows "
                 "which classes were found and how sure the model was"
             )
         return TrainingImages(source, target)

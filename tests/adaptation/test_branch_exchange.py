@@ -134,7 +134,7 @@ def test_reasons_where_a_label_of_its_own_is_preferred(branches, tmp_path):
     _, whys = explained(branches, "none", settings(collaboration="both", keep=2), tmp_path)
     assert whys["b"][0] == (
         False,
-        "confidence: rank 2, but branch a has the image with a label of its own",
+        "confidence: rank 2, but branch a takes the image with its own label",
     )
     assert whys["b"][1] == (True, "to a and b for confidence: rank 1")
 
@@ -147,12 +147,12 @@ def test_reasons_by_class_demand(branches, tmp_path):
     assert whys["b"][0] == (False, "receiver_threshold: shows no class with more than 2 pixels")
     branches["b"].labeller.rows[0] = [2, 2, 2, VOID]
     _, whys = explained(branches, "none", settings("receiver_threshold", min_pixels=2), tmp_path)
-    assert whys["b"][0] == (False, "receiver_threshold: not among the surest images of c")
+    assert whys["b"][0] == (False, "receiver_threshold: confidence too low among the images of c")
 
 
 def test_a_branch_that_offers_nothing_shows_its_largest_class(branches):
     evidence = evidence_of_branches(FilledLabels(branches, "add"), 3, 1)
     # Filled from b, image 1 of a has three pixels of c; of what a found itself, two of a are the most.
     assert why_nothing_is_offered(branches["a"], evidence["a"], 2, CLASSES) == (
-        "branch a offers no image: none shows a class with more than 2 pixels, the most are 2 of a in a0.png"
+        "branch a offers no image: none shows a class with more than 2 pixels; the most are 2 of a in a0.png"
     )

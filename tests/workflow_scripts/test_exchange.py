@@ -96,7 +96,7 @@ def test_both_takes_an_image_once_with_the_own_label(run, tmp_path):
     assert rows_of(for_a[1]) == [{0}, {255}, {2}, {2}]
     assert whys(tmp_path, "a") == [
         "to a and b for confidence: rank 1",
-        "confidence: rank 2, but branch b has the image with a label of its own",
+        "confidence: rank 2, but branch b takes the image with its own label",
         "confidence: rank 3 of 3, 2 images are taken",
     ]
 
@@ -124,7 +124,7 @@ def test_class_demand_sends_what_the_receiver_lacks(run, tmp_path):
     assert ids(for_a) == ["two"]
     # "one" shows class 2 too, but for it "two" is so much surer that "one" is not among the surest.
     assert whys(tmp_path, "b") == [
-        f"threshold_difference: not among the surest images of {names[0]}, {names[2]}",
+        f"threshold_difference: confidence too low among the images of {names[0]}, {names[2]}",
         f"to a for threshold_difference: {names[0]}",
         "no pixel exceeds the threshold of its class",
     ]
@@ -150,8 +150,8 @@ def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_pat
     names = label_space("camvid11").classes
     assert whys(tmp_path, "a") == [
         f"to b for receiver_threshold: {names[1]}",
-        f"receiver_threshold: not among the surest images of {names[0]}",
-        f"receiver_threshold: not among the surest images of {names[1]}",
+        f"receiver_threshold: confidence too low among the images of {names[0]}",
+        f"receiver_threshold: confidence too low among the images of {names[1]}",
     ]
     # b sends for class 2 "two" (0.9), not "one" (0.6), and for class 0 "two" again.
     assert ids(for_a) == ["two"]
@@ -164,7 +164,7 @@ def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path, caplog):
     names = label_space("camvid11").classes
     for branch, name, image in (("a", names[0], "two"), ("b", names[2], "two")):
         assert (
-            f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels, "
+            f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels; "
             f"the most are 20 of {name} in {tmp_path / image}.png"
         ) in caplog.text
     assert whys(tmp_path, "a")[0] == "threshold_difference: shows no class with more than 20 pixels"
