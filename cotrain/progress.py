@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from shutil import get_terminal_size
 from types import TracebackType
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ logger = logging.getLogger("cotrain")
 # Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
+# Of a title on a narrow terminal.
+FEWEST_LETTERS = 12
 
 
 def duration(seconds: float) -> str:
@@ -57,13 +60,14 @@ class Progress:
         left = f"{duration((self.total - self.done) / speed)} left" if speed > 0 else ""
         share = self.done / self.total if self.total else 1.0
         parts = [f"{self.done}/{self.total} {self.unit}", _rate(speed), left, note]
-        text = f"{self.title}: " + ", ".join(part for part in parts if part)
+        text = ", ".join(part for part in parts if part)
         if self.on_terminal:
             filled = round(20 * share)
-            sys.stderr.write(f"\r\033[K[{'#' * filled}{'.' * (20 - filled)}] {text}")
+            bar = f"[{'#' * filled}{'.' * (20 - filled)}]"
+            sys.stderr.write("\r\033[K" + fitted(bar, self.title, text, get_terminal_size().columns))
             sys.stderr.flush()
         else:
-            logger.info(text)
+            logger.info(f"{self.title}: {text}")
 
     def _speed(self) -> float:
         elapsed = time.monotonic() - self.started
@@ -80,6 +84,19 @@ class Progress:
             number, speed = self.done - self.first, self._speed()
             rate = f", {_rate(speed)}" if speed > 0 else ""
             logger.info("%s: %d %s in %s%s", self.title, number, self.unit, duration(elapsed), rate)
+
+
+def fitted(bar: str, title: str, text: str, columns: int) -> str:
+    """Return one line that is shorter than the terminal: a longer one would leave a line at each redraw.
+
+    First the title loses its beginning, down to a few letters, then the text its end.
+    """
+    # A character in the last column may already start a new line.
+    columns -= 1
+    room = columns - len(f"{bar} : {text}")
+    if len(title) > room:
+        title = f"…{title[-max(room - 1, FEWEST_LETTERS) :]}"
+    return f"{bar} {title}: {text}"[:columns]
 
 
 def map_in_threads(

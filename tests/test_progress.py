@@ -1,12 +1,19 @@
+import contextlib
+import fcntl
 import io
 import logging
+import os
+import pty
+import struct
+import subprocess
 import sys
+import termios
 from time import sleep as wait
 
 import pytest
 
 from cotrain import progress
-from cotrain.progress import Progress, duration, map_in_threads
+from cotrain.progress import Progress, duration, fitted, map_in_threads
 
 
 @pytest.mark.parametrize(
@@ -111,3 +118,47 @@ def test_work_of_threads_that_has_not_begun_is_dropped_after_an_error():
     with pytest.raises(KeyError, match="0"):
         list(map_in_threads(work, range(100), 1, "failing"))
     assert len(begun) < 100
+
+
+LONG_WORK = """
+import time
+from cotrain import progress
+progress.SECONDS_BETWEEN_REDRAWS = 0.0
+title = "predict results/my_camera/predictions/co_training/00/a/subset/co_training/01/a/0.h5"
+with progress.Progress(200, "images", title) as bar:
+    for _ in range(200):
+        bar.advance(note="loss 0.123, learning rate 0.01, 3 % of the time waiting for images, 1.2 GiB")
+"""
+
+
+@pytest.mark.parametrize("columns", [60, 80, 150])
+def test_no_redraw_is_as_wide_as_the_terminal(columns):
+    """In a real terminal of this width: a wider line would scroll it at each redraw."""
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG_WORK], stdin=other, stdout=other, stderr=other, env=environment
+    )
+    os.close(other)
+    shown = b""
+    # The terminal is gone when the process ends.
+    with contextlib.suppress(OSError):
+        while block := os.read(main, 1 << 16):
+            shown += block
+    os.close(main)
+    assert process.wait() == 0, shown
+    redraws = shown.decode().split("\r\033[K")
+    assert len(redraws) > 100
+    assert max(len(redraw.rstrip("\r\n")) for redraw in redraws) < columns
+    assert "199/200 images" in redraws[-3]
+    if columns == 150:
+        assert "a/0.h5: 199/200 images" in redraws[-3]
+
+
+def test_a_narrow_line_keeps_what_matters():
+    line = fitted("[#####...............]", "predict results/a/b/c/d/0.h5", "5/20 images, 3/s, 5 s left", 60)
+    # Of 60 columns one stays free. The bar takes 22, the title its last 12 letters and a mark, 3 are between.
+    assert line == "[#####...............] …a/b/c/d/0.h5: 5/20 images, 3/s, 5 s"
+    assert len(line) == 59
+    assert fitted("[#]", "train", "1/2", 80) == "[#] train: 1/2"
