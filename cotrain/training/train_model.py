@@ -196,12 +196,13 @@ def write_model(
     if training.averaged is not None:
         save_weights(folder / "averaged.safetensors", training.averaged, settings.network, space)
     save_weights(folder / "weights.safetensors", training.network, settings.network, space)
-    for class_name in record["vanished_classes"]:
+    vanished = record["vanished_classes"]
+    if vanished:
         logger.warning(
-            "%s: class %s was in the labels but was no longer predicted near the end, so its pseudo-labels "
-            "would be lost too. Rare-class sampling, a larger hard_pixel_share or fewer wrong pseudo-labels "
-            "(a lower portion) may keep it",
+            "%s: no longer predicted near the end, although the labels hold them: %s. Most often the "
+            "iterations are too few. Rare-class sampling, a larger hard_pixel_share or a lower portion may "
+            "also keep them",
             record["model"],
-            class_name,
+            ", ".join(vanished),
         )
     logger.info("%s: weights in %s", record["model"], folder / "weights.safetensors")
