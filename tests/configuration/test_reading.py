@@ -675,8 +675,8 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
         ({"self_training.portion.initial": []}, "portion.initial: found 0 values, expected 19"),
         ({"co_training.portion_a.maximum": []}, "portion_a.maximum: found 0 values, expected 19"),
         # What is to be written must not be text to YAML again.
-        ({"training.weight_decay": "1e-5"}, "(YAML takes 1e-5 for text: write 0.00001)"),
-        ({"training.learning_rate": "2E3"}, "(YAML takes 2E3 for text: write 2000)"),
+        ({"training.weight_decay": "1e-5"}, "(YAML reads 1e-5 as text: write 0.00001)"),
+        ({"training.learning_rate": "2E3"}, "(YAML reads 2E3 as text: write 2000)"),
         ({"training": {12: 1}}, "training.12: the key is not text: write it in quotes or rename it"),
     ],
 )
