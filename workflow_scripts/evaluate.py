@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.configuration.sections import Views
+from cotrain.configuration.sections import Views, shared_values
 from cotrain.data.background import Background
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_files import check_palette
@@ -98,11 +98,10 @@ def main(arguments: list[str] | None = None) -> None:
                 for prediction in predict(networks, items, settings, device)
             )
             confusion = _count(items, predictions, space, options.labelled, title, outputs)
-    views = {key: getattr(settings, key) for key in Views.__struct_fields__}
     scores = write_score_files(
         options.output,
         model=options.name,
-        protocol={"label_space": space.name, **views},
+        protocol={"label_space": space.name, **shared_values(Views, settings)},
         images=len(items),
         confusion=confusion,
         classes=space.classes,

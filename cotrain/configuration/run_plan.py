@@ -43,6 +43,7 @@ from cotrain.configuration.sections import (
     SelfTraining,
     TrainingSettings,
     Views,
+    shared_values,
 )
 
 ALL_IMAGES = -1
@@ -233,13 +234,9 @@ class RunPlan:
 
     def confidence_bounds(self, labelling: Labelling) -> ConfidenceBounds:
         """Return the bounds of a labelling's thresholds."""
-        is_self_training = labelling.step is not None and labelling.step.branch is None
-        configuration = self.configuration
-        return (
-            configuration.self_training.confidence
-            if is_self_training
-            else configuration.co_training.confidence
-        )
+        if labelling.step is None:
+            return self.configuration.co_training.confidence
+        return self.stage_of(labelling.step).confidence
 
     def fill(self, cycle: int) -> Fill:
         """Return how the branches fill each other's void pixels.
@@ -296,14 +293,13 @@ class RunPlan:
         """Return the settings of the trainings whose `settings_name` is `name`."""
         configuration = self.configuration
         model = next(model for model in self.models if self.settings_name(model) == name)
-        learning = {key: getattr(configuration.training, key) for key in Learning.__struct_fields__}
         common = TrainingSettings(
             network=self.network(model),
             precision=configuration.precision,
             seed=configuration.seed,
             iterations=configuration.baseline.iterations,
             hard_pixel_share=configuration.baseline.hard_pixel_share,
-            **learning,
+            **shared_values(Learning, configuration.training),
         )
         if model == BASELINE:
             return common
@@ -323,7 +319,7 @@ class RunPlan:
         return InferenceSettings(
             batch_size=self.configuration.prediction.batch_size,
             precision=self.configuration.precision,
-            **{key: getattr(views, key) for key in Views.__struct_fields__},
+            **shared_values(Views, views),
         )
 
     def work(self) -> Work:

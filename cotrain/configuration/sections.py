@@ -39,6 +39,11 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some keys of the configuration, or settings made from them. Immutable and comparable."""
 
 
+def shared_values(section: type[Section], settings: Section) -> dict[str, Any]:
+    """Return the values that settings have for the keys of a section, all of which their own class has."""
+    return {key: getattr(settings, key) for key in section.__struct_fields__}
+
+
 class CompletedFrom(NamedTuple):
     """Marks a section that may leave keys out: they then have the values of the section at `path`."""
 
@@ -630,6 +635,12 @@ class Portion(Section, frozen=True, kw_only=True):
     ] = 0.05
 
 
+HighestThreshold = Annotated[
+    Probability,
+    "Highest threshold, as a softmax confidence. Because of it, easy classes keep more than their portion.",
+]
+
+
 class ConfidenceBounds(Section, frozen=True, kw_only=True):
     """Bounds to which the threshold of every class is clipped."""
 
@@ -638,21 +649,13 @@ class ConfidenceBounds(Section, frozen=True, kw_only=True):
         "Lowest threshold, as a softmax confidence. Because of it, classes that the model hardly knows keep "
         "less than their portion.",
     ] = 0.5
-    upper: Annotated[
-        Probability,
-        "Highest threshold, as a softmax confidence. Because of it, easy classes keep more than their "
-        "portion.",
-    ] = 0.9
+    upper: HighestThreshold = 0.9
 
 
 class CoTrainingConfidenceBounds(ConfidenceBounds, frozen=True, kw_only=True):
     """Bounds to which the threshold of every class is clipped, in both branches."""
 
-    upper: Annotated[
-        Probability,
-        "Highest threshold, as a softmax confidence. Because of it, easy classes keep more than their "
-        "portion.",
-    ] = 0.95
+    upper: HighestThreshold = 0.95
 
 
 class Baseline(Section, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from cotrain.configuration.sections import (
     ListsSettings,
     PublishedSettings,
     Section,
+    shared_values,
 )
 from cotrain.data.files import write_text
 from cotrain.data.label_spaces import YAML_SUFFIXES
@@ -55,7 +56,7 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     if name == "evaluation":
         return plan.evaluation_settings()
     if name == "crops":
-        return Crops(**{key: getattr(configuration.training, key) for key in Crops.__struct_fields__})
+        return Crops(**shared_values(Crops, configuration.training))
     return plan.work()
 
 
