@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import colour_translation, datasets, input_pipeline, labelling, networks, training_step
+from benchmarks import (
+    colour_translation,
+    datasets,
+    input_pipeline,
+    labelling,
+    networks,
+    training_step,
+    waiting_threads,
+)
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.configuration.run_plan import RunPlan
 
@@ -53,6 +61,14 @@ def test_training_step(capsys, monkeypatch, data):
     assert re.search(r"built, weights loaded, first step +\d\.\d s", output)
     assert re.search(r"chain of 280000 iterations .* (h|min)", output)
     assert re.search(r"model-FLOPs utilisation +\d+ %, the chain's floor is", output)
+
+
+def test_waiting_threads(capsys, monkeypatch):
+    monkeypatch.setattr(waiting_threads, "SETTINGS", {"1 000 turns": {"GOMP_SPINCOUNT": "1000"}})
+    waiting_threads.main(["--threads", "1", "--iterations", "1"])
+    *_, titles, row = capsys.readouterr().out.splitlines()
+    assert titles.split("  ")[-1].strip() == "1 threads, busy"
+    assert re.fullmatch(r"1 000 turns +\d+ \(1\.00\) +\d+ \(1\.00\)", row)
 
 
 def test_chain_of_the_benchmark_is_the_published_one():

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from cotrain.training.inputs import TrainingFiles
 
 logger = logging.getLogger("cotrain")
+
+# Turns of a loop in GNU's library, which torch brings on Linux; milliseconds in LLVM's and Intel's.
+SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 
 
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
@@ -289,8 +293,12 @@ def training_files(options: argparse.Namespace, initial_weights: Path | None = N
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
-    """Parse `arguments` and send the library's messages to standard error and to `--log-file`."""
+    """Parse `arguments` and send the library's messages to standard error and to `--log-file`.
+
+    Call it before torch is loaded: it also bounds how long threads that wait keep a core busy.
+    """
     options = parser.parse_args(arguments)
+    bound_spinning()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if options.log_file:
         options.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -303,6 +311,17 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     return options
+
+
+def bound_spinning() -> None:
+    """Let threads that wait for each other spin only briefly, unless the user's environment says how long.
+
+    Without a bound, a training on a machine that also does other work takes several times as long; with it,
+    nothing is lost on an idle one (docs/performance.md). OpenMP's libraries read this when they are loaded.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        for variable, value in SPINNING.items():
+            os.environ.setdefault(variable, value)
 
 
 def run(main: Callable[[], None]) -> None:

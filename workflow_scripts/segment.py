@@ -1,23 +1,39 @@
 """Use a model: segment images, or a video.
 
 in:  the folder of a model or its weights file (the probabilities of several models are averaged); a folder of
-     .png and .jpg images, one such image, or a video file
+     images, one image, or a video file
 out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
      for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …
+
+Images that cannot be read are left out and named at the end, and the exit status is 2. OUTPUT/done.jsonl says
+from what each picture was made: the same command makes only what is missing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from msgspec import to_builtins
 
 from cotrain.data.background import Background
-from cotrain.data.files import refuse_overwriting, written_whole
-from cotrain.data.images import image_size, write_image, write_label
+from cotrain.data.checks import SHOWN_PROBLEMS
+from cotrain.data.files import refuse_overwriting, sha256_of, written_whole
+from cotrain.data.images import (
+    IMAGE_SUFFIXES,
+    check_image,
+    image_size,
+    is_picture,
+    read_image,
+    write_image,
+    write_label,
+)
+from cotrain.data.journal import Journal
 from cotrain.data.label_spaces import LabelSpace
-from cotrain.data.layouts import IMAGE_SUFFIXES
 from cotrain.data.lists import read_folder
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
@@ -35,9 +51,14 @@ from workflow_scripts.command_line import (
     share,
 )
 
+if TYPE_CHECKING:
+    from cotrain.networks.inference import Prediction
+
 EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/final \\
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
 DEFAULT_FRAMES_PER_SECOND = 25.0
+# Stands in the journal: with another number here all images are segmented again.
+VERSION = 1
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,20 +74,17 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
     if not options.input.exists():
         raise InputError(f"{options.input}: there is no such folder, image or video")
-    images = None
+    images: list[Path] | None = None
     if options.input.is_dir():
-        images = [_item(path) for path in read_folder(options.input, IMAGE_SUFFIXES)]
-    elif options.input.suffix.lower() in IMAGE_SUFFIXES:
-        images = [_item(options.input)]
+        images = read_folder(options.input, IMAGE_SUFFIXES)
+    elif is_picture(options.input):
+        images = [options.input]
     if images is None:
         refuse_overwriting([options.output / f"{options.input.stem}.mp4"], [options.input])
     else:
-        outputs = [
-            options.output / folder / f"{item.id}{suffix}"
-            for item in images
-            for folder, suffix in (("labels", ".png"), ("overlays", ".jpg"))
-        ]
-        refuse_overwriting(outputs, [item.image for item in images])
+        refuse_overwriting(
+            [path for image in images for path in _outputs(options.output, image.stem)], images
+        )
 
     import torch
 
@@ -79,15 +97,14 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:
         if images is not None:
-            predictions = predict(networks, images, settings, device)
-            _write_images(
-                ((prediction.item, prediction.image, prediction.classes) for prediction in predictions),
-                space,
-                options.output,
-                opacity=options.opacity,
-                number=len(images),
-                title=f"segment {options.input}",
-            )
+            content = {
+                "models": [sha256_of(path) for path in [*options.model, *options.temperature]],
+                "settings": to_builtins(settings),
+                "opacity": options.opacity,
+                "version": VERSION,
+            }
+            predictions = partial(predict, networks, settings=settings, device=device)
+            _segment_images(images, predictions, space, options.output, options.opacity, content)
         else:
             for network in networks:
                 network.to(device).eval()
@@ -107,30 +124,72 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("written to %s", options.output)
 
 
-def _item(image: Path) -> Item:
-    return Item(image.stem, image, *image_size(image))
-
-
-def _write_images(
-    predictions: Iterable[tuple[Item, np.ndarray, np.ndarray]],
+def _segment_images(
+    images: Sequence[Path],
+    predict: Callable[..., Iterator["Prediction"]],
     space: LabelSpace,
     output: Path,
-    *,
     opacity: float,
-    number: int,
-    title: str,
+    content: dict[str, Any],
 ) -> None:
-    """Write label and overlay of each (item, image, classes) while the next images are predicted."""
+    """Write label and overlay of each image, in the background while the next images are predicted.
 
-    def write(item: Item, image: np.ndarray, label: np.ndarray) -> None:
-        write_label(output / "labels" / f"{item.id}.png", label, space.palette)
-        picture = overlay(image, label, space.palette, opacity)
-        write_image(output / "overlays" / f"{item.id}.jpg", picture)
+    `predict` is that of `cotrain.networks.inference` without its images; `content` says what pictures depend
+    on besides their image. Raises InputError at the end for images that cannot be read.
+    """
+    broken: list[str] = []
+    conversions: list[str] = []
 
-    with Background() as background, Progress(number, "images", title) as progress:
-        for prediction in predictions:
-            background.call(write, *prediction)
-            progress.advance()
+    def made_from(item: Item) -> dict[str, Any]:
+        file = item.image.stat()
+        return content | {"image": [str(item.image.absolute()), file.st_size, file.st_mtime_ns]}
+
+    def read(image: Path) -> np.ndarray:
+        facts = check_image(image)
+        conversions.append(facts.converted)
+        return read_image(image)
+
+    def refuse(item: Item, error: InputError) -> None:
+        broken.append(str(error))
+        progress.advance()
+
+    def write(item: Item, image: np.ndarray, classes: np.ndarray) -> None:
+        label, picture = _outputs(output, item.id)
+        write_label(label, classes, space.palette)
+        write_image(picture, overlay(image, classes, space.palette, opacity))
+        journal.add(item.id, made_from(item), [label, picture])
+
+    items = []
+    for image in images:
+        try:
+            items.append(Item(image.stem, image, *image_size(image)))
+        except InputError as error:
+            broken.append(str(error))
+    with Journal(output / "done.jsonl") as journal:
+        missing = [
+            item for item in items if not journal.holds(item.id, made_from(item), _outputs(output, item.id))
+        ]
+        if len(missing) < len(items):
+            logger.info("%d of %d images are segmented already", len(items) - len(missing), len(items))
+        with Background() as background, Progress(len(missing), "images", "segment") as progress:
+            for one in predict(missing, read=read, refused=refuse):
+                background.call(write, one.item, one.image, one.classes)
+                progress.advance()
+    for conversion, number in Counter(filter(None, conversions)).items():
+        logger.info("%d of %d images have %s", number, len(images), conversion)
+    if len(broken) == len(images) == 1:
+        raise InputError(broken[0])
+    if broken:
+        shown = "\n  ".join(broken[:SHOWN_PROBLEMS])
+        raise InputError(
+            f"{len(broken)} of {len(images)} images cannot be read; all others are in {output}. Repair or "
+            f"remove them and give the same command again: it makes only what is missing.\n  {shown}"
+        )
+
+
+def _outputs(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return where the label and the overlay of an image go."""
+    return folder / "labels" / f"{name}.png", folder / "overlays" / f"{name}.jpg"
 
 
 def _segment_video(

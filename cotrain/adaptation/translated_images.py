@@ -1,11 +1,9 @@
 """Source images in the colours of the target, written as files; what an interrupted run finished is kept."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 
 import cv2
 import numpy as np
@@ -15,6 +13,7 @@ from cotrain.adaptation.colour_translation import choose_target_images, lab_stat
 from cotrain.configuration.sections import Translation
 from cotrain.data.files import remove_partial
 from cotrain.data.images import read_image, write_image
+from cotrain.data.journal import Journal
 from cotrain.data.manifests import Item
 from cotrain.progress import map_in_threads
 
@@ -61,8 +60,10 @@ def translate_images(
     # The images are translated in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
     tasks = _tasks(source, target, seed, settings, folder / "images")
-    with _Journal(folder / "done.jsonl", settings) as journal:
-        open_tasks = [task for task in tasks if not journal.holds(task)]
+    with Journal(folder / "done.jsonl") as journal:
+        open_tasks = [
+            task for task in tasks if not journal.holds(task.name, _made_from(task, settings), [task.path])
+        ]
         if len(open_tasks) < len(tasks):
             logger.info("%d of %d images are there already", len(tasks) - len(open_tasks), len(tasks))
         # The statistics of each target image are computed once, however often it is used.
@@ -73,7 +74,7 @@ def translate_images(
         def work(task: Task) -> None:
             rgb = translate(read_image(task.source.image), *statistics[task.target.image])
             write_image(task.path, rgb, settings.jpeg_quality)
-            journal.add(task)
+            journal.add(task.name, _made_from(task, settings), [task.path])
 
         for _ in map_in_threads(work, open_tasks, threads, "colour translation"):
             pass
@@ -100,48 +101,11 @@ def _statistics(image: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return lab_statistics(read_image(image))
 
 
-class _Journal:
-    """Which images of a format (and quality, of JPEG) are finished, and from what; one line of JSON each."""
-
-    def __init__(self, path: Path, settings: Translation) -> None:
-        self.path = path
-        self.format = [settings.format, settings.jpeg_quality if settings.format == "jpg" else None]
-        self.lock = Lock()
-        self.done: dict[str, object] = {}
-        if path.exists():
-            # The last line of a killed run may be half a line.
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                    self.done[entry["name"]] = entry
-                except (ValueError, TypeError, KeyError):
-                    continue
-
-    def __enter__(self) -> "_Journal":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = open(self.path, "a", encoding="utf-8")
-        # Half a line must not run into the next one.
-        self.file.write("\n")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.file.close()
-
-    def holds(self, task: Task) -> bool:
-        """Return whether the image is there and was made from the same files in the same way."""
-        return task.path.exists() and self.done.get(task.name) == self._entry(task)
-
-    def add(self, task: Task) -> None:
-        """Note that an image is finished; called from threads."""
-        with self.lock:
-            self.file.write(json.dumps(self._entry(task)) + "\n")
-            self.file.flush()
-
-    def _entry(self, task: Task) -> dict[str, object]:
-        return {
-            "name": task.name,
-            "source": [str(task.source.image), task.source.bytes],
-            "target": [str(task.target.image), task.target.bytes],
-            "format": self.format,
-            "version": VERSION,
-        }
+def _made_from(task: Task, settings: Translation) -> dict[str, object]:
+    """Return what the journal says of a finished image."""
+    return {
+        "source": [str(task.source.image), task.source.bytes],
+        "target": [str(task.target.image), task.target.bytes],
+        "format": [settings.format, settings.jpeg_quality if settings.format == "jpg" else None],
+        "version": VERSION,
+    }

@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
 from cotrain.data.counting import count_ids
-from cotrain.data.images import check_header, check_image, check_label_header, label_palette, read_own_ids
+from cotrain.data.images import (
+    ImageFacts,
+    check_image,
+    check_label_header,
+    image_facts,
+    label_palette,
+    read_own_ids,
+)
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
@@ -36,13 +43,15 @@ IdContent = TypedDict("IdContent", {"name": str | None, "class": str | None, "pi
 class CheckReport(TypedDict):
     """What a dataset holds.
 
-    `sizes` maps "WIDTHxHEIGHT" to a number of images; `turned` are the paths of images that EXIF turns. The
-    other keys are there if whole labels were read; `ids` holds only ids that occur.
+    `sizes` maps "WIDTHxHEIGHT" to a number of images; `turned` are the paths of images that EXIF turns;
+    `converted` maps what images have in place of three channels of 8 bit, and what is made of it, to their
+    number. The other keys are there if whole labels were read; `ids` holds only ids that occur.
     """
 
     images: int
     sizes: dict[str, int]
     turned: list[str]
+    converted: dict[str, int]
     void_pixels: NotRequired[int]
     classes: NotRequired[dict[str, ClassContent]]
     ids: NotRequired[dict[str, IdContent]]
@@ -69,10 +78,10 @@ def check_items(
 ) -> CheckReport:
     """Decode every image, and every label if `table` is given; return a report of what they hold.
 
-    Images must be complete and have three channels and the size in the manifest. Labels must exist and be
-    complete, have the encoding of the table and the size of their image, and hold only ids of `table`. At
-    least one label must hold a class of `space`. Raises one InputError with the first ten problems and their
-    total.
+    Images must be complete, and have the size in the manifest and pixels that can become RGB. Labels must
+    exist and be complete, have the encoding of the table and the size of their image, and hold only ids of
+    `table`. At least one label must hold a class of `space`. Raises one InputError with the first ten
+    problems and their total.
 
     Args:
         items: the images, with labels if `table` is given.
@@ -99,6 +108,7 @@ def check_items(
         "images": len(items),
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
         "turned": [str(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned],
+        "converted": dict(Counter(one.converted for one in findings if one.converted).most_common()),
     }
     if table is not None and not quick:
         own_counts = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
@@ -149,6 +159,7 @@ class _Finding:
     own_ids: npt.NDArray[np.int64]
     problems: list[str]
     turned: bool = False
+    converted: str = ""
 
 
 def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str], quick: bool) -> _Finding:
@@ -158,21 +169,22 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
         problems.append(_located(file, problem, origins))
 
     own_ids = np.zeros(256, dtype=np.int64)
-    size, turned = (item.width, item.height), False
+    listed = facts = ImageFacts(item.width, item.height, turned=False, converted="")
     try:
-        width, height, turned = (check_header if quick else check_image)(item.image)
-        if (width, height) != size:
-            report(
-                item.image, f"{item.image}: is {_size((width, height))} now, {_size(size)} in the manifest"
-            )
-            size = (width, height)
+        facts = (image_facts if quick else check_image)(item.image)
+        if (facts.width, facts.height) != (listed.width, listed.height):
+            report(item.image, f"{item.image}: is {_size(facts)} now, {_size(listed)} in the manifest")
     except InputError as error:
         report(item.image, str(error))
+
+    def finding() -> _Finding:
+        return _Finding(own_ids, problems, facts.turned, facts.converted)
+
     if table is None:
-        return _Finding(own_ids, problems, turned)
+        return finding()
     if item.label is None:
         report(item.image, f"{item.image}: the manifest gives no label")
-        return _Finding(own_ids, problems, turned)
+        return finding()
     label = None
     try:
         if quick:
@@ -182,14 +194,14 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
             label_size = (label.shape[1], label.shape[0])
     except InputError as error:
         report(item.label, str(error))
-        return _Finding(own_ids, problems, turned)
-    if label_size != size:
-        expected = f"expected {_size(size)} as its image {item.image}"
-        if turned:
+        return finding()
+    if label_size != (facts.width, facts.height):
+        expected = f"expected {_size(facts)} as its image {item.image}"
+        if facts.turned:
             expected += ", which is turned upright according to its EXIF orientation"
-        report(item.label, f"{item.label}: is {_size(label_size)}, {expected}")
+        report(item.label, f"{item.label}: is {label_size[0]}×{label_size[1]}, {expected}")
     if label is None:
-        return _Finding(own_ids, problems, turned)
+        return finding()
     own_ids = count_ids(label)
     unknown = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
     if unknown:
@@ -207,7 +219,7 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
                 f"{item.label}: id {other[0]} has the colour {palette[other[0]]}, but the dataset's list of "
                 f"classes gives it {table.palette[other[0]]}; expected a label file of the same version",
             )
-    return _Finding(own_ids, problems, turned)
+    return finding()
 
 
 # Cityscapes has label files of both kinds in the same folders.
@@ -254,5 +266,5 @@ def ranges(ids: Sequence[int]) -> str:
     return ", ".join("-".join(map(str, run)) for run in runs)
 
 
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]}"
+def _size(facts: ImageFacts) -> str:
+    return f"{facts.width}×{facts.height}"

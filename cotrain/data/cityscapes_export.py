@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from cotrain.data.class_tables import class_table
 from cotrain.data.files import link, refuse_overwriting, write_text, written_whole
-from cotrain.data.images import check_header, read_image, write_grey, write_image
+from cotrain.data.images import image_facts, read_image, write_grey, write_image
 from cotrain.data.label_files import TrainIdReader, check_palette, train_id_table
 from cotrain.data.label_spaces import IGNORE, LabelSpace
-from cotrain.data.layouts import IMAGE_SUFFIXES
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 UNLABELLED = 0
+# Images of these names stay as they are, all others become PNG files: other programs read no more.
+COPIED_SUFFIXES = (".png", ".jpg", ".jpeg")
 IMAGE_ENDING, LABEL_IDS_ENDING, TRAIN_IDS_ENDING = (
     "_leftImg8bit",
     "_gtFine_labelIds.png",
@@ -168,8 +169,8 @@ def _check_places(items: Sequence[Item], places: Sequence[str], folder: Path) ->
 
 def _export_image(image: Path, without_ending: Path, copy: bool) -> None:
     suffix = image.suffix.lower()
-    turned = check_header(image)[2]
-    if turned or suffix not in IMAGE_SUFFIXES:
+    facts = image_facts(image)
+    if facts.turned or facts.converted or suffix not in COPIED_SUFFIXES:
         write_image(Path(f"{without_ending}{IMAGE_ENDING}.png"), read_image(image))
         return
     target = Path(f"{without_ending}{IMAGE_ENDING}{suffix}")

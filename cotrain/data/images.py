@@ -1,14 +1,18 @@
 """Reading, writing and checking image and label files."""
 
 import io
+import warnings
+import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from cotrain.data.class_tables import ClassTable
 from cotrain.data.files import written_whole
@@ -16,40 +20,97 @@ from cotrain.errors import InputError
 
 # Our own threads process one image each; threads of OpenCV would only compete with them.
 cv2.setNumThreads(0)
+# Pillow warns of oddities in headers, which users can do nothing about.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Result = TypeVar("Result")
+
+# What is read, by the content of a file and not by its name. Phones write JPEG files with a second picture,
+# which Pillow calls MPO.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+# The names by which a folder's images are found, in small letters.
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp", ".avif"),
+    *(".jp2", ".ppm", ".pgm", ".pnm"),
+)
+# Phones write it, and Pillow does not read it.
+HEIF_SUFFIXES = (".heic", ".heif")
+HEIF_BEGINNINGS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 
 MODE_NAMES = {
     "1": "1 bit per pixel",
     "L": "1 channel (grey)",
     "LA": "2 channels (grey, alpha)",
     "P": "1 channel (palette)",
+    "PA": "2 channels (palette, alpha)",
     "I": "1 channel (32 bit)",
     "F": "1 channel (float)",
     "I;16": "1 channel (16 bit)",
     "RGB": "3 channels (RGB)",
     "RGBA": "4 channels (RGBA)",
+    "RGBX": "4 channels (RGB and padding)",
     "CMYK": "4 channels (CMYK)",
 }
 
-# EXIF orientations 5 to 8 turn the picture by 90 degrees: width and height change places.
+# How images that have not three channels of 8 bit become RGB.
+CONVERSIONS = {
+    **dict.fromkeys(("1", "L"), "grey is repeated in three channels"),
+    **dict.fromkeys(("LA", "PA", "RGBA", "RGBX"), "alpha is dropped"),
+    "P": "its colours are looked up",
+    "CMYK": "converted without a colour profile",
+    "I;16": "the upper 8 bits are repeated in three channels",
+}
+SIXTEEN_BIT_CONVERSION = "the upper 8 bits are used"
+# No value above these 12 bits: such an image is nearly black when only the upper 8 bits are used.
+TWELVE_BIT = 4095
+
+# What the EXIF orientation says has to be done to a picture (H, W, 3), as numpy does it.
+TURNS: dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]] = {
+    2: lambda picture: picture[:, ::-1],
+    3: lambda picture: picture[::-1, ::-1],
+    4: lambda picture: picture[::-1],
+    5: lambda picture: picture.transpose(1, 0, 2),
+    6: lambda picture: np.rot90(picture, -1),
+    7: lambda picture: picture[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda picture: np.rot90(picture),
+}
+# These turn it by 90 degrees: width and height change places.
 SIDEWAYS = (5, 6, 7, 8)
+# EXIF data after the pixels of a PNG lies within its last bytes: a chunk of EXIF has at most 64 KiB.
+EXIF_REACH = 1 << 17
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is known of an image before its pixels are used.
+
+    `width` and `height` are those of the upright image, `turned` says whether EXIF turns or mirrors it.
+    `converted` says how it becomes three channels of 8 bit; it is "" where it has them.
+    """
+
+    width: int
+    height: int
+    turned: bool
+    converted: str
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     """Return the image as uint8 (H, W, 3) RGB, turned upright according to its EXIF orientation.
 
-    This is fast, not strict: an image that `check_image` refuses may be returned converted or incomplete.
-    Raises InputError if the file is missing, empty or not an image.
+    Grey is repeated, alpha is dropped, and of 16 bits the upper 8 are used. This is fast, not strict: a
+    damaged image that `check_image` refuses may be returned incomplete. Raises InputError if the file is
+    missing, empty or not an image.
     """
-    try:
-        encoded = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if decoded is None:
-        raise InputError(f"{path}: {_not_an_image(encoded.size)}")
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded)  # type: ignore[return-value]
+
+    def pixels(image: ImageFile) -> npt.NDArray[np.uint8]:
+        orientation = _orientation(image)
+        decoded = _decoded_fast(image) if _is_plain(image) else None
+        if decoded is None:
+            decoded = _rgb(path, image)
+        turn = TURNS.get(orientation)
+        return decoded if turn is None else np.ascontiguousarray(turn(decoded))
+
+    return _opened(path, pixels)
 
 
 def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -58,7 +119,7 @@ def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
     Raises InputError if the file is missing, empty, truncated, or not one channel of 8 bit.
     """
 
-    def ids(image: Image.Image) -> npt.NDArray[np.uint8]:
+    def ids(image: ImageFile) -> npt.NDArray[np.uint8]:
         if image.mode not in ("L", "P") or _stretched(image):
             raise InputError(f"{path}: has {_description(image)}, expected 1 channel of 8-bit class ids")
         return np.array(image)
@@ -80,7 +141,7 @@ def read_own_ids(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
 
 
 def _read_red_channel(path: str | Path) -> npt.NDArray[np.uint8]:
-    def check(image: Image.Image) -> None:
+    def check(image: ImageFile) -> None:
         if image.mode != "RGB":
             raise InputError(
                 f"{path}: has {_description(image)}, expected 3 channels with class ids in the first"
@@ -97,7 +158,7 @@ def _read_red_channel(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def _read_colours(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
-    def packed(image: Image.Image) -> npt.NDArray[np.int32]:
+    def packed(image: ImageFile) -> npt.NDArray[np.int32]:
         if image.mode not in ("RGB", "P") or _sixteen_bit(image):
             raise InputError(f"{path}: has {_description(image)}, expected 3 channels of 8-bit class colours")
         rgb = np.asarray(image.convert("RGB")).astype(np.int32)
@@ -126,31 +187,46 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return _opened(path, _upright_size)
 
 
-def check_header(path: str | Path) -> tuple[int, int, bool]:
-    """Return (width, height) of the upright image and whether EXIF turns it; only its header is read.
+def image_facts(path: str | Path) -> ImageFacts:
+    """Return what the header of an image says of it.
 
-    Raises InputError if the file is missing or empty, or has not three channels of 8 bit.
+    Raises InputError if the file is missing or empty, has a format that is not read, or has pixels of a kind
+    that cannot become RGB.
     """
-    return _opened(path, lambda image: _checked_header(path, image))
+    return _opened(path, lambda image: _facts(path, image))
 
 
-def check_image(path: str | Path) -> tuple[int, int, bool]:
-    """Decode the whole image strictly; return (width, height) of the upright image and whether EXIF turns it.
+def check_image(path: str | Path) -> ImageFacts:
+    """Decode the whole image strictly, and return what is known of it.
 
-    Raises InputError if the file is missing, empty or truncated, has a format that `read_image` cannot
-    decode, or has not three channels of 8 bit.
+    What passes is read by `read_image` with the same size and pixels. Raises InputError as `image_facts`, and
+    for a truncated or damaged file.
     """
 
-    def decode(image: Image.Image) -> tuple[int, int, bool]:
-        size_and_turn = _checked_header(path, image)
+    def decode(image: ImageFile) -> ImageFacts:
+        facts = _facts(path, image)
         image.load()
-        if not cv2.haveImageReader(str(path)):
-            raise InputError(
-                f"{path}: has the format {image.format}, which cannot be read; convert it to PNG or JPEG"
+        if image.mode.startswith("I;16") and cast(tuple[int, int], image.getextrema())[1] <= TWELVE_BIT:
+            return ImageFacts(
+                facts.width,
+                facts.height,
+                facts.turned,
+                f"{facts.converted}, which leaves it nearly black: no value is above {TWELVE_BIT} of 65535",
             )
-        return size_and_turn
+        return facts
 
     return _opened(path, decode)
+
+
+def is_picture(path: str | Path) -> bool:
+    """Return whether a file is a still picture by its name or its content, even if it cannot be read."""
+    if Path(path).suffix.lower() in (*IMAGE_SUFFIXES, *HEIF_SUFFIXES):
+        return True
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1) == 1
+    except Exception:
+        return False
 
 
 def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
@@ -160,7 +236,7 @@ def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
     """
     modes = {"ids": ("L", "P"), "red_channel": ("RGB",), "colours": ("RGB", "P")}[table.encoding]
 
-    def check(image: Image.Image) -> tuple[int, int]:
+    def check(image: ImageFile) -> tuple[int, int]:
         too_deep = table.encoding == "colours" and _sixteen_bit(image)
         if image.mode not in modes or too_deep or _stretched(image):
             raise InputError(f"{path}: has {_description(image)}, expected the encoding {table.encoding!r}")
@@ -175,7 +251,7 @@ def label_palette(path: str | Path) -> list[tuple[int, int, int]]:
     The result is [] for an image without a palette.
     """
 
-    def colours(image: Image.Image) -> list[tuple[int, int, int]]:
+    def colours(image: ImageFile) -> list[tuple[int, int, int]]:
         palette = (image.getpalette() or []) if image.mode == "P" else []
         if not palette:
             return []
@@ -232,58 +308,155 @@ def write_grey(path: str | Path, grey: npt.NDArray[np.uint8]) -> None:
         encoded.tofile(temporary)
 
 
-def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:
+def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
     """Open the file with Pillow and return `use(image)`; every failure becomes an InputError."""
     try:
         with open(path, "rb") as file:
             try:
-                with Image.open(file) as image:
+                with Image.open(file, formats=FORMATS) as image:
                     return use(image)
             except InputError:
                 raise
             # Pillow's decoders raise all kinds of errors for broken bytes, even SyntaxError.
             except Exception as error:
-                raise InputError(f"{path}: {_not_an_image(file.seek(0, io.SEEK_END), error)}") from error
+                raise InputError(f"{path}: {_why_not(file, error)}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _not_an_image(number_of_bytes: int, error: Exception | None = None) -> str:
+def _why_not(file: IO[bytes], error: Exception) -> str:
+    """Return why a file is no image that can be decoded."""
+    number_of_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    beginning = file.read(64)
+    expected = "expected an image, for instance PNG or JPEG"
     if number_of_bytes == 0:
         return "is empty (0 bytes), expected an image"
-    if error is None or isinstance(error, UnidentifiedImageError):
-        return f"is no image that can be decoded ({number_of_bytes} bytes), expected for instance PNG or JPEG"
-    return f"cannot be decoded, perhaps it is truncated or damaged ({error})"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"claims to have more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, {expected}"
+    if not isinstance(error, UnidentifiedImageError):
+        return "cannot be decoded, perhaps it is truncated or damaged; copy or save it again"
+    if beginning.startswith(b"version https://git-lfs"):
+        return "is only a pointer of Git LFS; get the file itself with `git lfs pull`"
+    if beginning[4:12] in HEIF_BEGINNINGS:
+        return "has the format HEIF, which is not read; convert it to JPEG or PNG"
+    try:
+        # Only the header, to name the format.
+        with Image.open(file) as image:
+            return f"has the format {image.format}, which is not read; convert it to PNG or JPEG"
+    except Exception:
+        return f"is no image that can be decoded ({number_of_bytes} bytes), {expected}"
 
 
-def _checked_header(path: str | Path, image: Image.Image) -> tuple[int, int, bool]:
-    if image.mode != "RGB" or _sixteen_bit(image):
-        raise InputError(f"{path}: has {_description(image)}, expected 3 channels (RGB) of 8 bit")
-    return *_upright_size(image), _orientation(image) > 1
+def _facts(path: str | Path, image: ImageFile) -> ImageFacts:
+    conversions = [] if _is_plain(image) else [f"{_description(image)}: {_conversion(path, image)}"]
+    # The second picture of an MPO is for a screen in three dimensions.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        conversions.append(f"{frames} frames: the first is used")
+    width, height = _upright_size(image)
+    return ImageFacts(width, height, _orientation(image) > 1, "; ".join(conversions))
 
 
-def _upright_size(image: Image.Image) -> tuple[int, int]:
+def _conversion(path: str | Path, image: ImageFile) -> str:
+    """Return how an image that has not three channels of 8 bit becomes RGB; InputError if it cannot."""
+    how = SIXTEEN_BIT_CONVERSION if image.mode == "RGB" else CONVERSIONS.get(_kind(image))
+    if how is None:
+        raise InputError(f"{path}: has {_description(image)}, expected a photo of 8 or 16 bit")
+    return how
+
+
+def _is_plain(image: ImageFile) -> bool:
+    """Return whether the image has three channels of 8 bit."""
+    return image.mode == "RGB" and not _sixteen_bit(image)
+
+
+def _kind(image: ImageFile) -> str:
+    """Return Pillow's mode, with one name for all orders of the bytes of 16 bit."""
+    # Pillow reads the 16 bits of a PGM as 32, and scales them to 65535.
+    is_deep_pgm = image.mode == "I" and image.format == "PPM"
+    return "I;16" if image.mode.startswith("I;16") or is_deep_pgm else image.mode
+
+
+def _decoded_fast(image: ImageFile) -> npt.NDArray[np.uint8] | None:
+    """Return the pixels of a plain JPEG or PNG as they are stored, not turned; None for other images.
+
+    OpenCV gives the same pixels as Pillow in half the time.
+    """
+    if image.format not in ("JPEG", "MPO", "PNG") or image.fp is None:
+        return None
+    image.fp.seek(0)
+    encoded = np.frombuffer(image.fp.read(), dtype=np.uint8)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if decoded is None:
+        image.fp.seek(0)
+    return cast("npt.NDArray[np.uint8] | None", decoded)
+
+
+def _rgb(path: str | Path, image: ImageFile) -> npt.NDArray[np.uint8]:
+    """Return the pixels of an opened image as uint8 (H, W, 3), as they are stored: only a TIFF is turned."""
+    if not _is_plain(image):
+        _conversion(path, image)
+    if _kind(image) == "I;16":
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
+def _upright_size(image: ImageFile) -> tuple[int, int]:
     width, height = image.size
     return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) if there is none."""
-    # Read only if the header holds EXIF data: otherwise Pillow decodes a whole PNG in search of it.
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1)) if "exif" in image.info else 1
+def _orientation(image: ImageFile) -> int:
+    """Return the EXIF orientation by which an opened image is yet to be turned, 1 (upright) if there is none.
+
+    Call it before the pixels are loaded.
+    """
+    # Pillow turns a TIFF itself, and its header has the size of the upright image.
+    if image.format == "TIFF":
+        return 1
+    exif = image.getexif() if image.format != "PNG" or _has_early_exif(image) else _late_exif(image)
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in TURNS else 1
 
 
-def _sixteen_bit(image: Image.Image) -> bool:
+def _has_early_exif(image: ImageFile) -> bool:
+    return bool(image.info.keys() & {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+
+
+def _late_exif(image: ImageFile) -> Image.Exif:
+    """Return the EXIF data that follows the pixels of a PNG, as ImageMagick writes it.
+
+    Pillow would find it too, but it decodes the whole image first.
+    """
+    exif, file = Image.Exif(), image.fp
+    if file is not None:
+        position = file.tell()
+        start = max(0, file.seek(0, io.SEEK_END) - EXIF_REACH)
+        file.seek(start)
+        tail = file.read()
+        file.seek(position)
+        at = tail.rfind(b"eXIf")
+        length = int.from_bytes(tail[max(at - 4, 0) : max(at, 0)], "big")
+        end = at + 4 + length
+        # Compressed pixels may hold these four letters by chance, but not the right checksum after them.
+        if at >= 4 and zlib.crc32(tail[at:end]) == int.from_bytes(tail[end : end + 4], "big"):
+            exif.load(tail[at + 4 : end])
+    return exif
+
+
+def _sixteen_bit(image: ImageFile) -> bool:
     # Pillow also gives 16-bit RGB the mode "RGB"; only the raw mode of the encoded data shows the depth.
     return image.mode == "RGB" and ";16" in str(getattr(image, "tile", ""))
 
 
-def _stretched(image: Image.Image) -> bool:
+def _stretched(image: ImageFile) -> bool:
     # Grey of 2 or 4 bits also gets the mode "L", with its ids stretched to 0-255. Palette indices stay.
     return image.mode == "L" and any(f"L;{bits}" in str(getattr(image, "tile", "")) for bits in (2, 4))
 
 
-def _description(image: Image.Image) -> str:
+def _description(image: ImageFile) -> str:
     if _sixteen_bit(image):
         return "3 channels of 16 bit"
     if _stretched(image):

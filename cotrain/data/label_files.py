@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
 from cotrain.data.counting import count_ids
-from cotrain.data.images import label_palette, read_own_ids
+from cotrain.data.images import IMAGE_SUFFIXES, label_palette, read_own_ids
 from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space, label_space_names
-from cotrain.data.layouts import IMAGE_SUFFIXES, unique_ids
+from cotrain.data.layouts import unique_ids
 from cotrain.data.lists import read_folder, read_list
 from cotrain.data.manifests import Item, read_manifest, verify_labels
 from cotrain.errors import InputError

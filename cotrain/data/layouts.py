@@ -21,13 +21,12 @@ from cotrain.configuration.sections import (
 )
 from cotrain.data.checks import raise_problems
 from cotrain.data.class_tables import ClassTable, class_table
-from cotrain.data.images import image_size
+from cotrain.data.images import IMAGE_SUFFIXES, image_size
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
 from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 # The first headers are read one after the other, to measure how fast the disk answers.
 TRIED = 200
 # If a header takes at least this long (on a network disk), threads pay off. A local disk answers faster than

@@ -1,11 +1,16 @@
 """List files, with one path per line, and folders of files."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from cotrain.errors import InputError
+
+logger = logging.getLogger("cotrain")
+
+SHOWN = 5
 
 
 def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[int, Path]]:
@@ -37,10 +42,11 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
 def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the sorted files of a folder with one of `suffixes` (in small letters), without hidden files.
 
-    Raises InputError if there is none, or if two differ only in their suffix.
+    What else lies there is named in the log. Raises InputError if no file is left, or if two differ only in
+    their suffix.
     """
-    visible = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    files = sorted(path for path in visible if path.suffix.lower() in suffixes)
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in visible if path.suffix.lower() in suffixes and path.is_file()]
     if not files:
         raise InputError(f"{folder}: holds no image, expected {' or '.join(suffixes)} files")
     repeated = [stem for stem, count in Counter(path.stem for path in files).items() if count > 1]
@@ -48,6 +54,14 @@ def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         raise InputError(
             f"{folder}: two images are named {repeated[0]}, and so would be their outputs; rename one of them"
         )
+    for left_out, why in (
+        ([path for path in visible if path not in files and path.is_file()], "by their names no images"),
+        ([path for path in visible if path.is_dir()], "folders, which are not looked into"),
+    ):
+        if left_out:
+            names = ", ".join(path.name for path in left_out[:SHOWN])
+            more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
+            logger.info("%s: left out %d, %s: %s%s", folder, len(left_out), why, names, more)
     return files
 
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cotrain.data.images import IMAGE_SUFFIXES
 from cotrain.data.label_spaces import built_in, definition_of, is_list_of_names, title_of
 from cotrain.errors import InputError
 
 KEYS = {"trees", "classes", "splits", "versions", "sizes_may_differ"}
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 FOLDERS = "{folders}"
-# What {suffix} in a pattern may stand for.
-SUFFIX = r"(?:png|jpg|jpeg|PNG|JPG|JPEG)"
+# What {suffix} in a pattern may stand for, in small or capital letters.
+SUFFIX = f"(?i:{'|'.join(suffix.removeprefix('.') for suffix in IMAGE_SUFFIXES)})"
 
 
 @dataclass(frozen=True)

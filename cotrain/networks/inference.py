@@ -1,9 +1,10 @@
 """From images to class and confidence per pixel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -51,12 +52,25 @@ def batches_of_one_size(items: Sequence[Item], batch_size: int) -> Iterator[list
 
 
 def predict(
-    networks: Sequence[Network], items: Sequence[Item], settings: InferenceSettings, device: torch.device
+    networks: Sequence[Network],
+    items: Sequence[Item],
+    settings: InferenceSettings,
+    device: torch.device,
+    read: Callable[[Path], NDArray[np.uint8]] = read_image,
+    refused: Callable[[Item, InputError], None] | None = None,
 ) -> Iterator[Prediction]:
     """Yield the prediction of every item, in order. The next images are decoded at the same time.
 
     Logits are upsampled to the image's size before the softmax, as in the published method. The probabilities
     of several networks are averaged.
+
+    Args:
+        networks: networks of one label space.
+        items: the images.
+        settings: how images go through the networks.
+        device: where the networks compute.
+        read: decodes an image, in a thread.
+        refused: is called for an image that cannot be read, which is then left out; None raises the error.
     """
     for network in networks:
         network.to(device).eval()
@@ -64,16 +78,26 @@ def predict(
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
 
         def decode(batch: list[Item]) -> tuple[list[Item], list[Future[NDArray[np.uint8]]]]:
-            return batch, [pool.submit(read_image, item.image) for item in batch]
+            return batch, [pool.submit(read, item.image) for item in batch]
 
         queue = [decode(batch) for batch in islice(batches, BATCHES_AHEAD)]
         while queue:
             batch, futures = queue.pop(0)
             queue += [decode(following) for following in islice(batches, 1)]
-            images = np.stack([_of_listed_size(f.result(), i) for f, i in zip(futures, batch, strict=True)])
+            decoded: list[tuple[Item, NDArray[np.uint8]]] = []
+            for item, future in zip(batch, futures, strict=True):
+                try:
+                    decoded.append((item, _of_listed_size(future.result(), item)))
+                except InputError as error:
+                    if refused is None:
+                        raise
+                    refused(item, error)
+            if not decoded:
+                continue
+            images = np.stack([image for _, image in decoded])
             classes, levels = predict_images(networks, images, settings, device)
-            for index, item in enumerate(batch):
-                yield Prediction(item, images[index], classes[index], levels[index])
+            for index, (item, image) in enumerate(decoded):
+                yield Prediction(item, image, classes[index], levels[index])
 
 
 def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:

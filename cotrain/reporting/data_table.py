@@ -19,6 +19,7 @@ def data_table(name: str, report: CheckReport) -> str:
         turned = f"{first} and {len(others)} more are" if others else f"{first} is"
         but = ", but labels are never turned" if "ids" in report else ""
         lines.append(f"  {turned} turned upright according to EXIF{but}")
+    lines += [f"  {number} have {converted}" for converted, number in report["converted"].items()]
     if "ids" not in report:
         return "\n".join(lines)
     pixels = sum(entry["pixels"] for entry in report["ids"].values())

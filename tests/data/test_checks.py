@@ -55,12 +55,12 @@ def test_report_counts_images_sizes_and_pixels(items):
 def test_without_table_no_label_is_opened(items):
     for item in items:
         item.label.unlink()
-    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": []}
+    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": [], "converted": {}}
 
 
 def test_one_message_lists_all_problems_with_the_lines_of_the_lists(items):
     items[0].label.unlink()
-    Image.new("L", (6, 4)).save(items[1].image)
+    Image.new("F", (6, 4)).save(items[1].image, format="TIFF")
     write_label(items[1].label, np.zeros((6, 4), np.uint8), [])
     content = items[2].image.read_bytes()
     items[2].image.write_bytes(content[:45])
@@ -69,9 +69,7 @@ def test_one_message_lists_all_problems_with_the_lines_of_the_lists(items):
     found = problems(items, origins=origins)
     assert found[0] == "datasets.city: 5 problems:"
     assert found[1] == f"  l.txt:1: {items[0].label}: cannot be read (No such file or directory)"
-    assert (
-        found[2] == f"  i.txt:2: {items[1].image}: has 1 channel (grey), expected 3 channels (RGB) of 8 bit"
-    )
+    assert found[2] == f"  i.txt:2: {items[1].image}: has 1 channel (float), expected a photo of 8 or 16 bit"
     assert found[3] == f"  {items[1].label}: is 4×6, expected 6×4 as its image {items[1].image}"
     assert found[4].startswith(f"  {items[2].image}: cannot be decoded, perhaps it is truncated")
     assert found[5] == (
@@ -133,9 +131,9 @@ def test_quick_check_reads_only_headers(items):
         item.image.write_bytes(item.image.read_bytes()[:45])
     with Progress(3, "images", "checking") as progress:
         report = check_items(items, TABLE, SPACE, {}, 1, progress, quick=True)
-    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": []}
+    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": [], "converted": {}}
     write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
-    Image.new("RGBA", (6, 4)).save(items[1].image)
+    Image.new("F", (6, 4)).save(items[1].image, format="TIFF")
     Image.new("RGB", (6, 4)).save(items[2].label)
     bare = replace(items[2], label=None)
     with Progress(4, "images", "checking") as progress, pytest.raises(InputError) as caught:
@@ -143,10 +141,23 @@ def test_quick_check_reads_only_headers(items):
     assert str(caught.value).splitlines() == [
         "data: 4 problems:",
         f"  {items[0].label}: is 4×6, expected 6×4 as its image {items[0].image}",
-        f"  i.txt:2: {items[1].image}: has 4 channels (RGBA), expected 3 channels (RGB) of 8 bit",
+        f"  i.txt:2: {items[1].image}: has 1 channel (float), expected a photo of 8 or 16 bit",
         f"  {items[2].label}: has 3 channels (RGB), expected the encoding 'ids'",
         f"  {bare.image}: the manifest gives no label",
     ]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_images_of_other_channels_are_counted(items, quick):
+    Image.new("L", (6, 4)).save(items[0].image)
+    Image.new("RGBA", (6, 4)).save(items[1].image)
+    Image.new("RGBA", (6, 4)).save(items[2].image)
+    with Progress(3, "images", "checking") as progress:
+        report = check_items(items, None, SPACE, {}, 1, progress, quick=quick)
+    assert report["converted"] == {
+        "4 channels (RGBA): alpha is dropped": 2,
+        "1 channel (grey): grey is repeated in three channels": 1,
+    }
 
 
 def test_turned_images_are_counted(items, tmp_path):

@@ -66,7 +66,7 @@ def test_without_labelled_the_labels_may_be_gone(tmp_path, dataset):
     for label in (tmp_path / "labels").iterdir():
         label.unlink()
     make(tmp_path, dataset)
-    assert check(tmp_path, dataset) == {"images": 12, "sizes": {"6x4": 12}, "turned": []}
+    assert check(tmp_path, dataset) == {"images": 12, "sizes": {"6x4": 12}, "turned": [], "converted": {}}
 
 
 def test_truncated_image_is_named_with_its_line(tmp_path, dataset):

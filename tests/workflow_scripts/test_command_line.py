@@ -2,6 +2,7 @@ import argparse
 import ast
 import inspect
 import logging
+import os
 import pkgutil
 import re
 import subprocess
@@ -212,3 +213,23 @@ def test_no_step_works_with_no_threads(name, capsys):
         import_module(name).main(["--threads", "0"])
     assert ended.value.code == 2
     assert "argument --threads: found 0, expected an integer >= 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ["1000", "0"]),
+        ({"GOMP_SPINCOUNT": "7"}, ["7", "0"]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, [None, None]),
+    ],
+)
+def test_threads_spin_only_briefly_unless_the_user_says_otherwise(monkeypatch, environment, expected):
+    names = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    for name in (*names, "OMP_WAIT_POLICY"):
+        # First set, so that the end of the test restores also what was not set.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    parse(new_parser("a step", "none"), [])
+    assert [os.environ.get(name) for name in names] == expected

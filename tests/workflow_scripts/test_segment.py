@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from cotrain.data.images import read_image, read_label, write_image
 from cotrain.data.label_spaces import label_space
@@ -52,6 +53,82 @@ def test_a_folder_of_images(model, tmp_path):
     # The weights file itself is taken as well.
     segment(model / "weights.safetensors", tmp_path / "images", tmp_path / "again")
     assert np.array_equal(read_label(tmp_path / "again" / "labels" / "1.png"), label)
+
+
+def labels_in(folder):
+    return sorted(path.name for path in (folder / "labels").iterdir())
+
+
+def test_a_folder_of_every_format(model, tmp_path, caplog):
+    names = ["a.jpg", "b.JPEG", "c.webp", "d.tiff", "e.bmp", "F.PNG", "g.avif", "h.jp2", "i.ppm"]
+    photos = tmp_path / "photos"
+    (photos / "raw").mkdir(parents=True)
+    for name in names:
+        Image.fromarray(pictures(1)[0]).save(photos / name)
+    Image.fromarray(pictures(1)[0]).convert("LA").save(photos / "j.png")
+    (photos / "notes.txt").write_text("no image")
+    (photos / "k.heic").touch()
+    segment(model, photos, tmp_path / "out")
+    assert labels_in(tmp_path / "out") == [f"{letter}.png" for letter in "Fabcdeghij"]
+    assert "photos: left out 2, by their names no images: k.heic, notes.txt" in caplog.text
+    assert "photos: left out 1, folders, which are not looked into: raw" in caplog.text
+    assert "1 of 10 images have 2 channels (grey, alpha): alpha is dropped" in caplog.text
+
+
+def test_broken_images_do_not_end_a_folder(model, tmp_path, caplog):
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    for index, picture in enumerate(pictures(4)):
+        write_image(photos / f"{index}.png", picture)
+    content = (photos / "1.png").read_bytes()
+    (photos / "1.png").write_bytes(content[: len(content) // 2])
+    (photos / "2.png").write_text("a web page")
+    with pytest.raises(InputError) as caught:
+        segment(model, photos, output)
+    head, *lines = str(caught.value).splitlines()
+    assert head.startswith(f"2 of 4 images cannot be read; all others are in {output}.")
+    assert [re.search(r"(\d)\.png: (is no image|cannot be decoded)", line)[1] for line in lines] == ["2", "1"]
+    assert labels_in(output) == ["0.png", "3.png"]
+    # The same command makes what is missing, and only that.
+    kept = (output / "labels" / "0.png").stat().st_mtime_ns
+    (photos / "1.png").write_bytes(content)
+    (photos / "2.png").unlink()
+    segment(model, photos, output)
+    assert labels_in(output) == ["0.png", "1.png", "3.png"]
+    assert "2 of 3 images are segmented already" in caplog.text
+    assert (output / "labels" / "0.png").stat().st_mtime_ns == kept
+
+
+def test_what_changed_is_segmented_again(model, tmp_path, caplog):
+    for index, picture in enumerate(pictures(2)):
+        write_image(tmp_path / "photos" / f"{index}.png", picture)
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    expected = (tmp_path / "out" / "labels" / "1.png").read_bytes()
+    # Another photo of the same name, and a picture that a full disk cut off.
+    write_image(tmp_path / "photos" / "0.png", pictures(2)[1])
+    (tmp_path / "out" / "labels" / "1.png").write_bytes(expected[:20])
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    assert [(tmp_path / "out" / "labels" / f"{i}.png").read_bytes() for i in (0, 1)] == [expected] * 2
+    assert "are segmented already" not in caplog.text
+    segment(model, tmp_path / "photos", tmp_path / "out", "--opacity", "0.2")
+    assert "are segmented already" not in caplog.text
+    segment(model, tmp_path / "photos", tmp_path / "out", "--opacity", "0.2")
+    assert "2 of 2 images are segmented already" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.mp4", "photo.heic", "photo.gif"])
+def test_a_still_picture_is_no_video(model, tmp_path, name):
+    path = tmp_path / name
+    if name == "photo.heic":
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    else:
+        kind = "GIF" if name == "photo.gif" else "AVIF"
+        Image.fromarray(pictures(1)[0]).save(path, format=kind)
+        if kind == "AVIF":
+            segment(model, path, tmp_path / "out")
+            assert labels_in(tmp_path / "out") == ["photo.png"]
+            return
+    with pytest.raises(InputError, match=r"has the format (HEIF|GIF), which is not read"):
+        segment(model, path, tmp_path / "out")
 
 
 def write_video(path, number, code="mp4v"):
@@ -203,6 +280,6 @@ def test_a_single_image(model, tmp_path):
     segment(model, tmp_path / "photos" / "a.png", tmp_path / "alone")
     files = ["labels/a.png", "overlays/a.jpg"]
     written = [path for path in (tmp_path / "alone").rglob("*") if path.is_file()]
-    assert sorted(str(path.relative_to(tmp_path / "alone")) for path in written) == files
+    assert sorted(str(path.relative_to(tmp_path / "alone")) for path in written) == ["done.jsonl", *files]
     for name in files:
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "folder" / name).read_bytes()

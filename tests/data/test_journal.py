@@ -1,0 +1,49 @@
+import pytest
+
+from cotrain.data.journal import Journal
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A journal with one finished piece, whose file is there."""
+    (tmp_path / "a.png").write_bytes(b"12345")
+    with Journal(tmp_path / "done.jsonl") as journal:
+        journal.add("a", {"source": ["x.png", 3], "share": 0.5}, [tmp_path / "a.png"])
+    return tmp_path
+
+
+def holds(folder, name="a", share=0.5):
+    content = {"source": ("x.png", 3), "share": share}
+    return Journal(folder / "done.jsonl").holds(name, content, [folder / "a.png"])
+
+
+def test_a_finished_piece_is_kept(written):
+    assert holds(written)
+    assert not holds(written, name="b")
+
+
+def test_what_was_made_from_something_else_is_made_again(written):
+    assert not holds(written, share=0.25)
+
+
+def test_a_file_that_is_missing_or_cut_off_is_made_again(written):
+    (written / "a.png").write_bytes(b"123")
+    assert not holds(written)
+    (written / "a.png").unlink()
+    assert not holds(written)
+
+
+def test_half_a_line_of_a_killed_run_is_passed_over(written):
+    with open(written / "done.jsonl", "a") as file:
+        file.write('{"name": "b", "so')
+    with Journal(written / "done.jsonl") as journal:
+        journal.add("c", {}, [])
+    again = Journal(written / "done.jsonl")
+    assert (holds(written), again.holds("c", {}, []), again.holds("b", {}, [])) == (True, True, False)
+
+
+def test_the_last_entry_of_a_name_counts(written):
+    with Journal(written / "done.jsonl") as journal:
+        journal.add("a", {"source": ["x.png", 3], "share": 0.25}, [written / "a.png"])
+    assert holds(written, share=0.25)
+    assert not holds(written)
