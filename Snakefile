@@ -24,6 +24,7 @@ os.environ.update(
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
+from rules.terminal import leave_out_preamble, show_on_terminal, terminals
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:
@@ -47,6 +48,9 @@ include: "rules/pseudo_labels.smk"
 include: "rules/report.smk"
 
 
+leave_out_preamble(workflow, result_of_run)
+
+
 onstart:
     # No second workflow may work on this run. Snakemake's own lock outlives a `kill -9` and would stop the next
     # call; the profile turns it off.
@@ -58,6 +62,17 @@ onstart:
         raise WorkflowError(str(error)) from None
     # The settings of each step are written from it.
     write_settings(Path(CONFIGURATION), configuration)
+    show_on_terminal(workflow, workflow.dag.needrun_jobs(), cost_left, Path(STATE, "speeds.json"))
+
+
+onsuccess:
+    for terminal in terminals():
+        terminal.end(result_of_run())
+
+
+onerror:
+    for terminal in terminals():
+        terminal.end_early()
 
 
 rule all:

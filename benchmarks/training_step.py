@@ -108,6 +108,9 @@ class NoState:
     def save(self, content: dict[str, Any]) -> None:
         """Keep nothing."""
 
+    def note_progress(self, iteration: int, seconds_an_iteration: float) -> None:
+        """Note nothing."""
+
 
 def loop_settings(iterations: int) -> TrainingSettings:
     """Return the configuration's defaults for a training of so many iterations."""

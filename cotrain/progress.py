@@ -67,7 +67,11 @@ class Progress:
             sys.stderr.write("\r\033[K" + fitted(bar, self.title, text, get_terminal_size().columns))
             sys.stderr.flush()
         else:
-            logger.info(f"{self.title}: {text}")
+            logger.info(f"{self.title}: {text}", extra={"is_progress": True})
+
+    def seconds_a_piece(self) -> float:
+        """Return how long a piece of work took on average, 0 before the first."""
+        return 1 / self._speed() if self._speed() > 0 else 0.0
 
     def _speed(self) -> float:
         elapsed = time.monotonic() - self.started

@@ -14,6 +14,7 @@ from cotrain.configuration.settings_files import (
     write_settings,
 )
 
+from cotrain.reporting.time_left import Cost, cost_of_training
 from workflow_scripts.command_line import flags
 
 plan = RunPlan(configuration)
@@ -297,3 +298,22 @@ def oracle_reports(wildcards):
             f"expected a value for datasets.{configuration.target}.labels"
         )
     return [f"{RUN}/oracle/{dataset}/oracle.json" for dataset in labelled]
+
+
+# ------------------------------------------------------------------------------------------- time
+
+
+def cost_left(job):
+    """What is left to do of a job; a training says itself how far it is."""
+    if job.rule.name != "train":
+        return Cost(job.rule.name, 1)
+    model = ModelName.parse(job.wildcards.model)
+    # Iterations of two networks take differently long.
+    kind = "train b" if plan.has_own_network(model) else "train"
+    iterations = plan.training_settings(plan.settings_name(model)).iterations
+    return cost_of_training(kind, iterations, Path(STATE, str(model)))
+
+
+def result_of_run():
+    table = Path(RUN, "report", "models.txt")
+    return f"all models are compared in {table}" if table.exists() else f"the files are in {RUN}"

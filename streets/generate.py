@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.configuration.choices import LARGEST_STREET, SMALLEST_STREET
-from cotrain.data.files import write_json, written_whole
+from cotrain.data.files import write_bytes, write_json
 from cotrain.data.images import write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
@@ -73,8 +73,7 @@ def _render(index: int, image: Path, label: Path) -> int:
     assert _painter is not None
     data, ids = _painter.draw(index)
     write_label(label, ids, label_space("cityscapes19").palette)
-    with written_whole(image) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(image, data)
     return index
 
 

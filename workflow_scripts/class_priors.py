@@ -7,10 +7,8 @@ out: NAME.npy, float32 (classes, height, width) in [0, 1], and next to it NAME.p
 
 from pathlib import Path
 
-import numpy as np
-
 from cotrain.data.class_priors import class_priors
-from cotrain.data.files import written_whole
+from cotrain.data.files import write_array
 from cotrain.data.images import write_image
 from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import label_space
@@ -58,8 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     reader = TrainIdReader(label_space(options.label_space), options.classes)
     with Progress(len(items), "labels", "class priors") as progress:
         maps = class_priors(items, reader, sizes.pop(), options.threads, progress)
-    with written_whole(options.output) as path:
-        np.save(path, maps)
+    write_array(options.output, maps)
     picture = options.output.with_suffix(".png")
     write_image(picture, heat_maps(maps, reader.space.classes))
     logger.info("where classes are likely, from %d labels -> %s, %s", len(items), options.output, picture)

@@ -9,9 +9,7 @@ classes take 160 MB for an image of 2048×1024 and 19 classes.
 
 from pathlib import Path
 
-import numpy as np
-
-from cotrain.data.files import written_whole
+from cotrain.data.files import write_array
 from cotrain.data.images import read_image, write_image
 from cotrain.reporting.pictures import heat_maps
 from workflow_scripts.command_line import (
@@ -55,8 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         for network in networks:
             network.to(device).eval()
         maps = class_probabilities(networks, image, settings, device)
-    with written_whole(options.output) as path:
-        np.save(path, maps)
+    write_array(options.output, maps)
     picture = options.output.with_suffix(".png")
     write_image(picture, heat_maps(maps, space.classes))
     logger.info("written to %s, %s", options.output, picture)

@@ -1,6 +1,7 @@
 """What every step's command line has in common."""
 
 import argparse
+import errno
 import logging
 import os
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from cotrain.configuration.choices import Device
+from cotrain.data.files import make_folder
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
 
@@ -19,6 +21,21 @@ if TYPE_CHECKING:
     from cotrain.training.inputs import TrainingFiles
 
 logger = logging.getLogger("cotrain")
+
+# What a step cannot do anything about, in words; other errors of the system are defects of ours.
+FAULTS_OF_THE_MACHINE = {
+    errno.ENOSPC: "the disk is full; free some space and give the same command again",
+    errno.EDQUOT: "the quota of this disk is used up; free some space and give the same command again",
+    errno.EACCES: "may not be read or written; change its rights",
+    errno.EPERM: "may not be read or written; change its rights",
+    errno.EROFS: "lies on a disk that is mounted for reading only; choose another folder",
+    errno.EIO: "the disk has an error; check it, and restore the file",
+    errno.ESTALE: "its network disk has lost it; mount it again",
+    errno.EMFILE: "too many files are open; raise the limit with `ulimit -n 4096`",
+}
+
+# Set by the workflow: the terminal then shows only warnings and progress of a step; its log file has all.
+MESSAGES_IN_LOG_ONLY = "COTRAIN_MESSAGES_IN_LOG_ONLY"
 
 # Turns of a loop in GNU's library, which torch brings on Linux; milliseconds in LLVM's and Intel's.
 SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
@@ -299,10 +316,12 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
     """
     options = parser.parse_args(arguments)
     bound_spinning()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    terminal = logging.StreamHandler(sys.stderr)
+    handlers: list[logging.Handler] = [terminal]
     if options.log_file:
-        options.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(options.log_file, mode="a", encoding="utf-8"))
+        if os.environ.get(MESSAGES_IN_LOG_ONLY):
+            terminal.addFilter(_is_for_terminal)
+        handlers.append(_log_file(options.log_file))
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
@@ -311,6 +330,21 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     return options
+
+
+def _log_file(path: Path) -> logging.Handler:
+    """Return what writes messages into a file; on a full disk they are lost, without an error for each."""
+    try:
+        make_folder(path.parent)
+        handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--log-file: {path} cannot be written ({os.strerror(error.errno or 0)})") from error
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
+    return handler
+
+
+def _is_for_terminal(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or getattr(record, "is_progress", False)
 
 
 def bound_spinning() -> None:
@@ -325,11 +359,21 @@ def bound_spinning() -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a step; a user's mistake ends in one message and status 2, a defect of ours in a traceback."""
+    """Run a step; a mistake of the user or a fault of the machine ends in one message and status 2.
+
+    A defect of ours ends in a traceback.
+    """
     try:
         main()
     except InputError as error:
         logger.error("error: %s", error)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in FAULTS_OF_THE_MACHINE:
+            logger.exception("unexpected error")
+            sys.exit(1)
+        place = f"{error.filename}: " if error.filename else ""
+        logger.error("error: %s%s", place, FAULTS_OF_THE_MACHINE[error.errno])
         sys.exit(2)
     except KeyboardInterrupt:
         logger.error("interrupted")

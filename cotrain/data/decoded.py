@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.files import write_text, written_whole
+from cotrain.data.files import write_array, write_text
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
@@ -33,9 +33,11 @@ def decoded_name(image: Path) -> str:
 def decode(image: Path, folder: Path) -> Path:
     """Return the decoded file of an image in `folder`; write it unless an earlier run has."""
     path = folder / decoded_name(image)
-    if not path.exists():
-        with written_whole(path) as temporary:
-            np.save(temporary, read_image(image))
+    try:
+        map_image(path)
+    # A missing file, or one that is not whole.
+    except (OSError, ValueError):
+        write_array(path, read_image(image))
     return path
 
 

@@ -1,15 +1,25 @@
 """Writing files so that they appear complete or not at all, and other tools for files."""
 
+import contextlib
+import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cotrain.errors import InputError
+
+# With less than these bytes free a disk counts as full: no block of a file fits.
+FULL = 4096
 
 # Locks of this process: a file that nobody refers to would be closed, and its lock released.
 _HELD: list[IO[str]] = []
@@ -20,12 +30,15 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on failure it is removed.
 
     A missing folder is created. The temporary path has the suffix of `path`, for libraries that choose the
-    format by the suffix.
+    format by the suffix. What is written to it must fail loudly: NumPy's `tofile` and `save` and Pillow's
+    `save` may lose the error of the last bytes on a full disk, so give them memory and write that.
+
+    Raises InputError if the folder cannot be made or written, and if the disk is full.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     try:
+        make_folder(target.parent)
         yield temporary
         # The bytes reach the disk before the name does, so a power cut leaves no empty file with that name.
         with open(temporary, "rb+") as file:
@@ -36,8 +49,55 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except Exception as error:
+        if reason := _reason_of_disk(error, target.parent):
+            raise InputError(f"{target}: cannot be written, {reason}") from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        # A folder that is none, or cannot be searched, holds no temporary file.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; InputError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file has this name" if folder.is_file() else os.strerror(error.errno or 0)
+        raise InputError(f"{folder}: the folder cannot be made ({reason})") from error
+
+
+def _reason_of_disk(error: BaseException, folder: Path) -> str:
+    """Return why a file could not be written if that is the fault of the disk or its rights, else ""."""
+    if isinstance(error, InputError):
+        return ""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"because {folder} may not be written to; change its rights, or choose another folder"
+    if number == errno.EDQUOT:
+        return f"because your quota at {folder} is used up; free some space and give the same command again"
+    # Libraries have errors of their own for it, so a disk without any space counts, whatever the error says.
+    free = shutil.disk_usage(folder).free if folder.is_dir() else FULL
+    if number == errno.ENOSPC or "No space left" in str(error) or free < FULL:
+        return (
+            f"because the disk of {folder} is full ({free // 1024} KiB are free); "
+            "free some space and give the same command again"
+        )
+    return ""
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Write a whole file of these bytes."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_array(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
+    """Write an array as an .npy file."""
+    memory = io.BytesIO()
+    np.save(memory, array)
+    write_bytes(path, memory.getbuffer())
 
 
 def hold_until_exit(path: str | os.PathLike[str], message: str) -> None:

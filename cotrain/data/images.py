@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from cotrain.data.class_tables import ClassTable
-from cotrain.data.files import written_whole
+from cotrain.data.files import write_bytes
 from cotrain.errors import InputError
 
 # Our own threads process one image each; threads of OpenCV would only compete with them.
@@ -274,8 +274,7 @@ def write_image(path: str | Path, rgb: npt.NDArray[np.uint8], jpeg_quality: int 
     encodable, encoded = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options[suffix])
     if not encodable:
         raise ValueError(f"{path}: an image of shape {rgb.shape} cannot be encoded")
-    with written_whole(path) as temporary:
-        encoded.tofile(temporary)
+    write_bytes(path, encoded.data)
 
 
 def nearest(label: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -295,17 +294,17 @@ def write_label(
     colours[: len(palette)] = np.reshape(palette, (-1, 3))
     image = Image.fromarray(label)
     image.putpalette(colours.tobytes())
-    with written_whole(path) as temporary:
-        # Level 1 takes a quarter of the default's time to write, and less time to read. Labels are read many
-        # times, so that is worth files of 120 kB instead of 80 kB.
-        image.save(temporary, format="PNG", compress_level=1)
+    memory = io.BytesIO()
+    # Level 1 takes a quarter of the default's time to write, and less time to read. Labels are read many
+    # times, so that is worth files of 120 kB instead of 80 kB.
+    image.save(memory, format="PNG", compress_level=1)
+    write_bytes(path, memory.getbuffer())
 
 
 def write_grey(path: str | Path, grey: npt.NDArray[np.uint8]) -> None:
     """Write uint8 (H, W) as a PNG of one grey channel: a mask, or ids for tools that cannot read palettes."""
     encoded = cv2.imencode(".png", grey)[1]
-    with written_whole(path) as temporary:
-        encoded.tofile(temporary)
+    write_bytes(path, encoded.data)
 
 
 def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:

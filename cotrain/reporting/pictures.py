@@ -4,6 +4,7 @@ Pictures of images are RGB uint8 arrays (H, W, 3) on a white page. Only the func
 matplotlib, because loading it takes longer than most steps.
 """
 
+import io
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cotrain.configuration.names import ModelName
-from cotrain.data.files import written_whole
+from cotrain.data.files import write_bytes
 from cotrain.evaluation.scores import VOID_COLUMN, ModelScores
 from cotrain.reporting.table import BASELINE, UPPER_BOUND
 
@@ -266,8 +267,7 @@ def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, class
     axes.tick_params(which="both", length=0)
     axes.set_ylabel("labelled", color=FAINT_HEX, size=11)
     axes.set_xlabel("predicted: % of the labelled pixels of each row", color=FAINT_HEX, size=11)
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    _write(figure, path, dots_an_inch=130)
 
 
 def chain_positions(models: Sequence[str]) -> list[int]:
@@ -392,8 +392,13 @@ def mean_iou_picture(path: str | os.PathLike[str], rows: Sequence[ModelScores]) 
             labelcolor=INK_HEX,
             borderaxespad=0.3,
         )
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    _write(figure, path, dots_an_inch=150)
+
+
+def _write(figure: Any, path: str | os.PathLike[str], dots_an_inch: int) -> None:
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", dpi=dots_an_inch)
+    write_bytes(path, memory.getbuffer())
 
 
 def _name_places(axes: Any, models: Sequence[tuple[str, int]]) -> None:

@@ -178,7 +178,10 @@ def train(
     saved = state.load()
     if saved:
         training.load_state_dict(saved)
-        logger.info("%s: resumed at iteration %d of %d", title, training.iteration, settings.iterations)
+        logger.info(
+            *("%s: resumed at iteration %d of %d", title, training.iteration, settings.iterations),
+            extra={"is_progress": True},
+        )
 
     clock = WaitClock()
     slots = None if workers.count == 1 else workers.slots(sum(batches.ratio))
@@ -222,6 +225,8 @@ def train(
                     f"{peak_memory_mib(device) / 1024:.1f} GiB"
                 )
             progress.advance(note)
+            if workers.is_first and done % log_every == 0:
+                state.note_progress(done, progress.seconds_a_piece())
 
             signal = agreed_signal(stop, workers, done, device)
             if signal or done % save_every == 0 or training.is_finished:

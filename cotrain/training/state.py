@@ -26,6 +26,9 @@ logger = logging.getLogger("cotrain")
 # Part of every fingerprint: raised when the same settings begin to mean another training or another state.
 STATE_FORMAT = 3
 
+# In the folder of the state: how far the training is, and how fast.
+PROGRESS_NOTE = "progress.json"
+
 
 def fingerprint(content: Any) -> str:
     """Return a hash of everything that decides the trained weights; `content` is JSON types."""
@@ -87,6 +90,7 @@ class TrainingState:
             if isinstance(content, dict) and content.get("identity") == self.identity:
                 return content
             logger.info("%s belongs to other settings, data or weights; it is not used", path)
+        (self.folder / PROGRESS_NOTE).unlink(missing_ok=True)
         return None
 
     def save(self, content: dict[str, Any]) -> None:
@@ -95,6 +99,14 @@ class TrainingState:
             os.replace(self.last, self.previous)
         with written_whole(self.last) as temporary:
             torch.save({**content, "identity": self.identity}, temporary)
+
+    def note_progress(self, iteration: int, seconds_an_iteration: float) -> None:
+        """Say how far the training is, for whoever tells the time that a run takes; nothing depends on it."""
+        note = {"iteration": iteration, "seconds_an_iteration": round(seconds_an_iteration, 6)}
+        # Not through `written_whole`: waiting for the disk would cost more than the note is worth.
+        temporary = self.folder / ".progress.partial.json"
+        temporary.write_text(json.dumps(note) + "\n", encoding="utf-8")
+        os.replace(temporary, self.folder / PROGRESS_NOTE)
 
 
 class StopRequest:

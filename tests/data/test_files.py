@@ -1,20 +1,26 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from cotrain.data.files import (
     hold_until_exit,
     link,
+    make_folder,
     refuse_overwriting,
     remove_partial,
     sha256_of,
+    write_array,
+    write_bytes,
     write_json,
     write_text,
     written_whole,
 )
+from cotrain.data.images import write_image, write_label
 from cotrain.errors import InputError
 
 
@@ -117,3 +123,68 @@ def test_a_lock_is_held_until_the_process_ends(tmp_path):
             hold_until_exit(lock, "in use")
         first.kill()
     hold_until_exit(lock, "in use")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 KiB, with 16 KiB free; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        (folder / "full").write_bytes(bytes(48 * 1024))
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        # Each writes 19 200 bytes or more; NumPy and Pillow lose the error of the last ones.
+        lambda path: write_image(path.with_suffix(".png"), NOISE),
+        lambda path: write_label(path.with_suffix(".png"), NOISE.reshape(160, 120), []),
+        lambda path: write_array(path.with_suffix(".npy"), NOISE),
+        lambda path: write_bytes(path, NOISE.tobytes()),
+        lambda path: write_json(path, NOISE.tolist()),
+    ],
+)
+@pytest.mark.parametrize("free_kib", [4, 8, 12, 16])
+def test_a_full_disk_leaves_no_part_of_a_file(small_disk, write, free_kib):
+    (small_disk / "more").write_bytes(bytes((16 - free_kib) * 1024))
+    before = sorted(small_disk.iterdir())
+    with pytest.raises(InputError, match=r"file\S*: cannot be written, because the disk of .* is full"):
+        write(small_disk / "file")
+    assert sorted(small_disk.iterdir()) == before
+
+
+def test_a_library_that_hides_a_full_disk_is_seen_through(small_disk):
+    def fail():
+        with written_whole(small_disk / "weights") as temporary:
+            try:
+                temporary.write_bytes(bytes(20 * 1024))
+            except OSError:
+                raise RuntimeError("unexpected pos 64 vs 0") from None
+
+    with pytest.raises(InputError, match=r"the disk of .* is full"):
+        fail()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file: the folder cannot be made \(a file has this name\)"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(InputError, match=r"file/below: the folder cannot be made \(Not a directory\)"):
+        write_text(tmp_path / "file" / "below" / "x", "")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_rights_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="may not be written to; change its rights"):
+        write_text(tmp_path / "x", "")

@@ -44,7 +44,7 @@ def test_all_that_is_wrong_with_files_is_told_at_once(run):
     source, test = data / "synthetic", data / "camera_test"
     write_label(source / "labels" / "00.png", np.zeros((32, 48), np.uint8), [])
     write_label(source / "labels" / "01.png", np.full((64, 96), 77, np.uint8), [])
-    Image.new("L", (96, 64)).save(source / "02.png")
+    Image.new("F", (96, 64)).save(source / "02.png", format="TIFF")
     (data / "camera.images.txt").write_text("camera/00.png\r\n\r\ncamera/../camera/00.png\r\n")
     (test / "00.png").unlink()
     (test / "01.png").write_bytes(b"")
@@ -53,7 +53,7 @@ def test_all_that_is_wrong_with_files_is_told_at_once(run):
     assert "synthetic.labels.txt:1: " in output
     assert "labels/00.png: is 48×32, expected 96×64 as its image" in output
     assert "labels/01.png: holds the ids 77, expected class table 'cityscapes_train_ids'" in output
-    assert "02.png: has 1 channel (grey), expected 3 channels (RGB) of 8 bit" in output
+    assert "02.png: has 1 channel (float), expected a photo of 8 or 16 bit" in output
     assert "camera.images.txt:3: " in output
     assert "00.png: is already listed in line 1" in output
     assert "datasets.camera_test: 2 problems:" in output

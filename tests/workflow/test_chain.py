@@ -89,6 +89,7 @@ def test_branches_train_side_by_side_where_two_gpus_are_granted(finished_run, ru
     # Jobs ask for a GPU unless the device is the CPU; that there is none changes nothing of their order.
     run.configure(run.configuration() | {"device": "auto"})
     models = [f"results/tiny/models/co_training/00/{branch}/weights.safetensors" for branch in "ab"]
-    done = run.snakemake("--rerun-triggers", "mtime", "--resources", f"gpu={gpus}", "--", *models)
+    options = ["--quiet", "host", "--rerun-triggers", "mtime", "--resources", f"gpu={gpus}"]
+    done = run.snakemake(*options, "--", *models)
     assert done.returncode == 0, done.stdout[-4000:]
     assert ("Execute 2 jobs" in done.stdout) == (gpus == 2), done.stdout

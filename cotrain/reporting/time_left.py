@@ -1,0 +1,88 @@
+"""How long the rest of a run takes, from the jobs that are to do and what finished jobs took."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cotrain.data.files import write_json
+
+# Seconds a unit of kinds that have not been measured yet: of the demo, on two cores. A training has no entry:
+# networks and machines differ too much.
+DEFAULT_SECONDS = {
+    "render_scenes": 60.0,
+    "translate": 10.0,
+    "check_data": 3.0,
+    "predict": 4.0,
+    "evaluate": 5.0,
+}
+OTHER_JOB = 1.0
+TRAINING = "train"
+
+
+class Cost(NamedTuple):
+    """What a job costs: `amount` units of its `kind`; units of one kind take about equally long.
+
+    The unit of a training is an iteration, that of any other job is the job. `seconds` is what a unit takes,
+    where the job itself has said so.
+    """
+
+    kind: str
+    amount: float
+    seconds: float | None = None
+
+
+def seconds_left(costs: Iterable[Cost], speeds: Mapping[str, float]) -> float | None:
+    """Return the seconds that jobs take one after the other; None if the speed of a training is not known.
+
+    Args:
+        costs: the jobs that are to do, with what is left of those at work.
+        speeds: seconds a unit, of each kind that has been measured. A training of another kind counts as the
+            slowest measured one.
+    """
+    costs = list(costs)
+    measured = dict(speeds) | {cost.kind: cost.seconds for cost in costs if cost.seconds}
+    trainings = [seconds for kind, seconds in measured.items() if kind.startswith(TRAINING)]
+    total = 0.0
+    for cost in costs:
+        seconds = measured.get(cost.kind)
+        if seconds is None and cost.kind.startswith(TRAINING):
+            if not trainings:
+                return None
+            seconds = max(trainings)
+        if seconds is None:
+            seconds = DEFAULT_SECONDS.get(cost.kind, OTHER_JOB)
+        total += cost.amount * seconds
+    return total
+
+
+def cost_of_training(kind: str, iterations: int, state_folder: Path) -> Cost:
+    """Return what is left to do of a training, as its state says that lies in the folder."""
+    try:
+        note = json.loads((state_folder / "progress.json").read_text(encoding="utf-8"))
+        done, seconds = int(note["iteration"]), float(note["seconds_an_iteration"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return Cost(kind, iterations)
+    return Cost(kind, max(0, iterations - done), seconds)
+
+
+class Speeds:
+    """The seconds a unit of each kind of job, in a file: a resumed run knows them from the beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seconds: dict[str, float] = {}
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            self.seconds = {str(kind): float(value) for kind, value in entries.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            # Only a help: without it, the speeds are measured again.
+            pass
+
+    def add(self, cost: Cost, seconds: float) -> None:
+        """Take over what a job took: the mean of it and what was known before."""
+        if cost.amount > 0:
+            new = seconds / cost.amount
+            old = self.seconds.get(cost.kind, new)
+            self.seconds[cost.kind] = (old + new) / 2
+            write_json(self.path, self.seconds)

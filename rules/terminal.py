@@ -1,0 +1,188 @@
+"""What a run shows on the terminal: a line for each job, the time left, and at the end what counts.
+
+Snakemake has up to seven lines for each job. Its own output comes back with `--quiet host`, with `--verbose`
+and with `--printshellcmds`; it is always in .snakemake/log.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from cotrain.progress import duration
+from cotrain.reporting.time_left import Cost, Speeds, seconds_left
+from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY
+
+REPORT = "report"
+DEFAULT_HANDLER = "DefaultStreamHandler"
+# What Snakemake says before it starts.
+PREAMBLE = ("Building DAG of jobs", "Using shell", "Conda environments: ignored")
+
+
+class Terminal(logging.Handler):
+    """Takes the place of Snakemake's own output on the terminal.
+
+    Args:
+        jobs: the jobs of the run that are to be done.
+        cost_of: what is left to do of a job; called again and again.
+        speeds: what jobs took, in this run and before it was interrupted.
+        stream: where the lines go.
+    """
+
+    def __init__(
+        self, jobs: Iterable[Any], cost_of: Callable[[Any], Cost], speeds: Speeds, stream: TextIO
+    ) -> None:
+        super().__init__()
+        self.jobs = {job.jobid: job for job in jobs}
+        self.total = len(self.jobs)
+        self.cost_of, self.speeds, self.stream = cost_of, speeds, stream
+        self.began = time.monotonic()
+        self.started: dict[int, tuple[float, Cost]] = {}
+        self.failures: list[str] = []
+        self.is_interrupted = False
+
+    def write(self, text: str) -> None:
+        """Write a line with the time before it, as the steps do."""
+        self.stream.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+        self.stream.flush()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message of Snakemake's."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_INFO and record.jobid in self.jobs:
+            self.started[record.jobid] = time.monotonic(), self.cost_of(self.jobs[record.jobid])
+        elif event == LogEvent.JOB_FINISHED and record.job_id in self.jobs:
+            self.finish(record.job_id)
+        elif event == LogEvent.JOB_ERROR:
+            self.failures.append(failure(record.rule_name, record.log))
+        elif event is None and record.levelno == logging.INFO and "user request" in record.getMessage():
+            self.is_interrupted = True
+        elif event is None and record.levelno == logging.WARNING:
+            self.write(record.getMessage())
+
+    def finish(self, job_id: int) -> None:
+        """Say that a job is finished, and how long the rest takes."""
+        job = self.jobs.pop(job_id)
+        started, cost = self.started.pop(job_id, (time.monotonic(), Cost(job.rule.name, 0)))
+        seconds = time.monotonic() - started
+        # Without a log it only collects files of others. The report's table ends the output.
+        if not job.log or job.rule.name == REPORT:
+            return
+        self.speeds.add(cost, seconds)
+        left = self.left()
+        count = f"{self.total - len(self.jobs)}/{self.total}" + (f", {left} left" if left else "")
+        self.write(f"[{count}] {last_message(job.log) or job.rule.name} ({duration(seconds)})")
+
+    def left(self) -> str:
+        """Return how long the jobs take that are not finished, "" if that is not known yet."""
+        costs = []
+        for job_id, job in self.jobs.items():
+            cost = self.cost_of(job)
+            if job_id in self.started and job.rule.name != "train":
+                known = self.speeds.seconds.get(cost.kind)
+                elapsed = time.monotonic() - self.started[job_id][0]
+                cost = cost._replace(amount=max(0.0, cost.amount - elapsed / known) if known else cost.amount)
+            costs.append(cost)
+        seconds = seconds_left(costs, self.speeds.seconds)
+        return "" if seconds is None else duration(seconds)
+
+    def begin(self) -> None:
+        """Say how much there is to do."""
+        left = self.left()
+        self.write(f"{self.total} jobs to do" + (f", about {left}" if left else ""))
+
+    def end(self, result: str) -> None:
+        """Say that all is done; `result` is where the result lies."""
+        self.write(f"finished in {duration(time.monotonic() - self.began)}: {result}")
+
+    def end_early(self) -> None:
+        """Say why the run ended, as the last line."""
+        messages = list(dict.fromkeys(self.failures))
+        if self.is_interrupted or not messages:
+            messages = [*messages, "interrupted; the same command goes on where it stopped"]
+        for message in messages:
+            self.write(message)
+
+
+def default_handler(workflow: Any) -> logging.Handler | None:
+    """Return Snakemake's handler for the terminal; None in a dry run, or if the user wants all it says."""
+    output = workflow.output_settings
+    wants_more = output.dryrun or output.verbose or output.printshellcmds
+    if wants_more or Quietness.RULES not in (output.quiet or ()):
+        return None
+    return next((handler for handler in logger.handlers if handler.name == DEFAULT_HANDLER), None)
+
+
+def leave_out_preamble(workflow: Any, result: Callable[[], str]) -> None:
+    """Keep from the terminal what Snakemake says before it starts.
+
+    If there is nothing to do, say what `result` returns.
+    """
+
+    def is_news(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if text.startswith("Nothing to be done"):
+            record.msg, record.args = f"Nothing to do: {result()}", ()
+        of_preamble = getattr(record, "event", None) in (LogEvent.RUN_INFO, LogEvent.RESOURCES_INFO)
+        return not (of_preamble or text.startswith(PREAMBLE))
+
+    handler = default_handler(workflow)
+    if handler:
+        handler.addFilter(is_news)
+
+
+def show_on_terminal(
+    workflow: Any, jobs: Iterable[Any], cost_of: Callable[[Any], Cost], speeds: Path
+) -> None:
+    """Put a `Terminal` in the place of Snakemake's output, unless the user has asked for that."""
+    handler = default_handler(workflow)
+    if handler is None:
+        return
+    terminal = Terminal(jobs, cost_of, Speeds(speeds), handler.stream)
+    logger.removeHandler(handler)
+    logger.addHandler(terminal)
+    # The steps inherit it.
+    os.environ[MESSAGES_IN_LOG_ONLY] = "1"
+    terminal.begin()
+
+
+def terminals() -> list[Terminal]:
+    """Return the `Terminal` that is at work, if there is one."""
+    return [handler for handler in logger.handlers if isinstance(handler, Terminal)]
+
+
+def last_message(logs: Iterable[Any]) -> str:
+    """Return the last message in the log of a step, without its time; "" if there is none."""
+    messages = [message for path in logs for message in messages_of(path)]
+    return messages[-1] if messages else ""
+
+
+def failure(rule: str, logs: Iterable[str]) -> str:
+    """Return why a job failed: the error in its log, or else the last message there."""
+    for path in logs:
+        messages = messages_of(path)
+        errors = [message.removeprefix("error: ") for message in messages if message.startswith("error: ")]
+        if message := (errors or messages or [""])[-1]:
+            return f"{rule}: {message} (log: {path})"
+    return f"{rule} failed without a message (log: {', '.join(logs) or 'none'})"
+
+
+def messages_of(path: Any) -> list[str]:
+    """Return the messages in a log, each in one line; of a list of problems only the first."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    messages: list[str] = []
+    for line in lines:
+        if line[2:3] == line[5:6] == ":":
+            messages.append(line[8:].strip())
+        elif messages and messages[-1].endswith(":"):
+            messages[-1] += f" {line.strip()}"
+    return messages

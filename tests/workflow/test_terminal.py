@@ -1,0 +1,78 @@
+"""What a person sees on the terminal: a line for each job, the time left, and at the end what counts."""
+
+import re
+import signal
+import subprocess
+import time
+from functools import partial
+
+TIMED = re.compile(r"\d\d:\d\d:\d\d  (.*)")
+JOB = re.compile(r"\[(\d+)/(\d+)(, [^]]+ left)?\] (.*) \([^()]+\)$")
+
+
+def lines_of(output):
+    return [line for line in output.splitlines() if line.strip()]
+
+
+def test_every_job_has_one_line(finished_run):
+    output = (finished_run.folder / "output.txt").read_text()
+    found = [match for line in TIMED.findall(output) if (match := JOB.match(line))]
+    logs = list((finished_run.folder / "results" / "tiny" / "logs").rglob("*.log"))
+    # The report has its table in place of a line. The first line tells the number of jobs; `all` is one, too.
+    assert len(found) == len(logs) - 1
+    assert re.search(rf"  {len(logs) + 1} jobs to do\n", output)
+    assert {match[2] for match in found} == {str(len(logs) + 1)}
+    assert [int(match[1]) for match in found] == sorted(int(match[1]) for match in found)
+    # What a job has to say: the last message in its log.
+    assert any(re.fullmatch(r"baseline: weights in results/tiny/models/baseline/\S+", m[4]) for m in found)
+    # Before the first training nothing is known of its speed; after it all lines tell the time.
+    known = [bool(match[3]) for match in found]
+    assert known == sorted(known)
+    assert known.index(True) <= [match[4].startswith("baseline: weights") for match in found].index(True)
+    for of_snakemake in ("Select jobs", "Execute", "Finished jobid", "steps (", "Job stats", "Complete log"):
+        assert of_snakemake not in output
+
+
+def test_the_table_and_its_path_come_last(finished_run):
+    *_, table, last = lines_of((finished_run.folder / "output.txt").read_text())
+    assert table == "Tables and picture: results/tiny/report"
+    assert re.search(r"finished in .*: all models are compared in results/tiny/report/models\.txt$", last)
+    again = finished_run.snakemake()
+    last = lines_of(again.stdout)[-1]
+    assert last == "Nothing to do: all models are compared in results/tiny/report/models.txt"
+
+
+def test_the_mistake_comes_last(run):
+    (run.folder / "some data" / "camera_test" / "labels" / "01.png").unlink()
+    last = lines_of(run.snakemake("--", "collect_checks").stdout)[-1]
+    assert re.search(
+        r"  make_manifest: datasets\.camera_test: 1 problem: .*camera_test\.labels\.txt:2: .*01\.png: does "
+        r"not exist \(log: results/tiny/logs/make_manifest/camera_test\.labelled\.log\)$",
+        last,
+    )
+
+
+def test_an_interruption_says_how_to_go_on(run):
+    process = subprocess.Popen(
+        run.command("--", "collect_checks"),
+        cwd=run.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "jobs to do" in line:
+            time.sleep(0.5)
+            run.kill(process, signal.SIGINT)
+    assert lines[-1].endswith("interrupted; the same command goes on where it stopped\n")
+
+
+def test_snakemakes_own_output_comes_back(run):
+    output = run.snakemake("--quiet", "host", "--", "results/tiny/settings/crops.json").stdout
+    assert "Finished jobid: 0 (Rule: write_settings)" in output
+    assert "settings of crops -> results/tiny/settings/crops.json" in output
