@@ -40,12 +40,12 @@ def claimed_device(setting: str) -> Iterator[torch.device]:
         raise InputError(
             "device: 'cuda' is set, but PyTorch finds no usable NVIDIA GPU on this machine "
             f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={visible}); "
-            "set device: auto or cpu to compute without one"
+            "set device (by hand: --device) to auto or cpu to compute without one"
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError(
             "device: 'mps' is set, but PyTorch finds no Apple GPU on this machine; "
-            "set device: auto or cpu to compute without one"
+            "set device (by hand: --device) to auto or cpu to compute without one"
         )
     if kind != "cuda":
         yield torch.device(kind)

@@ -102,6 +102,7 @@ def check_reports():
     reports = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in plan.labelled_datasets]
     reports += [f"{RUN}/data/{dataset}/images.check.json" for dataset in plan.target_datasets]
     demands_gpu = configuration.device in ("cuda", "mps") or (GPU == 1 and PROCESSES > 1)
+    reports += [f"{RUN}/data/networks.json"] if plan.first_networks else []
     return [*reports, *([f"{RUN}/data/device.json"] if demands_gpu else [])]
 
 

@@ -23,6 +23,29 @@ rule write_settings:
         " --output {output:q} --log-file {log:q}"
 
 
+rule check_networks:
+    """Build the networks and load their first weights, before anything is translated or trained."""
+    input:
+        settings=[settings(f"training/{name}") for name in plan.first_networks.values()],
+        weights=sorted({plan.backbone_file(model) for model in plan.models} - {None}),
+        initial_weights=plan.initial_file(plan.models[0]) or [],
+    output:
+        f"{RUN}/data/networks.json",
+    log:
+        f"{RUN}/logs/check_networks.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        settings=lambda wildcards, input: flags(
+            settings=[f"{key}={path}" for key, path in zip(plan.first_networks, input.settings)]
+        ),
+        inputs=flags_of_inputs("initial_weights"),
+        label_space=LABEL_SPACE,
+    shell:
+        "python -m workflow_scripts.check_networks {params.settings} {params.inputs}"
+        " --label-space {params.label_space} --output {output:q} --log-file {log:q}"
+
+
 rule train:
     """Train a model; a killed training resumes from its last save."""
     input:

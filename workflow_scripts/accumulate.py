@@ -10,6 +10,7 @@ from pathlib import Path
 from cotrain.adaptation.accumulation import ACCUMULATIONS, accumulate
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.data.manifests import read_manifest, write_manifest
+from cotrain.errors import InputError
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
 EXAMPLE = """python -m workflow_scripts.accumulate \\
@@ -38,6 +39,12 @@ def main(arguments: list[str] | None = None) -> None:
     previous = read_manifest(options.previous) if options.previous else []
     selected = read_manifest(options.selected)
     merged = accumulate(previous, selected, options.accumulation, ranking=options.ranking, step=options.step)
+    if not merged:
+        raise InputError(
+            f"{options.selected}: lists no image, so there is nothing to train on. The step that wrote it "
+            "says why, and what to change. In a later round or cycle, `accumulation: best_score` or `all` "
+            "trains on the images of those before it"
+        )
     write_manifest(options.output, merged, Path.cwd())
     logger.info(
         "%d accumulated and %d new images make %d; %s",

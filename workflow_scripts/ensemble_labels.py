@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.adaptation.labelling import EnsembleLabeller
+from cotrain.adaptation.labelling import EnsembleLabeller, what_to_change
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
@@ -18,6 +18,7 @@ from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
 from cotrain.data.predictions import PredictionReader
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
     add_label_space_argument,
@@ -82,10 +83,13 @@ def main(arguments: list[str] | None = None) -> None:
 
         written = write_pseudo_labels(items, label_of, options.output / "labels", space, options.threads)
     kept = [item for item in written if item.kept_pixels]
-    write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
     if not kept:
-        for table, path in zip(tables, threshold_files, strict=True):
-            logger.warning("warning: %s", table.why_nothing_is_kept(path))
+        reasons = [
+            table.why_nothing_is_kept(path) for table, path in zip(tables, threshold_files, strict=True)
+        ]
+        advice = what_to_change(tables, "co_training", "co_training.iterations")
+        raise InputError("\n".join([*reasons, advice]))
+    write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
     logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
 
 

@@ -21,7 +21,7 @@ from cotrain.adaptation.branch_exchange import (
     write_picked_labels,
 )
 from cotrain.adaptation.collaboration import COLLABORATIONS, FILL_MODES
-from cotrain.adaptation.labelling import Labeller
+from cotrain.adaptation.labelling import Labeller, what_to_change
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.configuration.names import BRANCHES
@@ -31,6 +31,7 @@ from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
+from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_mask_argument,
@@ -64,6 +65,12 @@ def main(arguments: list[str] | None = None) -> None:
             f"--thresholds-{name}", type=Path, required=True, help="thresholds.json of the branch"
         )
     add_label_space_argument(parser)
+    parser.add_argument(
+        "--cycle",
+        type=not_negative,
+        default=0,
+        help="number of the cycle: in the first, each branch must get some image",
+    )
     parser.add_argument("--fill", required=True, choices=FILL_MODES)
     parser.add_argument(
         "--min-pixels",
@@ -102,14 +109,13 @@ def main(arguments: list[str] | None = None) -> None:
         labels = FilledLabels(branches, options.fill)
         evidence = evidence_of_branches(labels, space.number_of_classes, options.threads)
         rankings, picks = choose_for_exchange(evidence, settings)
-        taken = {}
+        selected, taken = {}, {}
         for name, branch in branches.items():
-            folder = options.output / name
-            selected, taken[name] = write_picked_labels(
-                branch, picks[name], labels, evidence, folder / "labels", space, options.threads
+            folder = options.output / name / "labels"
+            selected[name], taken[name] = write_picked_labels(
+                branch, picks[name], labels, evidence, folder, space, options.threads
             )
-            write_manifest(folder / "selected.tsv", selected, Path.cwd())
-            logger.info("branch %s trains on %d images; %s", name, len(selected), folder / "selected.tsv")
+    problems = []
     for name, branch in branches.items():
         choices = explain_choices(name, evidence[name], rankings[name], taken, settings, space.classes)
         write_score_table(
@@ -122,10 +128,24 @@ def main(arguments: list[str] | None = None) -> None:
         )
         if np.isnan(evidence[name].mean_confidence).all():
             reason = tables[name].why_nothing_is_kept(threshold_files[name])
-            logger.warning("warning: branch %s: %s", name, reason)
+            teacher = "co_training.iterations" if options.cycle else "self_training.iterations"
+            advice = what_to_change([tables[name]], "co_training", teacher)
+            problems.append(f"branch {name}: {reason}\n{advice}")
         elif not len(rankings[name].order):
-            reason = why_nothing_is_offered(branch, evidence[name], options.min_pixels, space.classes)
-            logger.warning("warning: %s", reason)
+            problems.append(why_nothing_is_offered(branch, evidence[name], options.min_pixels, space.classes))
+    without = [name for name in BRANCHES if not selected[name]]
+    if without and options.cycle == 0:
+        # Nothing to train on. A later cycle trains on the images of those before it.
+        left_out = " and ".join(without)
+        raise InputError("\n".join([f"branch {left_out} gets no image to train on", *problems]))
+    for problem in problems:
+        logger.warning("warning: %s", problem)
+    for name in without:
+        logger.warning("warning: this cycle adds no image to those before it in branch %s", name)
+    for name in BRANCHES:
+        path = options.output / name / "selected.tsv"
+        write_manifest(path, selected[name], Path.cwd())
+        logger.info("branch %s gets %d images; %s", name, len(selected[name]), path)
 
 
 if __name__ == "__main__":

@@ -39,12 +39,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     from cotrain.networks.build import build_network
     from cotrain.networks.published_weights import renamed
-    from cotrain.networks.tensor_files import read_checkpoint, without_batch_counts
+    from cotrain.networks.tensor_files import mistakes, read_tensors, without_batch_counts
     from cotrain.networks.weights import save_weights
 
     space = label_space(options.label_space)
     network = build_network(PUBLISHED_NETWORK, space.number_of_classes, seed=0, pretrained=False)
-    published, left_out = renamed(read_checkpoint(options.published))
+    published, left_out = renamed(read_tensors(options.published))
     own = without_batch_counts(network.model.state_dict())
     whole = any(not name.startswith("backbone.") for name in published)
     if not whole:
@@ -54,16 +54,12 @@ def main(arguments: list[str] | None = None) -> None:
             # The published head has an output for void, trained never to be the highest.
             published[name] = published[name][:-1]
             logger.info("%s: left out its last output, which stands for void", name)
-    missing = [name for name in own if name not in published]
-    other = [name for name in own if name in published and published[name].shape != own[name].shape]
-    if missing or other:
-        problems = [
-            *(f"no counterpart of {name}" for name in missing[:5]),
-            *(f"{n} is {tuple(published[n].shape)}, expected {tuple(own[n].shape)}" for n in other[:5]),
-        ]
+    wrong = mistakes(own, published)
+    if wrong:
         raise InputError(
-            f"{options.published}: not the weights of the paper's network for {space.name}: {len(missing)} "
-            f"of {len(own)} tensors missing, {len(other)} of another shape: {'; '.join(problems)}"
+            f"{options.published}: not the weights of the paper's network for {space.name}, as Detectron2 "
+            f"names them: {'; '.join(wrong)}. Weights of a backbone with timm's names need no conversion: "
+            "give them as network.backbone_weights"
         )
     tensors = {name: published[name].to(torch.float32).contiguous() for name in own}
     if whole:

@@ -8,7 +8,7 @@ out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure)
 
 from pathlib import Path
 
-from cotrain.adaptation.labelling import Labeller
+from cotrain.adaptation.labelling import Labeller, what_to_change
 from cotrain.adaptation.pseudo_labels import prior_threshold_at
 from cotrain.adaptation.ranking import IMAGE_RANKINGS
 from cotrain.adaptation.round_selection import evidence_of_round, select_images
@@ -20,6 +20,7 @@ from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
+from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     add_labelling_arguments,
     add_output_argument,
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--round",
         type=not_negative,
         default=0,
-        help="number of the round: the class priors matter less in each round",
+        help="number of the round: the first must keep some image; class priors matter less in each round",
     )
     add_output_argument(parser, "FOLDER", "labels, manifest and scores of the round")
     options = parse(parser, arguments)
@@ -84,9 +85,14 @@ def main(arguments: list[str] | None = None) -> None:
     write_score_table(
         options.output / "scores.tsv", items, evidence.scores, evidence.counts, selection.choices, space
     )
-    write_manifest(options.output / "selected.tsv", selected, Path.cwd())
     if not selected:
-        logger.warning("warning: %s", table.why_nothing_is_kept(options.thresholds))
+        reason = table.why_nothing_is_kept(options.thresholds)
+        if options.round == 0:
+            # Nothing to train on. A later round trains on the images of those before it.
+            raise InputError(f"{reason}\n{what_to_change([table], 'self_training', 'baseline.iterations')}")
+        advice = what_to_change([table], "self_training", "self_training.iterations")
+        logger.warning("warning: this round adds no image to those before it: %s\n%s", reason, advice)
+    write_manifest(options.output / "selected.tsv", selected, Path.cwd())
     logger.info("%d of %d images kept; %s", len(selected), len(items), options.output / "selected.tsv")
 
 

@@ -221,9 +221,11 @@ def why_nothing_is_offered(
     """
     found = ~np.isnan(evidence.mean_confidence)
     index, train_id = divmod(int(np.argmax(evidence.counts * found)), len(classes))
+    most = evidence.counts[index, train_id]
     return (
         f"branch {branch.name} offers no image: none shows a class with more than {min_pixels} pixels; the "
-        f"most are {evidence.counts[index, train_id]} of {classes[train_id]} in {branch.items[index].image}"
+        f"most are {most} of {classes[train_id]} in {branch.items[index].image}. Set co_training.min_pixels "
+        f"(by hand: --min-pixels) well below {most}; small images need a small value"
     )
 
 

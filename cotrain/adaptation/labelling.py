@@ -1,6 +1,6 @@
 """Pseudo-labels of the images of a set, made from its predictions on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from cotrain.adaptation.pseudo_labels import (
     image_score,
     prior_factor,
 )
+from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.manifests import Item
 from cotrain.data.masks import EgoVehicleMask
@@ -68,3 +69,28 @@ class EnsembleLabeller:
         )
         label = filter_prediction(classes, levels, self.thresholds, self.mask.of_size(*classes.shape))
         return label, image_score(label, levels)
+
+
+def what_to_change(tables: Sequence[ThresholdTable], section: str, iterations: str) -> str:
+    """Return what to change when no image has a label left: the likeliest cause first.
+
+    Args:
+        tables: the thresholds that left nothing, of one model or several.
+        section: key of the section with the bounds of the thresholds.
+        iterations: key of the iterations of the model that labelled.
+    """
+    highest = [table.highest_confidence[table.pixels > 0] for table in tables]
+    if not any(of_table.size for of_table in highest):
+        return "No pixel takes part: does ego_vehicle_mask cover the whole image?"
+    if any((table.kept_share > 0).any() for table in tables):
+        # The thresholds do not know of the class priors.
+        return (
+            "Some confidences are above their thresholds, so class priors have lowered them: set "
+            "self_training.class_priors to null, or look at the file that it names"
+        )
+    surest = max(float(of_table.max()) for of_table in highest if of_table.size)
+    return (
+        f"Most often the model that labels has learnt too little: raise {iterations}. If its classes look "
+        f"right, set {section}.confidence.lower below {surest:.3f}, the highest confidence (by hand: --lower "
+        "of the step thresholds)"
+    )

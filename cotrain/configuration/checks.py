@@ -1,6 +1,7 @@
 """What the schema cannot express: contradictions between keys, unknown names, files that do not exist."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from cotrain.configuration.choices import PACKAGED_BACKBONES
@@ -221,7 +222,7 @@ def _check_network(problems: Problems) -> None:
     """Check where the first weights of each network come from."""
     for section in (("network",), ("co_training", "network_b")):
         _check_first_weights(problems, section)
-    _check_weights(problems, ("baseline", "initial_weights"), ("pretrained",), (".safetensors",))
+    _check_initial_weights(problems)
     final = problems.value("final", "initial_weights")
     has_own_network = problems.value("co_training", "network_b") is not None
     # Only known names are left here.
@@ -236,7 +237,13 @@ def _check_first_weights(problems: Problems, section: KeyPath) -> None:
     words: tuple[str, ...] = ("timm", "none")
     if problems.value(*section, "name") == "deeplabv3plus":
         words = ("package", *words)
-    _check_weights(problems, path, words, (".safetensors", ".pth"))
+    if weights is not None and weights not in words:
+        # Any name will do: what the file holds is found from its content.
+        if os.path.exists(weights) or "/" in weights or "." in weights:
+            _check_weights_file(problems, path)
+        else:
+            expected = listed([*words, "the path of a weights file"])
+            problems.add(path, f"expected {expected}, found {weights!r}{did_you_mean(weights, words)}")
     if weights == "package" and backbone is not None and backbone not in PACKAGED_BACKBONES:
         text = (
             f"{problems.shown(*path)} has only weights of {listed(PACKAGED_BACKBONES)}, not of {backbone!r}"
@@ -263,18 +270,37 @@ def _check_calibration(problems: Problems) -> None:
             problems.add(path, f"{text}: expected fewer, so that some images are left to train on")
 
 
-def _check_weights(
-    problems: Problems, path: KeyPath, words: tuple[str, ...], suffixes: tuple[str, ...]
-) -> None:
-    """Check that the value at `path` is one of the words or an existing file with one of the suffixes."""
+def _check_initial_weights(problems: Problems) -> None:
+    """Check that the baseline starts from a model of this project, if it starts from a file."""
+    path, words = ("baseline", "initial_weights"), ("pretrained",)
     value = problems.value(*path)
     if value is None or value in words:
         return
-    if value.endswith(suffixes):
-        problems.expect_file(path)
-    else:
-        expected = listed([*words, f"the path of a {listed(suffixes)} file"])
-        problems.add(path, f"expected {expected}, found {value!r}{did_you_mean(value, words)}")
+    if value.endswith(".safetensors"):
+        _check_weights_file(problems, path)
+        return
+    text = (
+        f"expected pretrained or the path of a .safetensors file that the step train wrote, found {value!r}"
+    )
+    if os.path.isfile(value):
+        text += (
+            " (the step import_weights converts weights of the paper's network; those of a backbone are for "
+            "network.backbone_weights)"
+        )
+    problems.add(path, text + did_you_mean(value, words))
+
+
+def _check_weights_file(problems: Problems, path: KeyPath) -> None:
+    """Check that the value at `path` names a file that can hold weights; a run checks its tensors."""
+    from cotrain.networks.weights_formats import weights_format
+
+    problems.expect_file(path)
+    name = problems.value(*path)
+    if name is not None:
+        try:
+            weights_format(Path(name))
+        except InputError as error:
+            problems.add(path, str(error))
 
 
 def _check_known(problems: Problems, path: KeyPath, known: Any, kind: str) -> bool:

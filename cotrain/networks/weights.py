@@ -16,6 +16,8 @@ from cotrain.data.label_spaces import LabelSpace, make_label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.network import Network
+from cotrain.networks.tensor_files import mistakes, unexpected
+from cotrain.networks.weights_formats import AGAIN, unreadable, weights_format
 
 HEADER_KEY = "cotrain"
 # Every tensor name in a file begins with this; with another prefix, existing files could not be loaded.
@@ -40,16 +42,19 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
     Raises:
         InputError: the file is missing, damaged, or not from `save_weights`.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such weights file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except SafetensorError as error:
-        raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from error
+    header: dict[str, str] = {}
+    if weights_format(path) == "safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+        except SafetensorError as error:
+            raise unreadable(path, f"the header of this safetensors file is damaged. {AGAIN}") from error
     if HEADER_KEY not in header:
         raise InputError(
-            f"{path}: the file does not say which network it belongs to; expected a file written by train"
+            f"{path}: the file does not say which network it belongs to; expected weights.safetensors or "
+            "averaged.safetensors of a model that the step train made. The step import_weights converts "
+            "published weights of the paper's network. Weights of a backbone alone are for "
+            "network.backbone_weights"
         )
     try:
         belongs_to = json.loads(header[HEADER_KEY])
@@ -58,7 +63,8 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         return settings, make_label_space(defined["name"], defined["classes"])
     except (ValueError, LookupError, TypeError, msgspec.ValidationError) as error:
         raise InputError(
-            f"{path}: its header is not that of this version of cotrain; train the model again ({error!r})"
+            f"{path}: its header is not that of this version of cotrain; train the model again, or use the "
+            "version that wrote it"
         ) from error
 
 
@@ -68,12 +74,12 @@ def load_into(network: Network, path: Path) -> None:
     Raises:
         InputError: the tensors are those of another network or label space.
     """
-    try:
-        network.model.load_state_dict(
-            {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
-        )
-    except RuntimeError as error:
-        raise InputError(f"{path}: holds the weights of another network: {error}") from error
+    found = {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
+    expected = network.model.state_dict()
+    wrong = [*mistakes(expected, found), *unexpected(expected, found)]
+    if wrong:
+        raise InputError(f"{path}: holds the weights of another network: {'; '.join(wrong)}")
+    network.model.load_state_dict(found)
 
 
 def load_network(path: Path) -> Network:

@@ -1,9 +1,10 @@
 """What a user wants to know about a training: time spent waiting, memory, and classes that have collapsed."""
 
+import re
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -62,6 +63,23 @@ class ClassWatch:
         self.labelled, self.predicted = saved["labelled"], saved["predicted"]
 
 
+def about_vanished(title: str, classes: Sequence[str], before: Sequence[str], *, has_target: bool) -> str:
+    """Return one line about classes that have vanished in a training, the likeliest cause first.
+
+    Where all had vanished `before`, in the model that it started from, the line only says so: that model's
+    line had the advice. `has_target` says whether target images were trained on.
+    """
+    listed = ", ".join(classes)
+    if set(classes) <= set(before):
+        return f"{title}: still not predicted near the end, as in the model that it started from: {listed}"
+    others = ["training.rare_class_sampling", "a larger hard_pixel_share"]
+    others += ["a lower portion of the pseudo-labels"] if has_target else []
+    return (
+        f"{title}: no longer predicted near the end, although the labels hold them: {listed}. Most often the "
+        f"iterations are too few. What else may keep them: {', '.join(others)}"
+    )
+
+
 class WaitClock:
     """Measures the share of the time since its creation that is spent inside its context."""
 
@@ -92,6 +110,8 @@ def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
         # A GPU raises an error of its own, a CPU only these words.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
+        asked = re.search(r"ried to allocate ([\d.,]+ \w+)", str(error))
+        found = f" ({asked[1]} more were asked for)" if asked else ""
         network = settings.network
         height, width = settings.crop
         changes = [f"training.crop below [{height}, {width}] (memory falls with its area)"]
@@ -102,7 +122,7 @@ def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
         if settings.precision == "float32":
             changes.append("precision: auto, which is bfloat16 on a GPU")
         raise InputError(
-            f"{title}: out of memory ({str(error).splitlines()[0]}). Change one of these: "
+            f"{title}: out of memory{found}. Change one of these: "
             f"{'; '.join(changes)}. `snakemake estimate` shows how much a training then needs"
         ) from error
 

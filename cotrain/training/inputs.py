@@ -49,8 +49,8 @@ class TrainingFiles:
         target = read_labelled(self.target)
         if not target:
             raise InputError(
-                f"{self.target}: no target image has a pseudo-label left. thresholds.json next to it shows "
-                "which classes were found and how sure the model was"
+                f"{self.target}: lists no target image to train on. The step that wrote it says why, and "
+                "what to change"
             )
         return TrainingImages(source, target)
 

@@ -84,8 +84,8 @@ class TrainingState:
                 continue
             try:
                 content: Any = torch.load(path, map_location="cpu", weights_only=True)
-            except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-                logger.info("%s is damaged (%s); trying the save before it", path, error)
+            except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+                logger.info("%s is damaged; trying the save before it", path)
                 continue
             if isinstance(content, dict) and content.get("identity") == self.identity:
                 return content

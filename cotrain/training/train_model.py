@@ -22,7 +22,7 @@ from cotrain.networks.build import build_network, shape
 from cotrain.networks.network import Network
 from cotrain.networks.weights import load_into, read_header, save_weights
 from cotrain.training.batches import loader_threads
-from cotrain.training.guidance import memory_advice, peak_memory_mib
+from cotrain.training.guidance import about_vanished, memory_advice, peak_memory_mib
 from cotrain.training.inputs import TrainingFiles, TrainingImages
 from cotrain.training.loop import Training, train
 from cotrain.training.parallel import Workers, joined_workers
@@ -81,7 +81,17 @@ def train_model(
             held.enter_context(state)
         else:
             # The first process writes and speaks for all.
-            logger.setLevel(logging.WARNING)
+            logger.setLevel(logging.ERROR)
+        of_target, number = settings.batch_ratio[1] if settings.batch_ratio else 0, len(images.target or [])
+        if 0 < number < of_target:
+            logger.warning(
+                "%s: only %d target images for the %d in every batch, so each batch repeats some. More are "
+                "kept with a larger images_per_round or images_per_cycle, a larger keep, or a lower "
+                "confidence.lower",
+                name,
+                number,
+                of_target,
+            )
         network = first_network(settings, space, files.initial_weights)
         training = train(
             network,
@@ -98,6 +108,11 @@ def train_model(
         if workers.is_first:
             record = record_of(name, settings, space, parents, images, training, workers, torch_device)
             write_model(output, training, record, settings, space)
+            missing = record["vanished_classes"]
+            if missing:
+                before = vanished_before(files.initial_weights)
+                logger.warning("%s", about_vanished(name, missing, before, has_target=number > 0))
+            logger.info("%s: weights in %s", name, output / "weights.safetensors")
 
 
 def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSpace) -> None:
@@ -190,19 +205,21 @@ def write_model(
     settings: TrainingSettings,
     space: LabelSpace,
 ) -> None:
-    """Write the files of a model, its weights last, and say what a person should know of it."""
+    """Write the files of a model, its weights last."""
     write_text(folder / "history.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in training.history))
     write_json(folder / "training.json", record)
     if training.averaged is not None:
         save_weights(folder / "averaged.safetensors", training.averaged, settings.network, space)
     save_weights(folder / "weights.safetensors", training.network, settings.network, space)
-    vanished = record["vanished_classes"]
-    if vanished:
-        logger.warning(
-            "%s: no longer predicted near the end, although the labels hold them: %s. Most often the "
-            "iterations are too few. Rare-class sampling, a larger hard_pixel_share or a lower portion may "
-            "also keep them",
-            record["model"],
-            ", ".join(vanished),
-        )
-    logger.info("%s: weights in %s", record["model"], folder / "weights.safetensors")
+
+
+def vanished_before(initial_weights: Path | None) -> list[str]:
+    """Return the classes that the model whose weights a training starts from no longer predicts."""
+    if initial_weights is None:
+        return []
+    try:
+        record = json.loads((initial_weights.parent / "training.json").read_text(encoding="utf-8"))
+        return list(record["vanished_classes"])
+    # Weights from elsewhere have no such record beside them.
+    except (OSError, ValueError, LookupError, TypeError):
+        return []

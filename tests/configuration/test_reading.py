@@ -465,8 +465,8 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ),
         (
             {"network.backbone_weights": "packge"},
-            "network.backbone_weights: expected package, timm, none or the path of a .safetensors or .pth "
-            "file, found 'packge' (did you mean 'package'?)",
+            "network.backbone_weights: expected package, timm, none or the path of a weights file, found "
+            "'packge' (did you mean 'package'?)",
         ),
         (
             {"baseline.initial_weights": "/none/w.pth"},
@@ -497,7 +497,7 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
         ),
         (
             {"name": "plain_transformer", "backbone_weights": "package"},
-            "network.backbone_weights: expected timm, none or the path of a .safetensors or .pth file",
+            "network.backbone_weights: expected timm, none or the path of a weights file",
         ),
     ],
 )
@@ -578,6 +578,26 @@ def test_missing_files(config: dict[str, Any], tmp_path: Path, key: str, name: s
     if key.startswith("datasets."):
         expected = f"{key}: file {os.path.expanduser(home)!r} does not exist"
     assert problems(config, {key: home}) == [expected]
+
+
+def test_weights_files_that_are_none(config: dict[str, Any], tmp_path: Path) -> None:
+    """Found from the first bytes, so before the run begins; what is in it is checked by check_networks."""
+    page, cut_off = str(tmp_path / "page.pth"), str(tmp_path / "cut_off.safetensors")
+    Path(page).write_text("<!DOCTYPE html><html>")
+    Path(cut_off).write_bytes(b"\x50\0\0\0\0\0\0\0{}")
+    [line] = problems(config, {"network.backbone_weights": page})
+    assert line.startswith(
+        f"network.backbone_weights: {page}: cannot be read as weights: it is a web page (HTML)"
+    )
+    assert problems(config, {"baseline.initial_weights": cut_off}) == [
+        f"baseline.initial_weights: {cut_off}: cannot be read as weights: it is damaged or cut off: it has "
+        "10 bytes, its header asks for 88. Download or copy it again"
+    ]
+    [line] = problems(config, {"baseline.initial_weights": page})
+    assert line.endswith("those of a backbone are for network.backbone_weights)")
+    network_b = {"backbone": "resnet50", "backbone_weights": page}
+    [line] = problems(config, {"co_training.network_b": network_b})
+    assert line.startswith(f"co_training.network_b.backbone_weights: {page}: cannot be read as weights")
 
 
 def test_folder_in_place_of_a_file_and_file_in_place_of_a_folder(

@@ -104,7 +104,8 @@ def test_no_other_weights_fit_a_network_of_branch_b(make_plan, choice, second):
 
 def test_the_baseline_may_start_from_a_file(make_plan, tmp_path):
     file = tmp_path / "w.safetensors"
-    file.touch()
+    # No tensor at all.
+    file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     assert make_plan().initial_file(BASELINE) is None
     plan = make_plan(baseline={"initial_weights": str(file)}, network={"backbone_weights": str(file)})
     assert plan.initial_file(BASELINE) == str(file)
@@ -113,6 +114,21 @@ def test_the_baseline_may_start_from_a_file(make_plan, tmp_path):
     plan = make_plan(network={"backbone_weights": str(file)})
     assert plan.backbone_file(BASELINE) == str(file)
     assert plan.backbone_file(FINAL) is None
+
+
+def test_networks_that_are_built_before_anything_is_trained(make_plan, tmp_path):
+    """All that could fail later than in the first training, and all that reads or downloads weights."""
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    assert make_plan().first_networks == {}
+    assert make_plan(network={"backbone_weights": "none"}).first_networks == {}
+    only = {"network": "baseline"}
+    assert make_plan(network={"backbone_weights": "timm"}).first_networks == only
+    assert make_plan(network={"backbone_weights": str(file)}).first_networks == only
+    assert make_plan(network=OWN_NETWORK).first_networks == only
+    assert make_plan(baseline={"initial_weights": str(file)}).first_networks == only
+    both = only | {"co_training.network_b": "co_training_b"}
+    assert make_plan(co_training={"network_b": OWN_NETWORK}).first_networks == both
 
 
 def test_what_a_labelling_is_made_from(plan):
@@ -327,7 +343,7 @@ def test_choices_of_the_labelling_steps(make_plan):
     }
     assert plan.exchange_choices(1)._asdict() == {
         **{"fill": "subtract", "min_pixels": 9, "ranking": "confidence_gain", "collaboration": "both"},
-        "keep": 70,
+        **{"keep": 70, "cycle": 1},
     }
     first = {"accumulation": "all", "ranking": "class_count", "step": "01"}
     assert plan.accumulation_choices(ModelName("self_training", 1))._asdict() == first

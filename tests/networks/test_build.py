@@ -9,8 +9,10 @@ from timm import create_model
 
 from cotrain.configuration.reading import settings_of
 from cotrain.configuration.sections import NetworkSettings
+from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network, shape
+from cotrain.networks.weights import save_weights
 
 CLASSES = 5
 
@@ -127,6 +129,27 @@ def test_weights_of_a_file_go_by_name(settings, tmp_path, suffix):
         assert torch.equal(loaded[name], tensors[name]), name
 
 
+def test_weights_within_a_checkpoint_of_others_are_found(settings, tmp_path, caplog):
+    tensors = create_model(settings.backbone).state_dict()
+    tensors["bn1.running_var"] += 0.5
+    path = tmp_path / "model_best.pth.tar"
+    half = {f"module.{name}": tensor.half() for name, tensor in tensors.items()}
+    torch.save({"epoch": 3, "state_dict": half, "optimizer": {"state": {}}}, path)
+    with caplog.at_level("INFO"):
+        loaded = build(replace(settings, backbone_weights=str(path))).model.backbone.state_dict()
+    assert loaded["bn1.running_var"].dtype == torch.float32
+    assert torch.equal(loaded["bn1.running_var"], tensors["bn1.running_var"].half().float())
+    assert f"{path}: took the tensors below 'state_dict.module.'" in caplog.text
+
+
+def test_a_backbone_is_taken_from_a_model_of_this_project(settings, tmp_path):
+    first = build(settings, seed=4)
+    save_weights(tmp_path / "w.safetensors", first, settings, label_space("cityscapes7"))
+    again = build(replace(settings, backbone_weights=str(tmp_path / "w.safetensors")), seed=5)
+    for name, tensor in first.model.backbone.state_dict().items():
+        assert torch.equal(again.model.backbone.state_dict()[name], tensor), name
+
+
 def test_wrong_weight_files_are_refused(settings, tmp_path):
     def refused(content, name, message):
         path = tmp_path / name
@@ -139,17 +162,23 @@ def test_wrong_weight_files_are_refused(settings, tmp_path):
         assert str(path) in str(error.value)
 
     whole = create_model(settings.backbone).state_dict()
-    refused(None, "gone.pth", "no file")
+    refused(None, "gone.pth", "no such file")
     refused(b"garbage", "garbage.pth", "cannot be read")
     refused(b"", "empty.safetensors", "cannot be read")
-    refused({"model": whole}, "nested.pth", "plain dictionary")
+    refused(
+        {"model": whole, "model_ema": whole}, "two.pth", "those below 'model.', 'model_ema.'; expected one"
+    )
     refused(create_model("test_resnet").state_dict(), "other.safetensors", "are not those of")
     refused(
         {name: tensor for name, tensor in whole.items() if name != "conv_stem.weight"},
         "lacking.pth",
-        r"1 of \d+ are missing .*'conv_stem\.weight'",
+        r"1 of \d+ tensors are missing \(conv_stem\.weight \(\d+, 3, 3, 3\)\)",
     )
-    refused(whole | {"conv_stem.weight": torch.zeros(1, 2, 3)}, "shape.pth", "another shape")
+    shape = r"1 have another shape \(conv_stem\.weight is \(1, 2, 3\), expected \(\d+, 3, 3, 3\)\)"
+    refused(whole | {"conv_stem.weight": torch.zeros(1, 2, 3)}, "shape.pth", shape)
+    refused(
+        {"model": {"stem.conv1.weight": torch.ones(3)}}, "R-50.pth", "Detectron2, which the step import_w"
+    )
 
 
 def test_code_in_a_pickle_is_refused(settings, tmp_path):
@@ -168,7 +197,7 @@ def test_code_in_a_pickle_is_refused(settings, tmp_path):
     [
         ({"backbone": "no_such_net"}, r"network\.backbone: timm knows no model 'no_such_net'"),
         ({"backbone_weights": "package"}, "no package has weights of 'test_efficientnet'.*lite0"),
-        ({"backbone": "test_mlp_mixer"}, r"network\.backbone"),
+        ({"backbone": "test_vit"}, r"no features at stride 4, but at 16; for a plain transformer, set"),
         ({"last_stage_dilations": (2, 4)}, "found 2 .*'test_efficientnet' has no ResNet"),
         ({"backbone": "test_resnet", "last_stage_dilations": (2, 4)}, "a last stage of 1 blocks"),
     ],

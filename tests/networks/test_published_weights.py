@@ -35,6 +35,14 @@ def test_names(published, ours):
     assert our_name(published) == ours
 
 
+def test_what_stands_before_all_names_is_left_out():
+    tensors = {"model.module.backbone.stem.conv1.weight": torch.ones(2), "model.module.x": torch.ones(1)}
+    tensors["optimizer.state.0.momentum_buffer"] = torch.ones(3)
+    counterparts, others = renamed(tensors)
+    assert {name: len(tensor) for name, tensor in counterparts.items()} == {"backbone.conv1.0.weight": 2}
+    assert others == ["x"]
+
+
 def test_names_without_a_counterpart():
     counterparts, others = renamed({"res2.0.conv1.weight": torch.ones(2), "fc.bias": torch.ones(1)})
     assert list(counterparts) == ["backbone.layer1.0.conv1.weight"]

@@ -57,16 +57,19 @@ def test_damaged_files_are_refused(saved, kept):
     _, path = saved
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
-    with pytest.raises(InputError, match=r"weights\.safetensors: damaged"):
+    with pytest.raises(InputError, match=r"weights\.safetensors: cannot be read as weights: it is "):
         read_header(path)
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no such weights file"):
+    with pytest.raises(InputError, match="there is no such file"):
         read_header(tmp_path / "gone.safetensors")
     save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
     with pytest.raises(InputError, match="which network it belongs to"):
         read_header(tmp_path / "foreign.safetensors")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "foreign.pth")
+    with pytest.raises(InputError, match=r"foreign\.pth: .*import_weights .* network\.backbone_weights"):
+        read_header(tmp_path / "foreign.pth")
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors", metadata={"network": "{}"})
     with pytest.raises(InputError, match="which network it belongs to"):
         read_header(tmp_path / "other.safetensors")
@@ -78,8 +81,17 @@ def test_weights_of_another_network_are_refused(saved, settings):
         build_network(settings, CLASSES + 1, 3, pretrained=False),
         build_network(replace(settings, aspp_channels=16), CLASSES, 3, pretrained=False),
     ):
-        with pytest.raises(InputError, match="holds the weights of another network"):
+        with pytest.raises(InputError, match=r"holds the weights of another network: .*have another shape"):
             load_into(network, path)
+    tensors = load_file(path)
+    tensors["box.new"] = tensors.pop("box.classifier.bias")
+    save_file(tensors, path)
+    message = (
+        r"another network: 1 of \d+ tensors are missing \(classifier\.bias \(11,\)\); "
+        r"1 are not expected \(new \(11,\)\)$"
+    )
+    with pytest.raises(InputError, match=message):
+        load_into(build_network(settings, CLASSES, 3, pretrained=False), path)
 
 
 def test_equal_weights_are_equal_bytes(tmp_path, settings):

@@ -111,6 +111,19 @@ def test_configuration(run, path, value, message):
     assert "Traceback" not in output
 
 
+def test_weights_of_another_network_for_branch_b(run):
+    """Branch b is trained last, and its mistake shows first."""
+    import torch
+
+    weights = run.folder / "some data" / "weights.pth"
+    torch.save({"state_dict": {"conv.weight": torch.ones(1)}}, weights)
+    network_b = run.configuration()["network"] | {"backbone_weights": str(weights)}
+    change(run, "co_training", "network_b", network_b)
+    output = refused(run, "--", "results/tiny/data/networks.json")
+    assert "error: co_training.network_b.backbone_weights: the tensors of" in output
+    assert "none of its 1 tensors has an expected name; found state_dict.conv.weight, expected" in output
+
+
 def test_gpu_that_is_not_there(run):
     import torch
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.errors import InputError
 from workflow_scripts import accumulate
 
 
@@ -42,6 +43,16 @@ def run(tmp_path):
 )
 def test_modes(run, flags, expected):
     assert run(*flags) == expected
+
+
+def test_nothing_to_train_on_ends_here(run, tmp_path):
+    write_manifest(tmp_path / "selected.tsv", [])
+    assert run() == [("x", "00"), ("y", "00")]
+    for flags, previous in (([], False), (["--accumulation", "none"], True)):
+        with pytest.raises(
+            InputError, match=r"selected\.tsv: lists no image, so there is nothing to train on"
+        ):
+            run(*flags, previous=previous)
 
 
 def test_first_step(run):

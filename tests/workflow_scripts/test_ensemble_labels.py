@@ -63,9 +63,11 @@ def test_predictions_of_another_image_set_are_refused(tmp_path, predicted_set, w
         run(tmp_path, thresholds, thresholds)
 
 
-def test_when_nothing_is_left_the_run_says_so(tmp_path, predicted_set, write_thresholds, caplog):
+def test_when_nothing_is_left_the_run_stops(tmp_path, predicted_set, write_thresholds):
     for name in "ab":
         predicted_set(name, {"x": [(0, 0.1)]})
     thresholds = write_thresholds("t")
-    assert run(tmp_path, thresholds, thresholds) == []
-    assert "warning: no image has a label left by the thresholds of" in caplog.text
+    message = "no image has a label left by the thresholds of(.|\\n)*raise co_training.iterations"
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, thresholds, thresholds)
+    assert not (tmp_path / "ensemble" / "manifest.tsv").exists()

@@ -159,25 +159,45 @@ def test_receiver_threshold_sends_the_receivers_weakest_class_first(run, tmp_pat
 
 
 def test_classes_of_few_pixels_ask_for_no_image(run, tmp_path, caplog):
-    for_a, for_b = run("--fill", "none", "--keep", "3", "--min-pixels", "20")
+    flags = ["--fill", "none", "--keep", "3", "--min-pixels", "20"]
+    with pytest.raises(InputError, match="branch a and b gets no image to train on") as error:
+        run(*flags)
+    assert not (tmp_path / "cycle" / "a" / "selected.tsv").exists()
+    # A later cycle trains on the images of those before it.
+    for_a, for_b = run(*flags, "--cycle", "1")
     assert (ids(for_a), ids(for_b)) == ([], [])
     names = label_space("camvid11").classes
     for branch, name, image in (("a", names[0], "two"), ("b", names[2], "two")):
-        assert (
-            f"warning: branch {branch} offers no image: none shows a class with more than 20 pixels; "
-            f"the most are 20 of {name} in {tmp_path / image}.png"
-        ) in caplog.text
+        for text in (str(error.value), caplog.text):
+            assert (
+                f"branch {branch} offers no image: none shows a class with more than 20 pixels; "
+                f"the most are 20 of {name} in {tmp_path / image}.png. Set co_training.min_pixels"
+            ) in text
+        assert f"warning: this cycle adds no image to those before it in branch {branch}" in caplog.text
     assert whys(tmp_path, "a")[0] == "threshold_difference: shows no class with more than 20 pixels"
 
 
 @pytest.mark.parametrize("fill", ["none", "add"])
 def test_thresholds_that_leave_a_branch_no_label_are_to_blame(run, tmp_path, caplog, fill):
-    for_a, _ = run("--fill", fill, "--keep", "3", thresholds_b=dict.fromkeys(range(3), 0.95))
+    flags, above_all = ["--fill", fill, "--keep", "3"], dict.fromkeys(range(3), 0.95)
+    for_a, _ = run(*flags, "--cycle", "2", thresholds_b=above_all)
     assert ids(for_a) == []
-    assert f"branch b: no image has a label left by the thresholds of {tmp_path / 'thresholds_b.json'}" in (
-        caplog.text
-    )
-    assert "branch a:" not in caplog.text
+    with pytest.raises(InputError, match="branch a gets no image to train on") as error:
+        run(*flags, thresholds_b=above_all)
+    reason = f"branch b: no image has a label left by the thresholds of {tmp_path / 'thresholds_b.json'}"
+    for text, iterations in ((caplog.text, "co_training"), (str(error.value), "self_training")):
+        assert reason in text
+        assert f"raise {iterations}.iterations" in text
+        assert "branch a:" not in text
+
+
+def test_a_branch_without_labels_does_no_harm_where_each_trains_on_its_own(run, caplog):
+    with pytest.raises(InputError, match="branch b gets no image"):
+        run("--keep", "3", "--collaboration", "own", thresholds_b=dict.fromkeys(range(3), 0.95))
+    for_a, for_b = run("--keep", "2", "--collaboration", "both", thresholds_b=dict.fromkeys(range(3), 0.95))
+    assert for_a
+    assert for_b
+    assert "warning: branch b: no image has a label left" in caplog.text
 
 
 def test_the_label_table_counts_after_filling(run, tmp_path):

@@ -92,6 +92,18 @@ def test_class_priors_weaken_what_is_rarely_there(run, tmp_path):
     assert [item.id for item in run(*flags, "2")] == ["sure", "varied", "full"]
 
 
+def test_priors_that_leave_nothing_are_to_blame(run, tmp_path):
+    np.save(tmp_path / "priors.npy", np.zeros((11, 2, 10)))
+    # By the thresholds alone pixels of each class would be kept.
+    table = json.loads((tmp_path / "thresholds.json").read_text())
+    table["kept_share"] = dict.fromkeys(table["kept_share"], 0.5)
+    (tmp_path / "thresholds.json").write_text(json.dumps(table))
+    with pytest.raises(
+        InputError, match=r"class priors have lowered them: set self_training.class_priors to null"
+    ):
+        run("--keep", "9", "--class-priors", str(tmp_path / "priors.npy"))
+
+
 def test_bad_priors_are_refused(run, tmp_path):
     np.save(tmp_path / "priors.npy", np.ones((11, 5, 10)))
     with pytest.raises(InputError, match=r"priors\.npy: the class priors are 10×5, .*sure\.png is 10×2"):
@@ -143,11 +155,18 @@ def test_when_nothing_is_left_the_run_says_which_class_is_to_blame(run, tmp_path
             *("--output", str(tmp_path / "thresholds.json")),
         ]
     )
-    assert run("--keep", "1") == []
-    assert "warning: no image has a label left by the thresholds of" in caplog.text
-    assert (
-        "sky (66.7 % of the pixels) is predicted with a confidence up to 0.400, its threshold is 0.500"
-        in (caplog.text)
-    )
-    assert "pole (33.3 % of the pixels) is predicted with a confidence up to 0.300" in caplog.text
+    with pytest.raises(InputError, match="no image has a label left by the thresholds of") as error:
+        run("--keep", "1")
+    assert not (tmp_path / "round" / "selected.tsv").exists()
+    # A later round trains on the images of those before it.
+    assert run("--keep", "1", "--round", "1") == []
+    assert "warning: this round adds no image to those before it: no image has" in caplog.text
+    for text, iterations in ((str(error.value), "baseline"), (caplog.text, "self_training")):
+        assert (
+            "sky (66.7 % of the pixels) is predicted with a confidence up to 0.400, its threshold is 0.500"
+            in text
+        )
+        assert "pole (33.3 % of the pixels) is predicted with a confidence up to 0.300" in text
+        assert f"raise {iterations}.iterations. If its classes look right, set self_training.conf" in text
+        assert "self_training.confidence.lower below 0.400, the highest confidence" in text
     assert {row["why"] for row in table(tmp_path)} == {"no pixel exceeds the threshold of its class"}

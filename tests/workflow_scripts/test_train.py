@@ -181,6 +181,25 @@ def test_a_class_that_vanished_is_reported(arguments, tmp_path, caplog):
     assert vanished == [name for name in label_space("camvid11").classes if name != "sidewalk"]
     [warning] = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
     assert f"although the labels hold them: {', '.join(vanished)}. Most often the iterations" in warning
+    assert "training.rare_class_sampling, a larger hard_pixel_share" in warning
+    assert "portion" not in warning
+    # A model that starts from there only says that nothing has changed.
+    caplog.clear()
+    initial = ["--initial-weights", str(tmp_path / "model" / "weights.safetensors")]
+    train.main(arguments("third", *initial, target=True, learning_rate=1e-30, weight_decay=0.0))
+    [warning] = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert warning == (
+        "baseline: still not predicted near the end, as in the model that it started from: "
+        + ", ".join(record(tmp_path / "third")["vanished_classes"])
+    )
+
+
+def test_fewer_target_images_than_a_batch_takes_are_noted(arguments, caplog):
+    train.main(arguments("model", target=True, batch_size=4, batch_ratio=(1, 3)))
+    assert "baseline: only 2 target images for the 3 in every batch" in caplog.text
+    caplog.clear()
+    train.main(arguments("other", target=True, batch_size=4, batch_ratio=(2, 2)))
+    assert "target images for the" not in caplog.text
 
 
 def test_decoded_images_train_the_same_weights(arguments, tmp_path, monkeypatch):
@@ -294,7 +313,7 @@ def test_mistakes_are_explained(arguments, tmp_path):
     with pytest.raises(InputError, match="class_mixing: on_demand needs --thresholds"):
         train.main(arguments("model", target=True, class_mixing="on_demand"))
     write_manifest(tmp_path / "none.tsv", [])
-    with pytest.raises(InputError, match="no target image has a pseudo-label left"):
+    with pytest.raises(InputError, match=r"none\.tsv: lists no target image to train on"):
         train.main(arguments("model", "--target", str(tmp_path / "none.tsv")))
     with pytest.raises(InputError, match="lists no image to train on"):
         train.main([*arguments("model"), "--source", str(tmp_path / "none.tsv")])

@@ -1,0 +1,60 @@
+import json
+
+import msgspec
+import pytest
+import torch
+
+from cotrain.data.label_spaces import label_space
+from cotrain.errors import InputError
+from cotrain.networks.build import build_network
+from cotrain.networks.weights import save_weights
+from workflow_scripts import check_networks
+
+
+@pytest.fixture
+def check(tmp_path, training_settings, settings_file):
+    torch.set_num_threads(1)
+
+    def go(*more, **networks):
+        settings = []
+        for key, changes in networks.items():
+            network = msgspec.structs.replace(training_settings.network, **changes)
+            path = settings_file(msgspec.structs.replace(training_settings, network=network), key)
+            settings.append(f"{key.replace('__', '.')}={path}")
+        output = tmp_path / "networks.json"
+        check_networks.main(
+            ["--settings", *settings, "--label-space", "camvid11", "--output", str(output), *more]
+        )
+        return json.loads(output.read_text())["parameters"]
+
+    return go
+
+
+def test_networks_whose_first_weights_fit(check, tmp_path, network_settings):
+    network = build_network(network_settings, 11, seed=1, pretrained=False)
+    torch.save({"model": network.model.backbone.state_dict()}, tmp_path / "b.pth")
+    save_weights(tmp_path / "w.safetensors", network, network_settings, label_space("camvid11"))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    found = check(
+        *("--initial-weights", str(tmp_path / "w.safetensors")),
+        network={},
+        co_training__network_b={"backbone_weights": str(tmp_path / "b.pth")},
+    )
+    assert found == {"network": parameters, "co_training.network_b": parameters}
+
+
+def test_mistakes_name_the_key_of_the_network(check, tmp_path, network_settings):
+    torch.save({"x": torch.ones(1)}, tmp_path / "b.pth")
+    with pytest.raises(
+        InputError, match=r"^co_training\.network_b\.backbone_weights: the tensors of .*b\.pth"
+    ):
+        check(network={}, co_training__network_b={"backbone_weights": str(tmp_path / "b.pth")})
+    with pytest.raises(InputError, match=r"^network\.backbone: timm knows no model 'resnet5O'"):
+        check(network={"backbone": "resnet5O"})
+    network = build_network(network_settings, 7, seed=1, pretrained=False)
+    save_weights(tmp_path / "w.safetensors", network, network_settings, label_space("cityscapes7"))
+    with pytest.raises(
+        InputError, match=r"w\.safetensors: weights for cityscapes7, expected those for camvid11"
+    ):
+        check("--initial-weights", str(tmp_path / "w.safetensors"), network={})
+    assert not (tmp_path / "networks.json").exists()
