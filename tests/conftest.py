@@ -1,4 +1,5 @@
 import logging
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -45,6 +46,21 @@ def _no_handlers_left_behind() -> Iterator[None]:
     """Remove what a step's `parse` set up: its handlers write into this test's captured stream."""
     yield
     logging.getLogger("cotrain").handlers.clear()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB, with 16 KiB free; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        (folder / "full").write_bytes(bytes(48 * 1024))
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture

@@ -32,8 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     files = find_dataset(options.dataset, settings, options.with_labels, options.scenes)
     for line in files.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)
-    # Rendered scenes belong to the results and move with them; a user's own data stays where it is.
-    write_manifest(options.output, files.items, relative_to_root=options.scenes)
+    write_manifest(options.output, files.items, Path.cwd())
     kind = "labelled images" if options.with_labels else "images"
     logger.info("%s: %d %s -> %s", options.dataset, len(files.items), kind, options.output)
 

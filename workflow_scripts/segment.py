@@ -22,7 +22,7 @@ from msgspec import to_builtins
 
 from cotrain.data.background import Background
 from cotrain.data.checks import SHOWN_PROBLEMS
-from cotrain.data.files import refuse_overwriting, sha256_of, written_whole
+from cotrain.data.files import portable, refuse_overwriting, sha256_of, written_whole
 from cotrain.data.images import (
     IMAGE_SUFFIXES,
     check_image,
@@ -142,7 +142,7 @@ def _segment_images(
 
     def made_from(item: Item) -> dict[str, Any]:
         file = item.image.stat()
-        return content | {"image": [str(item.image.absolute()), file.st_size, file.st_mtime_ns]}
+        return content | {"image": [portable(item.image), file.st_size, file.st_mtime_ns]}
 
     def read(image: Path) -> np.ndarray:
         facts = check_image(image)

@@ -1,7 +1,7 @@
 """Give every source image the colour statistics of a target image that is drawn with the seed.
 
 in:  source and target images, each as a manifest (.tsv) or as a list with one path per line (.txt)
-out: OUTPUT/images/, OUTPUT/images.txt (their paths), OUTPUT/manifest.tsv (with the labels of the source
+out: OUTPUT/images/, OUTPUT/images.txt (a list of them), OUTPUT/manifest.tsv (with the labels of the source
      images)
 
 An interrupted run continues where it stopped: OUTPUT/done.jsonl says from what each finished image was made.
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         targets_per_image=options.targets_per_image, format=options.format, jpeg_quality=options.jpeg_quality
     )
     items = translate_images(source, target, options.seed, settings, options.output, options.threads)
-    write_text(options.output / "images.txt", "".join(f"{item.image}\n" for item in items))
+    write_text(options.output / "images.txt", "".join(f"images/{item.image.name}\n" for item in items))
     write_manifest(manifest, items, Path.cwd())
     logger.info("%d images in the target's colours -> %s", len(items), manifest)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cotrain.adaptation.colour_translation import choose_target_images, lab_statistics, translate
 from cotrain.configuration.sections import Translation
-from cotrain.data.files import remove_partial
+from cotrain.data.files import portable, remove_partial
 from cotrain.data.images import read_image, write_image
 from cotrain.data.journal import Journal
 from cotrain.data.manifests import Item
@@ -104,8 +104,8 @@ def _statistics(image: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _made_from(task: Task, settings: Translation) -> dict[str, object]:
     """Return what the journal says of a finished image."""
     return {
-        "source": [str(task.source.image), task.source.bytes],
-        "target": [str(task.target.image), task.target.bytes],
+        "source": [portable(task.source.image), task.source.bytes],
+        "target": [portable(task.target.image), task.target.bytes],
         "format": [settings.format, settings.jpeg_quality if settings.format == "jpg" else None],
         "version": VERSION,
     }

@@ -6,6 +6,7 @@ gives the same bytes with decoded images as without them.
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cotrain.data.files import write_array, write_text
+from cotrain.data.files import portable, write_array, write_text
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
@@ -26,7 +27,7 @@ SHARE_OF_FREE_DISK = 0.9
 def decoded_name(image: Path) -> str:
     """Return the file name of a decoded image; it changes if the image is replaced under its old name."""
     status = image.stat()
-    identity = f"{image}\0{status.st_size}\0{status.st_mtime_ns}"
+    identity = f"{portable(image)}\0{status.st_size}\0{status.st_mtime_ns}"
     return f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.npy"
 
 
@@ -55,8 +56,13 @@ def check_space(items: Sequence[Item], folder: Path) -> None:
 
 
 def write_index(path: Path, decoded: Mapping[Path, Path]) -> None:
-    """Write the decoded file of each image; paths are absolute."""
-    rows = [f"{image}\t{file.absolute()}" for image, file in decoded.items()]
+    """Write the decoded file of each image; paths below the working folder are relative to the index's."""
+
+    def stored(file: Path) -> str:
+        is_below = not os.path.isabs(portable(file))
+        return os.path.relpath(file, path.parent) if is_below else os.path.abspath(file)
+
+    rows = [f"{stored(image)}\t{stored(file)}" for image, file in decoded.items()]
     write_text(path, "\n".join([HEADER, *rows]) + "\n")
 
 
@@ -75,7 +81,7 @@ def read_index(path: Path) -> dict[Path, Path]:
         raise InputError(f"{path}: found the first line {header!r}, expected {HEADER!r}")
     decoded = {}
     for row in rows:
-        image, _, file = row.partition("\t")
+        image, _, file = (os.path.abspath(path.parent / part) for part in row.partition("\t"))
         if not Path(file).is_file() or Path(file).name != decoded_name(Path(image)):
             raise InputError(
                 f"{path}: {image} was decoded into {file}, which is missing or was made from an older image; "

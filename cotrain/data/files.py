@@ -157,6 +157,16 @@ def link(path: Path, to: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def portable(path: Path) -> str:
+    """Return a path as text that stays true when the working folder is moved with all that is in it.
+
+    It is relative to the working folder if it lies below it, else absolute.
+    """
+    # Not resolve(): a link to a data store is named as the user wrote it.
+    absolute, folder = Path(os.path.abspath(path)), Path.cwd()
+    return str(absolute.relative_to(folder)) if absolute.is_relative_to(folder) else str(absolute)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8 with Unix line ends."""
     with written_whole(path) as temporary:

@@ -136,12 +136,67 @@ def check_shards(paths: Sequence[Path], origins: Sequence[Origin]) -> None:
         )
 
 
+class _BytesOnDisk:
+    """A file for HDF5 that keeps errors of writing for later: they would end HDF5 in a segmentation fault."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = open(path, "w+b", buffering=0)  # noqa: SIM115 (closed by `close`)
+        self.error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the first error."""
+        if self.error:
+            raise self.error
+
+    def close(self) -> None:
+        """Close the file, and raise the first error."""
+        self.file.close()
+        self.check()
+
+    def write(self, content: memoryview) -> int:
+        """Write all bytes, unless an earlier write failed."""
+        rest = memoryview(content)
+        try:
+            while rest and not self.error:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(content)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read back what was written; h5py knows a file by this method, and calls `readinto`."""
+        return self.file.read(size)
+
+    def readinto(self, memory: memoryview) -> int:
+        """Read back what was written."""
+        return self.file.readinto(memory)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Move to a place."""
+        return self.file.seek(place, whence)
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self.file.tell()
+
+    def truncate(self, size: int) -> int:
+        """Change the size."""
+        try:
+            self.file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: nothing is buffered."""
+
+
 class PredictionWriter:
     """Writes the predictions of one shard into an open HDF5 file, image by image."""
 
     def __init__(self, path: Path, origin: Origin) -> None:
-        # HDF5's own locks fail on many network disks, and no other process knows the name of this file yet.
-        self.file = h5py.File(path, "w", locking=False)
+        self.bytes = _BytesOnDisk(path)
+        self.file = h5py.File(self.bytes, "w")
         self.file.attrs["origin"] = origin.to_text()
 
     def __enter__(self) -> "PredictionWriter":
@@ -151,9 +206,14 @@ class PredictionWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.file.close()
+        self.bytes.close()
 
     def write(self, image_id: str, classes: NDArray[np.uint8], levels: NDArray[np.uint16]) -> None:
-        """Add one image: classes (H, W) uint8, confidence levels (H, W) uint16."""
+        """Add one image: classes (H, W) uint8, confidence levels (H, W) uint16.
+
+        Raises OSError if the disk is full; so does the end of the context, which writes the rest.
+        """
+        self.bytes.check()
         group = self.file.create_group(image_id)
         # One chunk, so that the reader can decompress it itself.
         group.create_dataset("classes", data=classes, chunks=classes.shape, **CLASS_COMPRESSION)

@@ -125,21 +125,6 @@ def test_a_lock_is_held_until_the_process_ends(tmp_path):
     hold_until_exit(lock, "in use")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 KiB, with 16 KiB free; only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        (folder / "full").write_bytes(bytes(48 * 1024))
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 NOISE = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
 
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,3 +220,30 @@ def test_an_image_written_twice_is_refused(tmp_path):
         writer.write("x", *prediction(0))
         with pytest.raises(ValueError, match="exists"):
             writer.write("x", *prediction(1))
+
+
+FULL_DISK = """
+import sys
+from pathlib import Path
+import numpy as np
+from cotrain.data.files import written_whole
+from cotrain.data.predictions import Origin, PredictionWriter
+
+origin = Origin(model="m", classes=("road",), images="i", shard=0, shards=1)
+classes, levels = np.zeros((100, 100), np.uint8), np.arange(10000, dtype=np.uint16).reshape(100, 100)
+with written_whole(Path(sys.argv[1])) as path, PredictionWriter(path, origin) as writer:
+    for number in range(int(sys.argv[2])):
+        writer.write(str(number), classes, levels)
+"""
+
+
+@pytest.mark.parametrize("images", [1, 5])
+def test_a_full_disk_ends_in_one_error_and_leaves_nothing(small_disk, images):
+    """In a process of its own: HDF5 used to end it by a segmentation fault, at the latest when it closed."""
+    (small_disk / "more").write_bytes(bytes(4096))
+    before = sorted(small_disk.iterdir())
+    command = [sys.executable, "-c", FULL_DISK, small_disk / "0.h5", str(images)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert ended.returncode == 1
+    assert "0.h5: cannot be written, because the disk of" in ended.stderr.splitlines()[-1]
+    assert sorted(small_disk.iterdir()) == before

@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -62,6 +63,20 @@ def test_pseudo_labels_are_train_ids_of_target_images(finished_run):
 
 def test_predictions_are_given_back(finished_run):
     assert not list((finished_run.folder / "results" / "tiny" / "predictions").rglob("*.h5"))
+
+
+def test_a_run_can_be_moved_with_its_folder(finished_run, tmp_path):
+    """No file says where the folder lies: under another path nothing is made again."""
+    names = [path for part in ("results", "state") for path in (finished_run.folder / part).rglob("*")]
+    texts = [path for path in names if path.suffix in (".tsv", ".json", ".jsonl", ".txt")]
+    assert len(texts) > 50
+    for path in texts:
+        assert str(finished_run.folder) not in path.read_text(), path
+    shutil.copytree(finished_run.folder, tmp_path / "elsewhere")
+    moved = subprocess.run(
+        finished_run.command("--dry-run"), cwd=tmp_path / "elsewhere", capture_output=True, text=True
+    )
+    assert "Nothing to be done" in moved.stderr + moved.stdout
 
 
 def test_finished_run_has_nothing_to_do(finished_run):

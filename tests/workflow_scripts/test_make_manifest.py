@@ -47,7 +47,10 @@ def test_labelled_dataset_whose_label_files_do_not_exist_is_refused_before_anyth
 
 
 @pytest.mark.usefixtures("settings")
-def test_scenes_are_stored_relative_to_the_manifest(tmp_path, settings_file):
+def test_what_lies_below_the_working_folder_is_stored_relative_to_the_manifest(
+    tmp_path, settings_file, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     output = tmp_path / "run" / "manifest.tsv"
     streets = settings_file(StreetsSettings(layout="streets", look="game"), "game")
     scenes = ["--scenes", str(tmp_path / "scenes")]
