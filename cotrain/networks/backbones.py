@@ -58,9 +58,12 @@ def feature_maps(settings: DeepLabV3PlusSettings, from_timm: bool) -> Any:
             # Their second map has stride 8 (transformers and the like) or stride 2.
             backbone = create(sharp[-1], **dilated)
     except OSError as error:
-        raise InputError(_not_downloaded(settings, error)) from error
+        raise InputError(_not_downloaded(settings)) from error
     except (RuntimeError, TypeError, NotImplementedError, AssertionError, AttributeError) as error:
-        raise InputError(f"network.backbone: {settings.backbone!r} gives no feature maps: {error}") from error
+        raise InputError(
+            f"network.backbone: {settings.backbone!r} gives no feature maps; expected one of which "
+            "timm gives feature maps of several strides, such as a ResNet, EfficientNet or ConvNeXt"
+        ) from error
     if strides[-1] != settings.output_stride:
         raise InputError(
             f"network.output_stride: found {settings.output_stride}, but timm cannot dilate "
@@ -90,8 +93,8 @@ def _check_feature_maps(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
         with torch.inference_mode():
             found: Any = [tuple(of_map.shape) for of_map in backbone.eval()(torch.zeros(1, 3, height, width))]
     # Each family raises its own errors for image sizes that it does not take.
-    except Exception as error:
-        found = f"{error!r}"
+    except Exception:
+        found = "that it takes no image of this size"
     finally:
         backbone.train()
     if found != expected:
@@ -112,7 +115,7 @@ def transformer(settings: PlainTransformerSettings, from_timm: bool) -> Any:
             settings.backbone, pretrained=from_timm, num_classes=0, dynamic_img_size=True
         )
     except OSError as error:
-        raise InputError(_not_downloaded(settings, error)) from error
+        raise InputError(_not_downloaded(settings)) from error
     except (RuntimeError, TypeError) as error:
         raise InputError(_no_transformer(settings)) from error
     if not hasattr(model, "blocks") or not hasattr(model, "patch_embed"):
@@ -131,7 +134,7 @@ def _no_transformer(settings: Settings) -> str:
     )
 
 
-def _not_downloaded(settings: Settings, error: OSError) -> str:
+def _not_downloaded(settings: Settings) -> str:
     """Return a message that says where to get timm's weights by hand and where to put them."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -140,7 +143,7 @@ def _not_downloaded(settings: Settings, error: OSError) -> str:
     address = f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
     return (
         f"network.backbone_weights: timm's weights of {settings.backbone!r} are not in the cache "
-        f"({HF_HUB_CACHE}) and cannot be downloaded: {str(error).splitlines()[0]}. Download "
+        f"({HF_HUB_CACHE}) and cannot be downloaded. Download "
         f"{address if repository else 'them'} on a machine with internet, and give the path of the file as "
         "network.backbone_weights"
     )

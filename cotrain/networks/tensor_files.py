@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 # The objects in a pickle of NumPy arrays; all of them are data.
 ALLOWED_IN_PICKLES = {
@@ -25,12 +25,16 @@ ALLOWED_IN_PICKLES = {
 }
 
 
+class _NoTensorError(pickle.UnpicklingError):
+    """Something in a pickle that could run code; its text is for users."""
+
+
 class _ArraysOnly(pickle.Unpickler):
     """A pickle reader that refuses everything that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED_IN_PICKLES:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not a tensor")
+            raise _NoTensorError(f"it holds {module}.{name}, which is not a tensor")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -69,7 +73,8 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     # A damaged pickle can fail in any of the ways its instructions can.
     except Exception as error:
-        raise InputError(f"{path}: cannot be read as weights: {error}") from error
+        why = str(error) if isinstance(error, _NoTensorError) else reason(error)
+        raise InputError(f"{path}: cannot be read as weights: {why}; expected only tensors") from error
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:

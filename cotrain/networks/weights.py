@@ -13,6 +13,7 @@ from cotrain.configuration.sections import NetworkSettings
 from cotrain.configuration.variants import convert
 from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
+from cotrain.data.pairs import check_order
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.network import Network
@@ -46,7 +47,9 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
     except SafetensorError as error:
-        raise InputError(f"{path}: damaged, or not a safetensors file ({error})") from error
+        raise InputError(
+            f"{path}: damaged or incomplete, or not a safetensors file; copy it again"
+        ) from error
     if HEADER_KEY not in header:
         raise InputError(
             f"{path}: the file does not say which network it belongs to; expected a file written by train"
@@ -58,7 +61,7 @@ def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
         return settings, make_label_space(defined["name"], defined["classes"])
     except (ValueError, LookupError, TypeError, msgspec.ValidationError) as error:
         raise InputError(
-            f"{path}: its header is not that of this version of cotrain; train the model again ({error!r})"
+            f"{path}: its header is not that of this version of cotrain; train the model again"
         ) from error
 
 
@@ -68,12 +71,19 @@ def load_into(network: Network, path: Path) -> None:
     Raises:
         InputError: the tensors are those of another network or label space.
     """
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
     try:
-        network.model.load_state_dict(
-            {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
-        )
+        network.model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(f"{path}: holds the weights of another network: {error}") from error
+        found, expected = (
+            {n: tuple(t.shape) for n, t in of.items()} for of in (tensors, network.model.state_dict())
+        )
+        differing = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
+        first = differing[0] if differing else "none of its tensors"
+        raise InputError(
+            f"{path}: holds the weights of another network: {len(differing)} tensors differ, the first is "
+            f"{first}: found the shape {found.get(first)}, expected {expected.get(first)}"
+        ) from error
 
 
 def load_network(path: Path) -> Network:
@@ -95,12 +105,17 @@ def load_networks(
 
     Raises:
         InputError: a file cannot be read, weights are of another label space than the first, or there is not
-            one temperature for each.
+            one temperature for each, in the same order by their names.
     """
     if temperatures and len(temperatures) != len(paths):
         raise InputError(
             f"--temperature: found {len(temperatures)} files for {len(paths)} models, expected one for "
             "each, in their order"
+        )
+    if temperatures:
+        check_order(
+            [(path, f"--model, file {number}") for number, path in enumerate(paths, start=1)],
+            [(path, f"--temperature, file {number}") for number, path in enumerate(temperatures, start=1)],
         )
     divisors = [read_temperature(path) for path in temperatures]
     spaces = [read_header(path)[1] for path in paths]
