@@ -120,7 +120,8 @@ def _notes_on_images(test: CheckedDataset, other: CheckedDataset, consequence: s
     image, same = (item.image for item in pairs[0])
     first = f"{image}" if image == same else f"{image}, there {same}"
     number = f"{len(pairs)} of the {len(test.items)} test images of {test.name}"
-    return [f"{number} are also in {other.name}; the first is {first}. {consequence}"]
+    verb = "is" if len(pairs) == 1 else "are"
+    return [f"{number} {verb} also in {other.name}; the first is {first}. {consequence}"]
 
 
 def _notes_on_classes(

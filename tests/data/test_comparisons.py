@@ -50,7 +50,7 @@ def test_test_images_that_the_run_learns_from_or_adapts_to(make, tmp_path):
     test = dataset("exam", make("t", "one", "two", "three"))
     camera, game = dataset("camera", make("c", "three", "two", "four")), dataset("game", make("g", "one"))
     assert notes_on_datasets([game], [camera], test) == [
-        f"1 of the 3 test images of exam are also in game; the first is {tmp_path}/t/0.png, there "
+        f"1 of the 3 test images of exam is also in game; the first is {tmp_path}/t/0.png, there "
         f"{tmp_path}/g/0.png. Models learn these images with their labels, so their scores are too high for "
         "new images.",
         f"2 of the 3 test images of exam are also in camera; the first is {tmp_path}/t/1.png, there "

@@ -62,7 +62,7 @@ def test_notes_of_all_datasets_are_shown_and_kept(arguments, tmp_path, capfd):
     assert notes[0] == "exam: looks wrong"
     assert notes[1].startswith("game: no pixel of sky, unlike exam. Without a source that shows a class")
     assert notes[2].startswith(
-        f"1 of the 1 test images of exam are also in {tmp_path.name}; the first is {tmp_path}/copy.png, "
+        f"1 of the 1 test images of exam is also in {tmp_path.name}; the first is {tmp_path}/copy.png, "
         f"there {tmp_path}/q.png. Models adapt"
     )
     assert len(notes) == 3
