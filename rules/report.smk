@@ -15,7 +15,8 @@ rule report:
     """The table of all models: gain over the baseline, share of the gap closed."""
     input:
         scores=scores(*plan.models),
-        checked=CHECKED,
+        # Not an ancient one: its notes stand in the report, and nothing depends on the report.
+        checked=f"{RUN}/data/checked.json",
     output:
         multiext(f"{RUN}/report/models", ".tsv", ".md", ".txt", ".png"),
         f"{RUN}/report/classes.tsv",

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from msgspec.structs import replace
@@ -78,7 +80,10 @@ def test_weights_of_another_network_are_refused(saved, settings):
         build_network(settings, CLASSES + 1, 3, pretrained=False),
         build_network(replace(settings, aspp_channels=16), CLASSES, 3, pretrained=False),
     ):
-        with pytest.raises(InputError, match="holds the weights of another network"):
+        message = (
+            r"of another network: \d+ tensors differ, the first is \S+: found the shape \(\d.*, expected \("
+        )
+        with pytest.raises(InputError, match=message):
             load_into(network, path)
 
 
@@ -119,3 +124,12 @@ def test_networks_of_two_label_spaces_are_refused(saved, settings, tmp_path):
     )
     with pytest.raises(InputError, match=message):
         load_networks([path, tmp_path / "idd.safetensors"])
+
+
+def test_temperatures_of_the_models_in_another_order_are_refused():
+    weights = [Path(f"models/{name}/weights.safetensors") for name in "ab"]
+    temperatures = [Path(f"models/{name}/temperature.json") for name in "ba"]
+    with pytest.raises(
+        InputError, match=r"--model, file 1: models/a/.*--temperature, file 1: models/b/.*expected models/a/"
+    ):
+        load_networks(weights, temperatures)
