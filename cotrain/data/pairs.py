@@ -62,7 +62,7 @@ def check_order(first: Sequence[tuple[Path, str]], second: Sequence[tuple[Path, 
     Raises:
         InputError: names the first files that do not belong together, and the one that is expected.
     """
-    paths, others = ([path for path, _ in listed] for listed in (first, second))
+    paths, others = ([_without_suffix(str(path)) for path, _ in listed] for listed in (first, second))
     misplaced: tuple[int, int] | None = None
     # Folders may be named in another way than files, and numbers may have another width.
     for with_folders, loosely in product((True, False), (False, True)):
@@ -83,32 +83,28 @@ def check_order(first: Sequence[tuple[Path, str]], second: Sequence[tuple[Path, 
     )
 
 
-def _keys(paths: Sequence[Path], with_folders: bool, loosely: bool) -> list[str]:
-    """Return what tells each path from the others of its list."""
-    stems = [_without_suffix(path.name) for path in paths]
-    rows: list[tuple[str, ...]] = [(stem,) for stem in stems]
-    if with_folders:
-        rows = [(*path.parts[:-1], stem) for path, stem in zip(paths, stems, strict=True)]
-    if len({len(row) for row in rows}) > 1:
-        rows = [("/".join(row),) for row in rows]
-    columns = [_varying_part(column) for column in zip(*rows, strict=True)]
-    keys = ["/".join(parts) for parts in zip(*(column for column in columns if any(column)), strict=True)]
-    keys = keys or [""] * len(paths)
+def _keys(paths: Sequence[str], with_folders: bool, loosely: bool) -> list[str]:
+    """Return what tells each path from the others of its list; paths come without suffix."""
+    rows = [path.split("/") if with_folders else [path.rpartition("/")[2]] for path in paths]
+    # Folders that lie at different depths cannot be compared one by one.
+    columns = list(zip(*rows, strict=True)) if len({len(row) for row in rows}) == 1 else [paths]
+    varying = [_varying_part(column) for column in columns if min(column) != max(column)]
+    keys = ["/".join(parts) for parts in zip(*varying, strict=True)] or [""] * len(paths)
     return [_loose(key) for key in keys] if loosely else keys
 
 
-def _without_suffix(name: str) -> str:
-    stem, suffix = os.path.splitext(name)
+def _without_suffix(path: str) -> str:
+    stem, suffix = os.path.splitext(path)
     # The end of "frame.001" is no kind of file but a number.
-    return name if suffix[1:].isdigit() else stem
+    return path if suffix[1:].isdigit() else stem
 
 
 def _varying_part(texts: Sequence[str]) -> list[str]:
     """Return the texts without their common beginning and end."""
     start = _common_length(texts)
-    rest = [text[start:][::-1] for text in texts]
-    end = _common_length(rest)
-    return [text[end:][::-1] for text in rest]
+    backwards = [text[start:][::-1] for text in texts]
+    end = _common_length(backwards)
+    return [text[end:][::-1] for text in backwards]
 
 
 def _common_length(texts: Sequence[str]) -> int:
@@ -120,7 +116,8 @@ def _common_length(texts: Sequence[str]) -> int:
     first, last = min(texts), max(texts)
     same = (one == other for one, other in zip(first, last, strict=False))
     beginning = first[: sum(takewhile(bool, same))]
-    if any(text[len(beginning) : len(beginning) + 1].isdigit() for text in texts):
+    end = len(beginning)
+    if beginning[-1:].isdigit() and any(text[end : end + 1].isdigit() for text in texts):
         beginning = beginning.rstrip("0123456789")
     return len(beginning)
 
