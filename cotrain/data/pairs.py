@@ -77,10 +77,15 @@ def check_order(first: Sequence[tuple[Path, str]], second: Sequence[tuple[Path, 
         return
     place, partner = misplaced
     raise InputError(
-        f"{first[place][1]}: {first[place][0]} is paired with {second[place][1]}: {second[place][0]}; "
-        f"expected {second[partner][0]}, which is {second[partner][1]}. By their names, both lists hold the "
-        "same in another order; bring them into one order"
+        f"{_located(*first[place])} is paired with {_located(*second[place])}; expected "
+        f"{_located(*second[partner])}. By their names, both lists hold the same in another order; bring "
+        "them into one order"
     )
+
+
+def _located(path: Path, origin: str) -> str:
+    # The origin of a file in a folder is the file itself.
+    return origin if origin == str(path) else f"{origin}: {path}"
 
 
 def _keys(paths: Sequence[str], with_folders: bool, loosely: bool) -> list[str]:

@@ -92,8 +92,8 @@ def test_another_order_is_refused_with_the_first_line_and_what_is_expected(image
         check_order(ours, theirs)
     (image, _), (label, _), (expected, _) = ours[line - 1], theirs[line - 1], theirs[partner - 1]
     assert str(caught.value) == (
-        f"i.txt:{line}: {image} is paired with l.txt:{line}: {label}; expected {expected}, which is "
-        f"l.txt:{partner}. By their names, both lists hold the same in another order; bring them into one "
+        f"i.txt:{line}: {image} is paired with l.txt:{line}: {label}; expected l.txt:{partner}: "
+        f"{expected}. By their names, both lists hold the same in another order; bring them into one "
         "order"
     )
 
@@ -114,7 +114,7 @@ def test_views_in_another_order_are_refused_unless_they_are_drawn():
         for name in names
     ]
     with pytest.raises(
-        InputError, match=r"a\.tsv:2: x/p\.png is paired with b\.tsv:2: y/q\.png; expected y/p"
+        InputError, match=r"a\.tsv:2: x/p\.png is paired with b\.tsv:2: y/q\.png; expected b\.tsv:3: y/p"
     ):
         check_pairs(views[:2], views[2:], MANIFESTS, one_size=True)
     check_pairs(views[:2], views[2:], MANIFESTS, one_size=True, whole=False)

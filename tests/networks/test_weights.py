@@ -130,6 +130,7 @@ def test_temperatures_of_the_models_in_another_order_are_refused():
     weights = [Path(f"models/{name}/weights.safetensors") for name in "ab"]
     temperatures = [Path(f"models/{name}/temperature.json") for name in "ba"]
     with pytest.raises(
-        InputError, match=r"--model, file 1: models/a/.*--temperature, file 1: models/b/.*expected models/a/"
+        InputError,
+        match=r"--model, file 1: models/a/.*--temperature, file 1: models/b/.*--temperature, file 2: models/a/",
     ):
         load_networks(weights, temperatures)
