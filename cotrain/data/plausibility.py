@@ -2,19 +2,23 @@
 
 Ids that fit a wrong class table are no error of any single file. Together they show it: a street with a
 quarter of wall and hardly any sky is one whose ids mean something else.
+
+The limits are those of street scenes. They come from the class shares of the training sets of Cityscapes,
+GTA5, Synscapes, SYNTHIA, BDD100K, Mapillary Vistas and CamVid, in per cent of the labelled pixels about:
+
+- road 18 (SYNTHIA) to 37 (Cityscapes), sidewalk 2 (BDD100K) to 20 (SYNTHIA), building 13 to 30
+- wall 0.3 to 2 (GTA5), fence 0.3 to 1.2, pole 0.9 to 2, traffic light below 0.3, traffic sign below 1
+- vegetation 8 to 16, terrain 1 to 2.5, sky 3.5 (Cityscapes) to 29 (Mapillary Vistas)
+- person 0.2 to 4.3 (SYNTHIA), rider below 0.5, car 3 to 8, truck, bus and train each below 1.6
+- motorcycle and bicycle each below 0.5
+
+The highest allowed shares are at least twice as large, the lowest at most a third, because a user's roads may
+be motorways or lanes. Where a camera looks along a street, sky is never quite absent.
 """
 
 from collections.abc import Mapping, Sequence
 
-# Lowest and highest plausible share of each dataset class in all labelled pixels of a set of street scenes.
-# The published shares of the training sets of Cityscapes, GTA5, Synscapes, SYNTHIA, BDD100K, Mapillary
-# Vistas and CamVid lie well inside. In per cent they are about: road 18 to 37 (SYNTHIA, Cityscapes),
-# sidewalk 2 to 20 (BDD100K, SYNTHIA), building 13 to 30, wall 0.3 to 2 (GTA5), fence 0.3 to 1.2, pole 0.9
-# to 2, traffic light below 0.3, traffic sign below 1, vegetation 8 to 16, terrain 1 to 2.5, sky 3.5 to 29
-# (Cityscapes, Mapillary), person 0.2 to 4.3 (SYNTHIA), rider below 0.5, car 3 to 8, truck, bus and train
-# each below 1.5, motorcycle and bicycle each below 0.5. Here the highest is three times that or more,
-# because a user's roads may be motorways or lanes. Sky is never quite absent where a camera looks along a
-# street.
+# Lowest and highest share of each dataset class in the labelled pixels of a set; see the top of this file.
 PLAUSIBLE_SHARES: Mapping[str, tuple[float, float]] = {
     "road": (0.05, 0.8),
     "sidewalk": (0.0, 0.45),

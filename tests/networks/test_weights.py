@@ -131,6 +131,6 @@ def test_temperatures_of_the_models_in_another_order_are_refused():
     temperatures = [Path(f"models/{name}/temperature.json") for name in "ba"]
     with pytest.raises(
         InputError,
-        match=r"--model, file 1: models/a/.*--temperature, file 1: models/b/.*--temperature, file 2: models/a/",
+        match=r"--model, file 1: models/a/.*--temperature, file 1: models/b/.*expected .*file 2: models/a/",
     ):
         load_networks(weights, temperatures)
