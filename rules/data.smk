@@ -92,6 +92,7 @@ rule collect_checks:
         reports=check_reports(),
         source=manifests(configuration.source, "labelled"),
         target=TARGET_IMAGES,
+        test=manifests([configuration.test], "labelled"),
         target_b=second_target_images(),
         class_priors=class_priors(),
         ego_vehicle_mask=EGO_VEHICLE_MASK,
@@ -104,7 +105,7 @@ rule collect_checks:
         "../envs/environment.yaml"
     params:
         inputs=flags_of_inputs(
-            "reports", "source", "target", "target_b", "class_priors", "ego_vehicle_mask", "settings"
+            "reports", "source", "target", "test", "target_b", "class_priors", "ego_vehicle_mask", "settings"
         ),
     shell:
         "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log-file {log:q}"

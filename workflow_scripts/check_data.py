@@ -4,10 +4,13 @@ in:  one of these: a dataset, given by its layout and root; all datasets of a co
      run reads of them (the labels of the target are not opened); or, in the workflow, a manifest and the
      dataset's settings
 out: a table of sizes, ids and classes; with --output also the report as JSON, and next to it the table as
-     text. The exit status is 0 only if nothing is wrong.
+     text. The exit status is 0 only if nothing is wrong. Warnings say what is no error but looks wrong:
+     shares of classes that no streets have, a label of several images; with a configuration also what its
+     datasets show side by side, such as test images that the run adapts to.
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from cotrain.configuration.choices import DEFAULT_LABEL_SPACE
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import DatasetSettings, PublishedSettings, StreetsSettings
 from cotrain.data.checks import CheckReport, check_items
+from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
 from cotrain.data.files import write_json, write_text
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
@@ -84,8 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise InputError("--root: is missing, expected the folder of the dataset")
         name = Path(os.path.abspath(options.root)).name
         dataset, scenes = dataset_of(options.layout, options.root, options.split, options.version)
-        report = check_dataset(name, dataset, True, space, options.threads, options.quick, scenes)
-        show(name, report)
+        _, report = check_dataset(name, dataset, True, space, options.threads, options.quick, scenes)
+        sheet = "its contact sheet, which the step contact_sheet makes of a manifest by make_manifest"
+        show(name, report, options.quick, sheet)
     else:
         if not options.dataset or options.settings is None:
             raise InputError("--manifest needs --dataset and --settings too")
@@ -97,7 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
             if options.discard:
                 options.manifest.unlink()
             raise
-        logger.info("%s", verdict(name, report))
+        sheet = f"{options.manifest.parent / 'contact_sheet.png'}, which `snakemake contact_sheets` makes"
+        log_verdict(name, report, options.quick, sheet)
     if options.output:
         write_json(options.output, report)
         write_text(options.output.with_suffix(".txt"), data_table(name, report) + "\n")
@@ -111,6 +117,7 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
     configuration = read_configuration(list(paths))
     plan, space = RunPlan(configuration), label_space(configuration.label_space)
     problems = []
+    checked: dict[str, CheckedDataset] = {}
     roles = [*configuration.source, configuration.test, configuration.target, *plan.target_datasets]
     for name in dict.fromkeys(roles):
         dataset = configuration.datasets[name]
@@ -119,11 +126,25 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
             continue
         try:
             with_labels = name in plan.labelled_datasets
-            show(name, check_dataset(name, dataset, with_labels, space, threads, quick))
+            items, report = check_dataset(name, dataset, with_labels, space, threads, quick)
+            checked[name] = CheckedDataset(name, items, report)
+            sheet = f"results/{configuration.run}/data/{name}/contact_sheet.png, which `snakemake "
+            sheet += f"contact_sheets --configfile {shlex.join(map(str, paths))}` makes"
+            show(name, report, quick, sheet)
         except InputError as error:
             problems.append(str(error))
     if problems:
         raise InputError("\n".join(problems))
+    # Rendered streets were not checked.
+    notes = notes_on_datasets(
+        [checked[name] for name in configuration.source if name in checked],
+        [checked[name] for name in plan.target_datasets if name in checked],
+        checked.get(configuration.test),
+        checked.get(configuration.target) if configuration.upper_bound else None,
+        whole_source=all(name in checked for name in configuration.source),
+    )
+    for note in notes:
+        logger.warning("warning: %s", note)
 
 
 def dataset_of(
@@ -146,14 +167,14 @@ def check_dataset(
     threads: int,
     quick: bool,
     scenes: Path | None = None,
-) -> CheckReport:
-    """Find the files of a dataset, check them and return the report; `scenes` is the folder of streets."""
+) -> tuple[Sequence[Item], CheckReport]:
+    """Find the files of a dataset, check them and return both; `scenes` is the folder of streets."""
     files = find_dataset(name, settings, labelled, scenes)
     for line in files.left_out_in_words():
         logger.info("%s: %s", name, line)
     if not labelled:
         logger.info("%s: only images, the run never opens its labels", name)
-    return check(name, settings, files.items, labelled, space, threads, quick)
+    return files.items, check(name, settings, files.items, labelled, space, threads, quick)
 
 
 def check(
@@ -172,17 +193,28 @@ def check(
         return check_items(items, table, space, origins, threads, progress, f"datasets.{name}", quick)
 
 
-def show(name: str, report: CheckReport) -> None:
+def show(name: str, report: CheckReport, quick: bool, sheet: str) -> None:
     """Print the report as a table, and log the verdict below it."""
     print(data_table(name, report), flush=True)
-    logger.info("%s", verdict(name, report))
+    log_verdict(name, report, quick, sheet)
 
 
-def verdict(name: str, report: CheckReport) -> str:
-    """Return one line: all is well, and of which classes there is no pixel."""
-    classes = report.get("classes", {})
-    absent = [class_name for class_name, entry in classes.items() if not entry["pixels"]]
-    return f"{name}: all is well" + (f", but no pixel of {', '.join(absent)}" if absent else "")
+def log_verdict(name: str, report: CheckReport, quick: bool, sheet: str) -> None:
+    """Log the warnings, and one line: whether all is well, and of which classes there is no pixel.
+
+    `sheet` says where the contact sheet is and what makes it; a person sees there whether a warning matters.
+    """
+    for warning in report["warnings"]:
+        logger.warning("warning: %s: %s", name, warning)
+    absent = [class_name for class_name, entry in report.get("classes", {}).items() if not entry["pixels"]]
+    if report["warnings"]:
+        found = f"no error was found, but look at {sheet}"
+    elif quick:
+        found = "nothing is wrong with the headers; pixels and ids were not read"
+    else:
+        found = "all is well"
+    but = "; there is" if report["warnings"] else ", but"
+    logger.info("%s: %s%s", name, found, f"{but} no pixel of {', '.join(absent)}" if absent else "")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,29 @@
 """Confirm that all inputs of a run are in order: the last step before anything is translated or trained.
 
 It also checks what concerns several files: the images of a second target must pair up with those of the
-first, class priors must fit the target, and the crop of the trainings must fit into some image.
+first, class priors must fit the target, and the crop of the trainings must fit into some image. It notes what
+is no error but changes what the scores mean: warnings of the reports, classes that cannot be learnt, test
+images that the run also learns from or adapts to.
 
 in:  the check reports of all datasets, and of the device if there is one; the manifests, class priors and
-     mask
-out: a JSON file that lists the reports
+     mask. The report of a manifest data/NAME/labelled.tsv is the one called data/NAME/labelled.check.json.
+out: a JSON file with the paths of the reports and the notes
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import Crops
 from cotrain.data.class_priors import ClassPriors
+from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
 from cotrain.data.files import write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
+from cotrain.errors import InputError, reason
 from cotrain.training.augmentation import check_crop
 from workflow_scripts.command_line import (
     add_mask_argument,
@@ -29,7 +36,9 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.collect_checks \\
     --reports results/demo/data/game/labelled.check.json results/demo/data/camera/images.check.json \\
+    results/demo/data/camera_test/labelled.check.json \\
     --source results/demo/data/game/labelled.tsv --target results/demo/data/camera/images.tsv \\
+    --test results/demo/data/camera_test/labelled.tsv \\
     --settings results/demo/settings/crops.json --output by_hand/checked.json"""
 
 
@@ -40,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="manifests of the source")
     parser.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
+    parser.add_argument("--test", type=Path, help="manifest of what models are scored on")
     parser.add_argument(
         "--settings",
         type=Path,
@@ -55,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_output_argument(parser, "FILE", "the list of the reports, JSON")
     options = parse(parser, arguments)
 
+    reports = {path: read_report(path) for path in options.reports}
     crops = read_settings(options.settings, Crops)
     for part, manifests, augmentation in (
         ("source", options.source, crops.source_augmentation),
@@ -73,8 +84,55 @@ def main(arguments: list[str] | None = None) -> None:
     if options.class_priors:
         ClassPriors.read(options.class_priors).check_size(read_manifest(options.target))
     EgoVehicleMask(options.ego_vehicle_mask)
-    write_json(options.output, {"reports": [str(path) for path in options.reports]})
-    logger.info("all data is in order; %s", options.output)
+    notes = notes_of_run(reports, options.source, options.target, options.target_b, options.test)
+    for note in notes:
+        logger.warning("warning: %s", note)
+    write_json(options.output, {"reports": [str(path) for path in reports], "notes": notes})
+    found = "no error was found, but read the warnings" if notes else "all data is in order"
+    logger.info("%s; %s", found, options.output)
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Return the report of a check; InputError if there is none."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the report of a check cannot be read ({reason(error)})") from error
+    if not isinstance(report, dict):
+        raise InputError(f"{path}: is no report, expected what check_data or check_device wrote")
+    return report
+
+
+def notes_of_run(
+    reports: Mapping[Path, Any],
+    source: Sequence[Path],
+    target: Path,
+    target_b: Path | None,
+    test: Path | None,
+) -> list[str]:
+    """Return the warnings of all reports, and what the datasets show side by side."""
+
+    def checked(manifest: Path) -> CheckedDataset:
+        # A folder of the run has the name of its dataset.
+        report = reports.get(manifest.with_suffix(".check.json"), {})
+        return CheckedDataset(manifest.parent.name, read_manifest(manifest), report)
+
+    notes = [
+        f"{path.parent.name}: {warning}"
+        for path, report in reports.items()
+        for warning in report.get("warnings", [])
+    ]
+    # The target's labels were checked only if the upper bound learns them.
+    of_labels = target.with_name("labelled.check.json")
+    upper_bound = None
+    if of_labels in reports and target.with_name("labelled.tsv") != test:
+        upper_bound = CheckedDataset(target.parent.name, [], reports[of_labels])
+    return notes + notes_on_datasets(
+        [checked(manifest) for manifest in source],
+        [checked(manifest) for manifest in (target, target_b) if manifest],
+        checked(test) if test else None,
+        upper_bound,
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 in:  the dataset's labelled manifest and its settings, which say how its label files encode classes
 out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Label files that already hold the
-     run's train ids are not copied; the manifest names the original files.
+     run's train ids are read and not copied; the manifest names the original files.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,8 @@ from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import DatasetSettings
 from cotrain.data.class_tables import known_ids, translation_table
 from cotrain.data.files import sha256_of
-from cotrain.data.images import read_own_ids, write_label
+from cotrain.data.images import write_label
+from cotrain.data.label_files import read_known_ids
 from cotrain.data.label_spaces import label_space
 from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
@@ -53,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     table = dataset_class_table(options.dataset, settings)
     to_train_id = translation_table(table, space)
     known = known_ids(table)
+    # By the table; what the files hold is looked at below, each as strictly as where it is converted.
     are_train_ids = table.encoding == "ids" and np.array_equal(to_train_id[known], np.flatnonzero(known))
     with (
         ThreadPoolExecutor(options.threads) as pool,
@@ -63,9 +65,15 @@ def main(arguments: list[str] | None = None) -> None:
             if item.label is None:
                 raise InputError(f"{options.manifest}: image {item.id!r} has no label to convert")
             path = item.label
+            own_ids = read_known_ids(path, table, f"datasets.{options.dataset}.classes")
+            if own_ids.shape != (item.height, item.width):
+                raise InputError(
+                    f"{path}: is {own_ids.shape[1]}×{own_ids.shape[0]}, expected {item.width}×{item.height} "
+                    f"as its image {item.image}"
+                )
             if not are_train_ids:
                 path = options.output / "labels" / f"{item.id}.png"
-                write_label(path, to_train_id[read_own_ids(item.label, table)], space.palette)
+                write_label(path, to_train_id[own_ids], space.palette)
             progress.advance()
             # With the hash, whoever trains on the manifest notices when a label changes.
             return replace(item, label=path.absolute(), label_sha256=sha256_of(path))

@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
         for name in BRANCHES:
             predictions[name].check(items[name], subsets[name], space.classes)
         one_size = options.fill != "none" or options.collaboration != "own"
-        check_pairs(items["a"], items["b"], (options.subset_a, options.subset_b), one_size)
+        check_pairs(items["a"], items["b"], (options.subset_a, options.subset_b), one_size, whole=False)
         branches = {
             name: BranchImages(name, items[name], Labeller(predictions[name], tables[name].levels, mask))
             for name in BRANCHES

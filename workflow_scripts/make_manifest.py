@@ -1,7 +1,7 @@
 """Write the manifest of a dataset: ids, paths and sizes of its images; with --with-labels, its labels too.
 
 in:  the dataset's settings (its entry under `datasets` of the configuration) and the files that they name;
-     for rendered streets, the folder of the scenes. Labels are opened only with --labelled.
+     for rendered streets, the folder of the scenes. Labels are listed only with --with-labels.
 out: manifest.tsv
 """
 

@@ -1,15 +1,18 @@
 """Put the scores of a run's models side by side: a table on the terminal, the same in files, a picture.
 
 Models are shown in the order in which they are given. Gains are differences from the model called `baseline`.
-If a model is called `upper_bound`, the report also shows how much of the gap to it is closed. OUTPUT gets
-models.tsv, classes.tsv, models.md, models.txt and models.png.
+If a model is called `upper_bound`, the report also shows how much of the gap to it is closed. Below the table
+stand the notes that collect_checks wrote about the data. OUTPUT gets models.tsv, classes.tsv, models.md,
+models.txt and models.png.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cotrain.data.files import write_text
+from cotrain.errors import InputError, reason
 from cotrain.evaluation.scores import ModelScores, read_scores
 from cotrain.reporting.model_report import report_markdown, report_text
 from cotrain.reporting.pictures import mean_iou_picture
@@ -18,7 +21,7 @@ from workflow_scripts.command_line import add_output_argument, named_paths, new_
 
 EXAMPLE = """python -m workflow_scripts.report --output by_hand/report \\
     --scores baseline=results/demo/evaluation/baseline/camera_test/scores.json \\
-    final=results/demo/evaluation/final/camera_test/scores.json"""
+    final=results/demo/evaluation/final/camera_test/scores.json --checked results/demo/data/checked.json"""
 
 
 def read_all(arguments: Sequence[str]) -> list[ModelScores]:
@@ -29,20 +32,35 @@ def read_all(arguments: Sequence[str]) -> list[ModelScores]:
     return models
 
 
+def read_notes(path: Path) -> list[str]:
+    """Return the notes in the file of collect_checks."""
+    try:
+        notes = json.loads(path.read_text(encoding="utf-8")).get("notes", [])
+        return [str(note) for note in notes]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{path}: the notes cannot be read ({reason(error)}), expected what collect_checks wrote"
+        ) from error
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
         "--scores", nargs="+", required=True, metavar="MODEL=PATH", help="models and their scores"
     )
+    parser.add_argument(
+        "--checked", type=Path, metavar="FILE", help="checked.json of the run, with its notes"
+    )
     add_output_argument(parser, "FOLDER", "folder of the report")
     options = parse(parser, arguments)
 
     rows = read_all(options.scores)
-    text = report_text(rows)
+    notes = read_notes(options.checked) if options.checked else []
+    text = report_text(rows, notes)
     folder: Path = options.output
     write_text(folder / "models.tsv", to_tsv(models_table(rows)))
     write_text(folder / "classes.tsv", to_tsv(classes_table(rows)))
-    write_text(folder / "models.md", report_markdown(rows, "models.png"))
+    write_text(folder / "models.md", report_markdown(rows, "models.png", notes))
     write_text(folder / "models.txt", text)
     mean_iou_picture(folder / "models.png", rows)
     sys.stdout.write(f"\n{text}\nTables and picture: {folder}\n")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.data.files import write_json
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 # A network that needs a temperature beyond these is not trained yet, or was trained on the held-out labels.
 LOWEST, HIGHEST = 0.05, 20.0
@@ -95,8 +95,8 @@ def read_temperature(path: Path) -> float:
         return float(temperature)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: cannot be read as a temperature ({error!r}); expected `temperature`, a number above 0, "
-            "as calibrate writes it"
+            f"{path}: cannot be read as a temperature ({reason(error)}); expected `temperature`, a number "
+            "above 0, as calibrate writes it"
         ) from error
 
 

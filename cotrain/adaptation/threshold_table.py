@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cotrain.adaptation.thresholds import HIGHEST_LEVEL, class_thresholds
 from cotrain.data.files import write_json
 from cotrain.data.label_spaces import LabelSpace
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 # `why_nothing_is_kept` names at most this many classes, those with the most pixels.
 NAMED_CLASSES = 3
@@ -89,7 +89,8 @@ class ThresholdTable:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(
-                f"{path}: cannot be read as thresholds, expected what the step thresholds wrote: {error!r}"
+                f"{path}: cannot be read as thresholds ({reason(error)}), expected what the step thresholds "
+                "wrote"
             ) from error
 
     @property

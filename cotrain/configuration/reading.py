@@ -10,7 +10,7 @@ import msgspec
 
 from cotrain.configuration.sections import Configuration
 from cotrain.configuration.variants import convert
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 # The keys of a dataset whose paths may begin with `~`, the user's home folder.
 PATHS = ("root", "images", "labels")
@@ -51,7 +51,7 @@ def _read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Checks of all images and labels of a dataset, which run before the first training starts."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from cotrain.data.images import (
 )
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
+from cotrain.data.plausibility import implausible_shares, in_a_row
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 
@@ -45,13 +47,15 @@ class CheckReport(TypedDict):
 
     `sizes` maps "WIDTHxHEIGHT" to a number of images; `turned` are the paths of images that EXIF turns;
     `converted` maps what images have in place of three channels of 8 bit, and what is made of it, to their
-    number. The other keys are there if whole labels were read; `ids` holds only ids that occur.
+    number; `warnings` say what is no error but looks wrong. The other keys are there if whole labels were
+    read; `ids` holds only ids that occur.
     """
 
     images: int
     sizes: dict[str, int]
     turned: list[str]
     converted: dict[str, int]
+    warnings: list[str]
     void_pixels: NotRequired[int]
     classes: NotRequired[dict[str, ClassContent]]
     ids: NotRequired[dict[str, IdContent]]
@@ -81,7 +85,8 @@ def check_items(
     Images must be complete, and have the size in the manifest and pixels that can become RGB. Labels must
     exist and be complete, have the encoding of the table and the size of their image, and hold only ids of
     `table`. At least one label must hold a class of `space`. Raises one InputError with the first ten
-    problems and their total.
+    problems and their total. A label of two images, and shares of classes that no streets have, are warnings
+    in the report.
 
     Args:
         items: the images, with labels if `table` is given.
@@ -109,6 +114,7 @@ def check_items(
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
         "turned": [str(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned],
         "converted": dict(Counter(one.converted for one in findings if one.converted).most_common()),
+        "warnings": [] if table is None else warnings_of_repeated_labels(items, origins),
     }
     if table is not None and not quick:
         own_counts = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
@@ -120,6 +126,16 @@ def check_items(
             problems.append(
                 f"all labels are void: no pixel of class table {table.name!r} belongs to a class of "
                 f"label space {space.name!r}"
+            )
+        of_names: Counter[str] = Counter()
+        for own_id, name in table.ids.items():
+            if name is not None:
+                of_names[name] += int(own_counts[:, own_id].sum())
+        implausible = implausible_shares(of_names, len(items))
+        if implausible:
+            report["warnings"].append(
+                f"not the pixels of streets: {in_a_row(implausible)}. Is {table.name!r} the class table of "
+                "these label files?"
             )
         report["void_pixels"] = int(counts[:, IGNORE].sum())
         report["classes"] = {
@@ -141,6 +157,28 @@ def check_items(
         }
     raise_problems(subject, problems)
     return report
+
+
+def warnings_of_repeated_labels(items: Sequence[Item], origins: Mapping[Path, str]) -> list[str]:
+    """Return one warning if label files belong to several images; it shows the first of them.
+
+    That is right for one scene in several weathers, but most often a line was copied. `origins` says where
+    images are listed ("LIST:LINE").
+    """
+    users: dict[str, list[Item]] = {}
+    for item in items:
+        if item.label is not None:
+            # A link to a label counts as that label.
+            users.setdefault(os.path.realpath(item.label), []).append(item)
+    repeated = [images for images in users.values() if len(images) > 1]
+    if not repeated:
+        return []
+    number = "1 label file belongs" if len(repeated) == 1 else f"{len(repeated)} label files belong"
+    images = in_a_row([_located(item.image, str(item.image), origins) for item in repeated[0]])
+    return [
+        f"{number} to several images: {repeated[0][0].label} is the label of {images}; expected a label for "
+        "each image, unless the images show the same scene"
+    ]
 
 
 def fold(own_ids: npt.NDArray[np.int64], train_ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

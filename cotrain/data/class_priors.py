@@ -17,7 +17,7 @@ import numpy.typing as npt
 from cotrain.data.images import nearest
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 from cotrain.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ClassPriors:
             array = np.lib.format.open_memmap(path, mode="r")
             maps = np.asarray(array, np.float32)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: is not a readable .npy file of numbers: {error}") from error
+            raise InputError(f"{path}: is not a readable .npy file of numbers: {reason(error)}") from error
         if maps.ndim != 3:
             raise InputError(f"{path}: has the shape {maps.shape}, expected (classes, height, width)")
         return cls(path, maps)

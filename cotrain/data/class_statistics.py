@@ -12,7 +12,8 @@ from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
 from cotrain.data.label_files import TrainIdReader
 from cotrain.data.manifests import Item, read_manifest
-from cotrain.errors import InputError
+from cotrain.data.pairs import check_order
+from cotrain.errors import InputError, reason
 from cotrain.progress import Progress
 
 
@@ -62,8 +63,7 @@ def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.N
         raise InputError(f"{path}: class statistics cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path}: found no class statistics, expected what class_statistics wrote "
-            f"({type(error).__name__}: {error})"
+            f"{path}: found no class statistics, expected what class_statistics wrote ({reason(error)})"
         ) from error
     return classes, ids, counts
 
@@ -72,13 +72,17 @@ def class_counts(manifests: Sequence[Path], statistics: Sequence[Path]) -> npt.N
     """Return int64 (N, C): the pixels of each class of all images of the manifests, in their order.
 
     Each manifest has its own file of statistics, since two datasets may share ids. Raises InputError if there
-    is not one file a manifest, or if an image is missing in its file.
+    is not one file a manifest, if their names are in another order, or if an image is missing in its file.
     """
     if len(statistics) != len(manifests):
         raise InputError(
             f"--class-statistics: found {len(statistics)} files, expected one for each of the "
             f"{len(manifests)} source manifests, because rare-class sampling needs the classes of all images"
         )
+    check_order(
+        [(path, f"manifest {number}") for number, path in enumerate(manifests, start=1)],
+        [(path, f"--class-statistics, file {number}") for number, path in enumerate(statistics, start=1)],
+    )
     rows: list[list[int]] = []
     for manifest, path in zip(manifests, statistics, strict=True):
         _, ids, counts = read_class_statistics(path)

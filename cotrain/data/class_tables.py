@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cotrain.data.label_spaces import IGNORE, LabelSpace, built_in, definition_of, is_colour, title_of
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 ENCODINGS = ("ids", "red_channel", "colours")
 KEYS = {"encoding", "ids", "colours", "names", "names_file"}
@@ -138,7 +138,9 @@ def _table_of_names(
             f"{path}: cannot be read ({error.strerror}), expected the dataset's list of class names"
         ) from error
     except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path}: is no list of class names of Mapillary Vistas ({error!r})") from error
+        raise InputError(
+            f"{path}: is no list of class names of Mapillary Vistas ({reason(error)})"
+        ) from error
     if len(names) > 256:
         raise InputError(f"{path}: lists {len(names)} classes, expected at most 256")
     ids = {own_id: _meaning(name, definition["names"]) for own_id, name in enumerate(names)}

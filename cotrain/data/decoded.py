@@ -17,7 +17,7 @@ import numpy.typing as npt
 from cotrain.data.files import portable, write_array, write_text
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 HEADER = "image\tdecoded"
 # Decoded images must not fill the disk on which trainings save their state.
@@ -76,7 +76,7 @@ def read_index(path: Path) -> dict[Path, Path]:
         # Not splitlines(): it also splits at characters that a path may hold.
         header, *rows = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an index of decoded images: {error}") from error
+        raise InputError(f"{path}: cannot be read as an index of decoded images: {reason(error)}") from error
     if header != HEADER:
         raise InputError(f"{path}: found the first line {header!r}, expected {HEADER!r}")
     decoded = {}

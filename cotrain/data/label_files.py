@@ -1,5 +1,7 @@
 """Label files of any tool: reading their names from a list, manifest or folder, and pairing them."""
 
+import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +16,10 @@ from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space, label_spa
 from cotrain.data.layouts import unique_ids
 from cotrain.data.lists import read_folder, read_list
 from cotrain.data.manifests import Item, read_manifest, verify_labels
+from cotrain.data.pairs import check_order
 from cotrain.errors import InputError
+
+logger = logging.getLogger("cotrain")
 
 MANIFEST_SUFFIX = ".tsv"
 LABEL_SUFFIXES = (".png",)
@@ -45,14 +50,15 @@ def read_label_files(source: Path, images: Path | None = None) -> list[LabelFile
 
     Raises:
         InputError: a list, manifest or folder cannot be read or is empty, an item has no label, a label has
-            changed since its manifest was written, or images and labels do not match.
+            changed since its manifest was written, or images and labels differ in number, name or order.
     """
     if source.is_dir():
         files = [LabelFile(path, str(path), path.stem) for path in read_folder(source, LABEL_SUFFIXES)]
     elif source.suffix == MANIFEST_SUFFIX:
         files = _of_manifest(source)
     else:
-        files = [LabelFile(path, f"{source}, line {line}") for line, path in read_list(source)]
+        files = [LabelFile(path, _line(source, line)) for line, path in read_list(source)]
+    _warn_of_repeated(files)
     if images is None:
         return files
     if images.is_dir():
@@ -70,6 +76,10 @@ def read_label_files(source: Path, images: Path | None = None) -> list[LabelFile
             f"{images} lists {len(lines)} images, {source} {len(files)} labels; expected one image for each "
             "label, in the same order"
         )
+    check_order(
+        [(file.path, file.origin) for file in files],
+        [(image, _line(images, line)) for line, image in lines],
+    )
     return [replace(file, image=image) for file, (_, image) in zip(files, lines, strict=True)]
 
 
@@ -83,7 +93,8 @@ def paired_label_files(
     needs a partner; without it, `second` may hold more files than `first`.
 
     Raises:
-        InputError: see `read_label_files`; also if a file has no partner.
+        InputError: see `read_label_files`; also if a file has no partner, or if files that are paired by
+            their positions are in different orders by their names.
     """
     ours, theirs = read_label_files(first, images), read_label_files(second)
     by_name = {file.name: file for file in theirs if file.name is not None}
@@ -93,14 +104,9 @@ def paired_label_files(
                 f"{first} lists {len(ours)} files, {second} {len(theirs)}; "
                 "expected equally many, in the same order"
             )
-        stems, others = ([file.path.stem for file in files] for files in (ours, theirs))
-        if stems != others and len(set(stems)) == len(stems) and sorted(stems) == sorted(others):
-            place = next(place for place, stem in enumerate(stems) if stem != others[place])
-            raise InputError(
-                f"{first} and {second} name the same files in another order: {ours[place].origin} is "
-                f"{ours[place].path.name}, {theirs[place].origin} is {theirs[place].path.name}; "
-                "expected the same order"
-            )
+        check_order(
+            [(file.path, file.origin) for file in ours], [(file.path, file.origin) for file in theirs]
+        )
         return list(zip(ours, theirs, strict=True))
     names = {file.name for file in ours}
     for source, other, lonely in (
@@ -125,6 +131,23 @@ def names_of(files: Sequence[LabelFile]) -> list[str]:
     return unique_ids([file.path for file in files])
 
 
+def read_known_ids(path: Path, table: ClassTable, key: str) -> NDArray[np.uint8]:
+    """Return the own ids (H, W) uint8 of a label file, all of which `table` lists.
+
+    Raises:
+        InputError: the file cannot be read, or it holds an id that the class table does not list. `key` is
+            the flag or key that names the table, for the message.
+    """
+    own_ids = read_own_ids(path, table)
+    unknown = np.flatnonzero((count_ids(own_ids) > 0) & ~known_ids(table))
+    if unknown.size:
+        raise InputError(
+            f"{path}: found id {unknown[0]}, which {table.name!r} does not list; "
+            f"name the class table of the dataset's label files with {key}"
+        )
+    return own_ids
+
+
 class TrainIdReader:
     """Reads label files as train ids of a label space.
 
@@ -139,7 +162,7 @@ class TrainIdReader:
     def __init__(self, space: LabelSpace, classes: str | None = None) -> None:
         self.space = space
         self.table = train_id_table(space) if classes is None else class_table(classes)
-        self.train_ids, self.known = translation_table(self.table, space), known_ids(self.table)
+        self.train_ids = translation_table(self.table, space)
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """Return the train ids (H, W) uint8; void is 255.
@@ -147,14 +170,7 @@ class TrainIdReader:
         Raises:
             InputError: the file cannot be read, or it holds an id that the class table does not list.
         """
-        own_ids = read_own_ids(path, self.table)
-        unknown = np.flatnonzero((count_ids(own_ids) > 0) & ~self.known)
-        if unknown.size:
-            raise InputError(
-                f"{path}: found id {unknown[0]}, which {self.table.name!r} does not list; "
-                "name the class table of the dataset's label files with --classes"
-            )
-        return self.train_ids[own_ids]
+        return self.train_ids[read_known_ids(path, self.table, "--classes")]
 
 
 def check_palette(items: Iterable[Item], space: LabelSpace) -> None:
@@ -178,6 +194,26 @@ def check_palette(items: Iterable[Item], space: LabelSpace) -> None:
 def train_id_table(space: LabelSpace) -> ClassTable:
     """Return the class table of files that hold the train ids of `space`."""
     return ClassTable(space.name, {**dict(enumerate(space.classes)), IGNORE: None})
+
+
+def _warn_of_repeated(files: Sequence[LabelFile]) -> None:
+    """Warn of label files that are listed twice: they may be right, but most often a line was copied."""
+    first_of: dict[str, LabelFile] = {}
+    repeated = []
+    for file in files:
+        first = first_of.setdefault(os.path.realpath(file.path), file)
+        if first is not file:
+            repeated.append((file, first))
+    if repeated:
+        file, first = repeated[0]
+        logger.warning(
+            "warning: %s: %s is already %s (%d of %d files are listed again)",
+            *(file.origin, file.path, first.origin, len(repeated), len(files)),
+        )
+
+
+def _line(source: Path, line: int) -> str:
+    return f"{source}, line {line}"
 
 
 def _of_manifest(manifest: Path) -> list[LabelFile]:

@@ -24,6 +24,7 @@ from cotrain.data.class_tables import ClassTable, class_table
 from cotrain.data.images import IMAGE_SUFFIXES, image_size
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
+from cotrain.data.pairs import check_order
 from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
 
@@ -277,10 +278,18 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
             f"datasets.{name}: {image_list} lists {len(images)} images but {label_list} lists "
             f"{len(labels)} labels, expected one label for each image"
         )
-    return [
+    entries = [
         Entry(image, label, f"{image_list}:{image_line}", f"{label_list}:{label_line}")
         for (image_line, image), (label_line, label) in zip(images, labels, strict=True)
     ]
+    try:
+        check_order(
+            [(image, entry.image_origin) for (_, image), entry in zip(images, entries, strict=True)],
+            [(label, entry.label_origin) for (_, label), entry in zip(labels, entries, strict=True)],
+        )
+    except InputError as error:
+        raise InputError(f"datasets.{name}: {error}") from None
+    return entries
 
 
 def _streets(name: str, labelled: bool, scenes_folder: Path | None) -> list[Entry]:

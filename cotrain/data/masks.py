@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cotrain.data.images import nearest
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 
 class EgoVehicleMask:
@@ -38,7 +38,7 @@ def _read_mask(path: Path) -> NDArray[np.uint8]:
             # Not by grey value: the grey value of a dark blue is rounded to black.
             mask: NDArray[np.uint8] = np.any(np.array(image.convert("RGB")), axis=2).astype(np.uint8)
     except (OSError, ValueError) as error:
-        raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({error})") from error
+        raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({reason(error)})") from error
     if mask.all():
         raise InputError(
             f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected black for all others"

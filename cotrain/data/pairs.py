@@ -1,6 +1,9 @@
-"""Pairs of images: image i of one list shows the scene of image i of another."""
+"""Pairs of files: file i of one list belongs to file i of another."""
 
+import os
+import re
 from collections.abc import Sequence
+from itertools import product, takewhile
 from pathlib import Path
 
 from cotrain.data.manifests import Item
@@ -8,21 +11,34 @@ from cotrain.errors import InputError
 
 
 def check_pairs(
-    items: Sequence[Item], pairs: Sequence[Item], manifests: tuple[Path, Path], one_size: bool
+    items: Sequence[Item],
+    pairs: Sequence[Item],
+    manifests: tuple[Path, Path],
+    one_size: bool,
+    whole: bool = True,
 ) -> None:
     """Check that image i of `items` can show the scene of image i of `pairs`.
 
     `manifests` are the files that list them, for messages. Sizes are compared where `one_size` is true:
-    labels then pass from one image of a pair to the other, pixel by pixel.
+    labels then pass from one image of a pair to the other, pixel by pixel. Names are compared where `whole`
+    is true, as `check_order` does. A few images drawn from two lists are not `whole`: their names may look
+    exchanged by chance where those of the lists do not.
 
     Raises:
-        InputError: the lists differ in length, or the images of a pair differ in size.
+        InputError: the lists differ in length or in their order, or the images of a pair differ in size.
     """
     if len(items) != len(pairs):
         raise InputError(
             f"{manifests[0]} lists {len(items)} images, {manifests[1]} {len(pairs)}; expected equally many, "
             "because image i of one is the pair of image i of the other"
         )
+    if whole:
+        ours, theirs = (
+            # The first line of a manifest names its columns.
+            [(item.image, f"{manifest}:{line}") for line, item in enumerate(listed, start=2)]
+            for manifest, listed in zip(manifests, (items, pairs), strict=True)
+        )
+        check_order(ours, theirs)
     for item, pair in zip(items, pairs, strict=True):
         if one_size and (item.width, item.height) != (pair.width, pair.height):
             raise InputError(
@@ -30,3 +46,87 @@ def check_pairs(
                 f"{pair.width}×{pair.height}; expected one size, because labels pass from one to the other "
                 "pixel by pixel"
             )
+
+
+def check_order(first: Sequence[tuple[Path, str]], second: Sequence[tuple[Path, str]]) -> None:
+    """Refuse two lists of equally many files whose names say that they are in different orders.
+
+    What all paths of a list have in common is left out, so `images/s0.png` and `labels/s0_L.png` have the
+    same key, and so have `frame_7/image.png` and `007.png`. Lists are refused if their keys are the same in
+    another order. If their names have nothing to do with each other, nothing can be said, and they are
+    accepted.
+
+    Args:
+        first, second: paths, and where each is listed ("LIST:LINE"), for the message.
+
+    Raises:
+        InputError: names the first files that do not belong together, and the one that is expected.
+    """
+    paths, others = ([_without_suffix(str(path)) for path, _ in listed] for listed in (first, second))
+    misplaced: tuple[int, int] | None = None
+    # Folders may be named in another way than files, and numbers may have another width.
+    for with_folders, loosely in product((True, False), (False, True)):
+        ours, theirs = (_keys(listed, with_folders, loosely) for listed in (paths, others))
+        if ours == theirs:
+            if len(set(ours)) == len(ours):
+                return
+        elif misplaced is None and sorted(ours) == sorted(theirs):
+            place = next(place for place, key in enumerate(ours) if key != theirs[place])
+            misplaced = place, theirs.index(ours[place])
+    if misplaced is None:
+        return
+    place, partner = misplaced
+    raise InputError(
+        f"{_located(*first[place])} is paired with {_located(*second[place])}; expected "
+        f"{_located(*second[partner])}. By their names, both lists hold the same in another order; bring "
+        "them into one order"
+    )
+
+
+def _located(path: Path, origin: str) -> str:
+    # The origin of a file in a folder is the file itself.
+    return origin if origin == str(path) else f"{origin}: {path}"
+
+
+def _keys(paths: Sequence[str], with_folders: bool, loosely: bool) -> list[str]:
+    """Return what tells each path from the others of its list; paths come without suffix."""
+    rows = [path.split("/") if with_folders else [path.rpartition("/")[2]] for path in paths]
+    # Folders that lie at different depths cannot be compared one by one.
+    columns = list(zip(*rows, strict=True)) if len({len(row) for row in rows}) == 1 else [paths]
+    varying = [_varying_part(column) for column in columns if min(column) != max(column)]
+    keys = ["/".join(parts) for parts in zip(*varying, strict=True)] or [""] * len(paths)
+    return [_loose(key) for key in keys] if loosely else keys
+
+
+def _without_suffix(path: str) -> str:
+    stem, suffix = os.path.splitext(path)
+    # The end of "frame.001" is no kind of file but a number.
+    return path if suffix[1:].isdigit() else stem
+
+
+def _varying_part(texts: Sequence[str]) -> list[str]:
+    """Return the texts without their common beginning and end."""
+    start = _common_length(texts)
+    backwards = [text[start:][::-1] for text in texts]
+    end = _common_length(backwards)
+    return [text[end:][::-1] for text in backwards]
+
+
+def _common_length(texts: Sequence[str]) -> int:
+    """Return how long the common beginning is; numbers are not cut: of "s10" and "s11" it is "s".
+
+    Without their tens, frames 10 and 11 of one list would look like frames 20 and 21 of another.
+    """
+    # What the first and the last in the alphabet have in common, all between them have too.
+    first, last = min(texts), max(texts)
+    same = (one == other for one, other in zip(first, last, strict=False))
+    beginning = first[: sum(takewhile(bool, same))]
+    end = len(beginning)
+    if beginning[-1:].isdigit() and any(text[end : end + 1].isdigit() for text in texts):
+        beginning = beginning.rstrip("0123456789")
+    return len(beginning)
+
+
+def _loose(key: str) -> str:
+    """Return a key without leading zeros and capitals, and with one kind of separator."""
+    return re.sub(r"[\W_]+", "_", re.sub(r"(?<!\d)0+(?=\d)", "", key.casefold()))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cotrain.data.files import written_whole
 from cotrain.data.manifests import Item
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 # Measured on predictions of 2048×1024 pixels: classes take 2.1 MB uncompressed, 0.18 MB with lzf and 0.12 MB
 # with gzip at level 1, which is as fast to write (9 ms) and faster to read (4 ms instead of 7). Confidences
@@ -85,7 +85,8 @@ def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np
                 histogram, origin = content["histogram"], content["origin"]
         except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(
-                f"{path}: cannot be read as a confidence histogram, expected what predict wrote: {error}"
+                f"{path}: cannot be read as a confidence histogram ({reason(error)}), expected what predict "
+                "wrote"
             ) from error
         origins.append(Origin.from_text(origin, path))
         total = histogram if total is None else total + histogram
@@ -285,7 +286,7 @@ class PredictionReader:
             classes, levels = _unpacked(group["classes"]), group["levels"][()]
         except (OSError, KeyError, ValueError, zlib.error) as error:
             raise InputError(
-                f"{file.filename}: the prediction of image {image_id!r} is damaged: {error}"
+                f"{file.filename}: the prediction of image {image_id!r} is damaged; predict again"
             ) from error
         highest = int(classes.max(initial=0))
         if highest >= len(self.origin.classes):
@@ -322,5 +323,5 @@ def _opened(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read as predictions, expected what predict wrote: {error}"
+            f"{path}: cannot be read as predictions ({reason(error)}), expected what predict wrote"
         ) from error

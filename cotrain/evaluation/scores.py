@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
 from cotrain.data.label_spaces import IGNORE
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 VOID_COLUMN = "void"
 
@@ -149,7 +149,7 @@ def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: the scores of `{model}` cannot be read: {error}") from error
+        raise InputError(f"{path}: the scores of `{model}` cannot be read ({reason(error)})") from error
 
     def part(key: str, kind: type) -> Any:
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):

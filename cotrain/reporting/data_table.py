@@ -7,8 +7,8 @@ def data_table(name: str, report: CheckReport) -> str:
     """Return the report of `cotrain.data.checks.check_items` as a table.
 
     The table has a line for each id that occurs, with its name in the dataset, the class that it becomes in
-    the run, its share of all pixels and the number of images that show it. Below it stand the classes of the
-    run that no label shows.
+    the run, its share of all pixels and the number of images that show it. Above it stand the warnings of
+    the check, below it the classes of the run that no label shows.
     """
     sizes = [f"{size.replace('x', '×')} ({count})" for size, count in report["sizes"].items()]
     more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
@@ -20,6 +20,7 @@ def data_table(name: str, report: CheckReport) -> str:
         but = ", but labels are never turned" if "ids" in report else ""
         lines.append(f"  {turned} turned upright according to EXIF{but}")
     lines += [f"  {number} have {converted}" for converted, number in report["converted"].items()]
+    lines += [f"  warning: {warning}" for warning in report["warnings"]]
     if "ids" not in report:
         return "\n".join(lines)
     pixels = sum(entry["pixels"] for entry in report["ids"].values())

@@ -55,7 +55,13 @@ def test_report_counts_images_sizes_and_pixels(items):
 def test_without_table_no_label_is_opened(items):
     for item in items:
         item.label.unlink()
-    assert check(items, table=None) == {"images": 3, "sizes": {"6x4": 3}, "turned": [], "converted": {}}
+    assert check(items, table=None) == {
+        "images": 3,
+        "sizes": {"6x4": 3},
+        "turned": [],
+        "converted": {},
+        "warnings": [],
+    }
 
 
 def test_one_message_lists_all_problems_with_the_lines_of_the_lists(items):
@@ -131,7 +137,7 @@ def test_quick_check_reads_only_headers(items):
         item.image.write_bytes(item.image.read_bytes()[:45])
     with Progress(3, "images", "checking") as progress:
         report = check_items(items, TABLE, SPACE, {}, 1, progress, quick=True)
-    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": [], "converted": {}}
+    assert report == {"images": 3, "sizes": {"6x4": 3}, "turned": [], "converted": {}, "warnings": []}
     write_label(items[0].label, np.zeros((6, 4), np.uint8), [])
     Image.new("F", (6, 4)).save(items[1].image, format="TIFF")
     Image.new("RGB", (6, 4)).save(items[2].label)
@@ -199,3 +205,33 @@ def test_labels_of_another_version_are_recognised_by_their_colours(items):
     write_label(items[1].label, np.full((4, 6), 3, np.uint8), [(9, 9, 9)] * 12)
     (line,) = problems(items[1:], table)[1:]
     assert "id 3 has the colour (9, 9, 9), but the dataset's list of classes gives it (1, 2, 3)" in line
+
+
+def test_a_label_of_two_images_is_a_warning_with_its_lines(items):
+    assert check(items)["warnings"] == []
+    twice = [items[1], replace(items[2], label=items[1].label)]
+    origins = {items[1].image: "i.txt:2", items[2].image: "i.txt:3"}
+    (warning,) = check(twice, origins=origins)["warnings"]
+    assert warning == (
+        f"1 label file belongs to several images: {items[1].label} is the label of i.txt:2: {items[1].image} "
+        f"and i.txt:3: {items[2].image}; expected a label for each image, unless the images show the same "
+        "scene"
+    )
+
+
+def test_labels_of_another_table_are_a_warning(tmp_path):
+    """Ten labels of CamVid, read as train ids of Cityscapes: its road is their wall, its tree their pole."""
+    # Sky, building, pole, road, sidewalk, tree, car, cyclist, in thousandths.
+    ids = np.repeat([0, 1, 2, 3, 4, 5, 8, 10], [180, 250, 10, 330, 50, 110, 67, 3])
+    items = []
+    for number in range(10):
+        write_image(tmp_path / f"{number}.png", np.zeros((100, 120, 3), np.uint8))
+        write_label(tmp_path / f"l{number}.png", np.repeat(ids, 12).reshape(100, 120).astype(np.uint8), [])
+        items.append(Item(str(number), tmp_path / f"{number}.png", 120, 100, tmp_path / f"l{number}.png"))
+    assert check(items)["warnings"] == []
+    (warning,) = check(items, class_table("cityscapes_train_ids"))["warnings"]
+    assert warning == (
+        "not the pixels of streets: wall (33 %, in streets at most 12 %), pole (11 %, in streets at most "
+        "6 %) and sky (0.3 %, in streets at least 0.5 %). Is 'cityscapes_train_ids' the class table of these "
+        "label files?"
+    )

@@ -1,9 +1,15 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cotrain.data.class_statistics import count_classes, read_class_statistics, write_class_statistics
+from cotrain.data.class_statistics import (
+    class_counts,
+    count_classes,
+    read_class_statistics,
+    write_class_statistics,
+)
 from cotrain.data.images import write_label
 from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import make_label_space
@@ -79,3 +85,12 @@ def test_other_files_are_refused(tmp_path, text):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"s\.json: class statistics cannot be read"):
         read_class_statistics(tmp_path / "s.json")
+
+
+def test_statistics_of_the_manifests_in_another_order_are_refused():
+    manifests = [Path(f"data/{name}/train_ids.tsv") for name in ("game", "town")]
+    statistics = [Path(f"data/{name}/class_statistics.json") for name in ("town", "game")]
+    with pytest.raises(
+        InputError, match=r"manifest 1: data/game/.*file 1: data/town/.*expected .*file 2: data/game/"
+    ):
+        class_counts(manifests, statistics)

@@ -127,6 +127,33 @@ def test_manifests_and_folders_are_paired_by_name(tmp_path):
         paired_label_files(other, folder, complete=False)
 
 
+def test_files_that_are_paired_by_place_must_be_in_one_order(tmp_path):
+    first = write_list(tmp_path / "p.txt", "p/s0.png", "p/s1.png", "p/s2.png")
+    second = write_list(tmp_path / "l.txt", "l/s2_L.png", "l/s0_L.png", "l/s1_L.png")
+    message = (
+        r"p\.txt, line 1: .*/p/s0\.png is paired with .*l\.txt, line 1: .*s2_L\.png; expected .*s0_L\.png"
+    )
+    with pytest.raises(InputError, match=message):
+        paired_label_files(first, second)
+    with pytest.raises(InputError, match=r"l\.txt, line 1: .* is paired with .*p\.txt, line 1"):
+        read_label_files(second, first)
+    # A folder has names, but a list has none to pair them by.
+    folder = write_labels(tmp_path / "folder", "f0", "f1", "f2")
+    with pytest.raises(InputError, match=r"^[^:]*folder/f0\.png is paired with .*line 1: .*s2_L"):
+        paired_label_files(folder, second)
+
+
+def test_a_label_that_is_listed_twice_is_a_warning(tmp_path, caplog):
+    read_label_files(write_list(tmp_path / "once.txt", "a.png", "b.png"))
+    assert not caplog.messages
+    read_label_files(write_list(tmp_path / "twice.txt", "a.png", "b.png", "x/../a.png"))
+    twice = tmp_path / "twice.txt"
+    assert caplog.messages == [
+        f"warning: {twice}, line 3: {tmp_path}/a.png is already {twice}, line 1 (1 of 3 files are "
+        "listed again)"
+    ]
+
+
 def test_pairs_take_the_images_of_the_first(tmp_path):
     first, second = (write_list(tmp_path / f"{name}.txt", f"{name}.png") for name in ("a", "b"))
     [(one, two)] = paired_label_files(first, second, write_list(tmp_path / "images.txt", "i.jpg"))

@@ -87,6 +87,15 @@ def test_lists_of_different_length_are_refused(tmp_path, pairs):
     assert len(find_dataset("city", typed(pairs), labelled=False).items) == 3
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_labels_in_another_order_are_refused(tmp_path, pairs, every):
+    lines = (tmp_path / "l.txt").read_text().splitlines()
+    (tmp_path / "l.txt").write_text("\n".join(sorted(lines, reverse=True)))
+    with pytest.raises(InputError, match=r"^datasets\.city: .*i\.txt:\d+: .* is paired with .*l\.txt:1: "):
+        find_dataset("city", typed(pairs | {"every": every}), labelled=True)
+    assert len(find_dataset("city", typed(pairs), labelled=False).items) == 3
+
+
 def test_empty_label_list_is_refused(tmp_path, pairs):
     (tmp_path / "l.txt").write_text("\n")
     with pytest.raises(InputError, match=r"l\.txt: the list is empty"):

@@ -1,6 +1,7 @@
 """A tiny run of the real workflow: real Snakemake, real steps, a small network without ImageNet weights."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,10 @@ class Run:
         self.folder = folder
         for name, number, shift in (("synthetic", 8, 0), ("camera", 8, 40), ("camera_test", 4, 40)):
             write_dataset(folder, name, number, shift)
+        # A test image that is also a target image, under another name.
+        for place in ("", "labels/"):
+            target, test = (folder / "some data" / name / place for name in ("camera", "camera_test"))
+            shutil.copy(target / "05.png", test / "03.png")
         self.configure(tiny_configuration())
 
     def configuration(self) -> dict:

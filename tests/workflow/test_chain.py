@@ -29,6 +29,15 @@ def test_table_is_shown_at_the_end_and_kept(finished_run):
         assert [row["model"] for row in csv.DictReader(file, delimiter="\t")] == MODELS
 
 
+def test_a_test_image_that_is_also_a_target_image_is_noted_below_the_table(finished_run):
+    results = finished_run.folder / "results" / "tiny"
+    (note,) = json.loads((results / "data" / "checked.json").read_text())["notes"]
+    assert note.startswith("1 of the 4 test images of camera_test is also in camera; the first is ")
+    assert "camera_test/03.png, there " in note
+    assert f"Note: {note}" in " ".join((results / "report" / "models.txt").read_text().split())
+    assert f"Note: {note}" in (results / "report" / "models.md").read_text()
+
+
 def test_each_training_names_its_parents(finished_run):
     models = finished_run.folder / "results" / "tiny" / "models"
 

@@ -66,7 +66,8 @@ def test_without_labelled_the_labels_may_be_gone(tmp_path, dataset):
     for label in (tmp_path / "labels").iterdir():
         label.unlink()
     make(tmp_path, dataset)
-    assert check(tmp_path, dataset) == {"images": 12, "sizes": {"6x4": 12}, "turned": [], "converted": {}}
+    expected = {"images": 12, "sizes": {"6x4": 12}, "turned": [], "converted": {}, "warnings": []}
+    assert check(tmp_path, dataset) == expected
 
 
 def test_truncated_image_is_named_with_its_line(tmp_path, dataset):
@@ -212,3 +213,50 @@ def test_exit_status_tells_whether_all_is_well(tmp_path, flags):
     done = subprocess.run(command, cwd=where, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert "00000.png: is empty (0 bytes), expected an image" in done.stderr
+
+
+def test_quick_says_what_it_has_not_read(tmp_path, capfd):
+    make_tree("gta5", tmp_path / "gta5")
+    check_data.main(["--layout", "gta5", "--root", str(tmp_path / "gta5"), "--quick"])
+    shown = capfd.readouterr().err
+    assert "gta5: nothing is wrong with the headers; pixels and ids were not read" in shown
+    assert "all is well" not in shown
+
+
+def test_labels_of_another_table_are_never_well(tmp_path, settings_file, capfd):
+    """Labels of sky, road and tree in CamVid's ids, read as train ids of Cityscapes: road, wall, pole."""
+    ids = np.repeat([0, 3, 5], 3600).reshape(90, 120).astype(np.uint8)
+    names = [f"{number}.png" for number in range(10)]
+    for name in names:
+        write_image(tmp_path / "images" / name, np.zeros((90, 120, 3), np.uint8))
+        write_label(tmp_path / "labels" / name, ids, [])
+    for kind in ("images", "labels"):
+        (tmp_path / f"{kind}.txt").write_text("".join(f"{kind}/{name}\n" for name in names))
+    lists = {kind: str(tmp_path / f"{kind}.txt") for kind in ("images", "labels")}
+    found = {}
+    for table in ("camvid", "cityscapes_train_ids"):
+        settings = ListsSettings(layout="lists", classes=table, **lists)
+        dataset = ["--dataset", "city", "--settings", settings_file(settings)]
+        make(tmp_path, dataset, "--with-labels")
+        found[table] = check(tmp_path, dataset, "--with-labels")["warnings"], capfd.readouterr().err
+    assert found["camvid"][0] == []
+    assert "city: all is well" in found["camvid"][1]
+    (warning,), shown = found["cityscapes_train_ids"]
+    assert (
+        "wall (33.3 %, in streets at most 12 %), pole (33.3 %, in streets at most 6 %) and sky (0 %"
+        in warning
+    )
+    assert f"warning: city: {warning}" in shown
+    assert "all is well" not in shown
+    sheet = f"{tmp_path}/contact_sheet.png, which `snakemake contact_sheets` makes; there is no pixel of"
+    assert f"city: no error was found, but look at {sheet}" in shown
+    assert f"  warning: {warning}" in (tmp_path / "check.txt").read_text()
+
+
+def test_datasets_of_a_configuration_are_compared(tmp_path, capfd):
+    arguments = run_configuration(tmp_path)
+    check_data.main(arguments)
+    # All miniatures show the same four scenes.
+    shown = capfd.readouterr().err
+    assert "warning: 4 of the 4 test images of city_val are also in gta; the first is" in shown
+    assert "warning: 4 of the 4 test images of city_val are also in city; the first is" in shown

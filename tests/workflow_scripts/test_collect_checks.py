@@ -14,16 +14,75 @@ def arguments(tmp_path, settings_file):
     """Return the arguments of a run whose target has two images of 64×32 pixels."""
     write_manifest(tmp_path / "a.tsv", [Item(name, tmp_path / f"{name}.png", 64, 32) for name in "pq"])
     write_manifest(tmp_path / "s.tsv", [Item("s", tmp_path / "s.png", 64, 64)])
+    (tmp_path / "x.json").write_text('{"device": "cpu"}')
     return [
         *("--source", str(tmp_path / "s.tsv"), "--settings", settings_file(Crops(crop=(32, 64)), "crops")),
-        *("--reports", "x.json", "--target", str(tmp_path / "a.tsv")),
+        *("--reports", str(tmp_path / "x.json"), "--target", str(tmp_path / "a.tsv")),
         *("--output", str(tmp_path / "checked.json")),
     ]
 
 
 def test_reports_are_listed(arguments, tmp_path):
     collect_checks.main(arguments)
-    assert json.loads((tmp_path / "checked.json").read_text()) == {"reports": ["x.json"]}
+    expected = {"reports": [str(tmp_path / "x.json")], "notes": []}
+    assert json.loads((tmp_path / "checked.json").read_text()) == expected
+
+
+def test_reports_are_opened(arguments, tmp_path):
+    (tmp_path / "x.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"x\.json: is no report, expected what check_data or"):
+        collect_checks.main(arguments)
+    (tmp_path / "x.json").unlink()
+    with pytest.raises(InputError, match=r"x\.json: the report of a check cannot be read \(No such file"):
+        collect_checks.main(arguments)
+
+
+def write_checked(folder, items, warnings=(), **pixels):
+    """Write the manifest and the report of a dataset and return both paths."""
+    manifest = folder / "labelled.tsv"
+    write_manifest(manifest, items)
+    report = {"images": len(items), "warnings": list(warnings)}
+    report["classes"] = {name: {"pixels": number} for name, number in pixels.items()}
+    manifest.with_suffix(".check.json").write_text(json.dumps(report))
+    return manifest, manifest.with_suffix(".check.json")
+
+
+def test_notes_of_all_datasets_are_shown_and_kept(arguments, tmp_path, capfd):
+    (tmp_path / "p.png").write_text("p")
+    (tmp_path / "q.png").write_text("q!")
+    (tmp_path / "copy.png").write_text("q!")
+    (tmp_path / "s.png").write_text("ss")
+    game, of_game = write_checked(tmp_path / "game", [Item("s", tmp_path / "s.png", 64, 64)], road=9, sky=0)
+    exam, of_exam = write_checked(
+        tmp_path / "exam", [Item("c", tmp_path / "copy.png", 64, 32)], ["looks wrong"], road=9, sky=2
+    )
+    arguments += ["--source", str(game), "--test", str(exam), "--reports", str(of_game), str(of_exam)]
+    collect_checks.main(arguments)
+    notes = json.loads((tmp_path / "checked.json").read_text())["notes"]
+    assert notes[0] == "exam: looks wrong"
+    assert notes[1].startswith("game: no pixel of sky, unlike exam. Without a source that shows a class")
+    assert notes[2].startswith(
+        f"1 of the 1 test images of exam is also in {tmp_path.name}; the first is {tmp_path}/copy.png, "
+        f"there {tmp_path}/q.png. Models adapt"
+    )
+    assert len(notes) == 3
+    shown = capfd.readouterr().err
+    assert all(f"warning: {note}" in shown for note in notes)
+    assert "no error was found, but read the warnings" in shown
+
+
+def test_upper_bound_learns_shared_images(arguments, tmp_path):
+    for name in "pq":
+        (tmp_path / f"{name}.png").write_text(name)
+    labelled = tmp_path / "labelled.check.json"
+    labelled.write_text(json.dumps({"images": 2, "warnings": ["target looks wrong"], "classes": {}}))
+    exam, of_exam = write_checked(tmp_path / "exam", [Item("p", tmp_path / "p.png", 64, 32)], road=1)
+    (tmp_path / "s.png").write_text("sss")
+    arguments += ["--test", str(exam), "--reports", str(of_exam), str(labelled)]
+    collect_checks.main(arguments)
+    first, second = json.loads((tmp_path / "checked.json").read_text())["notes"]
+    assert first == f"{tmp_path.name}: target looks wrong"
+    assert second.endswith("The upper bound even learns their labels.")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cotrain.configuration.sections import ListsSettings
 from cotrain.data.class_tables import class_table, translation_table
@@ -63,3 +64,30 @@ def test_an_image_without_label_is_reported(run):
         run(
             "camvid", "camvid11", lambda items: [replace(items[0], label=None, label_sha256=None), *items[1:]]
         )
+
+
+@pytest.mark.parametrize(
+    ("table", "space"), [("cityscapes_train_ids", "cityscapes19"), ("camvid", "camvid11")]
+)
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (
+            np.array([[0, 7, 8, 300]], np.uint16),
+            r"0\.png: has .*16 bit.*, expected 1 channel of 8-bit class ids",
+        ),
+        (
+            np.array([[0, 7, 8, 77]], np.uint8),
+            r"0\.png: found id 77, .*label files with datasets\.city\.classes",
+        ),
+        (np.array([[0, 7, 8]], np.uint8), r"0\.png: is 3×1, expected 4×1 as its image .*0\.jpg"),
+    ],
+)
+def test_labels_that_are_no_train_ids_are_refused_wherever_they_would_stay(
+    run, tmp_path, capfd, table, space, label, message
+):
+    Image.fromarray(label).save(tmp_path / "own" / "0.png")
+    with pytest.raises(InputError, match=message):
+        run(table, space, lambda items: [replace(item, label_sha256=None) for item in items])
+    assert "already hold" not in capfd.readouterr().err
+    assert not (tmp_path / "out" / "train_ids.tsv").exists()

@@ -95,3 +95,31 @@ def test_unlike_protocols_leave_no_report(files, tmp_path):
     with pytest.raises(InputError, match=r"protocol\.resize"):
         report(files, tmp_path / "report", ["baseline", "final"])
     assert not (tmp_path / "report").exists()
+
+
+def test_notes_about_the_data_stand_below_the_table(files, tmp_path, capsys):
+    note = "2 of the 3 test images are also in camera. " + "Scores may be too high. " * 6 + "/a/long path.png"
+    checked = tmp_path / "checked.json"
+    checked.write_text(json.dumps({"reports": [], "notes": [note]}))
+    scores_of = [f"{model}={files[model]}" for model in ("baseline", "final")]
+    main(["--scores", *scores_of, "--checked", str(checked), "--output", str(tmp_path / "report")])
+    text = (tmp_path / "report" / "models.txt").read_text()
+    assert text in capsys.readouterr().out
+    assert f"Note: {note}" in " ".join(text.split())
+    assert text.index("final") < text.index("Note: ") < text.index("IoU by class")
+    assert max(map(len, text.splitlines())) <= 110
+    assert f"|\n\nNote: {note}\n\n" in (tmp_path / "report" / "models.md").read_text()
+    # A run that was checked by an earlier version has no notes.
+    for content, message in (
+        ('{"reports": []}', None),
+        ("[]", "the notes cannot be read"),
+        ("{", "line 1 is not"),
+    ):
+        checked.write_text(content)
+        arguments = ["--scores", *scores_of, "--checked", str(checked), "--output", str(tmp_path / "again")]
+        if message is None:
+            main(arguments)
+            assert "Note" not in (tmp_path / "again" / "models.txt").read_text()
+            continue
+        with pytest.raises(InputError, match=rf"checked\.json: .*{message}"):
+            main(arguments)
