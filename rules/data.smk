@@ -97,6 +97,7 @@ rule collect_checks:
         class_priors=class_priors(),
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         settings=settings("crops"),
+        storage=settings("storage"),
     output:
         f"{RUN}/data/checked.json",
     log:
@@ -105,7 +106,8 @@ rule collect_checks:
         "../envs/environment.yaml"
     params:
         inputs=flags_of_inputs(
-            "reports", "source", "target", "test", "target_b", "class_priors", "ego_vehicle_mask", "settings"
+            *("reports", "source", "target", "test", "target_b", "class_priors", "ego_vehicle_mask"),
+            *("settings", "storage"),
         ),
     shell:
         "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log-file {log:q}"

@@ -1,9 +1,9 @@
 """Confirm that all inputs of a run are in order: the last step before anything is translated or trained.
 
 It also checks what concerns several files: the images of a second target must pair up with those of the
-first, class priors must fit the target, and the crop of the trainings must fit into some image. It notes what
-is no error but changes what the scores mean: warnings of the reports, classes that cannot be learnt, test
-images that the run also learns from or adapts to.
+first, class priors must fit the target, the crop of the trainings must fit into some image, and what the run
+writes must fit on the disk. It notes what is no error but changes what the scores mean: warnings of the
+reports, classes that cannot be learnt, test images that the run also learns from or adapts to.
 
 in:  the check reports of all datasets, and of the device if there is one; the manifests, class priors and
      mask. The report of a manifest data/NAME/labelled.tsv is the one called data/NAME/labelled.check.json.
@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from cotrain.configuration.reading import read_settings
+from cotrain.configuration.run_plan import Storage
 from cotrain.configuration.sections import Crops
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
-from cotrain.data.files import write_json
+from cotrain.data.disk_space import bytes_of_run, check_disk
+from cotrain.data.files import make_folder, write_json
 from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
@@ -39,7 +41,8 @@ EXAMPLE = """python -m workflow_scripts.collect_checks \\
     results/demo/data/camera_test/labelled.check.json \\
     --source results/demo/data/game/labelled.tsv --target results/demo/data/camera/images.tsv \\
     --test results/demo/data/camera_test/labelled.tsv \\
-    --settings results/demo/settings/crops.json --output by_hand/checked.json"""
+    --settings results/demo/settings/crops.json --storage results/demo/settings/storage.json \\
+    --output by_hand/checked.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -56,6 +59,13 @@ def main(arguments: list[str] | None = None) -> None:
         required=True,
         metavar="FILE",
         help="crop and augmentations of the trainings, as results/RUN/settings/crops.json",
+    )
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="what the run writes, as results/RUN/settings/storage.json",
     )
     parser.add_argument(
         "--target-b", type=Path, help="manifest of branch b's images, paired with the target's"
@@ -84,6 +94,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.class_priors:
         ClassPriors.read(options.class_priors).check_size(read_manifest(options.target))
     EgoVehicleMask(options.ego_vehicle_mask)
+    images = [item for manifest in options.source for item in read_manifest(manifest)]
+    storage = read_settings(options.storage, Storage)
+    make_folder(options.output.parent)
+    check_disk(bytes_of_run(storage, images, read_manifest(options.target)), options.output.parent)
     notes = notes_of_run(reports, options.source, options.target, options.target_b, options.test)
     for note in notes:
         logger.warning("warning: %s", note)

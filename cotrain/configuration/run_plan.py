@@ -16,6 +16,7 @@ from cotrain.configuration.choices import (
     Collaboration,
     ExchangeRanking,
     Fill,
+    ImageFormat,
     ImageRanking,
 )
 from cotrain.configuration.names import (
@@ -104,6 +105,18 @@ class Work(Section, frozen=True, kw_only=True):
 
     trainings: tuple[Amount, ...]
     labellings: tuple[Amount, ...]
+
+
+class Storage(Section, frozen=True, kw_only=True):
+    """What a run writes to disk, for a check of the free space.
+
+    `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps.
+    """
+
+    translations: int
+    format: ImageFormat
+    decoded_cache: bool
+    pseudo_labelled: tuple[int, ...]
 
 
 class RunPlan:
@@ -336,6 +349,16 @@ class RunPlan:
             batch_size=self.configuration.prediction.batch_size,
             precision=self.configuration.precision,
             **shared_values(Views, views),
+        )
+
+    def storage(self) -> Storage:
+        """Return what the run writes to disk."""
+        configuration, translation = self.configuration, self.configuration.translation
+        return Storage(
+            translations=0 if translation.method == "none" else translation.targets_per_image,
+            format=translation.format,
+            decoded_cache=configuration.training.decoded_cache,
+            pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
         )
 
     def work(self) -> Work:

@@ -32,14 +32,14 @@ def settings_names(configuration: Configuration) -> list[str]:
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]
-    return [*trainings, "prediction", "evaluation", "crops", "work", *datasets]
+    return [*trainings, "prediction", "evaluation", "crops", "storage", "work", *datasets]
 
 
 def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
-    Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `work`, `datasets/NAME/images` (without what
-    concerns labels) and `datasets/NAME/labelled`. InputError for another name.
+    Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `storage`, `work`, `datasets/NAME/images`
+    (without what concerns labels) and `datasets/NAME/labelled`. InputError for another name.
     """
     if name not in settings_names(configuration):
         known = ", ".join(settings_names(configuration))
@@ -57,7 +57,7 @@ def settings_named(configuration: Configuration, name: str) -> Section:
         return plan.evaluation_settings()
     if name == "crops":
         return Crops(**shared_values(Crops, configuration.training))
-    return plan.work()
+    return plan.storage() if name == "storage" else plan.work()
 
 
 def dataset_settings(configuration: Configuration, dataset: str, with_labels: bool) -> Section:

@@ -61,7 +61,7 @@ def test_settings_of_images_know_nothing_of_labels(make_plan):
 
 
 def test_unknown_names_come_with_those_that_are_known(make_plan):
-    with pytest.raises(InputError, match=r"expected one of training/baseline, .*crops, work, datasets/"):
+    with pytest.raises(InputError, match=r"expected one of training/baseline, .*, storage, work, datasets/"):
         settings_named(make_plan().configuration, "crop")
 
 

@@ -3,10 +3,13 @@ import json
 import numpy as np
 import pytest
 
+from cotrain.configuration.run_plan import Storage
 from cotrain.configuration.sections import Augmentation, Crops
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
 from workflow_scripts import collect_checks
+
+STORAGE = Storage(translations=1, format="png", decoded_cache=False, pseudo_labelled=(2,))
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def arguments(tmp_path, settings_file):
     return [
         *("--source", str(tmp_path / "s.tsv"), "--settings", settings_file(Crops(crop=(32, 64)), "crops")),
         *("--reports", str(tmp_path / "x.json"), "--target", str(tmp_path / "a.tsv")),
-        *("--output", str(tmp_path / "checked.json")),
+        *("--storage", settings_file(STORAGE, "storage"), "--output", str(tmp_path / "checked.json")),
     ]
 
 
@@ -134,3 +137,15 @@ def test_priors_of_another_size(arguments, tmp_path):
     np.save(tmp_path / "turned.npy", np.zeros((19, 64, 32), np.float32))
     with pytest.raises(InputError, match=r"turned\.npy: the class priors are 32×64, .*p\.png is 64×32"):
         collect_checks.main([*arguments, "--class-priors", str(tmp_path / "turned.npy")])
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(small_disk, arguments, tmp_path):
+    """A source image of 64×64 pixels as PNG takes 6 KiB; the two target images predicted twice, 18 KiB."""
+    arguments[-1] = str(small_disk / "data" / "checked.json")
+    message = (
+        r"disk/data: its disk has \d+\.\d KiB free, but the run needs about 24\.8 KiB \(6\.0 KiB translated "
+        r"images, 1\.2 KiB labels, 17\.6 KiB predictions\) and room for its models; free some space"
+    )
+    with pytest.raises(InputError, match=message):
+        collect_checks.main(arguments)
+    assert not (small_disk / "data" / "checked.json").exists()
