@@ -1,12 +1,14 @@
 # make demo          environment, rendered streets, the whole chain, and a table of all models
 # make test          environment and all tests
 # make batch_sheets  what the network of the demo really sees: its first batches, as a picture
+# make fault-tests   full disks, kills and torn files, for some ten minutes
+# make audit         known flaws of the pinned packages; needs the network
 # make lint          formatters, linters and the type checker
 PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 
-.PHONY: demo batch_sheets test lint format environment clean-state
+.PHONY: demo batch_sheets test fault-tests audit lint format environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -16,6 +18,14 @@ batch_sheets: $(BIN)/.ready
 
 test: $(BIN)/.ready-development
 	$(BIN)/python -m pytest
+
+fault-tests: $(BIN)/.ready-development
+	$(BIN)/python -m pytest -s tests/faults/*.py
+
+# In an environment of its own: it needs packages that the project does not.
+audit:
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	.venv-audit/bin/pip-audit --disable-pip --no-deps -r envs/requirements.txt
 
 lint: $(BIN)/.ready-development
 	$(BIN)/ruff format --check .
