@@ -11,7 +11,6 @@ from cotrain.configuration.settings_files import (
     settings_named,
     settings_names,
     settings_text,
-    write_settings,
 )
 
 from workflow_scripts.command_line import flags
@@ -21,18 +20,25 @@ plan = RunPlan(configuration)
 RUN = f"results/{configuration.run}"
 # Declared by no rule: Snakemake removes what a killed job declares, and this is what resumes it.
 STATE = f"state/{configuration.run}"
-CONFIGURATION = f"{RUN}/settings/configuration.json"
+CONFIGURATION = f"{RUN}/configuration.json"
 GPU = 0 if configuration.device == "cpu" else 1
 THREADS = configuration.threads_per_training
 PROCESSES = configuration.gpus_per_training
 # Quoted for the shell: it may be the path of a user's file.
 LABEL_SPACE = shlex.quote(configuration.label_space)
 SHARDS = configuration.prediction.shards
-EGO_VEHICLE_MASK = configuration.ego_vehicle_mask or []
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")
+
+
+def users_file(path):
+    """A file of the user's, if there is one. The prefix of a module is not for it, but for what the run makes."""
+    return local(path) if path else []
+
+
+EGO_VEHICLE_MASK = users_file(configuration.ego_vehicle_mask)
 
 
 def any_of(names):
@@ -80,12 +86,13 @@ def scenes_of(wildcards):
 
 def list_files(wildcards):
     """The list files that a dataset is read from; its label list only where labels are wanted."""
-    return files_of_images(configuration, wildcards.dataset, wildcards.labels == "labelled")
+    with_labels = wildcards.labels == "labelled"
+    return [users_file(path) for path in files_of_images(configuration, wildcards.dataset, with_labels)]
 
 
 def label_definitions(wildcards):
     """The user's files that say what a dataset's labels mean."""
-    return files_of_meaning(configuration, wildcards.dataset)
+    return [users_file(path) for path in files_of_meaning(configuration, wildcards.dataset)]
 
 
 def with_labels_flag(wildcards):
@@ -119,7 +126,7 @@ def shown_on_sheet(wildcards):
 def class_priors():
     """The maps of where each class is likely, if they are wanted."""
     priors = configuration.self_training.class_priors
-    return f"{RUN}/data/class_priors.npy" if priors == "source" else priors or []
+    return f"{RUN}/data/class_priors.npy" if priors == "source" else users_file(priors)
 
 
 def whole_source(dataset):
@@ -145,6 +152,11 @@ def training_images(dataset):
 
 def weights(model):
     return f"{RUN}/models/{model}/weights.safetensors"
+
+
+def state_folder(wildcards, output):
+    """Where a training is saved: beside the results, wherever a workflow that imports this one puts them."""
+    return f"{output.weights.removesuffix(weights(wildcards.model))}{STATE}/{wildcards.model}"
 
 
 def predicting_weights(model):
@@ -203,12 +215,36 @@ def batch_inputs(wildcards):
 def training_inputs(wildcards):
     """What a model is made from: its batches and its first weights."""
     model = ModelName.parse(wildcards.model)
+    refuse_until(model)
     parent = plan.parent(model)
     return {
         **batch_inputs(wildcards),
-        "initial_weights": weights(parent) if parent else plan.initial_file(model) or [],
-        "backbone_weights": plan.backbone_file(model) or [],
+        "initial_weights": weights(parent) if parent else users_file(plan.initial_file(model)),
+        "backbone_weights": users_file(plan.backbone_file(model)),
     }
+
+
+# A job of these rules waits for one of the same rule, of the model before it. When a job of the rule in `--until` has
+# ended, Snakemake does not start what waits for it, although other jobs of the rule are among that. The keys are
+# the names that the rules have where this workflow is a module.
+MADE_IN_A_CHAIN = {
+    workflow.modifier.modify_rulename(name): name
+    for name in "train calibrate predict thresholds label_round exchange accumulate relabel".split()
+}
+
+
+def refuse_until(model):
+    """Say what to ask for instead of `--until RULE`, where Snakemake would end in "BUG: Out of jobs ready".
+
+    Called by the inputs of trainings: the earliest place at which Snakemake knows its flags, in a dry run too.
+    """
+    asked = [MADE_IN_A_CHAIN[name] for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
+    if asked and model.stage not in ("baseline", "upper_bound"):
+        raise WorkflowError(
+            f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
+            "such jobs. Name a target instead: baseline, self_training, co_training, final, or a file, such as "
+            f"{weights(plan.steps[-1])}"
+        )
 
 
 def image_set_manifest(wildcards):

@@ -1,25 +1,35 @@
 # Train, predict, evaluate: one rule each, for every model of the run.
 
 
-localrules:
-    batch_sheets,
-    write_settings,
+rule write_configuration:
+    """Write the configuration with its defaults; the settings of all steps are made from it."""
+    input:
+        template=local(f"{PROJECT}/rules/configuration.json.jinja"),
+    output:
+        CONFIGURATION,
+    params:
+        text=lambda wildcards: settings_text(configuration),
+    template_engine:
+        "jinja2"
 
 
 rule write_settings:
     """Write the settings of a step, so that edits of other settings do not make it run again."""
+    input:
+        # Ancient: only what `content` says makes this rule run again.
+        configuration=ancient(CONFIGURATION),
     output:
         settings("{settings}"),
     log:
         f"{RUN}/logs/write_settings/{{settings}}.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        configuration=CONFIGURATION,
         # Not on the command line: a change of it is what makes this rule run again.
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
     shell:
-        "python -m workflow_scripts.write_settings --config {params.configuration:q} --part {wildcards.settings}"
+        "python -m workflow_scripts.write_settings --config {input.configuration:q} --part {wildcards.settings}"
         " --output {output:q} --log-file {log:q}"
 
 
@@ -49,7 +59,7 @@ rule train:
         inputs=flags_of_inputs(*BATCH_INPUTS, "initial_weights"),
         label_space=LABEL_SPACE,
         device=configuration.device,
-        state=lambda wildcards: f"{STATE}/{wildcards.model}",
+        state=state_folder,
         folder=folder_of_output,
     shell:
         "{resources.launcher} -m workflow_scripts.train --name {wildcards.model} {params.inputs}"
@@ -63,7 +73,12 @@ rule batch_sheet:
     input:
         unpack(batch_inputs),
     output:
-        f"{RUN}/models/{{model}}/batches.png",
+        report(
+            f"{RUN}/models/{{model}}/batches.png",
+            caption="captions/batches.rst",
+            category="Training",
+            labels={"model": "{model}", "content": "first batches"},
+        ),
     log:
         f"{RUN}/logs/batch_sheet/{{model}}.log",
     conda:
@@ -167,11 +182,17 @@ rule evaluate:
         unpack(scored),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         settings=settings("evaluation"),
-        class_subsets=[name for name in configuration.evaluation.class_subsets if is_definition(name)],
+        class_subsets=[users_file(name) for name in configuration.evaluation.class_subsets if is_definition(name)],
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
         confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",
-        picture=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.png",
+        picture=report(
+            f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.png",
+            caption="captions/confusion.rst",
+            category="Scores",
+            subcategory="Confusion of classes",
+            labels={"model": "{model}", "images": "{dataset}"},
+        ),
     log:
         f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.log",
     conda:

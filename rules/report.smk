@@ -1,14 +1,25 @@
 # Scores of all models side by side, and the named targets of the workflow.
 
 
-localrules:
-    report,
-    oracle_studies,
-    baseline,
-    self_training,
-    co_training,
-    final,
-    upper_bound,
+def comparison(name, content):
+    """A file that compares all models."""
+    return report(
+        f"{RUN}/report/{name}",
+        caption="captions/models.rst",
+        category="Scores",
+        subcategory="All models",
+        labels={"content": content},
+    )
+
+
+def study(name, content):
+    """A file that compares the pseudo-labels of a dataset with its labels."""
+    return report(
+        f"{RUN}/oracle/{{dataset}}/{name}",
+        caption="captions/oracle.rst",
+        category="Oracle studies",
+        labels={"dataset": "{dataset}", "content": content},
+    )
 
 
 rule report:
@@ -16,14 +27,18 @@ rule report:
     input:
         scores(*plan.models),
     output:
-        multiext(f"{RUN}/report/models", ".tsv", ".md", ".txt", ".png"),
-        f"{RUN}/report/classes.tsv",
+        comparison("models.tsv", "all scores, for a spreadsheet"),
+        f"{RUN}/report/models.md",
+        comparison("models.txt", "table of all models and of their classes"),
+        comparison("models.png", "mean IoU of all models"),
+        comparison("classes.tsv", "IoU of each class, for a spreadsheet"),
     log:
         f"{RUN}/logs/report.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        scores=[f"{model}={path}" for model, path in zip(plan.models, scores(*plan.models))],
+        scores=lambda wildcards, input: [f"{model}={path}" for model, path in zip(plan.models, input)],
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.report --scores {params.scores:q} --output {params.folder:q} --log-file {log:q}"
@@ -65,15 +80,18 @@ rule oracle_study:
         pseudo_labels=lambda wildcards: list(pseudo_label_sets(wildcards.dataset).values()),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
     output:
-        multiext(f"{RUN}/oracle/{{dataset}}/", "oracle.json", "oracle.txt", "steps.tsv", "classes.tsv"),
+        f"{RUN}/oracle/{{dataset}}/oracle.json",
+        study("oracle.txt", "tables"),
+        study("steps.tsv", "steps, for a spreadsheet"),
+        study("classes.tsv", "classes of each step, for a spreadsheet"),
     log:
         f"{RUN}/logs/oracle_study/{{dataset}}.log",
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        pseudo_labels=lambda wildcards: [
-            f"{step}={path}" for step, path in pseudo_label_sets(wildcards.dataset).items()
+        pseudo_labels=lambda wildcards, input: [
+            f"{step}={path}" for step, path in zip(pseudo_label_sets(wildcards.dataset), input.pseudo_labels)
         ],
         label_space=LABEL_SPACE,
         folder=folder_of_output,

@@ -16,7 +16,7 @@ from workflow_scripts.command_line import add_output_argument, check_suffix, log
 
 EXAMPLE = """python -m workflow_scripts.write_settings --config config/config.yaml --part training/final \\
     --output by_hand/final.json
-  python -m workflow_scripts.write_settings --config results/demo/settings/configuration.json --part work \\
+  python -m workflow_scripts.write_settings --config results/demo/configuration.json --part work \\
     --output by_hand/work.json"""
 
 
