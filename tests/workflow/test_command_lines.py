@@ -1,7 +1,7 @@
 """Every command line that a rule can build, for every value of the keys that shape it.
 
-The other tests start most of them for real. Here Snakemake builds all of them, and each is read by the parser of
-its step (and before it by that of torchrun), as the shell would pass it.
+The other tests start most of them for real. Here Snakemake builds all of them, and each is read by the parser
+of its step (and before it by that of torchrun), as the shell would pass it.
 """
 
 import re

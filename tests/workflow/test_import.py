@@ -33,7 +33,7 @@ WEIGHTS = "results/tiny/models/baseline/weights.safetensors"
 
 
 def write_workflow(run, *parts):
-    """Write a workflow of somebody else's beside the data, and the run's settings into its own configuration."""
+    """Write a workflow of somebody else's beside the data, with the run's settings in its configuration."""
     (run.folder / "Snakefile").write_text("\n".join(parts))
     (run.folder / "own.yaml").write_text(
         yaml.safe_dump({"adaptation": run.configuration(), "run": "not ours"})

@@ -1,7 +1,7 @@
 """Branches of different networks, one of them a user's own, and averaged weights that label.
 
-The same run has what the tiny run leaves at its default: a second view of the target, one shard, calibration, own
-definitions in files whose names have a space, masks, priors, decoded images and more.
+The same run has what the tiny run leaves at its default: a second view of the target, one shard, calibration,
+own definitions in files whose names have a space, a mask, priors, decoded images and more.
 """
 
 import json
@@ -29,7 +29,7 @@ NETWORK_B = {"name": "network_of_a_user:make_network", "arguments": {"width": 12
 
 
 def with_all_else(run, configuration):
-    """Return a configuration with the other keys that shape command lines, and write the files that it names."""
+    """Return a configuration with the other keys that shape commands, and write the files that it names."""
     write_dataset(run.folder, "camera_b", 8, 40)
     lists = {kind: f"some data/camera_b.{kind}.txt" for kind in ("images", "labels")}
     configuration["datasets"]["camera_b"] = configuration["datasets"]["camera"] | lists
@@ -115,7 +115,7 @@ def test_averaged_weights_are_kept_and_scored(two_networks):
 def test_every_other_key_has_its_effect(two_networks):
     folder = two_networks.folder / "results" / "tiny"
     scores = json.loads((folder / "evaluation" / "upper_bound" / "camera_test" / "scores.json").read_text())
-    assert scores["classes"].keys() == {"road", "building", "vegetation", "sky"}
+    assert scores["iou"].keys() == {"road", "building", "vegetation", "sky"}
     assert len(list((folder / "evaluation" / "final" / "camera_test" / "coloured").iterdir())) == 4
     assert "mIoU sub set" in (folder / "report" / "models.tsv").read_text().splitlines()[0]
     assert parents(two_networks, "baseline") >= {
