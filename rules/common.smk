@@ -224,13 +224,19 @@ def training_inputs(wildcards):
     }
 
 
-# A job of these rules waits for one of the same rule, of the model before it. When a job of the rule in `--until` has
-# ended, Snakemake does not start what waits for it, although other jobs of the rule are among that. The keys are
-# the names that the rules have where this workflow is a module.
-MADE_IN_A_CHAIN = {
-    workflow.modifier.modify_rulename(name): name
-    for name in "train calibrate predict thresholds label_round exchange accumulate relabel".split()
+# Number of steps for which each of these rules has jobs. With several, a job waits for one of the same rule, of the
+# step before. When a job of the rule in `--until` has ended, Snakemake does not start what waits for it, although
+# other jobs of the rule are among that.
+STEPS_OF_RULE = {
+    **dict.fromkeys(("train", "calibrate", "predict", "thresholds", "accumulate"), len(plan.steps)),
+    "label_round": len(plan.rounds),
+    "exchange": configuration.co_training.cycles,
+    "relabel": sum(map(plan.is_relabelled, plan.steps)),
 }
+# Where this workflow is a module, its rules may have other names.
+name_of_rule = workflow.modifier.modify_rulename
+MADE_IN_A_CHAIN = {name_of_rule(name) for name, steps in STEPS_OF_RULE.items() if steps > 1}
+TARGETS_INSTEAD = ", ".join(map(name_of_rule, ("baseline", "self_training", "co_training", "final")))
 
 
 def refuse_until(model):
@@ -238,11 +244,11 @@ def refuse_until(model):
 
     Called by the inputs of trainings: the earliest place at which Snakemake knows its flags, in a dry run too.
     """
-    asked = [MADE_IN_A_CHAIN[name] for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
+    asked = [name for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
     if asked and model.stage not in ("baseline", "upper_bound"):
         raise WorkflowError(
             f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
-            "such jobs. Name a target instead: baseline, self_training, co_training, final, or a file, such as "
+            f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "
             f"{weights(plan.steps[-1])}"
         )
 
@@ -333,3 +339,27 @@ def oracle_reports(wildcards):
             f"expected a value for datasets.{configuration.target}.labels"
         )
     return [f"{RUN}/oracle/{dataset}/oracle.json" for dataset in labelled]
+
+
+# ------------------------------------------------------------------------------ `snakemake --report`
+
+
+def comparison(name, content):
+    """A file that compares all models."""
+    return report(
+        f"{RUN}/report/{name}",
+        caption="captions/models.rst",
+        category="Scores",
+        subcategory="All models",
+        labels={"content": content},
+    )
+
+
+def study(name, content):
+    """A file that compares the pseudo-labels of a dataset with its labels."""
+    return report(
+        f"{RUN}/oracle/{{dataset}}/{name}",
+        caption="captions/oracle.rst",
+        category="Oracle studies",
+        labels={"dataset": "{dataset}", "content": content},
+    )

@@ -7,6 +7,9 @@ rule write_configuration:
         template=local(f"{PROJECT}/rules/configuration.json.jinja"),
     output:
         CONFIGURATION,
+    log:
+        # Never there, because no command runs; `snakemake --lint` asks for it.
+        f"{RUN}/logs/write_configuration.log",
     params:
         text=lambda wildcards: settings_text(configuration),
     template_engine:
@@ -182,7 +185,9 @@ rule evaluate:
         unpack(scored),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         settings=settings("evaluation"),
-        class_subsets=[users_file(name) for name in configuration.evaluation.class_subsets if is_definition(name)],
+        class_subsets=[
+            users_file(name) for name in configuration.evaluation.class_subsets if is_definition(name)
+        ],
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
         confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",

@@ -1,27 +1,6 @@
 # Scores of all models side by side, and the named targets of the workflow.
 
 
-def comparison(name, content):
-    """A file that compares all models."""
-    return report(
-        f"{RUN}/report/{name}",
-        caption="captions/models.rst",
-        category="Scores",
-        subcategory="All models",
-        labels={"content": content},
-    )
-
-
-def study(name, content):
-    """A file that compares the pseudo-labels of a dataset with its labels."""
-    return report(
-        f"{RUN}/oracle/{{dataset}}/{name}",
-        caption="captions/oracle.rst",
-        category="Oracle studies",
-        labels={"dataset": "{dataset}", "content": content},
-    )
-
-
 rule report:
     """The table of all models: gain over the baseline, share of the gap closed."""
     input:

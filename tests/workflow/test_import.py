@@ -106,6 +106,8 @@ def test_until_a_rule_of_many_steps_names_targets_instead(run, rule):
     assert "BUG" not in refused.stdout
 
 
-def test_until_a_rule_of_no_chain_is_left_to_snakemake(run):
-    done = run.snakemake("--dry-run", "--until", "translate")
+@pytest.mark.parametrize("rule", ["translate", "exchange"])
+def test_until_a_rule_of_no_chain_is_left_to_snakemake(run, rule):
+    """There is only one cycle of co-training."""
+    done = run.snakemake("--dry-run", "--until", rule)
     assert done.returncode == 0, done.stdout[-3000:]
