@@ -55,6 +55,7 @@ rule all:
     """Every model of the run, evaluated, and the table that compares them."""
     input:
         lambda wildcards: rules.report.output,
+        settings(WHOLE),
 
 
 include: "rules/data.smk"

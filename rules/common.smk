@@ -1,9 +1,11 @@
 # Where an artefact lies, and which files a job is made from. What a run consists of is in RunPlan.
 import shlex
+import tempfile
 
 from cotrain.configuration.names import UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
+    WHOLE,
     files_of_images,
     files_of_meaning,
     is_definition,
@@ -11,6 +13,7 @@ from cotrain.configuration.settings_files import (
     settings_named,
     settings_names,
     settings_text,
+    write_settings,
 )
 
 from workflow_scripts.command_line import flags
@@ -20,7 +23,6 @@ plan = RunPlan(configuration)
 RUN = f"results/{configuration.run}"
 # Declared by no rule: Snakemake removes what a killed job declares, and this is what resumes it.
 STATE = f"state/{configuration.run}"
-CONFIGURATION = f"{RUN}/configuration.json"
 GPU = 0 if configuration.device == "cpu" else 1
 THREADS = configuration.threads_per_training
 PROCESSES = configuration.gpus_per_training
@@ -31,6 +33,13 @@ TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")
+
+
+# What Snakemake has read, for the step `write_settings`. No job makes this file: all others would depend on it, and
+# where a job runs, Snakemake overlooks the changes of those that depend on it by an `ancient` input.
+TEMPORARY = tempfile.TemporaryDirectory(prefix="cotrain-")
+CONFIGURATION = f"{TEMPORARY.name}/configuration.json"
+write_settings(Path(CONFIGURATION), configuration)
 
 
 def users_file(path):
@@ -59,7 +68,7 @@ wildcard_constraints:
     image_set=rf"target|accumulated|labelled/({DATASETS})|subset/({STEPS})",
     labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
-    settings=any_of(settings_names(configuration)),
+    settings=any_of([WHOLE, *settings_names(configuration)]),
 
 
 def flags_of_inputs(*names):

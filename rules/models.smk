@@ -1,26 +1,8 @@
 # Train, predict, evaluate: one rule each, for every model of the run.
 
 
-rule write_configuration:
-    """Write the configuration with its defaults; the settings of all steps are made from it."""
-    input:
-        template=local(f"{PROJECT}/rules/configuration.json.jinja"),
-    output:
-        CONFIGURATION,
-    log:
-        # Never there, because no command runs; `snakemake --lint` asks for it.
-        f"{RUN}/logs/write_configuration.log",
-    params:
-        text=lambda wildcards: settings_text(configuration),
-    template_engine:
-        "jinja2"
-
-
 rule write_settings:
     """Write the settings of a step, so that edits of other settings do not make it run again."""
-    input:
-        # Ancient: only what `content` says makes this rule run again.
-        configuration=ancient(CONFIGURATION),
     output:
         settings("{settings}"),
     log:
@@ -28,11 +10,14 @@ rule write_settings:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        # A resource, since it is another file in every call.
+        configuration=CONFIGURATION,
     params:
         # Not on the command line: a change of it is what makes this rule run again.
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
     shell:
-        "python -m workflow_scripts.write_settings --config {input.configuration:q} --part {wildcards.settings}"
+        "python -m workflow_scripts.write_settings --config {resources.configuration:q} --part {wildcards.settings}"
         " --output {output:q} --log-file {log:q}"
 
 

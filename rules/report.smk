@@ -27,30 +27,35 @@ rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
         scores("baseline"),
+        settings(WHOLE),
 
 
 rule self_training:
     """All rounds of self-training, and their scores."""
     input:
         scores("baseline", *plan.rounds),
+        settings(WHOLE),
 
 
 rule co_training:
     """All cycles of co-training, and their scores."""
     input:
         scores("baseline", *plan.steps),
+        settings(WHOLE),
 
 
 rule final:
     """The final model, and its scores."""
     input:
         scores("baseline", "final"),
+        settings(WHOLE),
 
 
 rule upper_bound:
     """The model trained with the labels of the target, to compare with, and its scores."""
     input:
         scores("upper_bound"),
+        settings(WHOLE),
 
 
 rule oracle_study:

@@ -30,6 +30,7 @@ INCLUDED = """
 include: {snakefile!r}
 """
 WEIGHTS = "results/tiny/models/baseline/weights.safetensors"
+SETTINGS = "results/tiny/settings/configuration.json"
 
 
 def write_workflow(run, *parts):
@@ -57,7 +58,7 @@ def test_two_modules_of_another_workflow_train_their_baselines(run):
     write_label(run.folder / "a mask.png", mask, [(0, 0, 0), (255, 255, 255)])
     quick = {"baseline": {"iterations": 2}, "translation": {"method": "none"}}
     run.configure(run.configuration() | quick | {"ego_vehicle_mask": "a mask.png"})
-    inputs = f'"{WEIGHTS}", "with a prefix/{WEIGHTS}"'
+    inputs = f'"{WEIGHTS}", "with a prefix/{WEIGHTS}", "{SETTINGS}", "with a prefix/{SETTINGS}"'
     write_workflow(
         run,
         OWN_RULE.format(inputs=inputs),
@@ -70,7 +71,7 @@ def test_two_modules_of_another_workflow_train_their_baselines(run):
     plain, prefixed = run.folder, run.folder / "with a prefix"
     assert (plain / WEIGHTS).read_bytes() == (prefixed / WEIGHTS).read_bytes()
     for folder in (plain, prefixed):
-        written = json.loads((folder / "results" / "tiny" / "configuration.json").read_text())
+        written = json.loads((folder / SETTINGS).read_text())
         assert written["ego_vehicle_mask"] == "a mask.png"
         assert (folder / "state" / "tiny" / "baseline").is_dir()
         assert (folder / "results" / "tiny" / "logs" / "train" / "baseline.log").exists()
