@@ -80,6 +80,20 @@ def folder_of_output(wildcards, output):
     return os.path.dirname(output[0])
 
 
+def decides_besides(wildcards):
+    """What is not in a settings file, but decides jobs that read it and the checks before them.
+
+    Where the checks run again, Snakemake overlooks that a job behind their `ancient` report has changed itself. It
+    does not if the job's settings are made again too.
+    """
+    device, mask = configuration.device, configuration.ego_vehicle_mask
+    return {
+        "training": [device],
+        "prediction": [device, mask, configuration.self_training.class_priors],
+        "evaluation": [device, mask],
+    }.get(wildcards.settings.partition("/")[0], [])
+
+
 def settings(name):
     """The file with the settings of a step."""
     return f"{RUN}/settings/{name}.json"

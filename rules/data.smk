@@ -115,7 +115,7 @@ rule convert_labels:
     input:
         manifest=f"{RUN}/data/{{dataset}}/labelled.tsv",
         settings=settings("datasets/{dataset}/labelled"),
-        check=ancient(f"{RUN}/data/{{dataset}}/labelled.check.json"),
+        check=f"{RUN}/data/{{dataset}}/labelled.check.json",
         definitions=label_definitions,
     output:
         f"{RUN}/data/{{dataset}}/train_ids.tsv",

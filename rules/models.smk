@@ -14,8 +14,9 @@ rule write_settings:
         # A resource, since it is another file in every call.
         configuration=CONFIGURATION,
     params:
-        # Not on the command line: a change of it is what makes this rule run again.
+        # Not on the command line: a change of these is what makes this rule run again.
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
+        besides=decides_besides,
     shell:
         "python -m workflow_scripts.write_settings --config {resources.configuration:q} --part {wildcards.settings}"
         " --output {output:q} --log-file {log:q}"

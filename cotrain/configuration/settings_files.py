@@ -41,7 +41,7 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
     Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `work`, `datasets/NAME/images` (without what
-    concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError for another name.
+    concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError for others.
     """
     if name == WHOLE:
         return configuration
