@@ -10,14 +10,29 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.18")
 
+
+def stop(message):
+    """End with a message as the last line: below an error Snakemake would show this file and a line of it."""
+    logger.error(str(message))
+    sys.exit(1)
+
+
+# Not `workflow.basedir`: that is the folder of the workflow that imports this one, where one does.
+PROJECT = workflow.current_basedir.get_path_or_uri(secret_free=True)
+if not os.path.isdir(PROJECT):
+    stop(
+        f"cotrain: the Snakefile is read from {PROJECT}, expected a folder: clone the repository, because jobs "
+        "run its Python code, and give the path of the Snakefile in it"
+    )
 # Steps run as `python -m workflow_scripts.STEP`, from any working folder and without activation.
-sys.path.insert(0, workflow.basedir)
+sys.path.insert(0, PROJECT)
 os.environ.update(
-    PYTHONPATH=os.pathsep.join([workflow.basedir, os.environ.get("PYTHONPATH", "")]),
+    PYTHONPATH=os.pathsep.join([PROJECT, os.environ.get("PYTHONPATH", "")]),
     PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
 )
 
@@ -29,7 +44,7 @@ from rules.terminal import leave_out_preamble, show_on_terminal, terminals
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:
 
-    configfile: os.path.join(workflow.basedir, "config", "config.yaml")
+    configfile: os.path.join(PROJECT, "config", "config.yaml")
 
 
 try:
@@ -38,14 +53,27 @@ try:
         read_mapping(Path(file))
     configuration = resolve(config)
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    stop(error)
 
 
 include: "rules/common.smk"
+
+
+# The first rule, and so the default target, also of a workflow that only imports this one.
+rule all:
+    """Every model of the run, evaluated, and the table that compares them."""
+    input:
+        lambda wildcards: rules.report.output,
+        settings(WHOLE),
+
+
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/pseudo_labels.smk"
 include: "rules/report.smk"
+
+
+report: "rules/captions/run.rst"
 
 
 leave_out_preamble(workflow, result_of_run)
@@ -53,15 +81,14 @@ leave_out_preamble(workflow, result_of_run)
 
 onstart:
     # No second workflow may work on this run. Snakemake's own lock outlives a `kill -9` and would stop the next
-    # call; the profile turns it off.
+    # call; the profile turns it off. A workflow that imports this one as a module does not run this: there
+    # Snakemake's lock is in force, because the profile is not.
     try:
         hold_until_exit(
             Path(STATE, "workflow.lock"), f"another snakemake is at work on run {configuration.run}"
         )
     except InputError as error:
-        raise WorkflowError(str(error)) from None
-    # The settings of each step are written from it.
-    write_settings(Path(CONFIGURATION), configuration)
+        stop(error)
     show_on_terminal(workflow, workflow.dag.needrun_jobs(), cost_left, Path(STATE, "speeds.json"))
 
 
@@ -73,10 +100,3 @@ onsuccess:
 onerror:
     for terminal in terminals():
         terminal.end_early()
-
-
-rule all:
-    """Every model of the run, evaluated, and the table that compares them."""
-    default_target: True
-    input:
-        rules.report.output,

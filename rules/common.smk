@@ -1,9 +1,11 @@
 # Where an artefact lies, and which files a job is made from. What a run consists of is in RunPlan.
 import shlex
+import tempfile
 
 from cotrain.configuration.names import UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
+    WHOLE,
     files_of_images,
     files_of_meaning,
     is_definition,
@@ -22,18 +24,31 @@ plan = RunPlan(configuration)
 RUN = f"results/{configuration.run}"
 # Declared by no rule: Snakemake removes what a killed job declares, and this is what resumes it.
 STATE = f"state/{configuration.run}"
-CONFIGURATION = f"{RUN}/settings/configuration.json"
 GPU = 0 if configuration.device == "cpu" else 1
 THREADS = configuration.threads_per_training
 PROCESSES = configuration.gpus_per_training
 # Quoted for the shell: it may be the path of a user's file.
 LABEL_SPACE = shlex.quote(configuration.label_space)
 SHARDS = configuration.prediction.shards
-EGO_VEHICLE_MASK = configuration.ego_vehicle_mask or []
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")
+
+
+# What Snakemake has read, for the step `write_settings`. No job makes this file: all others would depend on it, and
+# where a job runs, Snakemake overlooks the changes of those that depend on it by an `ancient` input.
+TEMPORARY = tempfile.TemporaryDirectory(prefix="cotrain-")
+CONFIGURATION = f"{TEMPORARY.name}/configuration.json"
+write_settings(Path(CONFIGURATION), configuration)
+
+
+def users_file(path):
+    """A file of the user's, if there is one. The prefix of a module is not for it, but for what the run makes."""
+    return local(path) if path else []
+
+
+EGO_VEHICLE_MASK = users_file(configuration.ego_vehicle_mask)
 
 
 def any_of(names):
@@ -54,7 +69,7 @@ wildcard_constraints:
     image_set=rf"target|accumulated|labelled/({DATASETS})|subset/({STEPS})",
     labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
-    settings=any_of(settings_names(configuration)),
+    settings=any_of([WHOLE, *settings_names(configuration)]),
 
 
 def flags_of_inputs(*names):
@@ -64,6 +79,20 @@ def flags_of_inputs(*names):
 
 def folder_of_output(wildcards, output):
     return os.path.dirname(output[0])
+
+
+def decides_besides(wildcards):
+    """What is not in a settings file, but decides jobs that read it and the checks before them.
+
+    Where the checks run again, Snakemake overlooks that a job behind their `ancient` report has changed itself. It
+    does not if the job's settings are made again too.
+    """
+    device, mask = configuration.device, configuration.ego_vehicle_mask
+    return {
+        "training": [device],
+        "prediction": [device, mask, configuration.self_training.class_priors],
+        "evaluation": [device, mask],
+    }.get(wildcards.settings.partition("/")[0], [])
 
 
 def settings(name):
@@ -81,12 +110,13 @@ def scenes_of(wildcards):
 
 def list_files(wildcards):
     """The list files that a dataset is read from; its label list only where labels are wanted."""
-    return files_of_images(configuration, wildcards.dataset, wildcards.labels == "labelled")
+    with_labels = wildcards.labels == "labelled"
+    return [users_file(path) for path in files_of_images(configuration, wildcards.dataset, with_labels)]
 
 
 def label_definitions(wildcards):
     """The user's files that say what a dataset's labels mean."""
-    return files_of_meaning(configuration, wildcards.dataset)
+    return [users_file(path) for path in files_of_meaning(configuration, wildcards.dataset)]
 
 
 def with_labels_flag(wildcards):
@@ -121,7 +151,7 @@ def shown_on_sheet(wildcards):
 def class_priors():
     """The maps of where each class is likely, if they are wanted."""
     priors = configuration.self_training.class_priors
-    return f"{RUN}/data/class_priors.npy" if priors == "source" else priors or []
+    return f"{RUN}/data/class_priors.npy" if priors == "source" else users_file(priors)
 
 
 def whole_source(dataset):
@@ -147,6 +177,11 @@ def training_images(dataset):
 
 def weights(model):
     return f"{RUN}/models/{model}/weights.safetensors"
+
+
+def state_folder(wildcards, output):
+    """Where a training is saved: beside the results, wherever a workflow that imports this one puts them."""
+    return f"{output.weights.removesuffix(weights(wildcards.model))}{STATE}/{wildcards.model}"
 
 
 def predicting_weights(model):
@@ -205,12 +240,42 @@ def batch_inputs(wildcards):
 def training_inputs(wildcards):
     """What a model is made from: its batches and its first weights."""
     model = ModelName.parse(wildcards.model)
+    refuse_until(model)
     parent = plan.parent(model)
     return {
         **batch_inputs(wildcards),
-        "initial_weights": weights(parent) if parent else plan.initial_file(model) or [],
-        "backbone_weights": plan.backbone_file(model) or [],
+        "initial_weights": weights(parent) if parent else users_file(plan.initial_file(model)),
+        "backbone_weights": users_file(plan.backbone_file(model)),
     }
+
+
+# Number of steps for which each of these rules has jobs. With several, a job waits for one of the same rule, of the
+# step before. When a job of the rule in `--until` has ended, Snakemake does not start what waits for it, although
+# other jobs of the rule are among that.
+STEPS_OF_RULE = {
+    **dict.fromkeys(("train", "calibrate", "predict", "thresholds", "accumulate"), len(plan.steps)),
+    "label_round": len(plan.rounds),
+    "exchange": configuration.co_training.cycles,
+    "relabel": sum(map(plan.is_relabelled, plan.steps)),
+}
+# Where this workflow is a module, its rules may have other names.
+name_of_rule = workflow.modifier.modify_rulename
+MADE_IN_A_CHAIN = {name_of_rule(name) for name, steps in STEPS_OF_RULE.items() if steps > 1}
+TARGETS_INSTEAD = ", ".join(map(name_of_rule, ("baseline", "self_training", "co_training", "final")))
+
+
+def refuse_until(model):
+    """Say what to ask for instead of `--until RULE`, where Snakemake would end in "BUG: Out of jobs ready".
+
+    Called by the inputs of trainings: the earliest place at which Snakemake knows its flags, in a dry run too.
+    """
+    asked = [name for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
+    if asked and model.stage not in ("baseline", "upper_bound"):
+        raise WorkflowError(
+            f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
+            f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "
+            f"{weights(plan.steps[-1])}"
+        )
 
 
 def image_set_manifest(wildcards):
@@ -318,3 +383,27 @@ def cost_left(job):
 def result_of_run():
     table = Path(RUN, "report", "models.txt")
     return f"all models are compared in {table}" if table.exists() else f"the files are in {RUN}"
+
+
+# ------------------------------------------------------------------------------ `snakemake --report`
+
+
+def comparison(name, content):
+    """A file that compares all models."""
+    return report(
+        f"{RUN}/report/{name}",
+        caption="captions/models.rst",
+        category="Scores",
+        subcategory="All models",
+        labels={"content": content},
+    )
+
+
+def study(name, content):
+    """A file that compares the pseudo-labels of a dataset with its labels."""
+    return report(
+        f"{RUN}/oracle/{{dataset}}/{name}",
+        caption="captions/oracle.rst",
+        category="Oracle studies",
+        labels={"dataset": "{dataset}", "content": content},
+    )

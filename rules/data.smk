@@ -1,12 +1,6 @@
 # Demo scenes, manifests, checks, label conversion, class statistics, colour translation.
 
 
-localrules:
-    collect_checks,
-    contact_sheets,
-    hold_out,
-
-
 rule render_scenes:
     """Render the streets of the embedded default; an interrupted rendering resumes with the next image."""
     input:
@@ -53,7 +47,12 @@ rule check_data:
         definitions=label_definitions,
     output:
         report=f"{RUN}/data/{{dataset}}/{{labels}}.check.json",
-        table=f"{RUN}/data/{{dataset}}/{{labels}}.check.txt",
+        table=report(
+            f"{RUN}/data/{{dataset}}/{{labels}}.check.txt",
+            caption="captions/check.rst",
+            category="Data",
+            labels={"dataset": "{dataset}", "content": "check of {labels}"},
+        ),
     log:
         f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.log",
     conda:
@@ -102,6 +101,7 @@ rule collect_checks:
         f"{RUN}/data/checked.json",
     log:
         f"{RUN}/logs/collect_checks.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -118,7 +118,7 @@ rule convert_labels:
     input:
         manifest=f"{RUN}/data/{{dataset}}/labelled.tsv",
         settings=settings("datasets/{dataset}/labelled"),
-        check=ancient(f"{RUN}/data/{{dataset}}/labelled.check.json"),
+        check=f"{RUN}/data/{{dataset}}/labelled.check.json",
         definitions=label_definitions,
     output:
         f"{RUN}/data/{{dataset}}/train_ids.tsv",
@@ -168,6 +168,7 @@ rule hold_out:
         multiext(f"{RUN}/data/{{dataset}}/", "training.tsv", "held_out.tsv"),
     log:
         f"{RUN}/logs/hold_out/{{dataset}}.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -184,7 +185,12 @@ rule contact_sheet:
     input:
         shown_on_sheet,
     output:
-        f"{RUN}/data/{{dataset}}/contact_sheet.png",
+        report(
+            f"{RUN}/data/{{dataset}}/contact_sheet.png",
+            caption="captions/contact_sheet.rst",
+            category="Data",
+            labels={"dataset": "{dataset}", "content": "contact sheet"},
+        ),
     log:
         f"{RUN}/logs/contact_sheet/{{dataset}}.log",
     conda:
@@ -228,7 +234,12 @@ rule class_priors:
         target=TARGET_IMAGES,
     output:
         maps=f"{RUN}/data/class_priors.npy",
-        picture=f"{RUN}/data/class_priors.png",
+        picture=report(
+            f"{RUN}/data/class_priors.png",
+            caption="captions/class_priors.rst",
+            category="Data",
+            labels={"dataset": "source", "content": "class priors"},
+        ),
     log:
         f"{RUN}/logs/class_priors.log",
     conda:

@@ -1,25 +1,24 @@
 # Train, predict, evaluate: one rule each, for every model of the run.
 
 
-localrules:
-    batch_sheets,
-    write_settings,
-
-
 rule write_settings:
     """Write the settings of a step, so that edits of other settings do not make it run again."""
     output:
         settings("{settings}"),
     log:
         f"{RUN}/logs/write_settings/{{settings}}.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
-    params:
+    resources:
+        # A resource, since it is another file in every call.
         configuration=CONFIGURATION,
-        # Not on the command line: a change of it is what makes this rule run again.
+    params:
+        # Not on the command line: a change of these is what makes this rule run again.
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
+        besides=decides_besides,
     shell:
-        "python -m workflow_scripts.write_settings --config {params.configuration:q} --part {wildcards.settings}"
+        "python -m workflow_scripts.write_settings --config {resources.configuration:q} --part {wildcards.settings}"
         " --output {output:q} --log-file {log:q}"
 
 
@@ -72,7 +71,7 @@ rule train:
         inputs=flags_of_inputs(*BATCH_INPUTS, "initial_weights"),
         label_space=LABEL_SPACE,
         device=configuration.device,
-        state=lambda wildcards: f"{STATE}/{wildcards.model}",
+        state=state_folder,
         folder=folder_of_output,
     shell:
         "{resources.launcher} -m workflow_scripts.train --name {wildcards.model} {params.inputs}"
@@ -86,7 +85,12 @@ rule batch_sheet:
     input:
         unpack(batch_inputs),
     output:
-        f"{RUN}/models/{{model}}/batches.png",
+        report(
+            f"{RUN}/models/{{model}}/batches.png",
+            caption="captions/batches.rst",
+            category="Training",
+            labels={"model": "{model}", "content": "first batches"},
+        ),
     log:
         f"{RUN}/logs/batch_sheet/{{model}}.log",
     conda:
@@ -190,11 +194,19 @@ rule evaluate:
         unpack(scored),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         settings=settings("evaluation"),
-        class_subsets=[name for name in configuration.evaluation.class_subsets if is_definition(name)],
+        class_subsets=[
+            users_file(name) for name in configuration.evaluation.class_subsets if is_definition(name)
+        ],
     output:
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
         confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",
-        picture=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.png",
+        picture=report(
+            f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.png",
+            caption="captions/confusion.rst",
+            category="Scores",
+            subcategory="Confusion of classes",
+            labels={"model": "{model}", "images": "{dataset}"},
+        ),
     log:
         f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.log",
     conda:

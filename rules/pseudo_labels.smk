@@ -1,12 +1,6 @@
 # From predictions to the label sets that models train on: self-training, co-training, ensemble.
 
 
-localrules:
-    choose_subset,
-    thresholds,
-    accumulate,
-
-
 # HDF5 lets one thread read at a time: more than these label no faster.
 LABELLING_THREADS = 4
 
@@ -20,6 +14,7 @@ rule choose_subset:
         f"{RUN}/pseudo_labels/{{step}}/subset.tsv",
     log:
         f"{RUN}/logs/choose_subset/{{step}}.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -38,6 +33,7 @@ rule thresholds:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
         f"{RUN}/logs/thresholds/{{labelling}}.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -130,6 +126,7 @@ rule accumulate:
         f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
     log:
         f"{RUN}/logs/accumulate/{{step}}.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:

@@ -1,16 +1,6 @@
 # Scores of all models side by side, and the named targets of the workflow.
 
 
-localrules:
-    report,
-    oracle_studies,
-    baseline,
-    self_training,
-    co_training,
-    final,
-    upper_bound,
-
-
 rule report:
     """The table of all models: gain over the baseline, share of the gap closed."""
     input:
@@ -18,14 +8,18 @@ rule report:
         # Not an ancient one: its notes stand in the report, and nothing depends on the report.
         checked=f"{RUN}/data/checked.json",
     output:
-        multiext(f"{RUN}/report/models", ".tsv", ".md", ".txt", ".png"),
-        f"{RUN}/report/classes.tsv",
+        comparison("models.tsv", "all scores, for a spreadsheet"),
+        f"{RUN}/report/models.md",
+        comparison("models.txt", "table of all models and of their classes"),
+        comparison("models.png", "mean IoU of all models"),
+        comparison("classes.tsv", "IoU of each class, for a spreadsheet"),
     log:
         f"{RUN}/logs/report.log",
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        scores=[f"{model}={path}" for model, path in zip(plan.models, scores(*plan.models))],
+        scores=lambda wildcards, input: [f"{model}={path}" for model, path in zip(plan.models, input)],
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.report --scores {params.scores:q} --checked {input.checked:q}"
@@ -36,30 +30,35 @@ rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
         scores("baseline"),
+        settings(WHOLE),
 
 
 rule self_training:
     """All rounds of self-training, and their scores."""
     input:
         scores("baseline", *plan.rounds),
+        settings(WHOLE),
 
 
 rule co_training:
     """All cycles of co-training, and their scores."""
     input:
         scores("baseline", *plan.steps),
+        settings(WHOLE),
 
 
 rule final:
     """The final model, and its scores."""
     input:
         scores("baseline", "final"),
+        settings(WHOLE),
 
 
 rule upper_bound:
     """The model trained with the labels of the target, to compare with, and its scores."""
     input:
         scores("upper_bound"),
+        settings(WHOLE),
 
 
 rule oracle_study:
@@ -68,15 +67,18 @@ rule oracle_study:
         pseudo_labels=lambda wildcards: list(pseudo_label_sets(wildcards.dataset).values()),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
     output:
-        multiext(f"{RUN}/oracle/{{dataset}}/", "oracle.json", "oracle.txt", "steps.tsv", "classes.tsv"),
+        f"{RUN}/oracle/{{dataset}}/oracle.json",
+        study("oracle.txt", "tables"),
+        study("steps.tsv", "steps, for a spreadsheet"),
+        study("classes.tsv", "classes of each step, for a spreadsheet"),
     log:
         f"{RUN}/logs/oracle_study/{{dataset}}.log",
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
     params:
-        pseudo_labels=lambda wildcards: [
-            f"{step}={path}" for step, path in pseudo_label_sets(wildcards.dataset).items()
+        pseudo_labels=lambda wildcards, input: [
+            f"{step}={path}" for step, path in zip(pseudo_label_sets(wildcards.dataset), input.pseudo_labels)
         ],
         label_space=LABEL_SPACE,
         folder=folder_of_output,

@@ -4,7 +4,8 @@ A step depends on this small file, not on the whole configuration. So it does no
 another section. If you run a step by hand, give it this file as `--settings`.
 
 in:  a configuration; the name of the settings: training/baseline (self_training, co_training, final),
-     prediction, evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled
+     prediction, evaluation, crops, work, datasets/NAME/images, datasets/NAME/labelled, or configuration for
+     the whole with its defaults
 out: the settings as JSON
 """
 

@@ -22,12 +22,14 @@ from cotrain.data.label_spaces import YAML_SUFFIXES
 from cotrain.data.trees import tree_layout
 from cotrain.errors import InputError
 
+# The name of the file that holds all settings.
+WHOLE = "configuration"
 # Keys of a dataset that only matter where its labels are read.
 OF_LABELS = ("labels", "classes", "version")
 
 
 def settings_names(configuration: Configuration) -> list[str]:
-    """Return the names of all settings files of a run."""
+    """Return the names of all settings files of a run's steps."""
     trainings = [f"training/{name}" for name in RunPlan(configuration).settings_names]
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
@@ -39,8 +41,11 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
     Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `storage`, `work`, `datasets/NAME/images`
-    (without what concerns labels) and `datasets/NAME/labelled`. InputError for another name.
+    (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError
+    for others.
     """
+    if name == WHOLE:
+        return configuration
     if name not in settings_names(configuration):
         known = ", ".join(settings_names(configuration))
         raise InputError(f"there are no settings {name!r} in this run, expected one of {known}")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,15 +114,17 @@ class Run:
     def configure(self, configuration: dict) -> None:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(configuration))
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(
+        self, *arguments: str, configfile: str = "tiny.yaml", snakefile: Path = PROJECT / "Snakefile"
+    ) -> list[str]:
         # --configfile takes all words up to the next flag, so a flag of one word stands behind it.
-        options = ["--configfile", "tiny.yaml", "--cores", "2", "--snakefile", str(PROJECT / "Snakefile")]
+        options = ["--configfile", configfile, "--cores", "2", "--snakefile", str(snakefile)]
         return [sys.executable, "-m", "snakemake", *options, *arguments]
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, **files: Any) -> subprocess.CompletedProcess[str]:
         """Run Snakemake to its end; standard output and error come together in `stdout`."""
         return subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, **files),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -4,7 +4,10 @@ import json
 import re
 import shlex
 
+import numpy as np
 import pytest
+
+from cotrain.data.images import write_label
 
 
 def dry_run(run, target):
@@ -289,9 +292,38 @@ def test_saving_more_often_trains_nothing_anew(finished_run):
     try:
         changed = configuration["training"] | {"save_every_iterations": 7, "log_every_iterations": 3}
         finished_run.configure(configuration | {"training": changed})
-        assert "Nothing to be done" in finished_run.snakemake("--dry-run").stdout
+        # What the run was given is written down, and nothing else is made.
+        assert planned_jobs(finished_run) == {"write_settings": 1, "all": 1}
     finally:
         finished_run.configure(configuration)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "made_again"),
+    [
+        ("label_space", "cityscapes7", {"convert_labels", "train", "predict", "evaluate"}),
+        ("device", "cuda", {"train", "predict", "evaluate"}),
+        ("ego_vehicle_mask", "mask.png", {"predict", "label_round", "exchange", "evaluate"}),
+        ("self_training", {"class_priors": "priors.npy"}, {"label_round", "exchange"}),
+    ],
+)
+def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, made_again):
+    """All of these change the checks too, whose report trainings take as it is."""
+    write_label(
+        finished_run.folder / "mask.png", np.eye(64, 96, dtype=np.uint8), [(0, 0, 0), (255, 255, 255)]
+    )
+    np.save(finished_run.folder / "priors.npy", np.full((19, 64, 96), 0.5, np.float32))
+    configuration = finished_run.configuration()
+    try:
+        changed = configuration[key] | value if isinstance(value, dict) else value
+        finished_run.configure(configuration | {key: changed})
+        jobs = planned_jobs(finished_run)
+    finally:
+        finished_run.configure(configuration)
+    assert jobs.keys() >= made_again | {"collect_checks"}
+    # The baseline has not seen a mask or priors.
+    models = 6 if "train" in made_again else 5
+    assert jobs["train"] == models
 
 
 SELF = {"initial": 0.2, "maximum": 0.35, "increment": 0.1}
