@@ -271,7 +271,7 @@ def refuse_until(model):
     """
     asked = [name for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
     if asked and model.stage not in ("baseline", "upper_bound"):
-        raise WorkflowError(
+        stop(
             f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
             f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "
             f"{weights(plan.steps[-1])}"
@@ -359,7 +359,7 @@ def oracle_reports(wildcards):
     """The oracle studies of those target datasets that have labels."""
     labelled = [name for name in plan.target_datasets if may_have_labels(configuration, name)]
     if not labelled:
-        raise WorkflowError(
+        stop(
             f"oracle_studies: the target {configuration.target!r} has no labels to compare pseudo-labels with: "
             f"expected a value for datasets.{configuration.target}.labels"
         )
