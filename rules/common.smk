@@ -1,8 +1,9 @@
 # Where an artefact lies, and which files a job is made from. What a run consists of is in RunPlan.
 import shlex
 import tempfile
+from functools import cache
 
-from cotrain.configuration.names import UPPER_BOUND, ImageSet, Labelling, ModelName
+from cotrain.configuration.names import BASELINE, UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
     WHOLE,
@@ -15,7 +16,7 @@ from cotrain.configuration.settings_files import (
     settings_text,
     write_settings,
 )
-
+from cotrain.data.files import sha256_of
 from cotrain.reporting.time_left import Cost, cost_of_training
 from workflow_scripts.command_line import flags
 
@@ -87,12 +88,36 @@ def decides_besides(wildcards):
     Where the checks run again, Snakemake overlooks that a job behind their `ancient` report has changed itself. It
     does not if the job's settings are made again too.
     """
-    device, mask = configuration.device, configuration.ego_vehicle_mask
-    return {
-        "training": [device],
-        "prediction": [device, mask, configuration.self_training.class_priors],
-        "evaluation": [device, mask],
-    }.get(wildcards.settings.partition("/")[0], [])
+    kind, _, rest = wildcards.settings.partition("/")
+    device, mask, files = configuration.device, configuration.ego_vehicle_mask, []
+    if kind == "datasets":
+        dataset, _, part = rest.partition("/")
+        files = files_of_images(configuration, dataset, part == "labelled")
+        files += files_of_meaning(configuration, dataset) if part == "labelled" else []
+        return contents_of(*files)
+    if kind == "training":
+        return [device, *contents_of(plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models))]
+    if kind == "prediction":
+        priors = configuration.self_training.class_priors
+        return [device, mask, priors, *contents_of(mask, priors)]
+    return (
+        [device, mask, *contents_of(mask, *configuration.evaluation.class_subsets)]
+        if kind == "evaluation"
+        else []
+    )
+
+
+@cache
+def hash_of_file(path):
+    return sha256_of(path)
+
+
+def contents_of(*files):
+    """The hash of each of the user's files that is there.
+
+    A copy may be older than what was made from another one (`cp -p`, `rsync -a`), so its time says nothing.
+    """
+    return [hash_of_file(path) for path in sorted(map(str, filter(None, files))) if os.path.isfile(path)]
 
 
 def settings(name):

@@ -26,8 +26,8 @@ rule check_networks:
     """Build the networks and load their first weights, before anything is translated or trained."""
     input:
         settings=[settings(f"training/{name}") for name in plan.first_networks.values()],
-        weights=sorted({plan.backbone_file(model) for model in plan.models} - {None}),
-        initial_weights=plan.initial_file(plan.models[0]) or [],
+        weights=[users_file(path) for path in sorted({*map(plan.backbone_file, plan.models)} - {None})],
+        initial_weights=users_file(plan.initial_file(BASELINE)),
     output:
         f"{RUN}/data/networks.json",
     log:

@@ -1,6 +1,7 @@
 """The graph of jobs, asked from Snakemake without running any."""
 
 import json
+import os
 import re
 import shlex
 
@@ -324,6 +325,22 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
     # The baseline has not seen a mask or priors.
     models = 6 if "train" in made_again else 5
     assert jobs["train"] == models
+
+
+@pytest.mark.parametrize("name", ["camera.images.txt", "synthetic.labels.txt"])
+def test_a_list_with_another_content_and_an_older_time_is_noticed(finished_run, name):
+    """As `cp -p` or `rsync -a` leave it: Snakemake's look at the times would see nothing."""
+    path = finished_run.folder / "some data" / name
+    content, status = path.read_text(), path.stat()
+    try:
+        path.write_text("".join(content.splitlines(keepends=True)[1:]))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 10**12))
+        jobs = planned_jobs(finished_run)
+    finally:
+        path.write_text(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert jobs["make_manifest"] == 1
+    assert jobs["train"] == 6 if name.startswith("synthetic") else jobs["train"] >= 5
 
 
 SELF = {"initial": 0.2, "maximum": 0.35, "increment": 0.1}
