@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.inference import class_probabilities
     from cotrain.networks.weights import load_networks
 
-    networks, space = load_networks(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:

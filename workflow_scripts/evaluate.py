@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError("--label-space: is missing, expected the label space of the predictions")
     if options.predictions and options.temperature:
         raise InputError("--temperature: works only with --model; the confidences of --predictions are fixed")
+    if options.predictions and options.allow_code:
+        raise InputError("--allow-code: works only with --model; --predictions run no network")
     if options.model and options.label_space:
         raise InputError("--label-space: works only with --predictions; a model has its own label space")
 
@@ -89,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         from cotrain.networks.inference import predict
         from cotrain.networks.weights import load_networks
 
-        networks, space = load_networks(options.model, options.temperature)
+        networks, space = load_networks(options.model, options.temperature, options.allow_code)
         check_palette(items, space)
         torch.set_num_threads(options.threads)
         with claimed_device(options.device) as device:

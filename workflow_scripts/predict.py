@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     listed = read_manifest(options.images)
     items = listed[options.shard :: options.shards]
-    networks, space = load_networks(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     deciding = [sha256_of(path) for path in (*options.model, *options.temperature)]
     deciding.append(json.dumps(msgspec.to_builtins(settings), sort_keys=True))
     model = hashlib.sha256("\n".join(deciding).encode()).hexdigest()

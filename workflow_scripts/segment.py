@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.inference import predict, predict_images
     from cotrain.networks.weights import load_networks
 
-    networks, space = load_networks(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
     with claimed_device(options.device) as device:

@@ -38,6 +38,7 @@ from cotrain.configuration.sections import (
     InferenceSettings,
     Learning,
     NetworkSettings,
+    OwnNetworkSettings,
     Portion,
     Section,
     SelfTraining,
@@ -164,6 +165,11 @@ class RunPlan:
         """Return the settings of a model's network."""
         network_b = self.configuration.co_training.network_b
         return network_b if network_b is not None and model.branch == "b" else self.configuration.network
+
+    def own_code(self, model: ModelName) -> str | None:
+        """Return the import path of a model's network, if it is one of the user's own."""
+        network = self.network(model)
+        return network.name if isinstance(network, OwnNetworkSettings) else None
 
     def backbone_file(self, model: ModelName) -> str | None:
         """Return the file with the backbone's first weights, if the training starts from one."""

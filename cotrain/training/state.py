@@ -13,7 +13,7 @@ import os
 import signal
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -91,7 +91,7 @@ class TrainingState:
             self._last_is_whole = False
         with written_whole(self.last) as temporary, open(temporary, "wb") as file:
             hashed = _Hashed(file)
-            torch.save({**content, "identity": self.identity}, hashed)
+            torch.save({**content, "identity": self.identity}, cast(IO[bytes], hashed))
             file.write(hashed.digest())
         self._last_is_whole = True
 

@@ -170,9 +170,10 @@ def test_a_damaged_save_does_not_take_the_place_of_a_whole_one(tmp_path, monkeyp
         def dies(content, file):
             raise OSError("killed")
 
-        with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+        with monkeypatch.context() as patch:
             patch.setattr(torch, "save", dies)
-            state.save({**CONTENT, "iteration": 3})
+            with pytest.raises(OSError, match="killed"):
+                state.save({**CONTENT, "iteration": 3})
         assert state.load()["iteration"] == 2
         state.save({**CONTENT, "iteration": 3})
         state.last.write_bytes(b"")
@@ -188,7 +189,9 @@ def test_a_full_disk_ends_in_a_message_and_keeps_the_save_before(tmp_path, monke
 
         monkeypatch.setattr(_Hashed, "write", full)
         for _ in range(3):
-            with pytest.raises(InputError, match=r"last\.pt: cannot be written, because the disk of .* is full"):
+            with pytest.raises(
+                InputError, match=r"last\.pt: cannot be written, because the disk of .* is full"
+            ):
                 state.save({**CONTENT, "iteration": 4})
             assert state.load()["iteration"] == 3
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
