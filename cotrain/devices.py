@@ -15,7 +15,7 @@ logger = logging.getLogger("cotrain")
 
 
 @contextmanager
-def claimed_device(setting: str) -> Iterator[torch.device]:
+def claimed_device(setting: str, deterministic: bool = False) -> Iterator[torch.device]:
     """Yield the device for this job; jobs on one machine get different GPUs as long as one is free.
 
     A workflow manager on one machine counts GPUs but does not name them, so two jobs would both take the
@@ -25,10 +25,18 @@ def claimed_device(setting: str) -> Iterator[torch.device]:
 
     Args:
         setting: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda" or "mps".
+        deterministic: whether only kernels run that give the same bytes every time on the same device.
 
     Raises:
-        InputError: this machine does not have the device.
+        InputError: this machine does not have the device, or there is no deterministic kernel for what is
+            computed.
     """
+    with _same_bytes() if deterministic else nullcontext(), _claimed_device(setting) as device:
+        yield device
+
+
+@contextmanager
+def _claimed_device(setting: str) -> Iterator[torch.device]:
     kind = setting
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -50,6 +58,29 @@ def claimed_device(setting: str) -> Iterator[torch.device]:
     with _first_free(_device_names()) as index:
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
+
+
+@contextmanager
+def _same_bytes() -> Iterator[None]:
+    """Allow only deterministic kernels; InputError for what has none."""
+    # Read by cuBLAS when CUDA starts; torch refuses matrix products without it.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.match(r"(\S+) does not have a deterministic implementation", str(error))
+        if not found:
+            raise
+        raise InputError(
+            f"deterministic: true is set, but the network needs the operation {found[1]}, which has no "
+            f"deterministic kernel in torch {torch.__version__}; set it to false, or take another network"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def _device_names() -> list[str]:

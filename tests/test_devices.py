@@ -155,6 +155,29 @@ def test_device_names(monkeypatch):
     assert devices._device_names() == ["0", "1"]
 
 
+def test_only_deterministic_kernels_run_while_they_are_asked_for(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    with claimed_device("cpu"):
+        assert not torch.are_deterministic_algorithms_enabled()
+    with claimed_device("cpu", deterministic=True):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_an_operation_without_a_deterministic_kernel_is_named(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    # As torch reports it. No operation on a CPU lacks such a kernel.
+    raised = RuntimeError("_upsample_x_backward does not have a deterministic implementation, but you set")
+    message = r"^deterministic: true is set, but the network needs the operation _upsample_x_backward, which"
+    with pytest.raises(InputError, match=message), claimed_device("cpu", deterministic=True):
+        raise raised
+    assert not torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError, match="another"), claimed_device("cpu", deterministic=True):
+        raise RuntimeError("another")
+
+
 @pytest.mark.parametrize(
     ("precision", "expected"),
     [("float32", torch.float32), ("auto", torch.float32), ("bfloat16", torch.bfloat16)],

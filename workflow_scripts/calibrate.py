@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     check_palette(items, space)
     torch.set_num_threads(options.threads)
     with (
-        claimed_device(options.device) as device,
+        claimed_device(options.device, settings.deterministic) as device,
         Progress(len(items), "images", f"calibrate {options.model}") as progress,
     ):
         network.to(device).eval()

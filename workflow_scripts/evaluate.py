@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_palette(items, space)
         torch.set_num_threads(options.threads)
         batches = batches_of_one_size(items, settings.batch_size)
-        with claimed_device(options.device) as device:
+        with claimed_device(options.device, settings.deterministic) as device:
             predictions = (
                 (prediction.item, prediction.classes)
                 for prediction in predict(networks, batches, settings, device)

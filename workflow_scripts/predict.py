@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     counter = ConfidenceCounter(space.number_of_classes)
     torch.set_num_threads(options.threads)
     with (
-        claimed_device(options.device) as device,
+        claimed_device(options.device, settings.deterministic) as device,
         written_whole(options.output) as path,
         PredictionWriter(path, origin) as writer,
         Background() as background,

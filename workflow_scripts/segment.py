@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     networks, space = load_networks(options.model, options.temperature, options.allow_code)
     settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
-    with claimed_device(options.device) as device:
+    with claimed_device(options.device, settings.deterministic) as device:
         if images is not None:
             content = {
                 "models": [sha256_of(path) for path in [*options.model, *options.temperature]],

@@ -318,6 +318,7 @@ class RunPlan:
         common = TrainingSettings(
             network=self.network(model),
             precision=configuration.precision,
+            deterministic=configuration.deterministic,
             seed=configuration.seed,
             iterations=configuration.baseline.iterations,
             hard_pixel_share=configuration.baseline.hard_pixel_share,
@@ -341,6 +342,7 @@ class RunPlan:
         return InferenceSettings(
             batch_size=self.configuration.prediction.batch_size,
             precision=self.configuration.precision,
+            deterministic=self.configuration.deterministic,
             **shared_values(Views, views),
         )
 
