@@ -1,16 +1,13 @@
 """Weights files: safetensors whose header says which network they belong to."""
 
-import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from cotrain.adaptation.calibration import read_temperature
 from cotrain.configuration.sections import NetworkSettings, OwnNetworkSettings
@@ -19,42 +16,31 @@ from cotrain.data.files import written_whole
 from cotrain.data.label_spaces import LabelSpace, make_label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
+from cotrain.networks.checksums import HEADER_KEY, SUM, is_whole, sum_of
 from cotrain.networks.network import Network
 from cotrain.networks.tensor_files import mistakes, unexpected
 from cotrain.networks.weights_formats import AGAIN, unreadable, weights_format
 
-HEADER_KEY = "cotrain"
 # Every tensor name in a file begins with this; with another prefix, existing files could not be loaded.
 PREFIX = "box."
-# In the header, beside what the weights belong to.
-SUM = "sha256"
 
 
 def save_weights(path: Path, network: Network, settings: NetworkSettings, space: LabelSpace) -> None:
     """Write the network's tensors, with its settings and the definition of its classes in the header.
 
-    The header also holds a SHA-256 of all this, because safetensors itself notices no damage within a tensor.
+    The header also holds a SHA-256 of all this.
     """
     tensors = {
         f"{PREFIX}{name}": tensor.detach().cpu().contiguous()
         for name, tensor in network.model.state_dict().items()
     }
     belongs_to = {"network": msgspec.to_builtins(settings), "label_space": space.definition()}
+    # As JSON gives it back, whose keys are texts: those of a user's arguments need not be.
+    belongs_to = json.loads(json.dumps(belongs_to))
     header = belongs_to | {SUM: sum_of(tensors, belongs_to)}
     with written_whole(path) as temporary:
         # Only one key: safetensors writes several in random order, and equal weights must give equal bytes.
         save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
-
-
-def sum_of(tensors: Mapping[str, Tensor], belongs_to: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of tensors, with their names, types and shapes, and of what they belong to."""
-    total = hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        # As bytes, because NumPy does not know all of torch's types.
-        total.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return total.hexdigest()
 
 
 def read_header(path: Path) -> tuple[NetworkSettings, LabelSpace]:
@@ -111,10 +97,10 @@ def load_into(network: Network, path: Path) -> None:
     Raises:
         InputError: the file is damaged, or the tensors are those of another network or label space.
     """
-    header = _header(path)
+    # It has a sum.
+    _header(path)
     tensors = load_file(path)
-    belongs_to = {key: value for key, value in header.items() if key != SUM}
-    if sum_of(tensors, belongs_to) != header[SUM]:
+    if not is_whole(path, tensors):
         raise unreadable(
             path,
             "it is damaged: its content does not have the SHA-256 that its header names. Copy it again, or "

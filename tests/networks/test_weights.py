@@ -11,6 +11,7 @@ from cotrain.configuration.sections import OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
+from cotrain.networks.tensor_files import read_tensors
 from cotrain.networks.weights import load_into, load_network, load_networks, read_header, save_weights
 
 CLASSES = 11
@@ -132,6 +133,14 @@ def test_one_changed_bit_of_the_weights_is_noticed(saved):
     load_into(network, path)
 
 
+def test_one_changed_bit_is_noticed_where_a_backbone_is_taken_from_a_model(saved):
+    _, path = saved
+    assert "box.classifier.weight" in read_tensors(path)
+    damaged(path, -100)
+    with pytest.raises(InputError, match=r"weights\.safetensors: cannot be read as weights: it is damaged"):
+        read_tensors(path)
+
+
 def test_a_changed_header_or_other_names_are_noticed(saved):
     network, path = saved
     whole = path.read_bytes()
@@ -160,6 +169,14 @@ def test_weights_of_every_type_are_in_the_sum(saved, settings):
     damaged(path, -1)
     with pytest.raises(InputError, match="it is damaged"):
         load_into(SimpleNamespace(model=model), path)
+
+
+def test_arguments_of_any_keys_are_in_the_sum(saved):
+    _, path = saved
+    own = OwnNetworkSettings(name="any:any", arguments={"of_block": {9: 0.1, 10: (1, None)}})
+    model = torch.nn.Conv2d(3, CLASSES, 1)
+    save_weights(path, SimpleNamespace(model=model), own, SPACE)
+    load_into(SimpleNamespace(model=model), path)
 
 
 def test_a_file_without_a_sum_is_of_an_earlier_version(saved):
