@@ -1,14 +1,11 @@
 """The device on which a job computes, and its precision."""
 
-import fcntl
 import logging
 import os
 import re
-import tempfile
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import IO
 
 import torch
 
@@ -18,20 +15,28 @@ logger = logging.getLogger("cotrain")
 
 
 @contextmanager
-def claimed_device(setting: str) -> Iterator[torch.device]:
+def claimed_device(setting: str, deterministic: bool = False) -> Iterator[torch.device]:
     """Yield the device for this job; jobs on one machine get different GPUs as long as one is free.
 
     A workflow manager on one machine counts GPUs but does not name them, so two jobs would both take the
-    first. Here each visible GPU has a lock file in the machine's temporary folder, and a job takes the first
-    free GPU. Schedulers that show each job its own GPUs (CUDA_VISIBLE_DEVICES) work too, because the locks
-    are named after the real devices.
+    first. Here a job claims the first free one among the visible GPUs, and the claim ends with the job.
+    Schedulers that show each job its own GPUs (CUDA_VISIBLE_DEVICES) work too, because claims are named after
+    the real devices.
 
     Args:
         setting: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda" or "mps".
+        deterministic: whether only kernels run that give the same bytes every time on the same device.
 
     Raises:
-        InputError: this machine does not have the device.
+        InputError: this machine does not have the device, or there is no deterministic kernel for what is
+            computed.
     """
+    with _same_bytes() if deterministic else nullcontext(), _claimed_device(setting) as device:
+        yield device
+
+
+@contextmanager
+def _claimed_device(setting: str) -> Iterator[torch.device]:
     kind = setting
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -50,9 +55,32 @@ def claimed_device(setting: str) -> Iterator[torch.device]:
     if kind != "cuda":
         yield torch.device(kind)
         return
-    with _first_free(_device_names(), Path(tempfile.gettempdir())) as index:
+    with _first_free(_device_names()) as index:
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
+
+
+@contextmanager
+def _same_bytes() -> Iterator[None]:
+    """Allow only deterministic kernels; InputError for what has none."""
+    # Read by cuBLAS when CUDA starts; torch refuses matrix products without it.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.match(r"(\S+) does not have a deterministic implementation", str(error))
+        if not found:
+            raise
+        raise InputError(
+            f"deterministic: true is set, but the network needs the operation {found[1]}, which has no "
+            f"deterministic kernel in torch {torch.__version__}; set it to false, or take another network"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def _device_names() -> list[str]:
@@ -63,32 +91,34 @@ def _device_names() -> list[str]:
 
 
 @contextmanager
-def _first_free(names: list[str], folder: Path) -> Iterator[int]:
-    """Lock the first free name and yield its position; if all are taken, share the first."""
-    lock: IO[str] | None = None
-    position = 0
-    for candidate, name in enumerate(names):
-        path = folder / f"cotrain-gpu-{re.sub(r'[^A-Za-z0-9]+', '-', name.strip())}.lock"
-        if not path.exists():
-            path.touch()
-        # Opened for reading, because the file may belong to another user. Closing it frees the device.
-        file = open(path)  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            continue
-        lock, position = file, candidate
-        break
-    else:
-        # There are more jobs than GPUs (`gpu` in the profile exceeds this machine). Sharing is slow but
-        # correct; waiting could last for ever.
-        logger.info("other jobs use all %d GPUs; this job shares the first", len(names))
+def _first_free(names: list[str]) -> Iterator[int]:
+    """Claim the first free name and yield its position; if all are taken, share the first."""
+    for position, name in enumerate(names):
+        if claim := _claimed(name):
+            with claim:
+                yield position
+            return
+    # There are more jobs than GPUs (`gpu` in the profile exceeds this machine). Sharing is slow but correct;
+    # waiting could last for ever.
+    logger.info("other jobs use all %d GPUs; this job shares the first", len(names))
+    yield 0
+
+
+def _claimed(name: str) -> socket.socket | None:
+    """Return what holds the claim of a name until it is closed, or None if another process holds it.
+
+    It is a socket with a name in the kernel (Linux's abstract namespace), not a lock file. A file would have
+    to lie where all users may write: there others can put a link, a pipe or a file that nobody else may open,
+    and whatever cleans up temporary files can remove a lock that is held. This name is unique among all users
+    of the machine, and ends with its process, even if the process is killed.
+    """
+    claim = socket.socket(socket.AF_UNIX)
     try:
-        yield position
-    finally:
-        if lock:
-            lock.close()
+        claim.bind(f"\0cotrain-gpu-{re.sub(r'[^A-Za-z0-9]+', '-', name.strip())}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:

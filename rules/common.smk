@@ -221,6 +221,11 @@ def temperature(wildcards):
     return f"{RUN}/models/{wildcards.model}/temperature.json" if is_calibrated else []
 
 
+def allow_code(wildcards):
+    """The flag by which a model's weights may run the network of the user's own that the configuration names."""
+    return flags(allow_code=plan.own_code(ModelName.parse(wildcards.model)))
+
+
 # Those that are flags of the steps `train` and `batch_sheet`.
 BATCH_INPUTS = ("source", "target", "thresholds", "class_statistics", "decoded", "settings")
 

@@ -154,11 +154,12 @@ rule calibrate:
         gpu=GPU,
     params:
         inputs=flags_of_inputs("model", "labelled", "settings"),
+        allow_code=allow_code,
         seed=configuration.seed,
         device=configuration.device,
     shell:
-        "python -m workflow_scripts.calibrate {params.inputs} --seed {params.seed} --device {params.device}"
-        " --threads {threads} --output {output:q} --log-file {log:q}"
+        "python -m workflow_scripts.calibrate {params.inputs} {params.allow_code} --seed {params.seed}"
+        " --device {params.device} --threads {threads} --output {output:q} --log-file {log:q}"
 
 
 rule predict:
@@ -181,11 +182,13 @@ rule predict:
         gpu=GPU,
     params:
         inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
+        allow_code=allow_code,
         shards=SHARDS,
         device=configuration.device,
     shell:
-        "python -m workflow_scripts.predict {params.inputs} --shard {wildcards.shard} --shards {params.shards}"
-        " --device {params.device} --threads {threads} --output {output.predictions:q} --log-file {log:q}"
+        "python -m workflow_scripts.predict {params.inputs} {params.allow_code} --shard {wildcards.shard}"
+        " --shards {params.shards} --device {params.device} --threads {threads}"
+        " --output {output.predictions:q} --log-file {log:q}"
 
 
 rule evaluate:
@@ -216,6 +219,8 @@ rule evaluate:
         gpu=0 if SHARDS > 1 else GPU,
     params:
         inputs=flags_of_inputs("model", "temperature", "predictions", "labelled", "settings"),
+        # Predictions run no network.
+        allow_code=lambda wildcards: "" if SHARDS > 1 else allow_code(wildcards),
         # A model brings its own label space.
         label_space=flags(label_space=configuration.label_space if SHARDS > 1 else ""),
         write_outputs="--write-outputs" if configuration.evaluation.write_outputs else "",
@@ -223,6 +228,6 @@ rule evaluate:
         device=configuration.device,
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.evaluate --name {wildcards.model} {params.inputs} {params.label_space}"
-        " {params.write_outputs} {params.class_subsets} --device {params.device} --threads {threads}"
-        " --output {params.folder:q} --log-file {log:q}"
+        "python -m workflow_scripts.evaluate --name {wildcards.model} {params.inputs} {params.allow_code}"
+        " {params.label_space} {params.write_outputs} {params.class_subsets} --device {params.device}"
+        " --threads {threads} --output {params.folder:q} --log-file {log:q}"

@@ -16,6 +16,7 @@ from cotrain.data.manifests import read_labelled
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
+    add_allow_code_argument,
     add_inference_arguments,
     add_output_argument,
     inference_settings,
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--model", type=model_file, required=True, help="folder of the model, or a .safetensors file"
     )
+    add_allow_code_argument(parser)
     parser.add_argument(
         "--labelled", type=Path, nargs="+", required=True, help="manifests of the held-out images"
     )
@@ -57,11 +59,11 @@ def main(arguments: list[str] | None = None) -> None:
     if not items:
         raise InputError(f"{manifests}: no image is listed, expected some that were held out of training")
     pixels = -(-PIXELS // len(items))
-    [network], space = load_networks([options.model])
+    [network], space = load_networks([options.model], allowed_code=options.allow_code)
     check_palette(items, space)
     torch.set_num_threads(options.threads)
     with (
-        claimed_device(options.device) as device,
+        claimed_device(options.device, settings.deterministic) as device,
         Progress(len(items), "images", f"calibrate {options.model}") as progress,
     ):
         network.to(device).eval()

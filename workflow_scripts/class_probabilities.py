@@ -46,10 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.inference import class_probabilities
     from cotrain.networks.weights import load_networks
 
-    networks, space = load_networks(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
-    with claimed_device(options.device) as device:
+    with claimed_device(options.device, settings.deterministic) as device:
         for network in networks:
             network.to(device).eval()
         maps = class_probabilities(networks, image, settings, device)

@@ -225,6 +225,19 @@ def add_model_argument(parser: argparse.ArgumentParser, required: bool = True) -
         default=[],
         help="temperature.json of each model, as calibrate wrote it (default: confidences as they are)",
     )
+    add_allow_code_argument(parser)
+
+
+def add_allow_code_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--allow-code`, the networks of the user's own that weights files may name."""
+    parser.add_argument(
+        "--allow-code",
+        nargs="+",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="import path of a network of your own, as network.name in the configuration: weights files that "
+        "name this function, and no other, may run it",
+    )
 
 
 def add_device_argument(parser: argparse.ArgumentParser, required: bool = False) -> None:

@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     share = len(Workers(count=processes).slots(first.batch_size))
     speeds: dict[str, Speed] = {}
-    with claimed_device(options.device) as device:
+    with claimed_device(options.device, first.deterministic) as device:
         for name, settings in trainings.items():
             # Stages differ in their data; most share one network, whose speed is measured once.
             same = [other for other in speeds if trainings[other].network == settings.network]

@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError("--label-space: is missing, expected the label space of the predictions")
     if options.predictions and options.temperature:
         raise InputError("--temperature: works only with --model; the confidences of --predictions are fixed")
+    if options.predictions and options.allow_code:
+        raise InputError("--allow-code: works only with --model; --predictions run no network")
     if options.model and options.label_space:
         raise InputError("--label-space: works only with --predictions; a model has its own label space")
 
@@ -86,16 +88,17 @@ def main(arguments: list[str] | None = None) -> None:
         import torch
 
         from cotrain.devices import claimed_device
-        from cotrain.networks.inference import predict
+        from cotrain.networks.inference import batches_of_one_size, predict
         from cotrain.networks.weights import load_networks
 
-        networks, space = load_networks(options.model, options.temperature)
+        networks, space = load_networks(options.model, options.temperature, options.allow_code)
         check_palette(items, space)
         torch.set_num_threads(options.threads)
-        with claimed_device(options.device) as device:
+        batches = batches_of_one_size(items, settings.batch_size)
+        with claimed_device(options.device, settings.deterministic) as device:
             predictions = (
                 (prediction.item, prediction.classes)
-                for prediction in predict(networks, items, settings, device)
+                for prediction in predict(networks, batches, settings, device)
             )
             confusion = _count(items, predictions, space, options.labelled, title, outputs)
     scores = write_score_files(

@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.weights import load_networks
 
     torch.set_num_threads(options.threads)
-    networks, space = load_networks(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     height, width = images.shape[2:]
     # Each alone and two at once: the number of images must be free.
     batches = [*np.split(images, len(images)), images[[0, -1]]]

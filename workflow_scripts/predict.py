@@ -63,12 +63,13 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import Prediction, predict
+    from cotrain.networks.inference import Prediction, batches_of_one_size, predict
     from cotrain.networks.weights import load_networks
 
     listed = read_manifest(options.images)
-    items = listed[options.shard :: options.shards]
-    networks, space = load_networks(options.model, options.temperature)
+    # Shards get whole batches: an image is then always predicted beside the same others, and rounded alike.
+    batches = batches_of_one_size(listed, settings.batch_size)[options.shard :: options.shards]
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     deciding = [sha256_of(path) for path in (*options.model, *options.temperature)]
     deciding.append(json.dumps(msgspec.to_builtins(settings), sort_keys=True))
     model = hashlib.sha256("\n".join(deciding).encode()).hexdigest()
@@ -79,11 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
     counter = ConfidenceCounter(space.number_of_classes)
     torch.set_num_threads(options.threads)
     with (
-        claimed_device(options.device) as device,
+        claimed_device(options.device, settings.deterministic) as device,
         written_whole(options.output) as path,
         PredictionWriter(path, origin) as writer,
         Background() as background,
-        Progress(len(items), "images", f"predict {options.output}") as progress,
+        Progress(sum(map(len, batches)), "images", f"predict {options.output}") as progress,
     ):
 
         def keep(prediction: Prediction) -> None:
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
             ignored = mask.of_size(*prediction.classes.shape)
             counter.add(prediction.classes, prediction.levels, ignored)
 
-        for prediction in predict(networks, items, settings, device):
+        for prediction in predict(networks, batches, settings, device):
             background.call(keep, prediction)
             progress.advance()
     write_histogram(options.output.with_suffix(".histogram.npz"), counter.histogram(), origin)

@@ -11,7 +11,6 @@ from what each picture was made: the same command makes only what is missing.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,13 +88,13 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import predict, predict_images
+    from cotrain.networks.inference import Prediction, batches_of_one_size, predict, predict_images
     from cotrain.networks.weights import load_networks
 
-    networks, space = load_networks(options.model, options.temperature)
+    networks, space = load_networks(options.model, options.temperature, options.allow_code)
     settings = inference_settings(options.settings)
     torch.set_num_threads(options.threads)
-    with claimed_device(options.device) as device:
+    with claimed_device(options.device, settings.deterministic) as device:
         if images is not None:
             content = {
                 "models": [sha256_of(path) for path in [*options.model, *options.temperature]],
@@ -103,7 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
                 "opacity": options.opacity,
                 "version": VERSION,
             }
-            predictions = partial(predict, networks, settings=settings, device=device)
+
+            def predictions(items: Sequence[Item], **more: Any) -> Iterator[Prediction]:
+                # All images, whatever is done already: an interruption then changes no prediction.
+                batches = batches_of_one_size(items, settings.batch_size)
+                return predict(networks, batches, settings, device, **more)
+
             _segment_images(images, predictions, space, options.output, options.opacity, content)
         else:
             for network in networks:
@@ -134,8 +138,8 @@ def _segment_images(
 ) -> None:
     """Write label and overlay of each image, in the background while the next images are predicted.
 
-    `predict` is that of `cotrain.networks.inference` without its images; `content` says what pictures depend
-    on besides their image. Raises InputError at the end for images that cannot be read.
+    `predict` takes the images, and what `cotrain.networks.inference.predict` takes by name; `content` says
+    what pictures depend on besides their image. Raises InputError at the end for images that cannot be read.
     """
     broken: list[str] = []
     conversions: list[str] = []
@@ -166,13 +170,14 @@ def _segment_images(
         except InputError as error:
             broken.append(str(error))
     with Journal(output / "done.jsonl") as journal:
-        missing = [
-            item for item in items if not journal.holds(item.id, made_from(item), _outputs(output, item.id))
-        ]
-        if len(missing) < len(items):
-            logger.info("%d of %d images are segmented already", len(items) - len(missing), len(items))
-        with Background() as background, Progress(len(missing), "images", "segment") as progress:
-            for one in predict(missing, read=read, refused=refuse):
+        done = {
+            item.id for item in items if journal.holds(item.id, made_from(item), _outputs(output, item.id))
+        }
+        if done:
+            logger.info("%d of %d images are segmented already", len(done), len(items))
+        missing = len(items) - len(done)
+        with Background() as background, Progress(missing, "images", "segment") as progress:
+            for one in predict(items, read=read, refused=refuse, done=done):
                 background.call(write, one.item, one.image, one.classes)
                 progress.advance()
     for conversion, number in Counter(filter(None, conversions)).items():

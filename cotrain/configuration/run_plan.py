@@ -39,6 +39,7 @@ from cotrain.configuration.sections import (
     InferenceSettings,
     Learning,
     NetworkSettings,
+    OwnNetworkSettings,
     Portion,
     Section,
     SelfTraining,
@@ -177,6 +178,11 @@ class RunPlan:
         """Return the settings of a model's network."""
         network_b = self.configuration.co_training.network_b
         return network_b if network_b is not None and model.branch == "b" else self.configuration.network
+
+    def own_code(self, model: ModelName) -> str | None:
+        """Return the import path of a model's network, if it is one of the user's own."""
+        network = self.network(model)
+        return network.name if isinstance(network, OwnNetworkSettings) else None
 
     def backbone_file(self, model: ModelName) -> str | None:
         """Return the file with the backbone's first weights, if the training starts from one."""
@@ -325,6 +331,7 @@ class RunPlan:
         common = TrainingSettings(
             network=self.network(model),
             precision=configuration.precision,
+            deterministic=configuration.deterministic,
             seed=configuration.seed,
             iterations=configuration.baseline.iterations,
             hard_pixel_share=configuration.baseline.hard_pixel_share,
@@ -348,6 +355,7 @@ class RunPlan:
         return InferenceSettings(
             batch_size=self.configuration.prediction.batch_size,
             precision=self.configuration.precision,
+            deterministic=self.configuration.deterministic,
             **shared_values(Views, views),
         )
 

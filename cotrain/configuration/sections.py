@@ -513,6 +513,7 @@ class TrainingSettings(Learning, frozen=True, kw_only=True):
 
     network: NetworkSettings
     precision: Precision = "auto"
+    deterministic: bool = False
     seed: NotNegative
     iterations: Positive
     hard_pixel_share: ShareAboveZero
@@ -580,6 +581,7 @@ class InferenceSettings(Views, frozen=True, kw_only=True):
 
     batch_size: Positive = 4
     precision: Precision = "auto"
+    deterministic: bool = False
 
 
 # ------------------------------------------------------------------------------------------ stages
@@ -907,6 +909,14 @@ class Configuration(Section, frozen=True, kw_only=True):
         "Number format inside the network. `auto` is bfloat16 on CUDA, where it saves time and memory, and "
         "float32 elsewhere.",
     ] = "auto"
+    deterministic: Annotated[
+        bool,
+        "Compute only with kernels that give the same bytes each time on the same GPU, with the same versions"
+        " of its driver and of torch. This is slower and takes more memory. On a CPU it changes nothing: the "
+        "same number of threads gives the same bytes anyway. A few operations have no such kernel on a GPU, "
+        "for example the interpolation of a `plain_transformer`'s position embeddings: the first training "
+        "that needs one then stops at its first iteration, and names it.",
+    ] = False
     threads_per_training: Annotated[
         Positive, "Number of CPU threads that one training may use, mostly to read and augment images."
     ] = 8

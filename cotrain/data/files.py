@@ -21,6 +21,10 @@ from cotrain.errors import InputError
 # With less than these bytes free a disk counts as full: no block of a file fits.
 FULL = 4096
 
+# What a new file may not be: the process's umask. It can only be read by setting it, here before any thread.
+UMASK = os.umask(0)
+os.umask(UMASK)
+
 # Locks of this process: a file that nobody refers to would be closed, and its lock released.
 _HELD: list[IO[str]] = []
 
@@ -42,6 +46,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         # The bytes reach the disk before the name does, so a power cut leaves no empty file with that name.
         with open(temporary, "rb+") as file:
+            if not os.fstat(file.fileno()).st_mode & 0o077:
+                # safetensors lets only the owner read what it writes, whatever the umask says.
+                os.fchmod(file.fileno(), 0o666 & ~UMASK)
             os.fsync(file.fileno())
         os.replace(temporary, target)
         folder = os.open(target.parent, os.O_RDONLY)

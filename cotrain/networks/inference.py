@@ -1,6 +1,6 @@
 """From images to class and confidence per pixel."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -37,67 +37,77 @@ class Prediction:
     levels: NDArray[np.uint16]
 
 
-def batches_of_one_size(items: Sequence[Item], batch_size: int) -> Iterator[list[Item]]:
-    """Yield the items in order, in batches of at most `batch_size` images of equal size."""
-    batch: list[Item] = []
+def batches_of_one_size(items: Sequence[Item], batch_size: int) -> list[list[Item]]:
+    """Return the items in order, in batches of at most `batch_size` images of equal size.
+
+    Kernels round differently for batches of other sizes, and may do so at another place in the batch. So
+    whoever predicts only a part of a set composes the batches of the whole set, and takes some of these.
+    """
+    batches: list[list[Item]] = []
     for item in items:
-        if batch and (
-            len(batch) == batch_size or (item.width, item.height) != (batch[0].width, batch[0].height)
-        ):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
+        last = batches[-1] if batches else []
+        if last and len(last) < batch_size and (item.width, item.height) == (last[0].width, last[0].height):
+            last.append(item)
+        else:
+            batches.append([item])
+    return batches
 
 
 def predict(
     networks: Sequence[Network],
-    items: Sequence[Item],
+    batches: Iterable[Sequence[Item]],
     settings: InferenceSettings,
     device: torch.device,
     read: Callable[[Path], NDArray[np.uint8]] = read_image,
     refused: Callable[[Item, InputError], None] | None = None,
+    done: Collection[str] = (),
 ) -> Iterator[Prediction]:
     """Yield the prediction of every item, in order. The next images are decoded at the same time.
 
     Logits are upsampled to the image's size before the softmax, as in the published method. The probabilities
-    of several networks are averaged.
+    of several networks are averaged. An image that is left out leaves its place in the batch black, so that
+    the predictions of the others stay the same.
 
     Args:
         networks: networks of one label space.
-        items: the images.
+        batches: the images, as `batches_of_one_size` composes them.
         settings: how images go through the networks.
         device: where the networks compute.
         read: decodes an image, in a thread.
         refused: is called for an image that cannot be read, which is then left out; None raises the error.
+        done: ids of images that are left out because they were predicted before.
     """
     for network in networks:
         network.to(device).eval()
-    batches = iter(batches_of_one_size(items, settings.batch_size))
+    left = (batch for batch in batches if any(item.id not in done for item in batch))
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
 
-        def decode(batch: list[Item]) -> tuple[list[Item], list[Future[NDArray[np.uint8]]]]:
-            return batch, [pool.submit(read, item.image) for item in batch]
+        def decode(batch: Sequence[Item]) -> dict[int, Future[NDArray[np.uint8]]]:
+            return {
+                place: pool.submit(read, item.image)
+                for place, item in enumerate(batch)
+                if item.id not in done
+            }
 
-        queue = [decode(batch) for batch in islice(batches, BATCHES_AHEAD)]
+        queue = [(batch, decode(batch)) for batch in islice(left, BATCHES_AHEAD)]
         while queue:
             batch, futures = queue.pop(0)
-            queue += [decode(following) for following in islice(batches, 1)]
-            decoded: list[tuple[Item, NDArray[np.uint8]]] = []
-            for item, future in zip(batch, futures, strict=True):
+            queue += [(following, decode(following)) for following in islice(left, 1)]
+            images = np.zeros((len(batch), batch[0].height, batch[0].width, 3), np.uint8)
+            places = []
+            for place, future in futures.items():
                 try:
-                    decoded.append((item, _of_listed_size(future.result(), item)))
+                    images[place] = _of_listed_size(future.result(), batch[place])
+                    places.append(place)
                 except InputError as error:
                     if refused is None:
                         raise
-                    refused(item, error)
-            if not decoded:
+                    refused(batch[place], error)
+            if not places:
                 continue
-            images = np.stack([image for _, image in decoded])
             classes, levels = predict_images(networks, images, settings, device)
-            for index, (item, image) in enumerate(decoded):
-                yield Prediction(item, image, classes[index], levels[index])
+            for place in places:
+                yield Prediction(batch[place], images[place], classes[place], levels[place])
 
 
 def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:

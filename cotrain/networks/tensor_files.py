@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cotrain.errors import InputError
+from cotrain.networks.checksums import is_whole
 from cotrain.networks.weights_formats import AGAIN, unreadable, weights_format
 
 # The objects in a pickle of NumPy arrays; all of them are data.
@@ -71,7 +72,10 @@ def _read(path: Path) -> Any:
     form = weights_format(path)
     try:
         if form == "safetensors":
-            return load_file(path)
+            tensors = load_file(path)
+            if not is_whole(path, tensors):
+                raise ValueError("its tensors do not have the sum in its header")
+            return tensors
         if form == "pickle":
             with path.open("rb") as file:
                 return _ArraysOnly(file).load()

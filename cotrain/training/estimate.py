@@ -14,7 +14,7 @@ from cotrain.configuration.sections import InferenceSettings, RareClassSampling,
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.networks.build import build_network
-from cotrain.networks.inference import predict
+from cotrain.networks.inference import batches_of_one_size, predict
 from cotrain.networks.network import Network
 from cotrain.progress import duration
 from cotrain.training.guidance import memory_advice
@@ -49,7 +49,7 @@ def measured_speed(
         seconds_a_step = _seconds_a_step(network, settings, crops, space.number_of_classes, device)
     sample = target[: 4 * inference.batch_size]
     started = time.monotonic()
-    for _ in predict([network], sample, inference, device):
+    for _ in predict([network], batches_of_one_size(sample, inference.batch_size), inference, device):
         pass
     return Speed(seconds_a_step, (time.monotonic() - started) / len(sample))
 

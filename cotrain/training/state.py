@@ -10,11 +10,10 @@ import hashlib
 import json
 import logging
 import os
-import pickle
 import signal
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -24,7 +23,7 @@ from cotrain.errors import InputError
 logger = logging.getLogger("cotrain")
 
 # Part of every fingerprint: raised when the same settings begin to mean another training or another state.
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 
 # In the folder of the state: how far the training is, and how fast.
 PROGRESS_NOTE = "progress.json"
@@ -39,6 +38,9 @@ def fingerprint(content: Any) -> str:
 class TrainingState:
     """The resumable state of one training; use as a context manager.
 
+    A save is what `torch.save` writes, followed by the SHA-256 of it. Without this, damage inside a tensor
+    would go unseen, because torch checks no sums.
+
     Args:
         folder: holds the state: `lock`, `last.pt` and, one save older, `previous.pt`.
         identity: the fingerprint of the training; a state with another one is discarded, with a message.
@@ -50,6 +52,7 @@ class TrainingState:
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder, self.identity = folder, identity
         self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+        self._last_is_whole = False
 
     def __enter__(self) -> "TrainingState":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,28 +80,47 @@ class TrainingState:
     ) -> None:
         self._lock.close()
 
+    def save(self, content: dict[str, Any]) -> None:
+        """Save; the save before it is kept too, in case this one is damaged.
+
+        At every moment one whole save of this training has its name. Raises InputError on a full disk.
+        """
+        if self._last_is_whole:
+            # What cannot be used must not take the place of a save that can.
+            os.replace(self.last, self.previous)
+            self._last_is_whole = False
+        with written_whole(self.last) as temporary, open(temporary, "wb") as file:
+            hashed = _Hashed(file)
+            torch.save({**content, "identity": self.identity}, cast(IO[bytes], hashed))
+            file.write(hashed.digest())
+        self._last_is_whole = True
+
     def load(self) -> dict[str, Any] | None:
-        """Return the last save, or None to start from the beginning."""
+        """Return the last save that can be used, or None to start from the beginning."""
         for path in (self.last, self.previous):
             if not path.exists():
                 continue
             try:
-                content: Any = torch.load(path, map_location="cpu", weights_only=True)
-            except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
-                logger.info("%s is damaged; trying the save before it", path)
+                content = self._read(path)
+            # A file can be damaged in any way, and torch fails in as many. None may stop every start.
+            except Exception:
+                logger.warning("%s is damaged, or of an earlier version of cotrain; it is not used", path)
                 continue
             if isinstance(content, dict) and content.get("identity") == self.identity:
+                self._last_is_whole = path == self.last
                 return content
             logger.info("%s belongs to other settings, data or weights; it is not used", path)
         (self.folder / PROGRESS_NOTE).unlink(missing_ok=True)
         return None
 
-    def save(self, content: dict[str, Any]) -> None:
-        """Save; the save before it is kept too, in case this one is damaged."""
-        if self.last.exists():
-            os.replace(self.last, self.previous)
-        with written_whole(self.last) as temporary:
-            torch.save({**content, "identity": self.identity}, temporary)
+    def _read(self, path: Path) -> Any:
+        """Return what `save` wrote; any error if it is not whole."""
+        with open(path, "rb") as file:
+            length = os.fstat(file.fileno()).st_size - hashlib.sha256().digest_size
+            if _digest(file, length) != file.read():
+                raise ValueError("its bytes do not have the SHA-256 that they end with")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
 
     def note_progress(self, iteration: int, seconds_an_iteration: float) -> None:
         """Say how far the training is, for whoever tells the time that a run takes; nothing depends on it."""
@@ -107,6 +129,32 @@ class TrainingState:
         temporary = self.folder / ".progress.partial.json"
         temporary.write_text(json.dumps(note) + "\n", encoding="utf-8")
         os.replace(temporary, self.folder / PROGRESS_NOTE)
+
+
+class _Hashed:
+    """A file for `torch.save` that also hashes what is written, so that nothing has to be read again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._sum = file, hashlib.sha256()
+
+    def write(self, content: bytes | memoryview) -> int:
+        self._sum.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> bytes:
+        return self._sum.digest()
+
+
+def _digest(file: IO[bytes], length: int) -> bytes:
+    """Return the SHA-256 of the next `length` bytes of a file, or of those that are there."""
+    total = hashlib.sha256()
+    while length > 0 and (part := file.read(min(length, 1 << 20))):
+        total.update(part)
+        length -= len(part)
+    return total.digest()
 
 
 class StopRequest:

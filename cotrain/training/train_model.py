@@ -70,7 +70,7 @@ def train_model(
     identity = identity_of(name, settings, space, parents, images)
     with (
         memory_advice(name, settings),
-        claimed_device(device) as torch_device,
+        claimed_device(device, settings.deterministic) as torch_device,
         joined_workers(torch_device.type) as workers,
         ExitStack() as held,
     ):

@@ -98,6 +98,7 @@ EDITS = [
     ({"training": {"crop": [64, 96]}}, "baseline self_training co_training final crops"),
     ({"seed": 101}, "baseline self_training co_training final"),
     ({"precision": "float32"}, "baseline self_training co_training final prediction evaluation"),
+    ({"deterministic": True}, "baseline self_training co_training final prediction evaluation"),
     ({"self_training": {"iterations": 7}}, "self_training"),
     ({"co_training": {"hard_pixel_share": 0.7}}, "co_training"),
     ({"final": {"iterations": 8}}, "final"),

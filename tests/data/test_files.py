@@ -160,6 +160,21 @@ def test_a_library_that_hides_a_full_disk_is_seen_through(small_disk):
         fail()
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_the_umask_decides_who_may_read_a_file(tmp_path, umask, mode):
+    """Whatever the library that writes it decides: safetensors lets only the owner read."""
+    code = f"""
+import os
+os.umask({umask})
+from cotrain.data.files import written_whole
+for rights in (0o600, 0o666):
+    with written_whole(f"{tmp_path}/{{rights}}") as path:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, rights))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [mode] * 2
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file: the folder cannot be made \(a file has this name\)"):

@@ -39,7 +39,7 @@ def predicted(network, items, batch_size, resize=None, **views):
 
 def predicted_together(networks, items, batch_size, resize=None, **views):
     settings = InferenceSettings(batch_size=batch_size, resize=resize, precision="float32", **views)
-    return list(predict(networks, items, settings, CPU))
+    return list(predict(networks, batches_of_one_size(items, batch_size), settings, CPU))
 
 
 def probabilities_of(network, images, size):
@@ -73,7 +73,7 @@ def test_settings_from_the_configuration():
 )
 def test_batches_keep_order_and_size(make_items, batch_size, expected):
     items = make_items("x", 9, SIZES)
-    batches = list(batches_of_one_size(items, batch_size))
+    batches = batches_of_one_size(items, batch_size)
     assert [item for batch in batches for item in batch] == items
     assert all(len({(item.width, item.height) for item in batch}) == 1 for batch in batches)
     assert [len(batch) for batch in batches] == expected
@@ -91,6 +91,30 @@ def test_batches_of_mixed_sizes_equal_one_by_one(network, make_items, resize):
         assert np.abs(one.levels.astype(int) - other.levels).max() <= 8
         assert (one.classes != other.classes).mean() < 0.002
     assert len(np.unique(np.concatenate([p.classes.ravel() for p in single]))) > 3
+
+
+def test_an_image_that_is_left_out_changes_no_other(network, make_items):
+    """Whether it was done before or cannot be read: the batch keeps its size and its places."""
+    items = make_items("x", 9, SIZES)
+    batches = batches_of_one_size(items, 4)
+    settings = InferenceSettings(batch_size=4, precision="float32")
+    whole = {one.item.id: one.levels.tobytes() for one in predict([network], batches, settings, CPU)}
+    broken = {items[i].image for i in (1, 8)}
+    refused = []
+
+    def read(path):
+        if path in broken:
+            raise InputError("broken")
+        return read_image(path)
+
+    left = predict(
+        *([network], batches, settings, CPU, read),
+        refused=lambda item, error: refused.append(item.id),
+        done={items[i].id for i in (0, 2, 3, 4)},
+    )
+    found = {one.item.id: one.levels.tobytes() for one in left}
+    assert found == {items[i].id: whole[items[i].id] for i in (5, 6, 7)}
+    assert refused == [items[1].id, items[8].id]
 
 
 def test_class_and_confidence_are_those_of_the_softmax(network, make_items):

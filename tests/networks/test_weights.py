@@ -1,11 +1,17 @@
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
 from msgspec.structs import replace
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from cotrain.configuration.sections import OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
+from cotrain.networks.tensor_files import read_tensors
 from cotrain.networks.weights import load_into, load_network, load_networks, read_header, save_weights
 
 CLASSES = 11
@@ -83,9 +89,12 @@ def test_weights_of_another_network_are_refused(saved, settings):
     ):
         with pytest.raises(InputError, match=r"holds the weights of another network: .*have another shape"):
             load_into(network, path)
-    tensors = load_file(path)
-    tensors["box.new"] = tensors.pop("box.classifier.bias")
-    save_file(tensors, path)
+    model = torch.nn.Module()
+    model.classifier = torch.nn.Conv2d(4, CLASSES, 1, bias=False)
+    tensors = dict(build_network(settings, CLASSES, 3, pretrained=False).model.state_dict())
+    tensors["new"] = tensors.pop("classifier.bias")
+    model.state_dict = lambda: tensors
+    save_weights(path, SimpleNamespace(model=model), settings, SPACE)
     message = (
         r"another network: 1 of \d+ tensors are missing \(classifier\.bias \(11,\)\); "
         r"1 are not expected \(new \(11,\)\)$"
@@ -99,6 +108,106 @@ def test_equal_weights_are_equal_bytes(tmp_path, settings):
     for name in range(8):
         save_weights(tmp_path / f"{name}.safetensors", network, settings, SPACE)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def damaged(path, place, bit=1):
+    with path.open("rb+") as file:
+        file.seek(place, 0 if place >= 0 else 2)
+        [byte] = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ bit]))
+
+
+def test_one_changed_bit_of_the_weights_is_noticed(saved):
+    network, path = saved
+    whole = path.read_bytes()
+    start = 8 + int.from_bytes(whole[:8], "little")
+    # The first and the last byte, and some between: weights, statistics and counts of batches.
+    for place in [*range(start, len(whole), len(whole) // 50), len(whole) - 1]:
+        damaged(path, place)
+        with pytest.raises(
+            InputError, match=r"weights\.safetensors: .* it is damaged: .* train the model again"
+        ):
+            load_into(network, path)
+        path.write_bytes(whole)
+    load_into(network, path)
+
+
+def test_one_changed_bit_is_noticed_where_a_backbone_is_taken_from_a_model(saved):
+    _, path = saved
+    assert "box.classifier.weight" in read_tensors(path)
+    damaged(path, -100)
+    with pytest.raises(InputError, match=r"weights\.safetensors: cannot be read as weights: it is damaged"):
+        read_tensors(path)
+
+
+def test_a_changed_header_or_other_names_are_noticed(saved):
+    network, path = saved
+    whole = path.read_bytes()
+    # Colours and classes change places, and so do two tensors of one shape.
+    for old, new in (
+        (b"[128, 128, 128]", b"[128, 128, 129]"),
+        (b'"box.low_level.1.bias"', b'"box.low_level.1.bia5"'),
+        (rb"\"dropout\": 0.1", rb"\"dropout\": 0.2"),
+    ):
+        assert whole.count(old) == 1, old
+        path.write_bytes(whole.replace(old, new))
+        with pytest.raises(InputError, match="it is damaged: its content does not have the SHA-256"):
+            load_into(network, path)
+
+
+def test_weights_of_every_type_are_in_the_sum(saved, settings):
+    """Types that NumPy lacks, numbers without a shape, an empty tensor."""
+    _, path = saved
+    model = torch.nn.Module()
+    for index, value in enumerate(
+        [torch.ones(3, dtype=torch.bfloat16), torch.tensor(3), torch.tensor(True), torch.zeros(0, 4)]
+    ):
+        model.register_buffer(f"b{index}", value)
+    save_weights(path, SimpleNamespace(model=model), settings, SPACE)
+    load_into(SimpleNamespace(model=model), path)
+    damaged(path, -1)
+    with pytest.raises(InputError, match="it is damaged"):
+        load_into(SimpleNamespace(model=model), path)
+
+
+def test_arguments_of_any_keys_are_in_the_sum(saved):
+    _, path = saved
+    own = OwnNetworkSettings(name="any:any", arguments={"of_block": {9: 0.1, 10: (1, None)}})
+    model = torch.nn.Conv2d(3, CLASSES, 1)
+    save_weights(path, SimpleNamespace(model=model), own, SPACE)
+    load_into(SimpleNamespace(model=model), path)
+
+
+def test_a_file_without_a_sum_is_of_an_earlier_version(saved):
+    _, path = saved
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["cotrain"])
+    header.pop("sha256")
+    save_file(load_file(path), path, metadata={"cotrain": json.dumps(header)})
+    for read in (read_header, load_network):
+        with pytest.raises(InputError, match=r"not that of this version of cotrain; train the model again"):
+            read(path)
+
+
+def test_a_header_that_names_code_runs_none(saved, tmp_path, monkeypatch):
+    """The function is imported and called only if the caller names the same one."""
+    _, path = saved
+    (tmp_path / "code_of_somebody.py").write_text(
+        f"from pathlib import Path\nimport torch\nPath({str(tmp_path / 'imported')!r}).touch()\n"
+        "def make(number_of_classes): return torch.nn.Conv2d(3, number_of_classes, 8, 8)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = OwnNetworkSettings(name="code_of_somebody:make")
+    model = torch.nn.Conv2d(3, CLASSES, 8, 8)
+    save_weights(path, SimpleNamespace(model=model), own, SPACE)
+    message = r"made by the function 'code_of_somebody:make', .* add --allow-code code_of_somebody:make$"
+    for load in (load_network, lambda path: load_networks([path], allowed_code=["code_of_somebody:other"])):
+        with pytest.raises(InputError, match=message):
+            load(path)
+    assert not (tmp_path / "imported").exists()
+    loaded = load_network(path, ["code_of_somebody:make"])
+    assert torch.equal(loaded.model.weight, model.weight)
 
 
 def test_header_of_another_version_is_refused(saved, tmp_path):

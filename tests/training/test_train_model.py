@@ -1,6 +1,7 @@
 """Beside what test_train.py shows of a whole training: what it depends on, and its averaged weights."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -81,6 +82,7 @@ def test_identity_changes_with_everything_that_decides_what_is_learnt(
         ("final", *first[1:]),
         (first[0], replace(training_settings, learning_rate=0.02), *first[2:]),
         (first[0], replace(training_settings, batch_ratio=(1, 1)), *first[2:]),
+        (first[0], replace(training_settings, deterministic=True), *first[2:]),
         (*first[:2], label_space("cityscapes7"), *first[3:]),
         (*first[:3], {"a.tsv": "1", "b.tsv": "3"}, first[4]),
         # The other order of the sources.
@@ -115,6 +117,19 @@ def test_averaged_weights_lie_beside_the_last_ones(train_here, training_settings
     assert read_header(folder / "averaged.safetensors") == read_header(folder / "weights.safetensors")
     plain = train_here("plain", training_settings)
     assert not (plain / "averaged.safetensors").exists()
+
+
+def test_a_deterministic_training_learns_the_same_on_a_cpu(
+    train_here, training_settings, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    files = []
+    for deterministic in (False, True, True):
+        folder = train_here("model", replace(training_settings, deterministic=deterministic))
+        files.append((folder / "weights.safetensors").read_bytes())
+        # Not only read from its state, which would be that of another training only the first time.
+        shutil.rmtree(tmp_path / "state")
+    assert files[0] == files[1] == files[2]
 
 
 def test_the_backbones_file_is_a_parent(train_here, training_settings, tmp_path):

@@ -499,3 +499,16 @@ def test_what_each_training_starts_from_and_learns(three_rounds_and_two_cycles):
         "co_training/01/b": (weights("self_training/02"), *labels("co_training/01/b")),
         "final": (weights("baseline"), ["pseudo_labels/ensemble/manifest.tsv"], None),
     }
+
+
+def test_weights_may_run_only_the_code_that_the_configuration_names(run):
+    configuration = run.configuration()
+    configuration["co_training"]["network_b"] = {"name": "my.networks:make"}
+    configuration["prediction"] |= {"shards": 1, "calibration_images": 1}
+    run.configure(configuration)
+    seen = {}
+    for (step, output), flags in commands(run).items():
+        if step in ("predict", "calibrate", "evaluate"):
+            seen[step, output.endswith("/b/camera_test") or "/00/b/" in output] = flags.get("allow-code")
+    own = {(step, True): ["my.networks:make"] for step in ("calibrate", "evaluate", "predict")}
+    assert seen == {**own, **{(step, False): None for step, _ in own}}

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import workflow_scripts
-from cotrain.configuration.sections import InferenceSettings
+from cotrain.configuration.sections import InferenceSettings, OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     class_ids,
@@ -233,3 +235,44 @@ def test_threads_spin_only_briefly_unless_the_user_says_otherwise(monkeypatch, e
         monkeypatch.setenv(name, value)
     parse(new_parser("a step", "none"), [])
     assert [os.environ.get(name) for name in names] == expected
+
+
+WITH_MODEL = [
+    name
+    for name in STEPS
+    if re.search(r"add_(model|allow_code)_argument\(", inspect.getsource(import_module(name)))
+]
+
+
+def test_the_steps_that_take_a_model_are_found():
+    assert {name.partition(".")[2] for name in WITH_MODEL} == {
+        *("predict", "evaluate", "segment", "export", "calibrate", "class_probabilities")
+    }
+
+
+@pytest.mark.parametrize("name", WITH_MODEL)
+def test_no_step_runs_code_that_a_weights_file_names(name, tmp_path, make_items):
+    import torch
+
+    from cotrain.networks.weights import save_weights
+
+    own, space = OwnNetworkSettings(name="no_such_package:make"), label_space("camvid11")
+    save_weights(tmp_path / "w.safetensors", SimpleNamespace(model=torch.nn.Linear(1, 1)), own, space)
+    [item] = make_items("x", 1)
+    write_manifest(tmp_path / "images.tsv", [item])
+    manifest, image = str(tmp_path / "images.tsv"), str(item.image)
+    arguments = {
+        "predict": ["--images", manifest, "--output", str(tmp_path / "0.h5")],
+        "evaluate": ["--labelled", manifest, "--output", str(tmp_path / "out")],
+        "calibrate": ["--labelled", manifest, "--seed", "1", "--output", str(tmp_path / "t.json")],
+        "segment": ["--input", image, "--output", str(tmp_path / "out")],
+        "export": ["--images", image, "--output", str(tmp_path / "out")],
+        "class_probabilities": ["--image", image, "--output", str(tmp_path / "p.npy")],
+    }[name.partition(".")[2]]
+    main = import_module(name).main
+    arguments += ["--model", str(tmp_path / "w.safetensors")]
+    with pytest.raises(InputError, match=r"whose code would be run.* add --allow-code no_such_package:make"):
+        main(arguments)
+    # Allowed, it is imported, which there is nothing for here.
+    with pytest.raises(InputError, match="'no_such_package:make' cannot be imported"):
+        main([*arguments, "--allow-code", "no_such_package:make"])

@@ -18,6 +18,7 @@ from workflow_scripts import export
 from workflow_scripts.export import main
 
 SPACE = label_space("camvid11")
+ALLOWED = ["--allow-code", "quick_networks:small"]
 USERS_MODULE = """
 from torch import nn
 
@@ -46,7 +47,7 @@ def images(make_items):
 
 
 def run(model, images, output, *more):
-    main(["--model", str(model), "--images", *images, "--output", str(output), *more])
+    main(["--model", str(model), "--images", *images, "--output", str(output), *ALLOWED, *more])
 
 
 def test_files_and_what_they_say(model, images, tmp_path, caplog):
@@ -67,7 +68,7 @@ def test_files_and_what_they_say(model, images, tmp_path, caplog):
     pictures = np.stack([read_image(path) for path in images])
     inputs = {described["input"]["name"]: pictures.transpose(0, 3, 1, 2)}
     classes, confidences = session.run(names, inputs)
-    network = load_network(model / "weights.safetensors").eval()
+    network = load_network(model / "weights.safetensors", ALLOWED[1:]).eval()
     settings = InferenceSettings(batch_size=3, precision="float32")
     expected, levels = predict_images([network], pictures, settings, torch.device("cpu"))
     assert (classes == expected).mean() > 0.999
@@ -93,7 +94,7 @@ def test_bad_input(model, images, tmp_path, monkeypatch):
         run(model, images, tmp_path / "out", "--height", "24")
     with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
         run(model, [str(tmp_path / "gone.png")], tmp_path / "out")
-    with pytest.raises(InputError, match=r"gone: there is no such weights file"):
+    with pytest.raises(InputError, match=r"gone: there is no such file"):
         run(tmp_path / "gone", images, tmp_path / "out")
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "no_such_package"))
     message = r"packages no_such_package: pip install -r envs/requirements-export\.txt"

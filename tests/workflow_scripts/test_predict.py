@@ -56,6 +56,34 @@ def test_shards_together_are_the_whole(model, tmp_path):
                 np.testing.assert_array_equal(one, other)
 
 
+def test_the_number_of_shards_changes_no_byte(tmp_path, make_items, network_settings, settings_file):
+    """Where batches are cut differently, some confidences are rounded differently."""
+    torch.set_num_threads(1)
+    wide = msgspec.structs.replace(network_settings, aspp_channels=128, decoder_channels=128)
+    network = build_network(wide, CLASSES, 1, pretrained=False)
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
+    network.train()(torch.randint(0, 256, (4, 3, 64, 64)))
+    save_weights(tmp_path / "weights.safetensors", network, wide, label_space("camvid11"))
+    items = make_items("x", 11, [(40, 48)] * 6 + [(24, 32)])
+    write_manifest(tmp_path / "images.tsv", items)
+    settings = settings_file(InferenceSettings(batch_size=4), "four")
+    flags = ["--model", str(tmp_path / "weights.safetensors"), "--device", "cpu", "--settings", settings]
+    whole = run(tmp_path, flags, name="whole")
+    with PredictionReader([tmp_path / "whole.h5"]) as reader:
+        expected = {item.id: [part.tobytes() for part in reader.read(item.id)] for item in items}
+    for shards in (2, 3, 8):
+        more = ["--shards", str(shards)]
+        parts = [
+            run(tmp_path, flags, "--shard", str(shard), *more, name=f"{shards}_{shard}")
+            for shard in range(shards)
+        ]
+        np.testing.assert_array_equal(sum(parts), whole)
+        paths = [tmp_path / f"{shards}_{shard}.h5" for shard in range(shards)]
+        with PredictionReader(paths) as reader:
+            found = {item.id: [part.tobytes() for part in reader.read(item.id)] for item in items}
+        assert found == expected, shards
+
+
 def test_ego_vehicle_is_not_counted(model, tmp_path):
     _, flags = model
     mask = np.zeros((40, 48), np.uint8)
