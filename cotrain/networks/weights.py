@@ -97,6 +97,16 @@ def load_into(network: Network, path: Path) -> None:
     Raises:
         InputError: the file is damaged, or the tensors are those of another network or label space.
     """
+    found = {name.removeprefix(PREFIX): tensor for name, tensor in whole_tensors(path).items()}
+    expected = network.model.state_dict()
+    wrong = [*mistakes(expected, found), *unexpected(expected, found)]
+    if wrong:
+        raise InputError(f"{path}: holds the weights of another network: {'; '.join(wrong)}")
+    network.model.load_state_dict(found)
+
+
+def whole_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a weights file of `save_weights`; InputError if it is damaged."""
     # It has a sum.
     _header(path)
     tensors = load_file(path)
@@ -106,12 +116,7 @@ def load_into(network: Network, path: Path) -> None:
             "it is damaged: its content does not have the SHA-256 that its header names. Copy it again, or "
             "remove it and train the model again",
         )
-    found = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
-    expected = network.model.state_dict()
-    wrong = [*mistakes(expected, found), *unexpected(expected, found)]
-    if wrong:
-        raise InputError(f"{path}: holds the weights of another network: {'; '.join(wrong)}")
-    network.model.load_state_dict(found)
+    return tensors
 
 
 def load_network(path: Path, allowed_code: Collection[str] = ()) -> Network:

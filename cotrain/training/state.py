@@ -116,8 +116,7 @@ class TrainingState:
     def _read(self, path: Path) -> Any:
         """Return what `save` wrote; any error if it is not whole."""
         with open(path, "rb") as file:
-            length = os.fstat(file.fileno()).st_size - hashlib.sha256().digest_size
-            if _digest(file, length) != file.read():
+            if not is_whole(file):
                 raise ValueError("its bytes do not have the SHA-256 that they end with")
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -146,6 +145,12 @@ class _Hashed:
 
     def digest(self) -> bytes:
         return self._sum.digest()
+
+
+def is_whole(file: IO[bytes]) -> bool:
+    """Return whether an opened save has the SHA-256 that it ends with."""
+    length = os.fstat(file.fileno()).st_size - hashlib.sha256().digest_size
+    return _digest(file, length) == file.read()
 
 
 def _digest(file: IO[bytes], length: int) -> bytes:
