@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from cotrain.adaptation.calibration import read_temperature
 from cotrain.configuration.sections import NetworkSettings, OwnNetworkSettings
