@@ -17,6 +17,8 @@ logger = logging.getLogger("cotrain")
 # Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
+# To the beginning of the line, and nothing left in it.
+CLEARED_LINE = "\r\033[K"
 # Of a title on a narrow terminal.
 FEWEST_LETTERS = 12
 
@@ -64,7 +66,7 @@ class Progress:
         if self.on_terminal:
             filled = round(20 * share)
             bar = f"[{'#' * filled}{'.' * (20 - filled)}]"
-            sys.stderr.write("\r\033[K" + fitted(bar, self.title, text, get_terminal_size().columns))
+            sys.stderr.write(CLEARED_LINE + fitted(bar, self.title, text, get_terminal_size().columns))
             sys.stderr.flush()
         else:
             logger.info(f"{self.title}: {text}", extra={"is_progress": True})
@@ -81,7 +83,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.on_terminal:
-            sys.stderr.write("\r\033[K")
+            sys.stderr.write(CLEARED_LINE)
             sys.stderr.flush()
         if kind is None:
             elapsed = time.monotonic() - self.started

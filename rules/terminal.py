@@ -15,7 +15,7 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from cotrain.progress import duration
+from cotrain.progress import CLEARED_LINE, duration
 from cotrain.reporting.time_left import Cost, Speeds, seconds_left
 from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY
 
@@ -49,7 +49,9 @@ class Terminal(logging.Handler):
 
     def write(self, text: str) -> None:
         """Write a line with the time before it, as the steps do."""
-        self.stream.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+        # The progress bar of a job may stand in the line.
+        begin = CLEARED_LINE if self.stream.isatty() else ""
+        self.stream.write(f"{begin}{time.strftime('%H:%M:%S')}  {text}\n")
         self.stream.flush()
 
     def emit(self, record: logging.LogRecord) -> None:

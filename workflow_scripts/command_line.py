@@ -15,6 +15,7 @@ from cotrain.configuration.choices import Device
 from cotrain.data.files import make_folder
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
+from cotrain.progress import CLEARED_LINE
 
 if TYPE_CHECKING:
     from cotrain.configuration.sections import InferenceSettings
@@ -339,7 +340,9 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         logger.removeHandler(handler)
         handler.close()
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+        # On a terminal a progress bar may stand in the line.
+        begin = CLEARED_LINE if handler is terminal and sys.stderr.isatty() else ""
+        handler.setFormatter(logging.Formatter(f"{begin}%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     return options

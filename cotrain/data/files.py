@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import IO, TYPE_CHECKING, Any
 
 from cotrain.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # With less than these bytes free a disk counts as full: no block of a file fits.
 FULL = 4096
@@ -100,8 +100,11 @@ def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> No
         temporary.write_bytes(content)
 
 
-def write_array(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
+def write_array(path: str | os.PathLike[str], array: "npt.NDArray[Any]") -> None:
     """Write an array as an .npy file."""
+    # Here, since every step reads this module as it starts.
+    import numpy as np
+
     memory = io.BytesIO()
     np.save(memory, array)
     write_bytes(path, memory.getbuffer())
