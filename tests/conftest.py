@@ -21,21 +21,27 @@ SMALL_NETWORK = DeepLabV3PlusSettings(
     backbone_weights="none",
     aspp_channels=8,
     aspp_dilations=(1, 2),
-    decoder_channels=8,
+    decoder_channels=10,
     low_level_channels=4,
+    dropout=0.3,
 )
 
-# Two iterations on the source only.
+# Two iterations on the source only. No value is that of a default, so that one that is ignored shows.
 SMALL_TRAINING = TrainingSettings(
     network=SMALL_NETWORK,
     precision="float32",
     seed=7,
     iterations=2,
-    hard_pixel_share=0.2,
+    hard_pixel_share=0.7,
+    hard_pixels_of="all",
     batch_size=2,
     crop=(32, 32),
     learning_rate=0.01,
-    warmup_iterations=2,
+    momentum=0.8,
+    weight_decay=0.003,
+    warmup_iterations=3,
+    warmup_factor=0.2,
+    poly_power=0.7,
     rare_class_sampling=RareClassSampling(min_pixels=10),
 )
 

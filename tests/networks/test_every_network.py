@@ -32,9 +32,9 @@ DEEPLAB = DeepLabV3PlusSettings(
     last_stage_dilations=None,
     aspp_channels=8,
     aspp_dilations=(1, 2),
-    decoder_channels=8,
+    decoder_channels=10,
     low_level_channels=4,
-    dropout=0.1,
+    dropout=0.3,
 )
 TRANSFORMER = PlainTransformerSettings(
     name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=8, dropout=0.1
@@ -62,6 +62,9 @@ def small(number_of_classes, width=4):
     )
     network.mean, network.std = (10.0, 20.0, 30.0), (1.0, 2.0, 3.0)
     return network
+
+def bare(number_of_classes):
+    return nn.Conv2d(3, number_of_classes, 1)
 
 def failing(number_of_classes):
     raise RuntimeError("no such file: weights.bin")
@@ -201,6 +204,18 @@ def test_normalisation_of_a_users_network():
     network = build_network(OWN, CLASSES, 1, pretrained=False)
     assert network.mean.flatten().tolist() == [10, 20, 30]
     assert network.std.flatten().tolist() == [1, 2, 3]
+
+
+def test_without_its_own_a_users_network_has_the_normalisation_of_imagenet():
+    settings = OwnNetworkSettings(name="networks_of_a_user:bare")
+    network = build_network(settings, CLASSES, 1, pretrained=False)
+    seen = []
+    network.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    # ImageNet's red, green and blue on the scale 0 to 1, times 255: the mean, and one deviation above it.
+    of_mean = 255 * torch.tensor([0.485, 0.456, 0.406])
+    of_above = of_mean + 255 * torch.tensor([0.229, 0.224, 0.225])
+    network(torch.stack([of_mean, of_above])[:, :, None, None])
+    torch.testing.assert_close(seen[0].flatten(1), torch.tensor([[0.0] * 3, [1.0] * 3]), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
-from cotrain.data.label_spaces import label_space
+from cotrain.data.label_spaces import label_space, make_label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.weights import load_into, load_network, load_networks, read_header, save_weights
@@ -92,6 +92,27 @@ def test_weights_of_another_network_are_refused(saved, settings):
     )
     with pytest.raises(InputError, match=message):
         load_into(build_network(settings, CLASSES, 3, pretrained=False), path)
+
+
+def test_tensors_that_the_network_lacks_are_refused(saved, settings):
+    _, path = saved
+    save_file(load_file(path) | {"box.new": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match=r"another network: 1 are not expected \(new \(2,\)\)$"):
+        load_into(build_network(settings, CLASSES, 3, pretrained=False), path)
+
+
+def test_label_spaces_are_compared_by_their_classes(saved, settings, tmp_path):
+    network, path = saved
+    entries = SPACE.definition()["classes"]
+    # The same name, and the same classes in another order.
+    turned = make_label_space(SPACE.name, entries[::-1])
+    save_weights(tmp_path / "turned.safetensors", network, settings, turned)
+    with pytest.raises(InputError, match=r"turned\.safetensors: weights for camvid11 \(\w+, .*sky\)"):
+        load_networks([path, tmp_path / "turned.safetensors"])
+    # Another name for the same classes does no harm.
+    renamed = make_label_space("mine", entries)
+    save_weights(tmp_path / "renamed.safetensors", network, settings, renamed)
+    assert load_networks([path, tmp_path / "renamed.safetensors"])[1] == SPACE
 
 
 def test_equal_weights_are_equal_bytes(tmp_path, settings):

@@ -242,6 +242,20 @@ class TestAugment:
         # Positions 17 to 24 of 0 to 24 show two classes, none above 90 %, or classes 0 and 1.
         assert np.mean(varied) > 0.85
 
+    def test_blur_and_jitter_are_as_frequent_as_asked(self):
+        image, label = frame(16, 24)
+
+        def changed(augmentation):
+            return sum(
+                not np.array_equal(augment(image, label, augmentation, CROP, generator(seed))[0], image)
+                for seed in range(400)
+            )
+
+        assert changed(PLAIN) == 0
+        # 120 expected, with a standard deviation of 9.
+        assert 80 < changed(replace(PLAIN, blur=0.3)) < 160
+        assert changed(replace(PLAIN, colour_jitter=0.3)) == 400
+
     def test_blur_flattens(self):
         image, label = frame(16, 24)
         crop, _ = augment(image, label, replace(PLAIN, blur=1.0), CROP, generator(0))

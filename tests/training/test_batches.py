@@ -117,6 +117,28 @@ def test_plain_mixing_pastes_the_larger_half(make_batches):
         assert len(wholly) >= (len(np.unique(donor)) + 1) // 2
 
 
+def test_every_slot_of_every_iteration_draws_its_own_classes(make_batches):
+    """All donors show the same eleven classes; there are 462 ways to paste six of them."""
+    donor = np.arange(1024, dtype=np.uint8).reshape(32, 32) % 11
+
+    class Alike:
+        def __init__(self, label):
+            self.label = label
+
+        def crop(self, position):
+            return np.zeros((32, 32, 3), np.uint8), self.label
+
+    void = np.full_like(donor, 255)
+    batches = replace(make_batches((1, 3), "plain"), source=Alike(donor), target=Alike(void))
+    pasted = [
+        frozenset(np.unique(label).tolist()) - {255}
+        for iteration in range(4)
+        for label in batches.batch(iteration)[1][1:]
+    ]
+    assert {len(classes) for classes in pasted} == {6}
+    assert len(set(pasted)) >= 11
+
+
 def test_an_unreadable_image_is_reported(make_batches, tmp_path):
     batches = make_batches()
     broken = [replace(item, image=tmp_path / "gone.png") for item in batches.source.items]

@@ -32,6 +32,12 @@ def test_only_the_end_counts_and_tiny_shares_do_not():
     assert watch.vanished() == [1]
 
 
+def test_a_class_that_is_predicted_only_on_void_pixels_has_vanished():
+    watch = ClassWatch(1)
+    watch.see(0, logits_of(torch.tensor([[[0, 0, 0, 1]]])), torch.tensor([[[0, 1, 0, 255]]]))
+    assert watch.vanished() == [1]
+
+
 def test_a_watch_resumes_from_its_state():
     watch, other = ClassWatch(4), ClassWatch(4)
     assert other.vanished() == []
