@@ -414,6 +414,10 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             "self_training.confidence: lower, 0.92, is above upper, 0.9 (the default)",
         ),
         (
+            {"training.average_decay": 0, "prediction.weights": "averaged"},
+            "prediction.weights: found averaged, but training.average_decay is 0, so no training keeps",
+        ),
+        (
             {"co_training.confidence.upper": 0.4},
             "co_training.confidence: lower, 0.5 (the default), is above upper, 0.4",
         ),
@@ -546,6 +550,11 @@ def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) 
         {"final.initial_weights": "co_training/04/b"},
         {"final.class_mixing": "plain"},
         {"final.class_mixing": "none"},
+        {"self_training.confidence": {"lower": 0.7, "upper": 0.7}},
+        {"co_training.confidence": {"lower": 0.7, "upper": 0.7}},
+        {"training.average_decay": 0.3, "prediction.weights": "averaged"},
+        {"training.average_decay": 0, "prediction.weights": "last"},
+        {"self_training.images_per_round": 100, "self_training.keep": 100},
         {"training.crop": [32, 96]},
         {"network.backbone": "resnet101s", "network.backbone_weights": "none"},
         {"datasets.more": {"layout": "streets", "look": "camera"}},

@@ -157,17 +157,22 @@ def test_upper_bound_is_trained_only_when_asked(run):
     assert planned_jobs(run)["train"] == 7
 
 
-def test_second_target_is_drawn_for_branch_b_alone(run):
+def test_second_target_is_labelled_by_branch_b_alone(run):
     configuration = run.configuration()
     # The test images stand for a second view, paired with the first ones by their place in the list.
     configuration["co_training"] |= {"same_domain": False, "target_b": "camera_test"}
     run.configure(configuration)
-    output = dry_run(run, "results/tiny/pseudo_labels/co_training/00/b/selected.tsv")
+    output = dry_run(run, "results/tiny/pseudo_labels/ensemble/manifest.tsv")
     images = "results/tiny/data/{}/images.tsv"
     jobs = re.findall(r"rule choose_subset:\n +input: (.*)\n +output: .*co_training/00/(\w)/", output)
     inputs = {branch: files for files, branch in jobs}
     assert inputs["a"] == images.format("camera")
     assert inputs["b"] == f"{images.format('camera_test')}, {images.format('camera')}"
+    # The ensemble is of the whole of both views, each predicted by its own branch.
+    [ensemble] = re.findall(r"workflow_scripts\.ensemble_labels (.*)", output)
+    assert f"--images {images.format('camera')} --images-b {images.format('camera_test')} " in ensemble
+    predicted = re.findall(r"--images (\S+) .* --output \S+/co_training/00/(\w)/target/\d+\.h5", output)
+    assert set(predicted) == {(images.format("camera"), "a"), (images.format("camera_test"), "b")}
 
 
 def test_calibration_holds_source_images_out_of_every_training(run):

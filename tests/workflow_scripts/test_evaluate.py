@@ -1,13 +1,18 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from cotrain.configuration.sections import InferenceSettings
+from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
+from cotrain.networks.weights import load_networks
 from workflow_scripts import evaluate, predict
 
 
@@ -40,6 +45,43 @@ def test_scores_by_hand(model, tmp_path):
     assert (output / "confusion.png").stat().st_size > 1000
     lines = (output / "confusion.tsv").read_text().splitlines()[1:]
     assert sum(int(cell) for line in lines for cell in line.split("\t")[1:]) == 5 * 39 * 48
+
+
+def test_the_settings_decide_what_the_network_sees(model, tmp_path, settings_file, monkeypatch):
+    items, flags = model
+    views = {"resize": (32, 48), "scales": (0.5, 1.0), "flip": True, "precision": "bfloat16", "batch_size": 2}
+    seen = []
+
+    def watched(*arguments):
+        networks, space = load_networks(*arguments)
+        networks[0].register_forward_hook(lambda _, x, out: seen.append((tuple(x[0].shape), out.dtype)))
+        return networks, space
+
+    monkeypatch.setattr("cotrain.networks.weights.load_networks", watched)
+    flags = [*flags[:-1], settings_file(InferenceSettings(**views), "views")]
+    labelled = ["--labelled", str(tmp_path / "images.tsv")]
+    evaluate.main([*flags, *labelled, "--output", str(tmp_path / "evaluation")])
+    sizes = [(16, 24), (16, 24), (32, 48), (32, 48)]
+    expected = [((images, 3, *size), torch.bfloat16) for images in (2, 2, 1) for size in sizes]
+    assert seen == expected
+    protocol = json.loads((tmp_path / "evaluation" / "scores.json").read_text())["protocol"]
+    assert protocol == {
+        **{"label_space": "camvid11", "resize": [32, 48], "scales": [0.5, 1.0], "flip": True, "window": None}
+    }
+
+
+def test_labels_that_have_changed_are_refused(model, tmp_path):
+    items, flags = model
+    write_manifest(tmp_path / "images.tsv", [replace(i, label_sha256=sha256_of(i.label)) for i in items])
+    label = read_label(items[2].label)
+    label[0, 0] = (label[0, 0] + 1) % 11
+    write_label(items[2].label, label, [])
+    arguments = ["--labelled", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "evaluation")]
+    message = r"images\.tsv: 1 of 5 labels are bad: .*2\.png has changed since the manifest was written"
+    with pytest.raises(InputError, match=message):
+        evaluate.main([*flags, *arguments])
+    with pytest.raises(InputError, match=message):
+        evaluate.main(["--predictions", "0.h5", "--label-space", "camvid11", *arguments])
 
 
 def test_labels_without_any_class_are_reported(model, tmp_path):
