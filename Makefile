@@ -1,12 +1,13 @@
 # make demo          environment, rendered streets, the whole chain, and a table of all models
 # make test          environment and all tests
 # make batch_sheets  what the network of the demo really sees: its first batches, as a picture
+# make mutation-test changes the code at 60 places, one at a time, and shows what the tests do not see
 # make lint          formatters, linters and the type checker
 PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 
-.PHONY: demo batch_sheets test lint format environment clean-state
+.PHONY: demo batch_sheets test mutation-test lint format environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -16,6 +17,9 @@ batch_sheets: $(BIN)/.ready
 
 test: $(BIN)/.ready-development
 	$(BIN)/python -m pytest
+
+mutation-test: $(BIN)/.ready-development
+	$(BIN)/python -m tests.mutations
 
 lint: $(BIN)/.ready-development
 	$(BIN)/ruff format --check .

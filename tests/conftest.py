@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from cotrain.configuration.sections import (
     DeepLabV3PlusSettings,
@@ -15,6 +16,12 @@ from cotrain.configuration.settings_files import write_settings
 from cotrain.data.images import write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item
+
+# A red test must be red again, on every machine: Hypothesis draws the same examples each time, and no example
+# has a time limit. `pytest --hypothesis-profile=random` draws others.
+hypothesis_settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis_settings.register_profile("random", derandomize=False, deadline=None)
+hypothesis_settings.load_profile("same")
 
 SMALL_NETWORK = DeepLabV3PlusSettings(
     backbone="test_efficientnet",

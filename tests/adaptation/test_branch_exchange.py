@@ -154,6 +154,7 @@ def test_a_branch_that_offers_nothing_shows_its_largest_class(branches):
     evidence = evidence_of_branches(FilledLabels(branches, "add"), 3, 1)
     # Filled from b, image 1 of a has three pixels of c; of what a found itself, two of a are the most.
     assert why_nothing_is_offered(branches["a"], evidence["a"], 2, CLASSES) == (
-        "branch a offers no image: none shows a class with more than 2 pixels; the most are 2 of a in a0.png. "
-        "Set co_training.min_pixels (by hand: --min-pixels) well below 2; small images need a small value"
+        "branch a offers no image: none shows a class with more than 2 pixels; the most are 2 of a in "
+        "a0.png. Set co_training.min_pixels (by hand: --min-pixels) well below 2; small images need a small "
+        "value"
     )

@@ -52,9 +52,7 @@ def test_what_is_written_is_read_again(make_plan, tmp_path, name, kind):
         *[(None, "threads_per_training", 7), (None, "gpus_per_training", 2), (None, "device", "cpu")],
     ],
 )
-def test_what_changes_no_result_is_in_no_settings_of_a_training_or_prediction(
-    make_plan, section, key, value
-):
+def test_what_changes_no_result_is_in_no_settings_of_a_training_or_prediction(make_plan, section, key, value):
     """Another text of these files would make everything be trained again."""
     first = make_plan().configuration
     changed = make_plan(**({key: value} if section is None else {section: {key: value}})).configuration

@@ -48,7 +48,7 @@ def test_scores_by_hand(model, tmp_path):
 
 
 def test_the_settings_decide_what_the_network_sees(model, tmp_path, settings_file, monkeypatch):
-    items, flags = model
+    _, flags = model
     views = {"resize": (32, 48), "scales": (0.5, 1.0), "flip": True, "precision": "bfloat16", "batch_size": 2}
     seen = []
 
