@@ -114,7 +114,7 @@ class SparseBatches(RandomBatches):
 
 def test_a_training_by_hand(settings, tmp_path):
     """Four iterations, with every setting of optimiser, schedule and loss, written out."""
-    settings = replace(settings, iterations=4, head_learning_rate_factor=1.5)
+    settings = replace(settings, iterations=4, learning_rate=0.03, head_learning_rate_factor=1.5)
     torch.manual_seed(1)
     model = nn.Module()
     model.backbone, model.head = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, CLASSES, 1)
@@ -136,7 +136,7 @@ def test_a_training_by_hand(settings, tmp_path):
         loss = of_pixels.sort(descending=True).values[:89].mean()
         losses.append(float(loss.detach()))
         warm_up = [0.2, 0.2 * 2 / 3 + 1 / 3, 0.2 / 3 + 2 / 3, 1.0][iteration]
-        rate = 0.01 * (1 - iteration / 4) ** 0.7 * warm_up
+        rate = 0.03 * (1 - iteration / 4) ** 0.7 * warm_up
         for place, gradient in enumerate(torch.autograd.grad(loss, weights)):
             with torch.no_grad():
                 directions[place] = 0.8 * directions[place] + gradient + 0.003 * weights[place]
