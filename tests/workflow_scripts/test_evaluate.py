@@ -3,16 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
-from cotrain.networks.weights import load_networks
 from workflow_scripts import evaluate, predict
 
 
@@ -45,29 +42,6 @@ def test_scores_by_hand(model, tmp_path):
     assert (output / "confusion.png").stat().st_size > 1000
     lines = (output / "confusion.tsv").read_text().splitlines()[1:]
     assert sum(int(cell) for line in lines for cell in line.split("\t")[1:]) == 5 * 39 * 48
-
-
-def test_the_settings_decide_what_the_network_sees(model, tmp_path, settings_file, monkeypatch):
-    _, flags = model
-    views = {"resize": (32, 48), "scales": (0.5, 1.0), "flip": True, "precision": "bfloat16", "batch_size": 2}
-    seen = []
-
-    def watched(*arguments):
-        networks, space = load_networks(*arguments)
-        networks[0].register_forward_hook(lambda _, x, out: seen.append((tuple(x[0].shape), out.dtype)))
-        return networks, space
-
-    monkeypatch.setattr("cotrain.networks.weights.load_networks", watched)
-    flags = [*flags[:-1], settings_file(InferenceSettings(**views), "views")]
-    labelled = ["--labelled", str(tmp_path / "images.tsv")]
-    evaluate.main([*flags, *labelled, "--output", str(tmp_path / "evaluation")])
-    sizes = [(16, 24), (16, 24), (32, 48), (32, 48)]
-    expected = [((images, 3, *size), torch.bfloat16) for images in (2, 2, 1) for size in sizes]
-    assert seen == expected
-    protocol = json.loads((tmp_path / "evaluation" / "scores.json").read_text())["protocol"]
-    assert protocol == {
-        **{"label_space": "camvid11", "resize": [32, 48], "scales": [0.5, 1.0], "flip": True, "window": None}
-    }
 
 
 def test_labels_that_have_changed_are_refused(model, tmp_path):
