@@ -84,6 +84,21 @@ def test_statistics_of_batch_norm_follow_by_a_tenth(settings):
     torch.testing.assert_close(norm.running_mean, 0.1 * seen[0])
 
 
+def test_channels_and_dilations_are_those_of_the_settings(settings):
+    odd = {"aspp_channels": 6, "aspp_dilations": (3, 5, 7), "low_level_channels": 9, "decoder_channels": 11}
+    model = build(replace(settings, **odd)).model
+    branches = [branch[0] for branch in model.pyramid.branches]
+    assert [branch.dilation[0] for branch in branches] == [1, 3, 5, 7]
+    assert {branch.out_channels for branch in branches} == {model.pyramid.merge[0].out_channels} == {6}
+    assert model.low_level[0].out_channels == 9
+    assert [(block[0].in_channels, block[0].out_channels) for block in model.decoder] == [(15, 11), (11, 11)]
+    transformer = PlainTransformerSettings(
+        name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=7
+    )
+    model = build(transformer).model
+    assert (model.reduce[0].out_channels, model.decoder[0].out_channels) == (7, 7)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.7])
 def test_dropout_is_that_of_the_settings(settings, share):
     transformer = PlainTransformerSettings(

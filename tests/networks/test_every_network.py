@@ -37,7 +37,7 @@ DEEPLAB = DeepLabV3PlusSettings(
     dropout=0.3,
 )
 TRANSFORMER = PlainTransformerSettings(
-    name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=8, dropout=0.1
+    name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=10, dropout=0.3
 )
 OWN = OwnNetworkSettings(name="networks_of_a_user:small", arguments={"width": 6})
 NETWORKS = {
@@ -198,6 +198,33 @@ def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     assert torch.equal(seen["x"][:, :, :45, :61], (images.float() - network.mean) / network.std)
     assert seen["x"][:, :, 45:].abs().max() == 0
     assert logits.shape == (1, CLASSES, 45, 61)
+
+
+def test_the_head_of_a_plain_transformer_by_hand():
+    """The normalised tokens of the last block, without the class token, as a map."""
+    network = build_network(TRANSFORMER, CLASSES, 1, pretrained=False).eval()
+    model = network.model
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3)
+        # From here on the logits are not all near zero.
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_var"):
+                buffer.fill_(2.0)
+        of = model.state_dict()
+
+        def block(x, name, padding):
+            x = F.conv2d(x, of[f"{name}.0.weight"], padding=padding) / (2.0 + 1e-5) ** 0.5
+            return (x * of[f"{name}.1.weight"][:, None, None] + of[f"{name}.1.bias"][:, None, None]).clamp(0)
+
+        images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+        normalised = (images - network.mean) / network.std
+        tokens = model.backbone.forward_features(normalised)[:, model.backbone.num_prefix_tokens :]
+        features = block(tokens.transpose(1, 2).reshape(2, -1, 4, 6), "reduce", 0)
+        finer = F.interpolate(features, (16, 24), mode="bilinear", align_corners=False)
+        expected = F.conv2d(block(finer, "decoder", 1), of["classifier.weight"], of["classifier.bias"])
+        assert expected.std() > 0.1
+        torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_normalisation_of_a_users_network():

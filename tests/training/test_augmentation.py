@@ -145,6 +145,12 @@ class TestCut:
         crop = cut_image(image, Window((8, 10), 2, 3, (5, 6)))
         assert np.abs(crop - means[2:7, 3:9]).max() <= 1
 
+    def test_what_shrinks_is_averaged(self):
+        # Every fourth column is white: a quarter of each mean. Single pixels would be 0 or 255.
+        image = np.zeros((40, 64, 3), np.uint8)
+        image[:, ::4] = 255
+        assert set(np.unique(cut_image(image, Window((10, 16), 2, 3, (5, 9))))) == {64}
+
     @pytest.mark.parametrize("scaled", [(29, 37), (30, 60), (25, 70)])
     def test_shrunken_images_are_close_to_resizing_first(self, scaled):
         image = smooth_image(64, 80)
