@@ -114,6 +114,22 @@ def test_first_loss_is_that_of_guessing(network):
     assert float(loss.detach()) == pytest.approx(torch.log(torch.tensor(7.0)).item(), abs=0.01)
 
 
+def test_weights_of_the_head_are_drawn_as_published(network):
+    # Uniform up to √(3 / inputs of a pixel), as Caffe2's Xavier in Detectron2; biases are 0.
+    for convolution, inputs in (
+        (network.pyramid.branches[0][0], 10),
+        (network.pyramid.branches[3][0], 10 * 9),
+        (network.pyramid.pooling[0], 10),
+        (network.pyramid.merge[0], 5 * 8),
+        (network.low_level[0], 6),
+        (network.decoder[0][0], (4 + 8) * 9),
+        (network.decoder[1][0], 8 * 9),
+    ):
+        limit = (3 / inputs) ** 0.5
+        assert 0.9 * limit < float(convolution.weight.detach().abs().max()) <= limit
+    assert not network.pyramid.pooling[0].bias.any()
+
+
 def test_every_branch_of_the_pyramid_counts():
     pyramid = SpatialPyramid(4, 5, (1, 2), dropout=0.0).eval()
     assert pyramid.merge[0].in_channels == 4 * 5

@@ -151,18 +151,26 @@ def test_a_training_by_hand(settings, tmp_path):
 
 
 def test_dropout_draws_anew_in_each_iteration_and_each_process(run, settings):
+    # Ones go into the dropout, so that what is 0 behind it was drawn.
+    def ones(module, inputs):
+        return (torch.ones_like(inputs[0]),) if isinstance(module, nn.Dropout) else None
+
     def dropped_by(rank):
         dropped = []
 
-        handle = nn.modules.module.register_module_forward_hook(
-            lambda module, inputs, output: (
-                dropped.append((output == 0) & (inputs[0] != 0)) if isinstance(module, nn.Dropout) else None
-            )
-        )
+        def note(module, _inputs, output):
+            if isinstance(module, nn.Dropout):
+                dropped.append(output == 0)
+
+        handles = [
+            nn.modules.module.register_module_forward_pre_hook(ones),
+            nn.modules.module.register_module_forward_hook(note),
+        ]
         try:
             run(settings, f"rank {rank}", workers=Workers(rank, 1))
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
         return dropped
 
     first, second = dropped_by(0), dropped_by(1)
