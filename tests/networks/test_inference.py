@@ -214,14 +214,18 @@ def test_what_is_made_smaller_is_averaged(network, tmp_path):
     image = np.zeros((40, 64, 3), np.uint8)
     image[:, ::4] = 255
     write_image(tmp_path / "stripes.png", image)
-    write_label(tmp_path / "label.png", np.zeros((40, 64), np.uint8), [])
+    # A label keeps the pixel in the middle of each square of four, rounded up.
+    label = np.zeros((40, 64), np.uint8)
+    label[2::4, 2::4] = 3
+    write_label(tmp_path / "label.png", label, [])
     item = Item("stripes", tmp_path / "stripes.png", 64, 40, tmp_path / "label.png")
     seen = []
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].float()))
     predicted(network, [item], 1, (10, 16))
     predicted(network, [item], 1, scales=(0.25,))
     settings = InferenceSettings(resize=(10, 16), precision="float32")
-    labelled_logits(network, item, settings, CPU, pixels=5, seed=1)
+    _, ids = labelled_logits(network, item, settings, CPU, pixels=160, seed=1)
+    assert ids.tolist() == [3] * 160
     assert [tuple(x.shape) for x in seen] == [(1, 3, 10, 16)] * 3
     for x in seen:
         # Where the columns' weights reach over the border, they are not those of the middle.
