@@ -43,6 +43,19 @@ def has(page, colour):
     return bool((page == np.array(colour, np.uint8)).all(axis=2).any())
 
 
+def test_the_seed_draws_the_images(items, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "workflow_scripts.contact_sheet.dataset_page",
+        lambda selection, *_: shown.append([item.id for item in selection]) or np.zeros((4, 4, 3), np.uint8),
+    )
+    for seed in range(8):
+        sheet(items, tmp_path, "--count", "1", "--seed", str(seed))
+    drawn = [contact_sheets.choose(3, 1, seed)[0] for seed in range(8)]
+    assert shown == [[f"image {place}"] for place in drawn]
+    assert len(set(drawn)) > 1
+
+
 def test_shares_stand_in_words_too(items, tmp_path, monkeypatch):
     texts = []
     for name in ("heading", "legend"):
