@@ -311,6 +311,18 @@ def test_a_wrong_key_or_value_is_explained(
     assert problems(config, changes)[0].startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"co_training.fill": "both"}, "co_training.fill: expected add, subtract or none, found 'both'"),
+        ({"training.batch_size": None}, "training.batch_size: expected an integer >= 2, found null"),
+        ({"co_training.keep": True}, "co_training.keep: expected an integer >= 1, found true"),
+    ],
+)
+def test_no_hint_where_there_is_none_to_give(config, changes, line):
+    assert problems(config, changes) == [line]
+
+
 @pytest.mark.parametrize("key", ["run", "datasets", "source", "target", "test"])
 def test_missing_required_key(config: dict[str, Any], key: str) -> None:
     del config[key]
@@ -656,6 +668,7 @@ def test_a_wrong_value_causes_no_second_problem(config: dict[str, Any]) -> None:
         {"self_training.rounds": 0},
         {"self_training.batch_ratio": None},
         {"co_training": 3},
+        {"datasets": 3},
         {"datasets.camera": "streets"},
         {"label_space": "x", "self_training.portion.initial": [0.5]},
         {"co_training.confidence": {"lower": 2, "upper": 0.1}},
