@@ -60,7 +60,7 @@ def train_here(network, batches, settings, state, log_every=1, workers=ALONE):
 @pytest.fixture
 def run(tmp_path):
     torch.set_num_threads(1)
-    averages = []
+    averages, trainings = [], []
 
     def go(settings, folder="state", hook=None, identity="mine", log_every=1, workers=ALONE):
         torch.manual_seed(1)
@@ -70,9 +70,10 @@ def run(tmp_path):
         with TrainingState(tmp_path / folder, identity) as state:
             training = train_here(network, RandomBatches(), settings, state, log_every, workers)
             averages.append(training.averaged)
+            trainings.append(training)
             return network, training.history, state.load()
 
-    go.averages = averages
+    go.averages, go.trainings = averages, trainings
     return go
 
 
@@ -189,6 +190,16 @@ def test_the_network_runs_in_the_precision_asked_for(run, settings, precision, d
 
     run(replace(settings, iterations=1, precision=precision), hook=see)
     assert seen == [dtype]
+
+
+def test_classes_that_are_not_predicted_near_the_end_have_vanished(run, settings):
+    # Nine iterations: from the eighth on, the last quarter, only class 1 is predicted.
+    def hook(model, logits):
+        certain = 1 if model.passes > 7 else 0
+        return logits + 100 * F.one_hot(torch.tensor(certain), CLASSES)[:, None, None]
+
+    run(settings, hook=hook)
+    assert run.trainings[-1].vanished == [0, 2]
 
 
 def test_training_again_gives_the_same_weights(run, settings):
