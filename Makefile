@@ -3,12 +3,13 @@
 # make batch_sheets  what the network of the demo really sees: its first batches, as a picture
 # make fault-tests   full disks, kills and torn files, for some ten minutes
 # make audit         known flaws of the pinned packages; needs the network
+# make mutation-test changes the code at 60 places, one at a time, and shows what the tests do not see
 # make lint          formatters, linters and the type checker
 PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 
-.PHONY: demo batch_sheets test fault-tests audit lint format environment clean-state
+.PHONY: demo batch_sheets test fault-tests mutation-test audit lint format environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -18,6 +19,9 @@ batch_sheets: $(BIN)/.ready
 
 test: $(BIN)/.ready-development
 	$(BIN)/python -m pytest
+
+mutation-test: $(BIN)/.ready-development
+	$(BIN)/python -m tests.mutations
 
 fault-tests: $(BIN)/.ready-development
 	$(BIN)/python -m pytest -s tests/faults/*.py

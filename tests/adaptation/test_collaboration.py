@@ -64,6 +64,10 @@ def test_both_takes_the_smaller_half_from_its_own():
 def test_fewer_offers_than_asked_for():
     assert exchange([7], [], 5, "exchange") == ([], [("a", 7)])
     assert exchange([7], [7], 5, "both") == ([("a", 7)], [("b", 7)])
+    # a offers one of its three: the other branch fills its places too.
+    for_a, for_b = exchange([7], [1, 2, 3, 4, 5, 6], 6, "both")
+    assert for_a == [("a", 7), *(("b", image) for image in (1, 2, 3, 4, 5))]
+    assert for_b == [("b", 1), ("b", 2), ("b", 3), ("a", 7)]
 
 
 def test_unknown_collaboration():

@@ -138,6 +138,21 @@ def test_confidence_gain():
     np.testing.assert_array_equal(ranking.reason, [-1, -1, -1, -1])
 
 
+def test_classes_in_which_the_receiver_is_surer_take_nothing_away():
+    sender = evidence([0, 0], [[0.9, 0.1], [0.6, 0.5]])
+    receiver = evidence([0, 0], [[0.5, 0.6], [0.5, 0.5]])
+    # Means of (0.4 · 0.5, 0) and (0.1 · 0.5, 0): 0.1 and 0.025. With −0.5 · 0.4 the first would be last.
+    ranking = rank_for_exchange("confidence_gain", sender, receiver, min_pixels=0)
+    np.testing.assert_array_equal(ranking.order, [0, 1])
+
+
+def test_a_gain_counts_less_where_the_receiver_is_sure():
+    sender, receiver = evidence([0], [[0.99], [0.3]]), evidence([0], [[0.89], [0.21]])
+    # 0.1 · 0.11 = 0.011 and 0.09 · 0.79 = 0.071.
+    ranking = rank_for_exchange("confidence_gain", sender, receiver, min_pixels=0)
+    np.testing.assert_array_equal(ranking.order, [1, 0])
+
+
 def test_equal_gains_go_by_the_number_of_classes():
     sender = evidence([0, 0], [[0.5, NAN], [0.5, 0.5], [0.5, NAN]])
     receiver = evidence([0, 0], [[0.9, 0.9]] * 3)

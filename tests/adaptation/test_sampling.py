@@ -72,6 +72,10 @@ def test_no_labelled_pixel():
         class_probabilities(np.array([0, 0]), 0.01)
 
 
+def test_one_image_is_enough():
+    assert [ShuffledSampler(1, seed=100).index(position) for position in range(3)] == [0, 0, 0]
+
+
 def test_shuffled_sampler_shows_every_image_once_a_pass():
     sampler = ShuffledSampler(50, seed=100)
     passes = [[sampler.index(50 * number + place) for place in range(50)] for number in range(3)]

@@ -50,6 +50,15 @@ def test_histogram_counts_each_class_and_level():
     assert histogram.sum() == 5
 
 
+@pytest.mark.parametrize("strange", [3, 4, 254])
+def test_ids_that_are_no_class_do_not_count(strange):
+    # The first of them is as large as the number of classes.
+    classes = np.array([[0, strange, 2]], np.uint8)
+    histogram = counted((classes, np.array([[5, 0, 65535]], np.uint16)))
+    assert histogram[0, 5] == histogram[2, 65535] == 1
+    assert histogram.sum() == 2
+
+
 def test_ignored_pixels_do_not_count():
     classes = np.array([[0, 1, 1]], dtype=np.uint8)
     levels = np.array([[5, 6, 7]], dtype=np.uint16)

@@ -311,6 +311,18 @@ def test_a_wrong_key_or_value_is_explained(
     assert problems(config, changes)[0].startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"co_training.fill": "both"}, "co_training.fill: expected add, subtract or none, found 'both'"),
+        ({"training.batch_size": None}, "training.batch_size: expected an integer >= 2, found null"),
+        ({"co_training.keep": True}, "co_training.keep: expected an integer >= 1, found true"),
+    ],
+)
+def test_no_hint_where_there_is_none_to_give(config, changes, line):
+    assert problems(config, changes) == [line]
+
+
 @pytest.mark.parametrize("key", ["run", "datasets", "source", "target", "test"])
 def test_missing_required_key(config: dict[str, Any], key: str) -> None:
     del config[key]
@@ -412,6 +424,10 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         (
             {"self_training.confidence.lower": 0.92},
             "self_training.confidence: lower, 0.92, is above upper, 0.9 (the default)",
+        ),
+        (
+            {"training.average_decay": 0, "prediction.weights": "averaged"},
+            "prediction.weights: found averaged, but training.average_decay is 0, so no training keeps",
         ),
         (
             {"co_training.confidence.upper": 0.4},
@@ -546,6 +562,11 @@ def test_batch_size_that_no_stage_fits_names_each_stage(config: dict[str, Any]) 
         {"final.initial_weights": "co_training/04/b"},
         {"final.class_mixing": "plain"},
         {"final.class_mixing": "none"},
+        {"self_training.confidence": {"lower": 0.7, "upper": 0.7}},
+        {"co_training.confidence": {"lower": 0.7, "upper": 0.7}},
+        {"training.average_decay": 0.3, "prediction.weights": "averaged"},
+        {"training.average_decay": 0, "prediction.weights": "last"},
+        {"self_training.images_per_round": 100, "self_training.keep": 100},
         {"training.crop": [32, 96]},
         {"network.backbone": "resnet101s", "network.backbone_weights": "none"},
         {"datasets.more": {"layout": "streets", "look": "camera"}},
@@ -647,6 +668,7 @@ def test_a_wrong_value_causes_no_second_problem(config: dict[str, Any]) -> None:
         {"self_training.rounds": 0},
         {"self_training.batch_ratio": None},
         {"co_training": 3},
+        {"datasets": 3},
         {"datasets.camera": "streets"},
         {"label_space": "x", "self_training.portion.initial": [0.5]},
         {"co_training.confidence": {"lower": 2, "upper": 0.1}},

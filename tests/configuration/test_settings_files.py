@@ -44,6 +44,25 @@ def test_what_is_written_is_read_again(make_plan, tmp_path, name, kind):
     assert read_settings(tmp_path / "s.json", kind) == settings
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        *[("training", "decoded_cache", True), ("training", "save_every_iterations", 7)],
+        *[("training", "log_every_iterations", 7), ("prediction", "shards", 7)],
+        *[(None, "threads_per_training", 7), (None, "gpus_per_training", 2), (None, "device", "cpu")],
+    ],
+)
+def test_what_changes_no_result_is_in_no_settings_of_a_training_or_prediction(make_plan, section, key, value):
+    """Another text of these files would make everything be trained again."""
+    first = make_plan().configuration
+    changed = make_plan(**({key: value} if section is None else {section: {key: value}})).configuration
+    assert changed != first
+    names = [f"training/{stage}" for stage in ("baseline", "self_training", "co_training", "final")]
+    for name in (*names, "prediction", "evaluation", "crops"):
+        before, after = (settings_text(settings_named(of, name)) for of in (first, changed))
+        assert before == after, name
+
+
 def test_an_own_network_keeps_its_arguments(make_plan):
     plan = make_plan(network={"name": "my.networks:make", "arguments": {"width": 3}})
     settings = settings_named(plan.configuration, "training/final")

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -123,6 +124,27 @@ def test_a_lock_is_held_until_the_process_ends(tmp_path):
             hold_until_exit(lock, "in use")
         first.kill()
     hold_until_exit(lock, "in use")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EDQUOT, r"because your quota at .* is used up; free some space"),
+        (errno.ENOSPC, r"because the disk of .* is full \(\d+ KiB are free\); free some space"),
+        (errno.EACCES, r"because .* may not be written to; change its rights"),
+        (errno.EPERM, r"because .* may not be written to; change its rights"),
+        (errno.EROFS, r"because .* may not be written to; change its rights"),
+    ],
+)
+def test_what_the_disk_refuses_is_explained(tmp_path, number, reason):
+    with (
+        pytest.raises(InputError, match=rf"file\.txt: cannot be written, {reason}"),
+        written_whole(tmp_path / "file.txt"),
+    ):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(OSError, match="Input/output"), written_whole(tmp_path / "file.txt"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    assert not list(tmp_path.iterdir())
 
 
 NOISE = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)

@@ -220,6 +220,7 @@ def converted(path):
     ("mode", "name", "stored", "pixels", "told"),
     [
         ("L", "a.png", [7, 200], [[7] * 3, [200] * 3], "1 channel (grey): grey is repeated"),
+        ("L", "a.pgm", [7, 200], [[7] * 3, [200] * 3], "1 channel (grey): grey is repeated"),
         ("1", "a.png", [0, 255], [[0] * 3, [255] * 3], "1 bit per pixel: grey is repeated"),
         (
             "LA",
@@ -290,6 +291,16 @@ def test_of_several_frames_the_first_is_used(tmp_path, rgb):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), rgb)
     first.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[second])
     assert check_image(tmp_path / "phone.jpg").converted == ""
+
+
+def test_an_image_of_32_bit_is_refused(tmp_path):
+    # Only a PGM of 16 bit is opened as 32.
+    Image.new("I", (8, 6), 70000).save(tmp_path / "depth.tif")
+    for read in (image_facts, check_image, read_image):
+        with pytest.raises(
+            InputError, match=r"depth\.tif: has 1 channel \(32 bit\), expected a photo of 8 or"
+        ):
+            read(tmp_path / "depth.tif")
 
 
 def test_an_image_of_floats_is_refused(tmp_path):

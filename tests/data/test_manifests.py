@@ -90,6 +90,10 @@ def test_tab_in_a_path_is_refused(tmp_path):
             "id\timage\twidth\theight\na\tb\t1\t1\na\tc\t1\t1\n",
             r"m\.tsv:3: the id 'a' is already used in line 2",
         ),
+        (
+            "id\timage\twidth\theight\nab\tb\t1\t1\nc\tb\t1\t1\nAb\tc\t1\t1\n",
+            r"m\.tsv:4: the id 'Ab' is already used in line 2",
+        ),
     ],
 )
 def test_broken_manifest_is_refused_with_its_line(tmp_path, text, message):

@@ -344,7 +344,7 @@ def test_gta5_images_of_another_size_than_their_label_are_left_out_and_named(tmp
 
 
 def test_filters_leave_out_and_say_why(tmp_path):
-    sizes = {"a": (48, 64), "b": (64, 48), "c": (36, 64), "d": (24, 32), "e": (49, 64)}
+    sizes = {"a": (48, 64), "b": (64, 48), "c": (36, 64), "d": (24, 32), "e": (49, 64), "f": (48, 48)}
     for name, (height, width) in sizes.items():
         write_image(tmp_path / "images" / f"{name}.png", np.zeros((height, width, 3), np.uint8))
     entry = {"layout": "gta5", "root": str(tmp_path)}
@@ -352,19 +352,20 @@ def test_filters_leave_out_and_say_why(tmp_path):
     def kept(**filters):
         return "".join(item.id for item in find_dataset("d", typed(entry | filters), labelled=False).items)
 
-    assert kept() == "abcde"
+    assert kept() == "abcdef"
     # 64 / 49 is 1.306, which is not 4:3 to two decimals.
     assert kept(aspect_ratio=4 / 3) == "ad"
     assert kept(aspect_ratio=1.33) == "ad"
-    assert kept(orientation="landscape") == "acde"
-    assert kept(orientation="portrait") == "b"
+    # A square is both.
+    assert kept(orientation="landscape") == "acdef"
+    assert kept(orientation="portrait") == "bf"
     assert kept(min_size=[40, 60]) == "ae"
     assert kept(every=2) == "ace"
     assert kept(every=2, orientation="landscape", min_size=None, aspect_ratio=None) == "ace"
     left_out = find_dataset("d", typed(entry | {"min_size": [40, 60]}), labelled=False).left_out
-    assert {reason: len(images) for reason, images in left_out.items()} == {"smaller than min_size 40×60": 3}
+    assert {reason: len(images) for reason, images in left_out.items()} == {"smaller than min_size 40×60": 4}
     with pytest.raises(
-        InputError, match=r"datasets\.d: no image is left of 5 \(smaller than min_size 999×32: 5\)"
+        InputError, match=r"datasets\.d: no image is left of 6 \(smaller than min_size 999×32: 6\)"
     ):
         kept(min_size=[999, 32])
 

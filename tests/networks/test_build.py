@@ -6,9 +6,10 @@ import torch
 from msgspec.structs import replace
 from safetensors.torch import save_file
 from timm import create_model
+from torch import nn
 
 from cotrain.configuration.reading import settings_of
-from cotrain.configuration.sections import NetworkSettings
+from cotrain.configuration.sections import NetworkSettings, PlainTransformerSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network, shape
@@ -39,9 +40,9 @@ def test_settings_round_trip(settings):
         "output_stride": 16,
         "aspp_channels": 8,
         "aspp_dilations": [1, 2],
-        "decoder_channels": 8,
+        "decoder_channels": 10,
         "low_level_channels": 4,
-        "dropout": 0.1,
+        "dropout": 0.3,
     }
 
 
@@ -68,6 +69,44 @@ def test_input_is_normalised_as_the_backbone_wants_it(settings):
     configuration = create_model(settings.backbone).pretrained_cfg
     for channel, (mean, std) in enumerate(zip(configuration["mean"], configuration["std"], strict=True)):
         assert float(seen[0][0, channel, 3, 3]) == pytest.approx((200 / 255 - mean) / std, abs=1e-5)
+
+
+def test_statistics_of_batch_norm_follow_by_a_tenth(settings):
+    # timm gives this backbone 0.01.
+    for backbone in ("tf_efficientnet_lite0", "test_efficientnet"):
+        network = build(replace(settings, backbone=backbone, backbone_weights="none"))
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        assert {norm.momentum for norm in norms} == {0.1}
+    seen = []
+    norm = network.model.decoder[0][1]
+    norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].mean((0, 2, 3))))
+    network.train()(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
+    torch.testing.assert_close(norm.running_mean, 0.1 * seen[0])
+
+
+def test_channels_and_dilations_are_those_of_the_settings(settings):
+    odd = {"aspp_channels": 6, "aspp_dilations": (3, 5, 7), "low_level_channels": 9, "decoder_channels": 11}
+    model = build(replace(settings, **odd)).model
+    branches = [branch[0] for branch in model.pyramid.branches]
+    assert [branch.dilation[0] for branch in branches] == [1, 3, 5, 7]
+    assert {branch.out_channels for branch in branches} == {model.pyramid.merge[0].out_channels} == {6}
+    assert model.low_level[0].out_channels == 9
+    assert [(block[0].in_channels, block[0].out_channels) for block in model.decoder] == [(15, 11), (11, 11)]
+    transformer = PlainTransformerSettings(
+        name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=7
+    )
+    model = build(transformer).model
+    assert (model.reduce[0].out_channels, model.decoder[0].out_channels) == (7, 7)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_dropout_is_that_of_the_settings(settings, share):
+    transformer = PlainTransformerSettings(
+        name="plain_transformer", backbone="test_vit", backbone_weights="none", dropout=share
+    )
+    for of_kind in (replace(settings, dropout=share), transformer):
+        model = build(of_kind).model
+        assert (model.pyramid if of_kind is not transformer else model).dropout.p == share
 
 
 def test_weights_are_a_function_of_the_seed(settings):

@@ -1,10 +1,11 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from cotrain.configuration.sections import DeepLabV3PlusSettings
 from cotrain.networks.build import build_network
-from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid
+from cotrain.networks.deeplabv3plus import DeepLabV3Plus, SpatialPyramid, resize
 
 
 class Backbone(nn.Module):
@@ -36,6 +37,61 @@ def network():
     )
 
 
+def randomised(module, seed=3):
+    """Give weights and statistics of batch norm numbers that no default has."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name.endswith(("running_var", "1.weight")):
+                tensor.uniform_(0.5, 2, generator=generator)
+            elif tensor.is_floating_point():
+                tensor.normal_(0, 0.5, generator=generator)
+    return module
+
+
+def test_the_whole_head_by_hand(network):
+    """What Chen et al. 2018 write down, in functions: a wrong order of channels breaks imported weights."""
+    of = randomised(network).eval().state_dict()
+
+    def block(x, name, dilation=1):
+        weight, norm = of[f"{name}.0.weight"], f"{name}.1"
+        x = F.conv2d(x, weight, padding=dilation * (weight.shape[2] // 2), dilation=dilation)
+        mean, variance = (of[f"{norm}.running_{what}"][:, None, None] for what in ("mean", "var"))
+        scale, shift = (of[f"{norm}.{what}"][:, None, None] for what in ("weight", "bias"))
+        return ((x - mean) / (variance + 1e-5).sqrt() * scale + shift).clamp(min=0)
+
+    images = torch.randn(2, 3, 72, 40)
+    low, high = network.backbone(images)
+    mean = high.flatten(2).mean(2)[:, :, None, None]
+    pooled = F.conv2d(mean, of["pyramid.pooling.0.weight"], of["pyramid.pooling.0.bias"]).clamp(min=0)
+    pooled = pooled.repeat(1, 1, *high.shape[2:])
+    dilations = [1, 1, 2, 3]
+    parts = [block(high, f"pyramid.branches.{place}", d) for place, d in enumerate(dilations)]
+    merged = block(torch.cat([*parts, pooled], 1), "pyramid.merge")
+    enlarged = F.interpolate(merged, low.shape[2:], mode="bilinear", align_corners=False)
+    features = torch.cat([block(low, "low_level"), enlarged], 1)
+    for place in (0, 1):
+        features = block(features, f"decoder.{place}")
+    expected = F.conv2d(features, of["classifier.weight"], of["classifier.bias"])
+    assert expected.std() > 0.1
+    torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_resizing_by_hand():
+    # Pixel centres keep their place: a quarter of the way, then three quarters.
+    assert resize(torch.tensor([[[[0.0, 4.0]]]]), (1, 4)).flatten().tolist() == [0, 1, 3, 4]
+
+
+def test_dropout_takes_its_share_of_the_pyramid(network):
+    features = torch.randn(2, 10, 24, 24)
+    pyramid = randomised(network.pyramid).train()
+    pyramid.dropout.p = 0.7
+    pyramid.merge[2] = nn.Identity()
+    # Seven tenths are exactly 0; the others are multiplied by 1 / 0.3.
+    dropped = pyramid(features) == 0
+    assert float(dropped.float().mean()) == pytest.approx(0.7, abs=0.03)
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 47), (61, 35), (16, 100)])
 def test_logits_at_a_quarter_of_any_size(network, height, width):
     logits = network(torch.randn(2, 3, height, width))
@@ -56,6 +112,22 @@ def test_first_loss_is_that_of_guessing(network):
     logits = network(50 * torch.randn(2, 3, 64, 64))
     loss = nn.functional.cross_entropy(logits, torch.randint(0, 7, logits[:, 0].shape))
     assert float(loss.detach()) == pytest.approx(torch.log(torch.tensor(7.0)).item(), abs=0.01)
+
+
+def test_weights_of_the_head_are_drawn_as_published(network):
+    # Uniform up to √(3 / inputs of a pixel), as Caffe2's Xavier in Detectron2; biases are 0.
+    for convolution, inputs in (
+        (network.pyramid.branches[0][0], 10),
+        (network.pyramid.branches[3][0], 10 * 9),
+        (network.pyramid.pooling[0], 10),
+        (network.pyramid.merge[0], 5 * 8),
+        (network.low_level[0], 6),
+        (network.decoder[0][0], (4 + 8) * 9),
+        (network.decoder[1][0], 8 * 9),
+    ):
+        limit = (3 / inputs) ** 0.5
+        assert 0.9 * limit < float(convolution.weight.detach().abs().max()) <= limit
+    assert not network.pyramid.pooling[0].bias.any()
 
 
 def test_every_branch_of_the_pyramid_counts():

@@ -32,12 +32,12 @@ DEEPLAB = DeepLabV3PlusSettings(
     last_stage_dilations=None,
     aspp_channels=8,
     aspp_dilations=(1, 2),
-    decoder_channels=8,
+    decoder_channels=10,
     low_level_channels=4,
-    dropout=0.1,
+    dropout=0.3,
 )
 TRANSFORMER = PlainTransformerSettings(
-    name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=8, dropout=0.1
+    name="plain_transformer", backbone="test_vit", backbone_weights="none", decoder_channels=10, dropout=0.3
 )
 OWN = OwnNetworkSettings(name="networks_of_a_user:small", arguments={"width": 6})
 NETWORKS = {
@@ -62,6 +62,9 @@ def small(number_of_classes, width=4):
     )
     network.mean, network.std = (10.0, 20.0, 30.0), (1.0, 2.0, 3.0)
     return network
+
+def bare(number_of_classes):
+    return nn.Conv2d(3, number_of_classes, 1)
 
 def failing(number_of_classes):
     raise RuntimeError("no such file: weights.bin")
@@ -197,10 +200,49 @@ def test_an_object_keeps_its_place_when_patches_do_not_divide_the_image():
     assert logits.shape == (1, CLASSES, 45, 61)
 
 
+def test_the_head_of_a_plain_transformer_by_hand():
+    """The normalised tokens of the last block, without the class token, as a map."""
+    network = build_network(TRANSFORMER, CLASSES, 1, pretrained=False).eval()
+    model = network.model
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3)
+        # From here on the logits are not all near zero.
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_var"):
+                buffer.fill_(2.0)
+        of = model.state_dict()
+
+        def block(x, name, padding):
+            x = F.conv2d(x, of[f"{name}.0.weight"], padding=padding) / (2.0 + 1e-5) ** 0.5
+            return (x * of[f"{name}.1.weight"][:, None, None] + of[f"{name}.1.bias"][:, None, None]).clamp(0)
+
+        images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+        normalised = (images - network.mean) / network.std
+        tokens = model.backbone.forward_features(normalised)[:, model.backbone.num_prefix_tokens :]
+        features = block(tokens.transpose(1, 2).reshape(2, -1, 4, 6), "reduce", 0)
+        finer = F.interpolate(features, (16, 24), mode="bilinear", align_corners=False)
+        expected = F.conv2d(block(finer, "decoder", 1), of["classifier.weight"], of["classifier.bias"])
+        assert expected.std() > 0.1
+        torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_normalisation_of_a_users_network():
     network = build_network(OWN, CLASSES, 1, pretrained=False)
     assert network.mean.flatten().tolist() == [10, 20, 30]
     assert network.std.flatten().tolist() == [1, 2, 3]
+
+
+def test_without_its_own_a_users_network_has_the_normalisation_of_imagenet():
+    settings = OwnNetworkSettings(name="networks_of_a_user:bare")
+    network = build_network(settings, CLASSES, 1, pretrained=False)
+    seen = []
+    network.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    # ImageNet's red, green and blue on the scale 0 to 1, times 255: the mean, and one deviation above it.
+    of_mean = 255 * torch.tensor([0.485, 0.456, 0.406])
+    of_above = of_mean + 255 * torch.tensor([0.229, 0.224, 0.225])
+    network(torch.stack([of_mean, of_above])[:, :, None, None])
+    torch.testing.assert_close(seen[0].flatten(1), torch.tensor([[0.0] * 3, [1.0] * 3]), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

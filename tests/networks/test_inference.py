@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from cotrain.adaptation.thresholds import quantise
 from cotrain.configuration.reading import settings_of
 from cotrain.configuration.sections import InferenceSettings
-from cotrain.data.images import read_image, write_image
+from cotrain.data.images import read_image, write_image, write_label
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.inference import batches_of_one_size, intervals, predict
+from cotrain.networks.inference import batches_of_one_size, intervals, labelled_logits, predict
 
 CPU = torch.device("cpu")
 CLASSES = 11
@@ -231,6 +231,46 @@ def test_resize_changes_what_the_network_sees_but_not_the_size(network, make_ite
     prediction = predicted(network, make_items("x", 1), 1, (64, 80))[0]
     assert seen == [(64, 80)]
     assert prediction.classes.shape == (40, 48)
+
+
+def test_what_is_made_smaller_is_averaged(network, tmp_path):
+    """Every fourth column is white: a quarter is a mean of 63.75; single pixels would be 0 or 255."""
+    image = np.zeros((40, 64, 3), np.uint8)
+    image[:, ::4] = 255
+    write_image(tmp_path / "stripes.png", image)
+    # A label keeps the pixel in the middle of each square of four, rounded up.
+    label = np.zeros((40, 64), np.uint8)
+    label[2::4, 2::4] = 3
+    write_label(tmp_path / "label.png", label, [])
+    item = Item("stripes", tmp_path / "stripes.png", 64, 40, tmp_path / "label.png")
+    seen = []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].float()))
+    predicted(network, [item], 1, (10, 16))
+    predicted(network, [item], 1, scales=(0.25,))
+    settings = InferenceSettings(resize=(10, 16), precision="float32")
+    _, ids = labelled_logits(network, item, settings, CPU, pixels=160, seed=1)
+    assert ids.tolist() == [3] * 160
+    assert [tuple(x.shape) for x in seen] == [(1, 3, 10, 16)] * 3
+    for x in seen:
+        # Where the columns' weights reach over the border, they are not those of the middle.
+        torch.testing.assert_close(x[..., 2:-2], torch.full((1, 3, 10, 12), 63.75), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_the_network_runs_in_the_precision_asked_for(network, make_items, precision, dtype):
+    item, seen = make_items("x", 1)[0], []
+    network.register_forward_hook(lambda module, inputs, logits: seen.append(logits.dtype))
+    settings = InferenceSettings(precision=precision)
+    list(predict([network], [item], settings, CPU))
+    labelled_logits(network, item, settings, CPU, pixels=5, seed=1)
+    assert seen == [dtype, dtype]
+
+
+def test_images_of_one_size_go_through_the_network_together(network, make_items):
+    seen = []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    predicted(network, make_items("x", 5), 3)
+    assert seen == [3, 2]
 
 
 def test_dropout_and_batch_norm_are_at_rest(network, make_items):

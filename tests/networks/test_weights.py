@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cotrain.configuration.sections import OwnNetworkSettings
-from cotrain.data.label_spaces import label_space
+from cotrain.data.label_spaces import label_space, make_label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.tensor_files import read_tensors
@@ -103,6 +103,20 @@ def test_weights_of_another_network_are_refused(saved, settings):
         load_into(build_network(settings, CLASSES, 3, pretrained=False), path)
 
 
+def test_label_spaces_are_compared_by_their_classes(saved, settings, tmp_path):
+    network, path = saved
+    entries = SPACE.definition()["classes"]
+    # The same name, and the same classes in another order.
+    turned = make_label_space(SPACE.name, entries[::-1])
+    save_weights(tmp_path / "turned.safetensors", network, settings, turned)
+    with pytest.raises(InputError, match=r"turned\.safetensors: weights for camvid11 \(\w+, .*sky\)"):
+        load_networks([path, tmp_path / "turned.safetensors"])
+    # Another name for the same classes does no harm.
+    renamed = make_label_space("mine", entries)
+    save_weights(tmp_path / "renamed.safetensors", network, settings, renamed)
+    assert load_networks([path, tmp_path / "renamed.safetensors"])[1] == SPACE
+
+
 def test_equal_weights_are_equal_bytes(tmp_path, settings):
     network = build_network(settings, 11, seed=0, pretrained=False)
     for name in range(8):
@@ -148,7 +162,7 @@ def test_a_changed_header_or_other_names_are_noticed(saved):
     for old, new in (
         (b"[128, 128, 128]", b"[128, 128, 129]"),
         (b'"box.low_level.1.bias"', b'"box.low_level.1.bia5"'),
-        (rb"\"dropout\": 0.1", rb"\"dropout\": 0.2"),
+        (rb"\"dropout\": 0.3", rb"\"dropout\": 0.2"),
     ):
         assert whole.count(old) == 1, old
         path.write_bytes(whole.replace(old, new))

@@ -145,6 +145,12 @@ class TestCut:
         crop = cut_image(image, Window((8, 10), 2, 3, (5, 6)))
         assert np.abs(crop - means[2:7, 3:9]).max() <= 1
 
+    def test_what_shrinks_is_averaged(self):
+        # Every fourth column is white: a quarter of each mean. Single pixels would be 0 or 255.
+        image = np.zeros((40, 64, 3), np.uint8)
+        image[:, ::4] = 255
+        assert set(np.unique(cut_image(image, Window((10, 16), 2, 3, (5, 9))))) == {64}
+
     @pytest.mark.parametrize("scaled", [(29, 37), (30, 60), (25, 70)])
     def test_shrunken_images_are_close_to_resizing_first(self, scaled):
         image = smooth_image(64, 80)
@@ -241,6 +247,20 @@ class TestAugment:
         varied = [len(set(np.unique(cut)) - {255}) > 1 for cut in seen]
         # Positions 17 to 24 of 0 to 24 show two classes, none above 90 %, or classes 0 and 1.
         assert np.mean(varied) > 0.85
+
+    def test_blur_and_jitter_are_as_frequent_as_asked(self):
+        image, label = frame(16, 24)
+
+        def changed(augmentation):
+            return sum(
+                not np.array_equal(augment(image, label, augmentation, CROP, generator(seed))[0], image)
+                for seed in range(400)
+            )
+
+        assert changed(PLAIN) == 0
+        # 120 expected, with a standard deviation of 9.
+        assert 80 < changed(replace(PLAIN, blur=0.3)) < 160
+        assert changed(replace(PLAIN, colour_jitter=0.3)) == 400
 
     def test_blur_flattens(self):
         image, label = frame(16, 24)

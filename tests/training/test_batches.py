@@ -6,9 +6,12 @@ import pytest
 
 from cotrain.adaptation.sampling import ShuffledSampler
 from cotrain.adaptation.thresholds import quantise
+from cotrain.configuration.sections import Augmentation, RareClassSampling
 from cotrain.data.decoded import decode
 from cotrain.data.images import read_image, read_label
+from cotrain.errors import InputError
 from cotrain.training.batches import Batches, Samples, loader_threads
+from cotrain.training.batches import make_batches as batches_of_settings
 
 SEED = 5
 
@@ -117,6 +120,28 @@ def test_plain_mixing_pastes_the_larger_half(make_batches):
         assert len(wholly) >= (len(np.unique(donor)) + 1) // 2
 
 
+def test_every_slot_of_every_iteration_draws_its_own_classes(make_batches):
+    """All donors show the same eleven classes; there are 462 ways to paste six of them."""
+    donor = np.arange(1024, dtype=np.uint8).reshape(32, 32) % 11
+
+    class Alike:
+        def __init__(self, label):
+            self.label = label
+
+        def crop(self, position):
+            return np.zeros((32, 32, 3), np.uint8), self.label
+
+    void = np.full_like(donor, 255)
+    batches = replace(make_batches((1, 3), "plain"), source=Alike(donor), target=Alike(void))
+    pasted = [
+        frozenset(np.unique(label).tolist()) - {255}
+        for iteration in range(4)
+        for label in batches.batch(iteration)[1][1:]
+    ]
+    assert {len(classes) for classes in pasted} == {6}
+    assert len(set(pasted)) >= 11
+
+
 def test_an_unreadable_image_is_reported(make_batches, tmp_path):
     batches = make_batches()
     broken = [replace(item, image=tmp_path / "gone.png") for item in batches.source.items]
@@ -181,3 +206,76 @@ def test_decoded_images_give_the_same_batches(make_batches, tmp_path, monkeypatc
 
     monkeypatch.setattr("cotrain.training.batches.read_image", fail)
     assert equal(replace(batches, **with_decoded).batch(7), expected)
+
+
+class TestOfSettings:
+    """`make_batches`: what a training's settings mean for its batches."""
+
+    @pytest.fixture
+    def settings(self, training_settings):
+        return msgspec.structs.replace(
+            training_settings,
+            crop=(16, 24),
+            batch_size=4,
+            batch_ratio=(1, 3),
+            class_mixing="on_demand",
+            source_augmentation=Augmentation(horizontal_flip=0.2),
+            target_augmentation=Augmentation(vertical_flip=0.3),
+            rare_class_sampling=RareClassSampling(enabled=True, min_pixels=7, temperature=0.25),
+        )
+
+    @pytest.fixture
+    def items(self, make_items):
+        return {
+            name: make_items(name, number, seed=number) for name, number in (("source", 3), ("target", 4))
+        }
+
+    def test_every_setting_reaches_its_place(self, settings, items):
+        thresholds = quantise(np.linspace(0.9, 0.5, 11))
+        # Class 0 in image 0 with 8 pixels, class 1 in images 1 and 2 with 8 and 24.
+        counts = np.zeros((3, 11), np.int64)
+        counts[0, 0], counts[1, 1], counts[2, 1] = 8, 8, 24
+        batches = batches_of_settings(settings, "model", **items, thresholds=thresholds, class_counts=counts)
+        assert (batches.ratio, batches.class_mixing) == ((1, 3), "on_demand")
+        np.testing.assert_array_equal(batches.thresholds, thresholds)
+        for samples, name in ((batches.source, "source"), (batches.target, "target")):
+            assert samples.items == items[name]
+            assert samples.augmentation == getattr(settings, f"{name}_augmentation")
+            assert samples.crop_size == (16, 24)
+        assert batches.batch(0)[0].shape == (4, 16, 24, 3)
+        # Shares 0.2 and 0.8 of the pixels: exp(0.8 / 0.25) against exp(0.2 / 0.25).
+        drawn = np.array([batches.source.sampler.index(position) for position in range(4000)])
+        of_class_0 = 1 / (1 + np.exp(-0.6 / 0.25))
+        assert (drawn == 0).mean() == pytest.approx(of_class_0, abs=0.02)
+        # More than 7 pixels of class 1 are in both others, more than 8 in one.
+        assert (drawn == 1).any()
+        rarer = RareClassSampling(enabled=True, min_pixels=8, temperature=0.25)
+        changed = msgspec.structs.replace(settings, rare_class_sampling=rarer)
+        batches = batches_of_settings(changed, "model", **items, thresholds=thresholds, class_counts=counts)
+        assert 1 not in [batches.source.sampler.index(position) for position in range(1000)]
+
+    def test_every_model_and_every_seed_sees_crops_of_its_own(self, settings, items):
+        plain = msgspec.structs.replace(
+            settings, class_mixing="plain", rare_class_sampling=RareClassSampling(enabled=False)
+        )
+        first = batches_of_settings(plain, "one", **items).batch(0)
+        assert equal(batches_of_settings(plain, "one", **items).batch(0), first)
+        assert not equal(batches_of_settings(plain, "other", **items).batch(0), first)
+        other = msgspec.structs.replace(plain, seed=plain.seed + 1)
+        assert not equal(batches_of_settings(other, "one", **items).batch(0), first)
+
+    def test_without_a_target_the_whole_batch_is_source(self, settings, items):
+        plain = msgspec.structs.replace(settings, rare_class_sampling=RareClassSampling(enabled=False))
+        batches = batches_of_settings(plain, "model", items["source"])
+        assert (batches.ratio, batches.class_mixing, batches.target) == ((4, 0), "none", None)
+
+    def test_what_is_missing_is_named(self, settings, items):
+        with pytest.raises(InputError, match="model: rare_class_sampling needs --class-statistics"):
+            batches_of_settings(settings, "model", **items)
+        counts = np.ones((3, 11), np.int64)
+        with pytest.raises(InputError, match="model: class_mixing: on_demand needs --thresholds"):
+            batches_of_settings(settings, "model", **items, class_counts=counts)
+        for ratio, message in ((None, "batch_ratio is missing"), ((1, 2), "batch_ratio adds up to 3, exp")):
+            wrong = msgspec.structs.replace(settings, batch_ratio=ratio, class_mixing="none")
+            with pytest.raises(InputError, match=f"model: {message}"):
+                batches_of_settings(wrong, "model", **items, class_counts=counts)

@@ -2,16 +2,18 @@ import os
 import re
 import signal
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from msgspec.structs import replace
 from torch import nn
 
 from cotrain.networks.network import Network
 from cotrain.training.loop import NonFiniteLossError, train
-from cotrain.training.schedule import learning_rate
+from cotrain.training.parallel import ALONE, Workers
 from cotrain.training.state import Stopped, TrainingState
 
 CLASSES = 3
@@ -49,28 +51,29 @@ def settings(training_settings):
     return replace(training_settings, iterations=9)
 
 
-def train_here(network, batches, settings, state, log_every=1):
+def train_here(network, batches, settings, state, log_every=1, workers=ALONE):
     """Train on the CPU; the state is saved every fourth iteration."""
-    device = torch.device("cpu")
-    return train(network, batches, settings, state, device, 1, "test", save_every=4, log_every=log_every)
+    every = {"save_every": 4, "log_every": log_every}
+    return train(network, batches, settings, state, torch.device("cpu"), 1, "test", **every, workers=workers)
 
 
 @pytest.fixture
 def run(tmp_path):
     torch.set_num_threads(1)
-    averages = []
+    averages, trainings = [], []
 
-    def go(settings, folder="state", hook=None, identity="mine", log_every=1):
+    def go(settings, folder="state", hook=None, identity="mine", log_every=1, workers=ALONE):
         torch.manual_seed(1)
         network = Network(Model(hook), (127.0,) * 3, (60.0,) * 3)
         # Random numbers drawn before a training must not change it.
         torch.manual_seed(np.random.default_rng().integers(2**31))
         with TrainingState(tmp_path / folder, identity) as state:
-            training = train_here(network, RandomBatches(), settings, state, log_every)
+            training = train_here(network, RandomBatches(), settings, state, log_every, workers)
             averages.append(training.averaged)
+            trainings.append(training)
             return network, training.history, state.load()
 
-    go.averages = averages
+    go.averages, go.trainings = averages, trainings
     return go
 
 
@@ -96,10 +99,107 @@ def test_it_learns(run, settings):
 def test_history(run, settings):
     _, history, _ = run(settings, log_every=4)
     assert [entry["iteration"] for entry in history] == [4, 8, 9]
-    expected = [
-        learning_rate(i - 1, 9, 0.01, power=0.9, warmup_iterations=2, warmup_factor=0.001) for i in (4, 8, 9)
-    ]
-    assert [entry["learning_rate"] for entry in history] == expected
+    # Iterations 3, 7 and 8, counted from 0, are past the warm-up of 3.
+    expected = [0.01 * (6 / 9) ** 0.7, 0.01 * (2 / 9) ** 0.7, 0.01 * (1 / 9) ** 0.7]
+    assert [entry["learning_rate"] for entry in history] == pytest.approx(expected, rel=1e-12)
+
+
+class SparseBatches(RandomBatches):
+    """Batches with a different number of void pixels in each iteration."""
+
+    def batch(self, iteration):
+        images, labels = super().batch(iteration)
+        labels[0, : 2 + iteration] = 255
+        return images, labels
+
+
+def test_a_training_by_hand(settings, tmp_path):
+    """Four iterations, with every setting of optimiser, schedule and loss, written out."""
+    settings = replace(settings, iterations=4, learning_rate=0.03, head_learning_rate_factor=1.5)
+    torch.manual_seed(1)
+    model = nn.Module()
+    model.backbone, model.head = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, CLASSES, 1)
+    model.forward = lambda x: model.head(model.backbone(x).relu())
+    names = ["backbone.weight", "backbone.bias", "head.weight", "head.bias"]
+    weights = [model.get_parameter(name).detach().clone() for name in names]
+    directions = [torch.zeros_like(weight) for weight in weights]
+    losses = []
+    for iteration in range(4):
+        images, labels = SparseBatches().batch(iteration)
+        x = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 60
+        truth = torch.from_numpy(labels).long()
+        w, b, head_w, head_b = (weight.requires_grad_() for weight in weights)
+        logits = F.conv2d(F.conv2d(x, w, b, stride=2, padding=1).relu(), head_w, head_b)
+        share = F.interpolate(logits, (8, 8), mode="bilinear", align_corners=False).softmax(1)
+        of_truth = share.gather(1, truth.where(truth < 255, 0)[:, None])[:, 0]
+        of_pixels = torch.where(truth < 255, -of_truth.log(), 0.0).flatten()
+        # 0.7 of all 128 pixels, void ones too.
+        loss = of_pixels.sort(descending=True).values[:89].mean()
+        losses.append(float(loss.detach()))
+        warm_up = [0.2, 0.2 * 2 / 3 + 1 / 3, 0.2 / 3 + 2 / 3, 1.0][iteration]
+        rate = 0.03 * (1 - iteration / 4) ** 0.7 * warm_up
+        for place, gradient in enumerate(torch.autograd.grad(loss, weights)):
+            with torch.no_grad():
+                directions[place] = 0.8 * directions[place] + gradient + 0.003 * weights[place]
+                factor = 1.0 if place < 2 else 1.5
+                weights[place] = weights[place] - factor * rate * directions[place]
+    network = Network(model, (127.0,) * 3, (60.0,) * 3)
+    with TrainingState(tmp_path / "state", "mine") as state:
+        history = train_here(network, SparseBatches(), settings, state).history
+    assert [entry["loss"] for entry in history] == pytest.approx(losses, rel=1e-5)
+    for name, weight in zip(names, weights, strict=True):
+        torch.testing.assert_close(model.get_parameter(name), weight, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_dropout_draws_anew_in_each_iteration_and_each_process(run, settings):
+    # Ones go into the dropout, so that what is 0 behind it was drawn.
+    def ones(module, inputs):
+        return (torch.ones_like(inputs[0]),) if isinstance(module, nn.Dropout) else None
+
+    def dropped_by(rank):
+        dropped = []
+
+        def note(module, _inputs, output):
+            if isinstance(module, nn.Dropout):
+                dropped.append(output == 0)
+
+        handles = [
+            nn.modules.module.register_module_forward_pre_hook(ones),
+            nn.modules.module.register_module_forward_hook(note),
+        ]
+        try:
+            run(settings, f"rank {rank}", workers=Workers(rank, 1))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return dropped
+
+    first, second = dropped_by(0), dropped_by(1)
+    assert len(first) == len(second) == settings.iterations
+    for one, other in combinations([*first, *second], 2):
+        assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_the_network_runs_in_the_precision_asked_for(run, settings, precision, dtype):
+    seen = []
+
+    def see(model, logits):
+        seen.append(logits.dtype)
+        return logits
+
+    run(replace(settings, iterations=1, precision=precision), hook=see)
+    assert seen == [dtype]
+
+
+def test_classes_that_are_not_predicted_near_the_end_have_vanished(run, settings):
+    # Nine iterations: from the eighth on, the last quarter, only class 1 is predicted.
+    def hook(model, logits):
+        certain = 1 if model.passes > 7 else 0
+        return logits + 100 * F.one_hot(torch.tensor(certain), CLASSES)[:, None, None]
+
+    run(settings, hook=hook)
+    assert run.trainings[-1].vanished == [0, 2]
 
 
 def test_training_again_gives_the_same_weights(run, settings):
@@ -208,10 +308,12 @@ def test_average_of_the_weights_by_hand(run, settings):
         return logits
 
     last = run(settings, "watched", hook=keep)[0]
-    # What a pass sees are the weights after the step before it.
+    # What a pass sees are the weights after the step before it, and the statistics that it changes itself.
     after = [tensors["backbone.0.weight"] for tensors in seen[1:]] + [last.model.backbone[0].weight.detach()]
-    expected = 0.75 * (0.75 * after[0] + 0.25 * after[1]) + 0.25 * after[2]
-    torch.testing.assert_close(average["model.backbone.0.weight"], expected)
+    statistics = [tensors["backbone.1.running_mean"] for tensors in seen]
+    for name, values in (("backbone.0.weight", after), ("backbone.1.running_mean", statistics)):
+        expected = 0.75 * (0.75 * values[0] + 0.25 * values[1]) + 0.25 * values[2]
+        torch.testing.assert_close(average[f"model.{name}"], expected)
     assert not torch.equal(average["model.backbone.0.weight"], weights["model.backbone.0.weight"])
 
 

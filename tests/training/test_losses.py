@@ -22,6 +22,8 @@ def pixels():
         # 4 labelled pixels of 8; losses in descending order: ln 10, ln 4, ln 2, ln 1.25.
         (0.5, "labelled", (log(10) + log(4)) / 2),
         (0.8, "labelled", (log(10) + log(4) + log(2)) / 3),
+        # 2.8 pixels are 2.
+        (0.7, "labelled", (log(10) + log(4)) / 2),
         (0.01, "labelled", log(10)),
         (1.0, "labelled", (log(10) + log(4) + log(2) + log(1.25)) / 4),
         (0.25, "all", (log(10) + log(4)) / 2),

@@ -14,7 +14,7 @@ SETTINGS = Learning(
     learning_rate=0.1,
     head_learning_rate_factor=10.0,
     layer_decay=1.0,
-    momentum=0.9,
+    momentum=0.7,
     weight_decay=0.25,
 )
 
@@ -59,9 +59,9 @@ def test_groups_of_a_convolutional_network(network_settings, optimiser):
         assert group["weight_decay"] == (0.0 if name in without_decay else 0.25), name
         assert group["factor"] == (1.0 if name.startswith("model.backbone.") else 10.0), name
         if optimiser == "sgd":
-            assert (group["momentum"], group["nesterov"]) == (0.9, False)
+            assert (group["momentum"], group["nesterov"]) == (0.7, False)
         else:
-            assert group["betas"] == (0.9, 0.99)
+            assert group["betas"] == (0.7, 0.99)
 
 
 def test_layer_decay_by_hand():

@@ -1,5 +1,6 @@
 """Two processes compute what one computes, up to rounding; real processes that communicate through gloo."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,8 +12,12 @@ import torch
 from cotrain.training.losses import hard_pixel_loss
 from cotrain.training.parallel import Workers
 
-# Trains a network with batch norm (timm's and PyTorch's) on random batches and saves what it became.
+# Trains a network with batch norm (timm's and PyTorch's) on random batches, case after case, and saves what
+# became of it. A start of two processes takes longer than all these trainings, so one start does them all.
 TRAINING = """
+import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,11 +27,10 @@ import torch
 from cotrain.configuration.sections import DeepLabV3PlusSettings, TrainingSettings
 from cotrain.networks.build import build_network
 from cotrain.training.loop import train
-from cotrain.training.parallel import joined_workers
+from cotrain.training.parallel import ALONE, joined_workers
 from cotrain.training.state import Stopped, TrainingState
 
-folder, share, of = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-iterations, stop_at, size = map(int, sys.argv[4:])
+folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
 torch.set_num_threads(1)
 # In float32 rounding decides which pixels are the hardest, and the trainings part after a few steps.
 torch.set_default_dtype(torch.float64)
@@ -34,91 +38,121 @@ torch.Tensor.float = torch.Tensor.double
 network_settings = DeepLabV3PlusSettings(
     backbone="test_efficientnet", backbone_weights="none", output_stride=16, last_stage_dilations=None,
     aspp_channels=8, aspp_dilations=(1, 2), decoder_channels=8, low_level_channels=4, dropout=0.0)
-network = build_network(network_settings, 3, 1, pretrained=False)
 
 
 class Batches:
-    ratio = (size - size // 2, size // 2)
+    def __init__(self, size, stop_at):
+        self.size, self.stop_at = size, stop_at
+        self.ratio = (size - size // 2, size // 2)
 
     def stream(self, first, end, threads, slots=None):
         for iteration in range(first, end):
             rng = np.random.default_rng(iteration)
-            labels = rng.integers(0, 3, (size, 32, 32)).astype(np.uint8)
-            images = (labels[..., None] * 80 + rng.integers(0, 60, (size, 32, 32, 3))).astype(np.uint8)
+            labels = rng.integers(0, 3, (self.size, 32, 32)).astype(np.uint8)
+            noise = rng.integers(0, 60, (self.size, 32, 32, 3))
+            images = (labels[..., None] * 80 + noise).astype(np.uint8)
             # Sparse in some slots, so that the processes hold unequal numbers of labelled pixels.
             labels[1, 4:], labels[-1, :, 9:] = 255, 255
-            if iteration == stop_at:
-                import os, signal
+            if iteration == self.stop_at:
                 os.kill(os.getpid(), signal.SIGTERM)
-            places = list(range(size)) if slots is None else list(slots)
+            places = list(range(self.size)) if slots is None else list(slots)
             yield images[places], labels[places]
 
 
-settings = TrainingSettings(
-    network=network_settings, batch_size=size, optimiser="sgd", learning_rate=0.05,
-    head_learning_rate_factor=1.0, layer_decay=1.0, momentum=0.9, weight_decay=1e-4,
-    iterations=iterations, warmup_iterations=0, warmup_factor=0.1, poly_power=0.9,
-    hard_pixel_share=share, hard_pixels_of=of, average_decay=0.9, compile=False, precision="float32", seed=3)
-with joined_workers("cpu") as workers:
-    state = TrainingState(folder, "same")
+def run(workers, name, state, share, of, size, iterations, stop_at):
+    network = build_network(network_settings, 3, 1, pretrained=False)
+    settings = TrainingSettings(
+        network=network_settings, batch_size=size, optimiser="sgd", learning_rate=0.05,
+        head_learning_rate_factor=1.0, layer_decay=1.0, momentum=0.9, weight_decay=1e-4,
+        iterations=iterations, warmup_iterations=0, warmup_factor=0.1, poly_power=0.9,
+        hard_pixel_share=share, hard_pixels_of=of, average_decay=0.9, compile=False, precision="float32",
+        seed=3)
+    state = TrainingState(folder / state, "same")
     if workers.is_first:
         state.__enter__()
     try:
         training = train(
-            network, Batches(), settings, state, torch.device("cpu"), 1, "test",
+            network, Batches(size, stop_at), settings, state, torch.device("cpu"), 1, "test",
             save_every=4, log_every=1, workers=workers)
-    except Stopped as stopped:
-        sys.exit(9)
-    if workers.is_first:
         losses = torch.tensor([entry["loss"] for entry in training.history])
         weights = {"network": network.state_dict(), "averaged": training.averaged.state_dict()}
-        torch.save({"losses": losses, **weights}, folder / "result.pt")
+        result = {"losses": losses, "resumes": training.resumes, **weights}
+    except Stopped as stopped:
+        result = {"stopped": str(stopped)}
+    if workers.is_first:
+        state.__exit__(None, None, None)
+    # What each process holds: they must agree.
+    torch.save(result, folder / f"{name}.{workers.rank}.pt")
+
+
+if os.environ["RANK"] == "0":
+    for case in cases["one"]:
+        run(ALONE, **case)
+with joined_workers("cpu") as workers:
+    for case in cases["two"]:
+        run(workers, **case)
 """
 
-
-@pytest.fixture
-def run(tmp_path):
-    (tmp_path / "training.py").write_text(textwrap.dedent(TRAINING))
-
-    def go(processes, name, share=0.3, of="labelled", iterations=6, stop_at=-1, size=4, expect=0):
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        launcher = [sys.executable]
-        if processes > 1:
-            launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        arguments = [folder, share, of, iterations, stop_at, size]
-        done = subprocess.run(
-            [*launcher, str(tmp_path / "training.py"), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"},
-        )
-        assert (done.returncode == 0) == (expect == 0), done.stderr[-3000:]
-        return torch.load(folder / "result.pt", weights_only=True) if expect == 0 else None
-
-    return go
+# Share of hard pixels, of what, and size of the batch.
+CASES = [
+    (0.3, "labelled", 4),
+    (1.0, "labelled", 4),
+    (0.4, "all", 4),
+    # Each process has one image, whose own statistics would be none of the batch.
+    (0.3, "labelled", 2),
+]
 
 
-@pytest.mark.parametrize(
-    ("share", "of", "size"),
-    # With two images each process has one, whose own statistics would be none of the batch.
-    [(0.3, "labelled", 4), (1.0, "labelled", 4), (0.4, "all", 4), (0.3, "labelled", 2)],
-)
-def test_two_processes_train_as_one(run, share, of, size):
-    one, two = run(1, "one", share, of, size=size), run(2, "two", share, of, size=size)
-    torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-9, atol=0)
-    for weights in ("network", "averaged"):
-        assert one[weights].keys() == two[weights].keys()
-        for name, tensor in one[weights].items():
-            torch.testing.assert_close(two[weights][name], tensor, rtol=1e-6, atol=1e-9, msg=name)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Train all cases and return a function: (name, rank) -> what the training became in that process."""
+    folder = tmp_path_factory.mktemp("parallel")
+    (folder / "training.py").write_text(textwrap.dedent(TRAINING))
+    cases = {
+        name: [
+            {"name": f"{name}_{number}", "state": f"{name}_{number}", "iterations": 6, "stop_at": -1}
+            | {"share": share, "of": of, "size": size}
+            for number, (share, of, size) in enumerate(CASES)
+        ]
+        for name in ("one", "two")
+    }
+    longer = {"share": 0.3, "of": "labelled", "size": 4, "iterations": 14, "stop_at": -1}
+    cases["two"] += [
+        longer | {"name": "whole", "state": "whole"},
+        longer | {"name": "cut", "state": "cut", "stop_at": 6},
+        longer | {"name": "resumed", "state": "cut"},
+    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, str(folder / "training.py"), str(folder), json.dumps(cases)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return lambda name, rank=0: torch.load(folder / f"{name}.{rank}.pt", weights_only=True)
 
 
-def test_resumed_together_as_if_uninterrupted(run):
-    whole = run(2, "whole", iterations=14)
-    run(2, "cut", iterations=14, stop_at=6, expect=9)
-    resumed = run(2, "cut", iterations=14)
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: "-".join(map(str, CASES[number])))
+def test_two_processes_train_as_one(trained, number):
+    one = trained(f"one_{number}")
+    for rank in (0, 1):
+        two = trained(f"two_{number}", rank)
+        torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-9, atol=0)
+        for weights in ("network", "averaged"):
+            assert one[weights].keys() == two[weights].keys()
+            for name, tensor in one[weights].items():
+                torch.testing.assert_close(two[weights][name], tensor, rtol=1e-6, atol=1e-9, msg=name)
+
+
+def test_resumed_together_as_if_uninterrupted(trained):
+    whole, resumed = trained("whole"), trained("resumed")
+    # The processes ask each other every fifth iteration, so both stop after the tenth.
+    for rank in (0, 1):
+        assert trained("cut", rank) == {"stopped": "stopped by SIGTERM at iteration 10, state saved"}
+    assert (whole["resumes"], resumed["resumes"]) == (0, 1)
     assert torch.equal(resumed["losses"], whole["losses"])
     for weights in ("network", "averaged"):
         for name, tensor in whole[weights].items():

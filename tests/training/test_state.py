@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cotrain.errors import InputError
-from cotrain.training.state import Stopped, StopRequest, TrainingState, _Hashed, fingerprint
+from cotrain.training.state import STATE_FORMAT, Stopped, StopRequest, TrainingState, _Hashed, fingerprint
 
 CONTENT = {"iteration": 3, "network": {"w": torch.arange(4.0)}, "history": [{"loss": 0.5}]}
 
@@ -236,6 +236,12 @@ def test_a_second_process_is_refused(tmp_path):
 def test_fingerprint_depends_on_everything_but_the_order_of_keys():
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
     assert len({fingerprint(c) for c in ({"a": 1}, {"a": 2}, {"a": [1, 2]}, {"a": [2, 1]}, {"a": "1"})}) == 5
+
+
+def test_a_state_of_another_format_is_another_training(monkeypatch):
+    before = fingerprint({"a": 1})
+    monkeypatch.setattr("cotrain.training.state.STATE_FORMAT", STATE_FORMAT + 1)
+    assert fingerprint({"a": 1}) != before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])

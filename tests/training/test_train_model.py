@@ -11,7 +11,7 @@ from timm import create_model
 
 from cotrain.configuration.sections import OwnNetworkSettings, PlainTransformerSettings
 from cotrain.data.files import sha256_of
-from cotrain.data.label_spaces import label_space
+from cotrain.data.label_spaces import label_space, make_label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
@@ -107,6 +107,17 @@ def test_initial_weights_of_another_shape_are_named_as_a_configuration_writes_it
     with pytest.raises(InputError, match=message):
         check_initial_weights(tmp_path / "w.safetensors", training_settings, SPACE)
     check_initial_weights(tmp_path / "w.safetensors", replace(training_settings, network=other), SPACE)
+
+
+def test_initial_weights_are_those_of_the_same_classes(training_settings, tmp_path):
+    network = build_network(training_settings.network, 11, 1, pretrained=False)
+    entries = SPACE.definition()["classes"]
+    for name, classes in ((SPACE.name, entries[::-1]), ("mine", entries)):
+        space = make_label_space(name, classes)
+        save_weights(tmp_path / f"{name}.safetensors", network, training_settings.network, space)
+    with pytest.raises(InputError, match=r"camvid11\.safetensors: weights for camvid11, expected those for"):
+        check_initial_weights(tmp_path / "camvid11.safetensors", training_settings, SPACE)
+    check_initial_weights(tmp_path / "mine.safetensors", training_settings, SPACE)
 
 
 def test_averaged_weights_lie_beside_the_last_ones(train_here, training_settings):

@@ -168,7 +168,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run() -> type[Run]:
     """Return what makes a tiny run in a folder."""
     return Run

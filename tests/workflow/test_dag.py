@@ -7,6 +7,7 @@ import shlex
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cotrain.data.images import write_label
 
@@ -161,17 +162,22 @@ def test_upper_bound_is_trained_only_when_asked(run):
     assert planned_jobs(run)["train"] == 7
 
 
-def test_second_target_is_drawn_for_branch_b_alone(run):
+def test_second_target_is_labelled_by_branch_b_alone(run):
     configuration = run.configuration()
     # The test images stand for a second view, paired with the first ones by their place in the list.
     configuration["co_training"] |= {"same_domain": False, "target_b": "camera_test"}
     run.configure(configuration)
-    output = dry_run(run, "results/tiny/pseudo_labels/co_training/00/b/selected.tsv")
+    output = dry_run(run, "results/tiny/pseudo_labels/ensemble/manifest.tsv")
     images = "results/tiny/data/{}/images.tsv"
     jobs = re.findall(r"rule choose_subset:\n +input: (.*)\n +output: .*co_training/00/(\w)/", output)
     inputs = {branch: files for files, branch in jobs}
     assert inputs["a"] == images.format("camera")
     assert inputs["b"] == f"{images.format('camera_test')}, {images.format('camera')}"
+    # The ensemble is of the whole of both views, each predicted by its own branch.
+    [ensemble] = re.findall(r"workflow_scripts\.ensemble_labels (.*)", output)
+    assert f"--images {images.format('camera')} --images-b {images.format('camera_test')} " in ensemble
+    predicted = re.findall(r"--images (\S+) .* --output \S+/co_training/00/(\w)/target/\d+\.h5", output)
+    assert set(predicted) == {(images.format("camera"), "a"), (images.format("camera_test"), "b")}
 
 
 def test_calibration_holds_source_images_out_of_every_training(run):
@@ -348,16 +354,57 @@ OF_A = {"initial": 0.5, "maximum": 0.6, "increment": 0.2}
 OF_B = {"initial": 0.4, "maximum": 0.8, "increment": 0.3}
 
 
-@pytest.fixture
-def three_rounds_and_two_cycles(run):
-    """The commands of a run whose stages all differ in portion and bounds."""
+@pytest.fixture(scope="module")
+def three_rounds_and_two_cycles(make_run, tmp_path_factory):
+    """The commands of a run whose stages all differ, and in which no choice is a default."""
+    run = make_run(tmp_path_factory.mktemp("three rounds"))
     configuration = run.configuration()
     configuration["prediction"]["shards"] = 1
     configuration["self_training"] |= {"rounds": 3, "relabel_rounds": 2, "portion": SELF}
     configuration["co_training"] |= {"cycles": 2, "round_a": 1, "relabel_cycles": 1}
     configuration["co_training"] |= {"portion_a": OF_A, "portion_b": OF_B, "fill": "subtract"}
-    run.configure(configuration)
+    configuration["self_training"] |= {"ranking": "class_count", "keep": 3, "every": 2, "accumulation": "all"}
+    configuration["self_training"]["confidence"]["lower"] = 0.03
+    configuration["co_training"] |= {"ranking": "confidence_gain", "keep": 5, "collaboration": "both"}
+    mask = np.zeros((64, 96), np.uint8)
+    mask[50:] = 255
+    Image.fromarray(mask).save(run.folder / "mask.png")
+    run.configure(configuration | {"ego_vehicle_mask": "mask.png"})
     return commands(run)
+
+
+def test_every_labelling_gets_its_choices(three_rounds_and_two_cycles):
+    chosen = {}
+    for (step, output), flags in three_rounds_and_two_cycles.items():
+        stage = output.partition("pseudo_labels/")[2].partition("/")[0]
+        for flag in ("ranking", "keep", "min-pixels", "collaboration", "accumulation", "every", "number"):
+            if flag in flags:
+                chosen.setdefault((step, stage, flag), set()).update(flags[flag])
+        if step == "thresholds" and "ensemble" not in output:
+            chosen.setdefault((step, stage, "lower"), set()).update(flags["lower"])
+    found = {" ".join(key): values for key, values in chosen.items()}
+    assert found == {
+        **{"choose_subset self_training number": {"6"}, "choose_subset self_training every": {"2"}},
+        **{"choose_subset co_training number": {"6"}, "choose_subset co_training every": {"1"}},
+        **{"thresholds self_training lower": {"0.03"}, "thresholds co_training lower": {"0.05"}},
+        **{"label_round self_training ranking": {"class_count"}, "label_round self_training keep": {"3"}},
+        **{"exchange co_training ranking": {"confidence_gain"}, "exchange co_training keep": {"5"}},
+        **{"exchange co_training min-pixels": {"10"}, "exchange co_training collaboration": {"both"}},
+        **{"accumulate self_training accumulation": {"all"}},
+        **{"accumulate co_training accumulation": {"best_score"}},
+        **{f"{step} self_training ranking": {"class_count"} for step in ("accumulate", "relabel")},
+        **{f"{step} co_training ranking": {"confidence_gain"} for step in ("accumulate", "relabel")},
+    }
+
+
+def test_the_ego_vehicle_takes_no_part_in_any_labelling(three_rounds_and_two_cycles):
+    masked, others = set(), set()
+    for (step, _), flags in three_rounds_and_two_cycles.items():
+        (masked if flags.get("ego-vehicle-mask") == ["mask.png"] else others).add(step)
+    labelling = {"predict", "label_round", "exchange", "relabel", "ensemble_labels"}
+    # The checks before the run compare its size.
+    assert masked == {*labelling, "collect_checks"}
+    assert not masked & others
 
 
 def test_every_step_is_labelled_by_the_model_before_it(three_rounds_and_two_cycles):

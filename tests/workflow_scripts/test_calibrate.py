@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cotrain.adaptation.calibration import read_temperature
 from cotrain.configuration.sections import InferenceSettings
+from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
@@ -111,6 +113,15 @@ def test_bad_input(model, tmp_path):
         run(tmp_path, flags)
     write_manifest(tmp_path / "images.tsv", [])
     with pytest.raises(InputError, match="no image is listed"):
+        run(tmp_path, flags)
+
+
+def test_labels_that_have_changed_are_refused(model, tmp_path):
+    items, flags = model
+    write_manifest(tmp_path / "images.tsv", [replace(items[0], label_sha256=sha256_of(items[0].label))])
+    run(tmp_path, flags)
+    write_label(items[0].label, (read_label(items[0].label) + 1) % np.uint8(11), [])
+    with pytest.raises(InputError, match=r"images\.tsv: 1 of 1 labels are bad: .*0\.png has changed"):
         run(tmp_path, flags)
 
 

@@ -33,6 +33,19 @@ def test_all(run):
     assert len(run("day.tsv", "--number", "-1", "--seed", "1")) == 20
 
 
+def test_every_fourth(run):
+    firsts = set()
+    for seed in range(12):
+        chosen = [int(name) for name in run("day.tsv", "--number", "-1", "--every", "4", "--seed", str(seed))]
+        assert chosen == list(range(chosen[0], 20, 4))
+        firsts.add(chosen[0])
+    # The first one depends on the seed.
+    assert firsts == {0, 1, 2, 3}
+    drawn = run("day.tsv", "--number", "2", "--every", "4", "--seed", "1")
+    assert len(drawn) == 2
+    assert (int(drawn[0]) - int(drawn[1])) % 4 == 0
+
+
 def test_pairs_stay_together(run, tmp_path):
     day = run("day.tsv", "--number", "5", "--seed", "3")
     night = run("night.tsv", "--number", "5", "--seed", "3", "--paired-with", str(tmp_path / "day.tsv"))

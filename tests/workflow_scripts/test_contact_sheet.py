@@ -10,6 +10,7 @@ from cotrain.data.images import write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
+from cotrain.reporting import contact_sheets
 from workflow_scripts.contact_sheet import main
 
 SPACE = label_space("camvid11")
@@ -40,6 +41,35 @@ def sheet(items, folder, *options, space="camvid11"):
 
 def has(page, colour):
     return bool((page == np.array(colour, np.uint8)).all(axis=2).any())
+
+
+def test_the_seed_draws_the_images(items, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "workflow_scripts.contact_sheet.dataset_page",
+        lambda selection, *_: shown.append([item.id for item in selection]) or np.zeros((4, 4, 3), np.uint8),
+    )
+    for seed in range(8):
+        sheet(items, tmp_path, "--count", "1", "--seed", str(seed))
+    drawn = [contact_sheets.choose(3, 1, seed)[0] for seed in range(8)]
+    assert shown == [[f"image {place}"] for place in drawn]
+    assert len(set(drawn)) > 1
+
+
+def test_shares_stand_in_words_too(items, tmp_path, monkeypatch):
+    texts = []
+    for name in ("heading", "legend"):
+        made_by = getattr(contact_sheets, name)
+        monkeypatch.setattr(
+            contact_sheets, name, lambda *given, made_by=made_by: texts.append(given) or made_by(*given)
+        )
+    sheet(items, tmp_path)
+    [_, _, _, notes], [_, subtitle, _] = texts
+    assert subtitle.endswith("; class shares are of these images, 25.0 % is ignored")
+    assert dict(zip(SPACE.classes, notes, strict=True)) == {
+        **dict.fromkeys(SPACE.classes, "0.0 %"),
+        **{SPACE.classes[0]: "50.0 %", SPACE.classes[8]: "25.0 %"},
+    }
 
 
 def test_sheet_shows_images_labels_and_shares(items, tmp_path):

@@ -25,6 +25,20 @@ def test_mask_is_where_any_label_shows_the_own_vehicle(tmp_path):
     assert EgoVehicleMask(tmp_path / "mask.png").of_size(48, 64).sum() == 3 * 64
 
 
+def test_the_split_says_which_labels(tmp_path):
+    for split, first in (("train", 0), ("val", 10)):
+        make("cityscapes", tmp_path, split, images=1, first=first)
+        [path] = (tmp_path / "gtFine" / split).rglob("*_labelIds.png")
+        ids = np.full((48, 64), 7, np.uint8)
+        ids[40 + first // 2 :] = 1
+        # Sky, so that the ids are not those of training.
+        ids[0] = 23
+        write_label(path, ids, [])
+    for flags, rows in (([], 8), (["--split", "train"], 8), (["--split", "val"], 3)):
+        ego_vehicle_mask.main(["--root", str(tmp_path), *flags, "--output", str(tmp_path / "mask.png")])
+        assert EgoVehicleMask(tmp_path / "mask.png").of_size(48, 64).sum() == rows * 64
+
+
 def test_labels_without_the_own_vehicle_are_refused(tmp_path):
     make("cityscapes", tmp_path)
     with pytest.raises(InputError, match="no label holds id 1"):

@@ -7,7 +7,7 @@ import torch
 from cotrain.configuration.run_plan import Amount, Work
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
-from cotrain.training.estimate import crops_read, report
+from cotrain.training.estimate import Speed, crops_read, report
 from workflow_scripts.estimate import main
 
 WORK = Work(
@@ -77,6 +77,31 @@ def test_measures_on_this_machine(arguments, tmp_path, capsys):
     assert steps[0] == steps[1] == steps[3]
     batches = [int(batch) for _, _, batch in speeds]
     assert batches[1] == batches[2] >= batches[0] == batches[3]
+
+
+@pytest.mark.parametrize(
+    ("flags", "ms_a_batch", "a_second", "limit"),
+    [
+        # A crop takes 10 ms; batches have 2 crops, and 3 where classes are mixed.
+        ([], (20, 30), (50.0, 33.33), "making batches"),
+        # Half of 8 threads make batches, so a step of 8 ms is longer.
+        (["--threads", "8"], (5, 8), (125.0, 125.0), "the network"),
+        (["--gpus-per-training", "2"], (10, 15), (100.0, 66.67), "making batches"),
+    ],
+)
+def test_the_slower_of_network_and_batches_decides(
+    arguments, tmp_path, monkeypatch, flags, ms_a_batch, a_second, limit
+):
+    speed = Speed(seconds_a_step=0.008, seconds_an_image=0.25)
+    monkeypatch.setattr("cotrain.training.estimate.measured_speed", lambda *_: speed)
+    monkeypatch.setattr("cotrain.training.estimate.measured_seconds_a_crop", lambda *_: 0.01)
+    main([*arguments, *flags])
+    text = (tmp_path / "estimate.txt").read_text()
+    for place, name in enumerate(("baseline", "co_training")):
+        assert (
+            f"\n{name}: {a_second[place]:.2f} iterations a second, limited by {limit} (8 ms a step, "
+            f"{ms_a_batch[place]} ms a batch); 4.0 images labelled a second\n"
+        ) in text
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cotrain.data.files import sha256_of
 from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
@@ -40,6 +42,20 @@ def test_scores_by_hand(model, tmp_path):
     assert (output / "confusion.png").stat().st_size > 1000
     lines = (output / "confusion.tsv").read_text().splitlines()[1:]
     assert sum(int(cell) for line in lines for cell in line.split("\t")[1:]) == 5 * 39 * 48
+
+
+def test_labels_that_have_changed_are_refused(model, tmp_path):
+    items, flags = model
+    write_manifest(tmp_path / "images.tsv", [replace(i, label_sha256=sha256_of(i.label)) for i in items])
+    label = read_label(items[2].label)
+    label[0, 0] = (label[0, 0] + 1) % 11
+    write_label(items[2].label, label, [])
+    arguments = ["--labelled", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "evaluation")]
+    message = r"images\.tsv: 1 of 5 labels are bad: .*2\.png has changed since the manifest was written"
+    with pytest.raises(InputError, match=message):
+        evaluate.main([*flags, *arguments])
+    with pytest.raises(InputError, match=message):
+        evaluate.main(["--predictions", "0.h5", "--label-space", "camvid11", *arguments])
 
 
 def test_labels_without_any_class_are_reported(model, tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from cotrain.data.images import read_label
 from cotrain.data.label_spaces import label_space
@@ -208,6 +209,18 @@ def test_the_label_table_counts_after_filling(run, tmp_path):
     # Image "three" of b is void; a's row of class 1 fills a quarter of it.
     assert (row["id"], row["kept_share"]) == ("three", "0.250000")
     assert row[header[5 + 1]] == "0.250000"
+
+
+def test_ego_vehicle_takes_no_part(run, tmp_path):
+    mask = np.zeros((4, 10), np.uint8)
+    mask[0] = 1
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    flags = ["--fill", "none", "--ranking", "confidence", "--keep", "1"]
+    for_a, for_b = run(*flags, "--ego-vehicle-mask", str(tmp_path / "mask.png"))
+    # Without the first row a's best is "one" with class 1, b's "two" with class 2.
+    assert (ids(for_a), ids(for_b)) == (["two"], ["one"])
+    assert rows_of(for_a[0]) == [{255}, {255}, {2}, {2}]
+    assert rows_of(for_b[0]) == [{255}, {1}, {255}, {255}]
 
 
 def test_lists_of_different_length_are_refused(run, predicted_set):

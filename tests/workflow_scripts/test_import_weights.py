@@ -69,6 +69,16 @@ def published():
     return network, {published_name(name): t for name, t in tensors.items() if "num_batches" not in name}
 
 
+def test_the_published_network():
+    # Dilations and strides are in no tensor: weights would fit a network that computes something else.
+    assert msgspec.to_builtins(PUBLISHED_NETWORK) == {
+        **{"name": "deeplabv3plus", "backbone": "resnet101s", "backbone_weights": "none"},
+        **{"output_stride": 16, "last_stage_dilations": (2, 4, 8)},
+        **{"aspp_channels": 256, "aspp_dilations": (6, 12, 18), "low_level_channels": 48},
+        **{"decoder_channels": 256, "dropout": 0.1},
+    }
+
+
 def test_the_whole_checkpoint(published, tmp_path, caplog):
     network, tensors = published
     checkpoint = {"model": tensors | {"pixel_mean": torch.ones(3)}, "iteration": 7}

@@ -31,12 +31,13 @@ def pair(tmp_path):
 
 def test_by_hand(pair, tmp_path):
     # Class 0: 3 of 4 pixels right, one more taken for it; class 1: 1 of 2 right, one taken for it.
-    score_labels.main(pair([[[0, 0]], [[0, 1], [0, 1]]], [[[0, 0]], [[0, 0], [1, 1]]]))
+    arguments = pair([[[0, 0]], [[0, 1], [0, 1]]], [[[0, 0]], [[0, 0], [1, 1]]])
+    score_labels.main([*arguments, "--name", "ours"])
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["iou"]["sky"] == pytest.approx(3 / 5)
     assert scores["iou"]["building"] == pytest.approx(1 / 3)
     assert scores["mean_iou"] == pytest.approx((3 / 5 + 1 / 3) / 2)
-    assert (scores["model"], scores["images"]) == ("predictions", 2)
+    assert (scores["model"], scores["images"]) == ("ours", 2)
     assert scores["protocol"] == {"label_space": "camvid11"}
     assert (tmp_path / "out" / "confusion.tsv").exists()
     assert (tmp_path / "out" / "confusion.png").exists()

@@ -66,6 +66,12 @@ def test_one_portion_a_class(tmp_path):
     assert [result["portion"][name] for name in names[:3]] == [0.75, 0.25, 0.5]
 
 
+def test_equal_bounds_are_the_threshold(tmp_path):
+    # 0.7 · 65535 = 45874.5 is rounded to the even neighbour.
+    result = run(tmp_path, [histogram(c0=[40000, 50000])], "0.5", lower="0.7", upper="0.7")
+    assert set(result["levels"].values()) == {45874}
+
+
 def test_saturated_confidences_exceed_no_threshold(tmp_path):
     result = run(tmp_path, [histogram(c0=[65535] * 4)], "0.5", upper="1.0")
     name = next(iter(result["levels"]))

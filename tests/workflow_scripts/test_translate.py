@@ -128,6 +128,14 @@ def test_jpeg_of_a_quality(images, tmp_path):
         assert all(item.image.read_bytes()[:2] == b"\xff\xd8" for item in items)
         sizes.append(sum(item.bytes for item in items))
     assert sizes[0] < sizes[1]
+    # A file of another quality is no finished one; PNG has none.
+    again = run(images[0], output, "--format", "jpg", "--jpeg-quality", "30")
+    assert sum(item.bytes for item in again) == sizes[0]
+    of_png = [
+        run(images[0], output, "--format", "png", "--jpeg-quality", quality)[0].image.stat().st_mtime_ns
+        for quality in ("30", "95")
+    ]
+    assert of_png[0] == of_png[1]
     with pytest.raises(InputError, match="--jpeg-quality: found 101, expected 1 to 100"):
         run(images[0], tmp_path / "x" / "manifest.tsv", "--jpeg-quality", "101")
 
