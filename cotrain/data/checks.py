@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cotrain.data.class_tables import ClassTable, class_table, known_ids, translation_table
 from cotrain.data.counting import count_ids
+from cotrain.data.files import portable
 from cotrain.data.images import (
     ImageFacts,
     check_image,
@@ -112,7 +113,9 @@ def check_items(
     report: CheckReport = {
         "images": len(items),
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
-        "turned": [str(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned],
+        "turned": [
+            portable(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned
+        ],
         "converted": dict(Counter(one.converted for one in findings if one.converted).most_common()),
         "warnings": [] if table is None else warnings_of_repeated_labels(items, origins),
     }
@@ -174,9 +177,10 @@ def warnings_of_repeated_labels(items: Sequence[Item], origins: Mapping[Path, st
     if not repeated:
         return []
     number = "1 label file belongs" if len(repeated) == 1 else f"{len(repeated)} label files belong"
-    images = in_a_row([_located(item.image, str(item.image), origins) for item in repeated[0]])
+    label = next(item.label for item in repeated[0] if item.label is not None)
+    images = in_a_row([_located(item.image, portable(item.image), origins) for item in repeated[0]])
     return [
-        f"{number} to several images: {repeated[0][0].label} is the label of {images}; expected a label for "
+        f"{number} to several images: {portable(label)} is the label of {images}; expected a label for "
         "each image, unless the images show the same scene"
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotrain.data.checks import CheckReport
-from cotrain.data.files import sha256_of
+from cotrain.data.files import portable, sha256_of
 from cotrain.data.manifests import Item
 from cotrain.data.plausibility import in_a_row, unlike_shares
 from cotrain.errors import InputError
@@ -117,8 +117,8 @@ def _notes_on_images(test: CheckedDataset, other: CheckedDataset, consequence: s
     pairs = shared_images(test.items, other.items)
     if not pairs:
         return []
-    image, same = (item.image for item in pairs[0])
-    first = f"{image}" if image == same else f"{image}, there {same}"
+    image, same = (portable(item.image) for item in pairs[0])
+    first = image if image == same else f"{image}, there {same}"
     number = f"{len(pairs)} of the {len(test.items)} test images of {test.name}"
     verb = "is" if len(pairs) == 1 else "are"
     return [f"{number} {verb} also in {other.name}; the first is {first}. {consequence}"]
