@@ -20,7 +20,7 @@ from cotrain.data.json_files import Record, read_record
 LOWEST, HIGHEST = 0.05, 20.0
 
 
-class TemperatureRecord(Record):
+class TemperatureRecord(Record, frozen=True):
     """What is read of the file of a calibration."""
 
     temperature: Annotated[float, Meta(ge=LOWEST, le=HIGHEST)]
@@ -98,7 +98,10 @@ def read_temperature(path: Path) -> float:
         InputError: there is no such file, or it holds no temperature from 0.05 to 20.
     """
     return read_record(
-        path, TemperatureRecord, "a temperature", "`temperature`, a number from 0.05 to 20, as calibrate writes it"
+        path,
+        TemperatureRecord,
+        "a temperature",
+        "`temperature`, a number from 0.05 to 20, as calibrate writes it",
     ).temperature
 
 

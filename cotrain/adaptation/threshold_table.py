@@ -21,7 +21,7 @@ NAMED_CLASSES = 3
 DECIMALS = 6
 
 
-class ThresholdColumns(Record):
+class ThresholdColumns(Record, frozen=True):
     """The file of a threshold table: column -> class -> value; see `ThresholdTable`."""
 
     levels: dict[str, Annotated[int, Meta(ge=0, le=HIGHEST_LEVEL)]]
@@ -35,8 +35,14 @@ class ThresholdColumns(Record):
             if getattr(self, name).keys() != self.levels.keys():
                 raise ValueError(f"{name!r} has other classes than 'levels'")
         for name, pixels in self.pixels.items():
-            if not (pixels > 0) == (self.kept_share[name] is not None) == (self.highest_confidence[name] is not None):
-                raise ValueError(f"the class {name!r} has {pixels} pixels, which does not fit its other values")
+            if (
+                not (pixels > 0)
+                == (self.kept_share[name] is not None)
+                == (self.highest_confidence[name] is not None)
+            ):
+                raise ValueError(
+                    f"the class {name!r} has {pixels} pixels, which does not fit its other values"
+                )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Arrays in files: what is read has the declared type, shape and range, or is refused before it is used."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -25,24 +26,24 @@ def open_npy(path: Path, dtypes: str, dimensions: int) -> npt.NDArray[Any]:
     try:
         with open(path, "rb") as file:
             shape, fortran_order, dtype = _header(file)
-            offset = file.tell()
+            offset, number_of_bytes = file.tell(), os.fstat(file.fileno()).st_size
         if dtype.kind in dtypes:
             expected = math.prod(shape) * dtype.itemsize
-            if path.stat().st_size - offset != expected:
+            if number_of_bytes - offset != expected:
                 raise ValueError
     except OSError as error:
         raise InputError(f"{path}: is not a readable .npy file of numbers: {reason(error)}") from error
     # NumPy reads a header as Python source, so for a broken one it raises all kinds of errors.
     except Exception as error:
-        raise InputError(
-            f"{path}: is not a readable .npy file of numbers: {reason(ValueError())}"
-        ) from error
+        raise InputError(f"{path}: is not a readable .npy file of numbers: {reason(ValueError())}") from error
     if dtype.kind not in dtypes:
         raise InputError(f"{path}: is not a readable .npy file of numbers: it holds {dtype}")
     if len(shape) != dimensions or not expected:
         raise InputError(f"{path}: has the shape {shape}, expected {dimensions} dimensions, none of them 0")
-    order = "F" if fortran_order else "C"
-    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+    array: npt.NDArray[Any] = np.memmap(
+        path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran_order else "C"
+    )
+    return array
 
 
 def read_npy(file: IO[bytes], dtype: npt.DTypeLike, shape: Shape, most_bytes: int) -> npt.NDArray[Any]:

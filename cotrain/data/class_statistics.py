@@ -18,7 +18,7 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 
-class ClassStatistics(Record):
+class ClassStatistics(Record, frozen=True):
     """The file of the statistics: its classes, and for the id of each image the pixels of each class."""
 
     classes: list[str]

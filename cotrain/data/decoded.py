@@ -84,8 +84,8 @@ def read_index(path: Path) -> dict[Path, Path]:
     for number, row in enumerate(rows, start=2):
         if row.count("\t") != 1 or row.startswith("\t") or row.endswith("\t") or "\0" in row:
             raise InputError(
-                f"{path}:{number}: found {row!r:.200}, expected the path of an image, a tab and the path of its "
-                f"decoded file; delete {path} to have the images decoded again"
+                f"{path}:{number}: found {row!r:.200}, expected the path of an image, a tab and the path of "
+                f"its decoded file; delete {path} to have the images decoded again"
             )
         image, _, file = (os.path.abspath(path.parent / part) for part in row.partition("\t"))
         if not _is_decoded_from(Path(file), Path(image)):

@@ -83,7 +83,10 @@ def test_a_table_that_is_read_and_written_again_has_the_same_bytes(table, tmp_pa
         (whole(pixels=-4), r"pixels\.a: expected an integer >= 0"),
         (whole(kept_share=2), r"kept_share\.a: expected a number <= 1\.0"),
         (whole(kept_share=None), "class 'a' has 4 pixels, which does not fit its other values"),
-        (whole().replace('"portion": {"a": 0.5, ', '"portion": {'), "'portion' has other classes than 'levels'"),
+        (
+            whole().replace('"portion": {"a": 0.5, ', '"portion": {'),
+            "'portion' has other classes than 'levels'",
+        ),
         (
             '{"levels": {"a": 1, "b": 2, "c": 3}}',
             r"t\.json: cannot be read as thresholds \(it lacks 'portion'\), expected what .* wrote$",

@@ -105,14 +105,17 @@ def test_files_that_are_no_priors_are_refused(tmp_path):
     # It claims 8 EB, and the header of the next one is no Python.
     for name, shape in (("huge", "(1000000, 1000000, 1000000)"), ("nested", "(" * 3000)):
         header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-        (tmp_path / f"{name}.npy").write_bytes(b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header)
+        (tmp_path / f"{name}.npy").write_bytes(
+            b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+        )
     for name in ("words", "text", "empty", "gone", "complex", "objects", "cut", "huge", "nested"):
         with pytest.raises(InputError, match=rf"{name}\.npy: is not a readable \.npy file"):
             ClassPriors.read(tmp_path / f"{name}.npy")
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [(np.nan, "NaN"), (-0.5, "-0.5 to 0.25"), (1.5, "0.25 to 1.5"), (np.inf, "0.25 to inf")]
+    ("value", "found"),
+    [(np.nan, "NaN"), (-0.5, "-0.5 to 0.25"), (1.5, "0.25 to 1.5"), (np.inf, "0.25 to inf")],
 )
 def test_values_that_are_no_shares_are_refused(tmp_path, value, found):
     maps = np.full((3, 2, 6), 0.25)

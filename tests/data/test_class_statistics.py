@@ -79,9 +79,15 @@ def test_empty_statistics_keep_their_shape(tmp_path):
         ("{", "line 1 is not valid JSON"),
         ("[]", "expected keys and values, found a list"),
         ('{"classes": ["a"]}', "it lacks 'images'"),
-        ('{"classes": ["a"], "images": {"x": [1, 2]}}', "'x' has 2 numbers, expected one for each of the 1 cl"),
+        (
+            '{"classes": ["a"], "images": {"x": [1, 2]}}',
+            "'x' has 2 numbers, expected one for each of the 1 cl",
+        ),
         ('{"classes": ["a", "a"], "images": {}}', "a class is named twice"),
-        ('{"classes": ["a"], "images": {"w": [1], "x": [1.7]}}', r"images\.x\[0\]: expected an integer, found a num"),
+        (
+            '{"classes": ["a"], "images": {"w": [1], "x": [1.7]}}',
+            r"images\.x\[0\]: expected an integer, found a num",
+        ),
         ('{"classes": ["a"], "images": {"x": [true]}}', "expected an integer, found true or false"),
         ('{"classes": ["a"], "images": {"x": [-1]}}', "expected an integer >= 0"),
         ('{"classes": ["a"], "images": {"x": [NaN]}}', "found NaN, expected a number"),
@@ -93,7 +99,9 @@ def test_empty_statistics_keep_their_shape(tmp_path):
 )
 def test_other_files_are_refused(tmp_path, text, why):
     (tmp_path / "s.json").write_text(text)
-    with pytest.raises(InputError, match=rf"s\.json: cannot be read as class statistics \(.*{why}.*\), expected"):
+    with pytest.raises(
+        InputError, match=rf"s\.json: cannot be read as class statistics \(.*{why}.*\), expected"
+    ):
         read_class_statistics(tmp_path / "s.json")
 
 

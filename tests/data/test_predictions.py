@@ -344,7 +344,10 @@ CHANGES = {
 def test_a_prediction_that_is_not_as_written_or_lies_elsewhere_is_refused(tmp_path, change):
     path, _ = one_image(tmp_path)
     changed(path, change)
-    with PredictionReader([path]) as reader, pytest.raises(InputError, match=r"0\.h5: .*image 'x' is damaged"):
+    with (
+        PredictionReader([path]) as reader,
+        pytest.raises(InputError, match=r"0\.h5: .*image 'x' is damaged"),
+    ):
         reader.read("x")
 
 
@@ -380,7 +383,9 @@ def test_an_origin_of_another_kind_is_refused(tmp_path, origin):
 
 def test_predictions_of_another_size_than_their_image_are_refused(tmp_path):
     items = [Item("x", Path("x.png"), 7, 6), Item("y", Path("y.png"), 9, 6)]
-    with PredictionWriter(tmp_path / "0.h5", replace(ORIGIN, shards=1, images=hash_of_images(items))) as writer:
+    with PredictionWriter(
+        tmp_path / "0.h5", replace(ORIGIN, shards=1, images=hash_of_images(items))
+    ) as writer:
         writer.write("x", *prediction(0))
         writer.write("y", *prediction(1))
     with PredictionReader([tmp_path / "0.h5"]) as reader:
@@ -424,3 +429,12 @@ def test_an_archive_that_unpacks_to_more_than_a_histogram_is_not_unpacked(tmp_pa
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50 << 20
+
+
+def test_the_longest_names_of_classes_fit(tmp_path):
+    classes = tuple(f"{number:04}" + "名" * 72 for number in range(255))
+    with PredictionWriter(tmp_path / "0.h5", replace(ORIGIN, classes=classes, shards=1)) as writer:
+        writer.write("x", *prediction(0))
+    with PredictionReader([tmp_path / "0.h5"]) as reader:
+        assert reader.origin.classes == classes
+        reader.read("x")
