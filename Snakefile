@@ -21,6 +21,7 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
 )
 
+from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
@@ -39,6 +40,8 @@ try:
     configuration = resolve(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+# Every step that reads pictures keeps to it.
+os.environ[MOST_PIXELS_VARIABLE] = str(configuration.most_pixels)
 
 
 include: "rules/common.smk"
