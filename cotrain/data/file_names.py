@@ -1,4 +1,4 @@
-"""Names from content that become names of files: ids of images, names of classes. They never lead elsewhere."""
+"""Names from content that become names of files: ids of images, names of classes. None leads elsewhere."""
 
 import hashlib
 import unicodedata

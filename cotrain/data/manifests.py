@@ -71,8 +71,8 @@ def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Pa
 
     Paths under `relative_to_root` are stored relative to the manifest's folder, so that the tree can be
     moved; all other paths are absolute. Raises InputError if two items share an id, if an id is no name for a
-    file, or if a path holds a tab or line end or is not UTF-8 text. Ids that differ only in capitals count as the same, because some file systems do not
-    distinguish them.
+    file, or if a path holds a tab or line end or is not UTF-8 text. Ids that differ only in capitals count as
+    the same, because some file systems do not distinguish them.
     """
     rows = list(items)
     users: dict[str, Item] = {}
@@ -94,8 +94,8 @@ def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Pa
         texts = [_stored(getattr(item, name), folder, root) for name in columns]
         if not all(map(is_one_line, texts)):
             raise InputError(
-                f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, or is not "
-                "UTF-8 text, which a manifest cannot store; rename the file"
+                f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, or is "
+                "not UTF-8 text, which a manifest cannot store; rename the file"
             )
         lines.append("\t".join(texts))
     write_text(path, "\n".join(lines) + "\n")
@@ -120,7 +120,7 @@ def read_manifest(path: str | Path) -> list[Item]:
     unknown = [name for name in columns if name not in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)]
     if missing or unknown or repeated:
         raise InputError(
-            f"{path}:1: is no manifest: found the columns {str(columns):.200}, "
+            f"{path}:1: is no manifest: found the columns {columns!s:.200}, "
             f"expected {', '.join(REQUIRED_COLUMNS)} and perhaps {', '.join(OPTIONAL_COLUMNS)}"
         )
     folder = _absolute(Path(path)).parent

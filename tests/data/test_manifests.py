@@ -14,7 +14,9 @@ from cotrain.errors import InputError
 
 def test_items_come_back_as_written(tmp_path):
     items = [
-        Item("a", tmp_path / "with space" / "ä.png", 480, 360, tmp_path / "a.png", "ab12" * 16, 0.1 + 0.2, 7, 3),
+        Item(
+            "a", tmp_path / "with space" / "ä.png", 480, 360, tmp_path / "a.png", "ab12" * 16, 0.1 + 0.2, 7, 3
+        ),
         Item("b", tmp_path / "b.png", 10, 20),
     ]
     write_manifest(tmp_path / "manifest.tsv", items)
@@ -127,8 +129,14 @@ def test_labels_are_verified_by_existence_and_hash(tmp_path):
 @pytest.mark.parametrize(
     ("column", "text", "message"),
     [
-        *(("width", text, "an integer from 1") for text in ("-5", "0", "1.0", "1_0", " 5", "٣", "nan", "9" * 4999)),
-        *(("score", text, "a number from 0 to 1") for text in ("nan", "inf", "1e999", "-0.1", "1.01", "true")),
+        *(
+            ("width", text, "an integer from 1")
+            for text in ("-5", "0", "1.0", "1_0", " 5", "٣", "nan", "9" * 4999)
+        ),
+        *(
+            ("score", text, "a number from 0 to 1")
+            for text in ("nan", "inf", "1e999", "-0.1", "1.01", "true")
+        ),
         ("bytes", "-1", "an integer from 0"),
         ("kept_pixels", "17", "more than the image has pixels"),
         ("classes", "256", "an integer from 0 to 255"),
