@@ -1,12 +1,15 @@
 # make demo          environment, rendered streets, the whole chain, and a table of all models
 # make test          environment and all tests
 # make batch_sheets  what the network of the demo really sees: its first batches, as a picture
+# make fuzz          damaged files of every format, and configurations that nobody would write; CASES=10000 of each
 # make lint          formatters, linters and the type checker
 PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
+CASES ?= 10000
+SEED ?= 0
 
-.PHONY: demo batch_sheets test lint format environment clean-state
+.PHONY: demo batch_sheets test fuzz lint format environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -16,6 +19,9 @@ batch_sheets: $(BIN)/.ready
 
 test: $(BIN)/.ready-development
 	$(BIN)/python -m pytest
+
+fuzz: $(BIN)/.ready-development
+	$(BIN)/python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
 
 lint: $(BIN)/.ready-development
 	$(BIN)/ruff format --check .
