@@ -4,12 +4,15 @@
 # make fault-tests   full disks, kills and torn files, for some ten minutes
 # make audit         known flaws of the pinned packages; needs the network
 # make mutation-test changes the code at 60 places, one at a time, and shows what the tests do not see
+# make fuzz          damaged files of every format, and configurations that nobody would write; CASES=10000 of each
 # make lint          formatters, linters and the type checker
 PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
+CASES ?= 10000
+SEED ?= 0
 
-.PHONY: demo batch_sheets test fault-tests mutation-test audit lint format environment clean-state
+.PHONY: demo batch_sheets test fault-tests fuzz mutation-test audit lint format environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -30,6 +33,9 @@ fault-tests: $(BIN)/.ready-development
 audit:
 	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
 	.venv-audit/bin/pip-audit --disable-pip --no-deps -r envs/requirements.txt
+
+fuzz: $(BIN)/.ready-development
+	$(BIN)/python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
 
 lint: $(BIN)/.ready-development
 	$(BIN)/ruff format --check .

@@ -35,6 +35,7 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
 )
 
+from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
@@ -53,6 +54,8 @@ try:
     configuration = resolve(config)
 except InputError as error:
     stop(error)
+# Every step that reads pictures keeps to it.
+os.environ[MOST_PIXELS_VARIABLE] = str(configuration.most_pixels)
 
 
 include: "rules/common.smk"

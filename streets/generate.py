@@ -1,6 +1,5 @@
 """Renders a data set of streets into a folder, with several processes."""
 
-import json
 import multiprocessing
 import re
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from cotrain.configuration.choices import LARGEST_STREET, SMALLEST_STREET
 from cotrain.data.files import write_bytes, write_json
 from cotrain.data.images import write_label
+from cotrain.data.json_files import NotValidError, read_json
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
@@ -159,8 +159,8 @@ def _check(images: int, width: int, height: int, processes: int) -> None:
 def _clear(folder: Path, settings: dict[str, object], pairs: list[tuple[Path, Path]]) -> None:
     """Remove scenes of other settings, surplus scenes, and unfinished files of killed processes."""
     try:
-        same = json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings
-    except (OSError, ValueError):
+        same = read_json(folder / "settings.json") == settings
+    except (OSError, NotValidError):
         same = False
     files_to_keep = {file for pair in pairs for file in pair} if same else set()
     for part in ("images", "labels"):

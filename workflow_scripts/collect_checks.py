@@ -10,7 +10,6 @@ in:  the check reports of all datasets, and of the device if there is one; the m
 out: a JSON file with the paths of the reports and the notes
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,16 @@ from typing import Any
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.run_plan import Storage
 from cotrain.configuration.sections import Crops
+from cotrain.data.checks import CheckReport
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
 from cotrain.data.disk_space import bytes_of_run, check_disk
 from cotrain.data.files import make_folder, write_json
+from cotrain.data.json_files import read_record
 from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError
 from cotrain.training.augmentation import check_crop
 from workflow_scripts.command_line import (
     add_mask_argument,
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
 
     reports = {path: read_report(path) for path in options.reports}
+    check_same_classes(reports)
     crops = read_settings(options.settings, Crops)
     for part, manifests, augmentation in (
         ("source", options.source, crops.source_augmentation),
@@ -107,14 +109,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Return the report of a check; InputError if there is none."""
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: the report of a check cannot be read ({reason(error)})") from error
-    if not isinstance(report, dict):
-        raise InputError(f"{path}: is no report, expected what check_data or check_device wrote")
+    """Return the report of a check, whole if it is that of a dataset; InputError if there is none."""
+    what, expected = "the report of a check", "what check_data, check_device or check_networks wrote"
+    report = read_record(path, dict[str, Any], what, expected)
+    if "images" in report or "warnings" in report or "classes" in report:
+        return dict(read_record(path, CheckReport, what, expected))
     return report
+
+
+def check_same_classes(reports: Mapping[Path, Any]) -> None:
+    """Raise InputError if two reports count other classes: they are of different label spaces."""
+    of_labels = {path: set(report["classes"]) for path, report in reports.items() if "classes" in report}
+    for path, classes in of_labels.items():
+        first = next(iter(of_labels))
+        if classes != of_labels[first]:
+            raise InputError(
+                f"{path}: counts other classes than {first}; expected one label space. Check the data again"
+            )
 
 
 def notes_of_run(

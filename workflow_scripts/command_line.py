@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from cotrain.configuration.choices import Device
+from cotrain.data.file_names import is_one_line
 from cotrain.data.files import make_folder
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
@@ -32,6 +33,7 @@ FAULTS_OF_THE_MACHINE = {
     errno.EROFS: "lies on a disk that is mounted for reading only; choose another folder",
     errno.EIO: "the disk has an error; check it, and restore the file",
     errno.ESTALE: "its network disk has lost it; mount it again",
+    errno.ENAMETOOLONG: "the name is too long; file systems allow 255 bytes for each part of a path",
     errno.EMFILE: "too many files are open; raise the limit with `ulimit -n 4096`",
 }
 
@@ -186,7 +188,7 @@ def named_paths(flag: str, form: str, arguments: Sequence[str]) -> dict[str, Pat
     found: dict[str, Path] = {}
     for argument in arguments:
         name, equals, path = argument.partition("=")
-        if not (name and equals and path):
+        if not (name and equals and path and is_one_line(name)):
             raise InputError(f"{flag}: found `{argument}`, expected {form}")
         if name in found:
             raise InputError(f"{flag}: the name `{name}` is given twice")
@@ -352,7 +354,7 @@ def _log_file(path: Path) -> logging.Handler:
     """Return what writes messages into a file; on a full disk they are lost, without an error for each."""
     try:
         make_folder(path.parent)
-        handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+        handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(f"--log-file: {path} cannot be written ({os.strerror(error.errno or 0)})") from error
     handler.handleError = lambda record: None  # type: ignore[method-assign]

@@ -6,13 +6,14 @@ stand the notes that collect_checks wrote about the data. OUTPUT gets models.tsv
 models.txt and models.png.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from cotrain.data.files import write_text
-from cotrain.errors import InputError, reason
+from cotrain.data.json_files import Record, read_record
 from cotrain.evaluation.scores import ModelScores, read_scores
 from cotrain.reporting.model_report import report_markdown, report_text
 from cotrain.reporting.pictures import mean_iou_picture
@@ -22,6 +23,12 @@ from workflow_scripts.command_line import add_output_argument, named_paths, new_
 EXAMPLE = """python -m workflow_scripts.report --output by_hand/report \\
     --scores baseline=results/demo/evaluation/baseline/camera_test/scores.json \\
     final=results/demo/evaluation/final/camera_test/scores.json --checked results/demo/data/checked.json"""
+
+
+class CheckedRecord(Record, frozen=True):
+    """What is read of the file of collect_checks."""
+
+    notes: list[str] = msgspec.field(default_factory=list)
 
 
 def read_all(arguments: Sequence[str]) -> list[ModelScores]:
@@ -34,13 +41,7 @@ def read_all(arguments: Sequence[str]) -> list[ModelScores]:
 
 def read_notes(path: Path) -> list[str]:
     """Return the notes in the file of collect_checks."""
-    try:
-        notes = json.loads(path.read_text(encoding="utf-8")).get("notes", [])
-        return [str(note) for note in notes]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{path}: the notes cannot be read ({reason(error)}), expected what collect_checks wrote"
-        ) from error
+    return read_record(path, CheckedRecord, "the notes on the data", "what collect_checks wrote").notes
 
 
 def main(arguments: list[str] | None = None) -> None:

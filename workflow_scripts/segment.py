@@ -25,6 +25,7 @@ from cotrain.data.files import portable, refuse_overwriting, sha256_of, written_
 from cotrain.data.images import (
     IMAGE_SUFFIXES,
     check_image,
+    check_pixels,
     image_size,
     is_picture,
     read_image,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/final \\
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
 DEFAULT_FRAMES_PER_SECOND = 25.0
+MOST_FRAMES_PER_SECOND = 1000.0
 # Stands in the journal: with another number here all images are segmented again.
 VERSION = 1
 
@@ -215,8 +217,12 @@ def _segment_video(
             "of a video was cut off, it may lack its index, which is at the end of MP4 and MOV files"
         )
     expected = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    rate = video.get(cv2.CAP_PROP_FPS) or DEFAULT_FRAMES_PER_SECOND
+    rate = video.get(cv2.CAP_PROP_FPS)
     width, height = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    check_pixels(path, width, height)
+    # A damaged header may say anything.
+    if not 0 < rate <= MOST_FRAMES_PER_SECOND:
+        rate = DEFAULT_FRAMES_PER_SECOND
     done = 0
     with (
         written_whole(output / f"{path.stem}.mp4") as temporary,

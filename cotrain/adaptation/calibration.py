@@ -5,18 +5,27 @@ by the temperature T that minimises the mean negative log-likelihood of held-out
 of a pixel does not change; T > 1 lowers confidences, T < 1 raises them.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from cotrain.data.files import write_json
-from cotrain.errors import InputError, reason
+from cotrain.data.json_files import Record, read_record
 
 # A network that needs a temperature beyond these is not trained yet, or was trained on the held-out labels.
 LOWEST, HIGHEST = 0.05, 20.0
+
+
+class TemperatureRecord(Record, frozen=True):
+    """What is read of the file of a calibration."""
+
+    temperature: Annotated[float, Meta(ge=LOWEST, le=HIGHEST)]
+
+
 # Each bisection halves the interval of log T, which has a width of 6.
 BISECTIONS = 24
 
@@ -86,18 +95,14 @@ def read_temperature(path: Path) -> float:
     """Return the temperature in a file of `write_calibration`, or in any JSON with the key `temperature`.
 
     Raises:
-        InputError: there is no such file, or it holds no temperature above 0.
+        InputError: there is no such file, or it holds no temperature from 0.05 to 20.
     """
-    try:
-        temperature = json.loads(path.read_text(encoding="utf-8"))["temperature"]
-        if not 0 < temperature < np.inf:
-            raise ValueError(f"found {temperature}")
-        return float(temperature)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a temperature ({reason(error)}); expected `temperature`, a number "
-            "above 0, as calibrate writes it"
-        ) from error
+    return read_record(
+        path,
+        TemperatureRecord,
+        "a temperature",
+        "`temperature`, a number from 0.05 to 20, as calibrate writes it",
+    ).temperature
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

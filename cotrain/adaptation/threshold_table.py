@@ -1,22 +1,48 @@
 """thresholds.json: the confidence threshold of each class, and what it was found from."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
 from cotrain.adaptation.thresholds import HIGHEST_LEVEL, class_thresholds
 from cotrain.data.files import write_json
+from cotrain.data.json_files import Count, Record, Share, read_record
 from cotrain.data.label_spaces import LabelSpace
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError
 
 # `why_nothing_is_kept` names at most this many classes, those with the most pixels.
 NAMED_CLASSES = 3
 # Confidences and shares in the file have this many decimals; levels lie further apart.
 DECIMALS = 6
+
+
+class ThresholdColumns(Record, frozen=True):
+    """The file of a threshold table: column -> class -> value; see `ThresholdTable`."""
+
+    levels: dict[str, Annotated[int, Meta(ge=0, le=HIGHEST_LEVEL)]]
+    portion: dict[str, Share]
+    pixels: dict[str, Count]
+    highest_confidence: dict[str, Share | None]
+    kept_share: dict[str, Share | None]
+
+    def __post_init__(self) -> None:
+        for name in ("portion", "pixels", "highest_confidence", "kept_share"):
+            if getattr(self, name).keys() != self.levels.keys():
+                raise ValueError(f"{name!r} has other classes than 'levels'")
+        for name, pixels in self.pixels.items():
+            if (
+                not (pixels > 0)
+                == (self.kept_share[name] is not None)
+                == (self.highest_confidence[name] is not None)
+            ):
+                raise ValueError(
+                    f"the class {name!r} has {pixels} pixels, which does not fit its other values"
+                )
 
 
 @dataclass(frozen=True)
@@ -69,29 +95,21 @@ class ThresholdTable:
         Raises:
             InputError: the file is missing, is no such table, or has other classes than `space`.
         """
-        try:
-            columns = json.loads(path.read_text(encoding="utf-8"))
-            classes = tuple(columns["levels"])
-            if classes != space.classes:
-                raise InputError(
-                    f"{path}: holds the classes {', '.join(classes)}, expected {', '.join(space.classes)}"
-                )
-            return cls(
-                classes,
-                levels=np.array([*columns["levels"].values()], np.uint16),
-                portion=np.array([columns["portion"][name] for name in classes], np.float64),
-                pixels=np.array([columns["pixels"][name] for name in classes], np.int64),
-                # As float64, None is NaN.
-                highest_confidence=np.array(
-                    [columns["highest_confidence"][name] for name in classes], np.float64
-                ),
-                kept_share=np.array([columns["kept_share"][name] for name in classes], np.float64),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        columns = read_record(path, ThresholdColumns, "thresholds", "what the step thresholds wrote")
+        classes = tuple(columns.levels)
+        if classes != space.classes:
             raise InputError(
-                f"{path}: cannot be read as thresholds ({reason(error)}), expected what the step thresholds "
-                "wrote"
-            ) from error
+                f"{path}: holds the classes {', '.join(classes)}, expected {', '.join(space.classes)}"
+            )
+        return cls(
+            classes,
+            levels=np.array([*columns.levels.values()], np.uint16),
+            portion=np.array([columns.portion[name] for name in classes], np.float64),
+            pixels=np.array([columns.pixels[name] for name in classes], np.int64),
+            # As float64, None is NaN.
+            highest_confidence=np.array([columns.highest_confidence[name] for name in classes], np.float64),
+            kept_share=np.array([columns.kept_share[name] for name in classes], np.float64),
+        )
 
     @property
     def confidences(self) -> NDArray[np.float64]:

@@ -213,7 +213,7 @@ def _check_classes(problems: Problems) -> None:
         from cotrain.data.class_priors import ClassPriors
 
         try:
-            ClassPriors.read(priors).check_classes(label_space(name))
+            ClassPriors.read(Path(priors)).check_classes(label_space(name))
         except InputError as error:
             problems.add(path, str(error))
 

@@ -28,3 +28,6 @@ PACKAGED_BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_effi
 DEFAULT_LABEL_SPACE = "cityscapes19"
 # Width and height of rendered streets, in pixels.
 SMALLEST_STREET, LARGEST_STREET = 64, 2048
+# Pixels of a picture or of a frame of a video: 8000 × 8000. To read one takes up to 20 bytes a pixel.
+MOST_PIXELS = 64_000_000
+MOST_PIXELS_VARIABLE = "COTRAIN_MOST_PIXELS"

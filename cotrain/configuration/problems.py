@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from cotrain.configuration.schema import (
+    HUGE_INTEGER,
     Schema,
     Validator,
     allowed,
@@ -26,7 +27,12 @@ from cotrain.configuration.schema import (
     with_defaults,
 )
 from cotrain.configuration.variants import variants_of
+from cotrain.data.file_names import is_one_line
+from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.errors import InputError
+
+# Text of several lines is allowed.
+WITHOUT_LINE_ENDS = dict.fromkeys(map(ord, "\n\r\t"))
 
 KeyPath = tuple[str | int, ...]
 
@@ -47,6 +53,11 @@ class Problems:
         self.lines[_dotted(path), text] = None
         if bad_value:
             self.bad_values.append(path)
+
+    def add_if_new(self, path: KeyPath, text: str) -> None:
+        """Note a problem of a value of which none is noted."""
+        if not any(noted == _dotted(path) for noted, _ in self.lines):
+            self.add(path, text)
 
     def value(self, *path: str | int) -> Any:
         """Return the value at `path`, None when it or anything around or within it is wrong or missing."""
@@ -115,6 +126,8 @@ def in_words(value: Any) -> str:
         text = f"a section with the keys {', '.join(map(str, value))}" if value else "an empty section"
     elif isinstance(value, list):
         text = f"[{', '.join(map(in_words, value))}]"
+    elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        text = HUGE_INTEGER
     else:
         text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
@@ -137,6 +150,38 @@ def check_names(problems: Problems, value: Any, path: KeyPath) -> None:
                     bad_value=False,
                 )
             check_names(problems, item, (*path, name))
+
+
+def check_values(problems: Problems, value: Any, path: KeyPath) -> None:
+    """Note keys and values that no key can have, where nothing else is noted yet."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if isinstance(name, str) and not is_one_line(name):
+                problems.add_if_new((*path, name), "the key is no text in one line")
+            check_values(problems, item, (*path, name))
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            check_values(problems, item, (*path, place))
+    elif fault := _fault_of_value(value):
+        problems.add_if_new(path, f"{fault}, found {in_words(value)}")
+
+
+def _fault_of_value(value: Any) -> str:
+    """Return what is expected in place of a value that no key can have, "" for others."""
+    if isinstance(value, str):
+        # A zero byte ends a path; half a character cannot be written to a file.
+        return (
+            ""
+            if "\0" not in value and is_one_line(value.translate(WITHOUT_LINE_ENDS))
+            else "expected plain text"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        return "expected a number"
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        return "expected an integer of at most 64 bit"
+    return (
+        "" if value is None or isinstance(value, bool | int | float) else "expected text, a number or a list"
+    )
 
 
 def explain(problems: Problems, error: Any) -> None:
@@ -232,5 +277,6 @@ def raise_mistakes(subject: str, content: dict[str, Any], kind: type, error: Exc
     filled = with_defaults(plain_copy(content), section)
     for mistake in Validator(schema).iter_errors(filled):
         explain(problems, mistake)
+    check_values(problems, content, ())
     problems.raise_if_any()
     raise InputError(f"{subject}: {error}") from error

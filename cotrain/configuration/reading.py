@@ -1,16 +1,21 @@
 """From files and dictionaries to checked, typed settings, or to a message that lists every mistake."""
 
-import json
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from cotrain.configuration.sections import Configuration
 from cotrain.configuration.variants import convert
+from cotrain.data.json_files import NotValidError, read_json
 from cotrain.errors import InputError, reason
+
+# Far more than all keys together, with a class table for each.
+MOST_LEVELS = 20
+MOST_VALUES = 5_000
 
 # The keys of a dataset whose paths may begin with `~`, the user's home folder.
 PATHS = ("root", "images", "labels")
@@ -39,32 +44,17 @@ def read_mapping(path: Path) -> dict[str, Any]:
         from cotrain.configuration.problems import in_words
 
         raise InputError(f"{path}: expected keys and values such as 'run: demo', found {in_words(content)}")
+    _check_extent(content, str(path))
     return content
 
 
 def _read_json(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
+        return read_json(path)
+    except NotValidError as error:
+        raise InputError(f"{path}: {error}") from error
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InputError(f"found {name}, expected a number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in content:
-            raise InputError(f"the key {key!r} is given twice, expected it once")
-        content[key] = value
-    return content
 
 
 def read_configuration(paths: list[Path]) -> Configuration:
@@ -96,19 +86,49 @@ def resolve(config: Mapping[str, Any]) -> Configuration:
     wrong types and values, contradictions between keys, files that do not exist.
     """
     from cotrain.configuration.checks import check_across_keys
-    from cotrain.configuration.problems import Problems, check_names, explain
+    from cotrain.configuration.problems import Problems, check_names, check_values, explain
     from cotrain.configuration.schema import Validator, plain_copy, whole_schema, with_defaults
 
+    # Snakemake has read it itself, with aliases of YAML and without bounds.
+    _check_extent(config, "the configuration")
     filled = with_defaults(plain_copy(config), Configuration)
     _expand_home(filled)
     problems = Problems("the configuration", config, filled)
     check_names(problems, config, ())
     for error in Validator(whole_schema()).iter_errors(filled):
         explain(problems, error)
+    check_values(problems, config, ())
     _complete(problems)
     check_across_keys(problems)
     problems.raise_if_any()
     return convert(filled, Configuration)
+
+
+def _check_extent(content: Any, subject: str) -> None:
+    """Raise InputError if content is nested too deeply, or holds more values than anybody writes.
+
+    Aliases of YAML count as often as they are used: all that follows would write them out.
+    """
+    level, number = [content], 0
+    for _ in range(MOST_LEVELS):
+        number += len(level)
+        if not level or number > MOST_VALUES:
+            break
+        level = [
+            item
+            for value in level
+            if isinstance(value, Mapping | list | tuple)
+            for item in islice(value.values() if isinstance(value, Mapping) else value, MOST_VALUES)
+        ]
+        # One level of aliases stands for no more than this, whatever is below it.
+        if len(level) > MOST_VALUES:
+            number = len(level)
+            break
+    if level:
+        raise InputError(
+            f"{subject}: expected at most {MOST_LEVELS} levels and {MOST_VALUES:,} values, aliases of YAML "
+            "written out; write only keys that config/README.md explains"
+        )
 
 
 def _expand_home(filled: dict[str, Any]) -> None:

@@ -22,13 +22,18 @@ from cotrain.configuration.sections import (
     Section,
 )
 from cotrain.configuration.variants import DATASETS, NETWORKS, Variants, variants_of
+from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.data.trees import tree_layout_names
 
 Schema = dict[str, Any]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-YAML_FILE = r"\.ya?ml$"
-IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+# `$` alone would let a line end pass at the end.
+YAML_FILE = r"\.ya?ml$(?!\n)"
+IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$(?!\n)"
+
+
+HUGE_INTEGER = "an integer of more than 64 bit"
 
 
 class Key(NamedTuple):
@@ -197,14 +202,14 @@ def variants_schema(variants: Variants) -> Schema:
 
 
 def _is_integer(_: Any, value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER
 
 
 def _is_number(_: Any, value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
-# JSON Schema lets 4.0 pass for an integer and NaN for a number.
+# JSON Schema lets 4.0 pass for an integer and NaN for a number. Larger integers than 64 bit msgspec refuses.
 Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -264,11 +269,16 @@ def completions() -> list[tuple[str, str, tuple[str, ...], list[str]]]:
 
 
 def plain_copy(value: Any) -> Any:
-    """Return a deep copy made of ordinary dicts, their keys as text, and lists."""
+    """Return a deep copy made of ordinary dicts, their keys as text, and lists.
+
+    Integers of more than 64 bit become words: Python refuses to write out thousands of digits for a message.
+    """
     if isinstance(value, Mapping):
-        return {str(key): plain_copy(item) for key, item in value.items()}
+        return {str(plain_copy(key)): plain_copy(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain_copy(item) for item in value]
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        return HUGE_INTEGER
     return copy.deepcopy(value)
 
 

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 from cotrain.configuration.choices import (
     DEFAULT_LABEL_SPACE,
     LARGEST_STREET,
+    MOST_PIXELS,
     SMALLEST_STREET,
     WAYS_TO_FIRST_WEIGHTS,
     Accumulation,
@@ -79,6 +80,9 @@ IncrementForClasses = Annotated[
 NumberOfImages = Annotated[
     int, Meta(ge=-1, title="an integer >= 1, or -1 for all", extra_json_schema={"not": {"const": 0}})
 ]
+
+# Of what becomes a folder of a run. File systems allow 255 bytes.
+LONGEST_NAME = 100
 
 # ---------------------------------------------------------------------------------------- datasets
 
@@ -882,7 +886,8 @@ class Configuration(Section, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$(?!\n)",
-            title="a name of letters, digits, '_', '-' and '.' that does not begin with '.'",
+            max_length=LONGEST_NAME,
+            title="a name of up to 100 letters, digits, '_', '-' and '.' that does not begin with '.'",
         ),
         "Name of the run; its results are in `results/RUN`. Give each configuration another name, so that "
         "their results are kept apart.",
@@ -926,6 +931,12 @@ class Configuration(Section, frozen=True, kw_only=True):
         "`training.batch_size` must be a multiple of it, and `--resources gpu` must be at least as large. "
         "With `device: cpu` it is the number of processes.",
     ] = 1
+    most_pixels: Annotated[
+        Positive,
+        "Number of pixels that a picture may have: an image, a label, a mask. A small file can claim to be "
+        "so large that it fills the memory, so larger pictures are refused. For a step by hand, the "
+        "environment variable `COTRAIN_MOST_PIXELS` says it.",
+    ] = MOST_PIXELS
     upper_bound: Annotated[
         bool,
         "Also train a model like the final one, but with the target's own labels. It shows how much of the "
@@ -934,7 +945,12 @@ class Configuration(Section, frozen=True, kw_only=True):
     datasets: Annotated[
         dict[
             Annotated[
-                str, Meta(pattern=rf"^{DATASET_PATTERN}$(?!\n)", title="a dataset name of a-z, 0-9 and '_'")
+                str,
+                Meta(
+                    pattern=rf"^{DATASET_PATTERN}$(?!\n)",
+                    max_length=LONGEST_NAME,
+                    title="a dataset name of up to 100 characters a-z, 0-9 and '_'",
+                ),
             ],
             DatasetSettings,
         ],

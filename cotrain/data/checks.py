@@ -22,6 +22,7 @@ from cotrain.data.images import (
     label_palette,
     read_own_ids,
 )
+from cotrain.data.json_files import Count, Share
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.data.plausibility import implausible_shares, in_a_row
@@ -34,13 +35,15 @@ SHOWN_PROBLEMS = 10
 class ClassContent(TypedDict):
     """Pixels of a class of the run, their share of all pixels that are not void, and images that show it."""
 
-    pixels: int
-    share: float
-    images: int
+    pixels: Count
+    share: Share
+    images: Count
 
 
 # An own id's name in the dataset, the class that it becomes (None: void), its pixels, images that show it.
-IdContent = TypedDict("IdContent", {"name": str | None, "class": str | None, "pixels": int, "images": int})
+IdContent = TypedDict(
+    "IdContent", {"name": str | None, "class": str | None, "pixels": Count, "images": Count}
+)
 
 
 class CheckReport(TypedDict):
@@ -52,12 +55,12 @@ class CheckReport(TypedDict):
     read; `ids` holds only ids that occur.
     """
 
-    images: int
-    sizes: dict[str, int]
+    images: Count
+    sizes: dict[str, Count]
     turned: list[str]
-    converted: dict[str, int]
+    converted: dict[str, Count]
     warnings: list[str]
-    void_pixels: NotRequired[int]
+    void_pixels: NotRequired[Count]
     classes: NotRequired[dict[str, ClassContent]]
     ids: NotRequired[dict[str, IdContent]]
 

@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from cotrain.data.class_tables import class_table
+from cotrain.data.file_names import fault_of_name
 from cotrain.data.files import link, refuse_overwriting, write_text, written_whole
 from cotrain.data.images import image_facts, read_image, write_grey, write_image
 from cotrain.data.label_files import TrainIdReader, check_palette, train_id_table
@@ -89,6 +90,8 @@ def export_as_cityscapes(
         InputError: a label does not fit its image, holds unknown ids or belongs to another label space; two
             images would get the same name; or `folder` holds other images or the images to export.
     """
+    if city is not None and (fault := fault_of_name(city)):
+        raise InputError(f"--city: {city!r} {fault}; expected the name of a folder")
     ids = exported_ids(space)
     reader = TrainIdReader(space)
     places = [_place(item, city) for item in items]

@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cotrain.data.arrays import NUMBERS, check_range, open_npy
 from cotrain.data.images import nearest
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,19 +38,14 @@ class ClassPriors:
 
     @classmethod
     def read(cls, path: Path) -> "ClassPriors":
-        """Return the priors of a file; float32 is read only where it is used.
+        """Return the priors of a file; float32 stays on disk until it is used.
 
         Raises:
-            InputError: the file is missing or holds no array of numbers with three dimensions.
+            InputError: the file is missing or holds no array of numbers from 0 to 1 with three dimensions.
         """
-        try:
-            array = np.lib.format.open_memmap(path, mode="r")
-            maps = np.asarray(array, np.float32)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: is not a readable .npy file of numbers: {reason(error)}") from error
-        if maps.ndim != 3:
-            raise InputError(f"{path}: has the shape {maps.shape}, expected (classes, height, width)")
-        return cls(path, maps)
+        array = open_npy(path, NUMBERS, 3)
+        check_range(array, str(path), 0, 1)
+        return cls(path, np.asarray(array, np.float32))
 
     def check_classes(self, space: LabelSpace) -> None:
         """Raise InputError unless there is one map for each class of `space`."""

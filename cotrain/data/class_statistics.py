@@ -10,11 +10,29 @@ import numpy.typing as npt
 
 from cotrain.data.counting import count_ids
 from cotrain.data.files import write_text
+from cotrain.data.json_files import Count, Record, read_record
 from cotrain.data.label_files import TrainIdReader
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.pairs import check_order
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError
 from cotrain.progress import Progress
+
+
+class ClassStatistics(Record, frozen=True):
+    """The file of the statistics: its classes, and for the id of each image the pixels of each class."""
+
+    classes: list[str]
+    images: dict[str, list[Count]]
+
+    def __post_init__(self) -> None:
+        if len({*self.classes}) < len(self.classes):
+            raise ValueError("a class is named twice")
+        for image, counts in self.images.items():
+            if len(counts) != len(self.classes):
+                raise ValueError(
+                    f"{image!r} has {len(counts)} numbers, expected one for each of the "
+                    f"{len(self.classes)} classes"
+                )
 
 
 def count_classes(
@@ -55,17 +73,9 @@ def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.N
 
     Raises InputError if the file is missing or holds no class statistics.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        classes, ids = list(content["classes"]), list(content["images"])
-        counts = np.array(list(content["images"].values()), dtype=np.int64).reshape(len(ids), len(classes))
-    except OSError as error:
-        raise InputError(f"{path}: class statistics cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: found no class statistics, expected what class_statistics wrote ({reason(error)})"
-        ) from error
-    return classes, ids, counts
+    content = read_record(Path(path), ClassStatistics, "class statistics", "what class_statistics wrote")
+    ids, shape = list(content.images), (len(content.images), len(content.classes))
+    return content.classes, ids, np.array(list(content.images.values()), np.int64).reshape(shape)
 
 
 def class_counts(manifests: Sequence[Path], statistics: Sequence[Path]) -> npt.NDArray[np.int64]:

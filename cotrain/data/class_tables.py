@@ -4,17 +4,20 @@ The built-in ones are in class_tables.yaml beside this file, which also explains
 their own as a YAML file with one definition.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
+from cotrain.data.file_names import fault_of_name, is_one_line
+from cotrain.data.json_files import Record, read_record
 from cotrain.data.label_spaces import IGNORE, LabelSpace, built_in, definition_of, is_colour, title_of
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError
 
 ENCODINGS = ("ids", "red_channel", "colours")
 KEYS = {"encoding", "ids", "colours", "names", "names_file"}
@@ -35,6 +38,27 @@ class ClassTable:
     encoding: str = "ids"
     colours: tuple[tuple[int, int, int], ...] = ()
     palette: tuple[tuple[int, int, int], ...] = ()
+
+
+Level = Annotated[int, Meta(ge=0, le=255)]
+
+
+class NamedLabel(Record, frozen=True):
+    """A class in the list of a dataset; its place in the list is its id."""
+
+    name: str
+    color: tuple[Level, Level, Level]
+
+
+class NamesRecord(Record, frozen=True):
+    """What is read of the list of classes of a dataset."""
+
+    labels: Annotated[list[NamedLabel], Meta(max_length=256)]
+
+    def __post_init__(self) -> None:
+        for label in self.labels:
+            if not is_one_line(label.name):
+                raise ValueError(f"{label.name!r:.200} is no name in one line")
 
 
 def class_table_names() -> list[str]:
@@ -91,8 +115,8 @@ def known_ids(table: ClassTable) -> npt.NDArray[np.bool_]:
 
 
 def _refuse_other_than_name(what: str, class_name: Any) -> None:
-    if not isinstance(class_name, str | None):
-        raise InputError(f"{what} means {class_name!r}, expected a class name or null")
+    if not isinstance(class_name, str | None) or not is_one_line(class_name or ""):
+        raise InputError(f"{what} means {class_name!r:.200}, expected a class name or null")
 
 
 def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> ClassTable:
@@ -125,26 +149,25 @@ def _table_of_names(
             f"{place}: its ids come from a file of the dataset, so it needs a layout with a root; "
             "name another class table"
         )
-    try:
-        path = root / definition["names_file"].format(**fields)
-    except LookupError as error:
-        raise InputError(f"{place}: {{{error.args[0]}}} in `names_file` has no meaning here") from error
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        names = [label["name"] for label in labels]
-        palette = tuple((label["color"][0], label["color"][1], label["color"][2]) for label in labels)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}), expected the dataset's list of class names"
-        ) from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise InputError(
-            f"{path}: is no list of class names of Mapillary Vistas ({reason(error)})"
-        ) from error
-    if len(names) > 256:
-        raise InputError(f"{path}: lists {len(names)} classes, expected at most 256")
+    path = root / _name_of_file(definition["names_file"], fields, place)
+    record = read_record(path, NamesRecord, "the dataset's list of class names", "that of Mapillary Vistas")
+    names = [label.name for label in record.labels]
+    palette = tuple(label.color for label in record.labels)
     ids = {own_id: _meaning(name, definition["names"]) for own_id, name in enumerate(names)}
     return ClassTable(title, ids, palette=palette)
+
+
+def _name_of_file(pattern: str, fields: Mapping[str, str], place: str) -> str:
+    """Return a path with its {fields} filled in; InputError for other fields, and if it leads elsewhere."""
+    unknown = [name for name in re.findall(r"\{([^{}]*)\}", pattern) if name not in fields]
+    if unknown:
+        raise InputError(f"{place}: {{{unknown[0]}}} in `names_file` has no meaning here")
+    name = re.sub(r"\{([^{}]*)\}", lambda match: fields[match[1]], pattern)
+    if "{" in name or "}" in name or not name or any(map(fault_of_name, name.split("/"))):
+        raise InputError(
+            f"{place}: `names_file` is {pattern!r:.200}, expected a path below the dataset's folder"
+        )
+    return name
 
 
 def _meaning(name: str, meanings: Mapping[str, str | None]) -> str | None:

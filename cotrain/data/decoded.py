@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cotrain.data.arrays import open_npy
 from cotrain.data.files import portable, write_array, write_text
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item
@@ -37,7 +38,7 @@ def decode(image: Path, folder: Path) -> Path:
     try:
         map_image(path)
     # A missing file, or one that is not whole.
-    except (OSError, ValueError):
+    except InputError:
         write_array(path, read_image(image))
     return path
 
@@ -78,11 +79,16 @@ def read_index(path: Path) -> dict[Path, Path]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as an index of decoded images: {reason(error)}") from error
     if header != HEADER:
-        raise InputError(f"{path}: found the first line {header!r}, expected {HEADER!r}")
+        raise InputError(f"{path}: found the first line {header!r:.200}, expected {HEADER!r}")
     decoded = {}
-    for row in rows:
+    for number, row in enumerate(rows, start=2):
+        if row.count("\t") != 1 or row.startswith("\t") or row.endswith("\t") or "\0" in row:
+            raise InputError(
+                f"{path}:{number}: found {row!r:.200}, expected the path of an image, a tab and the path of "
+                f"its decoded file; delete {path} to have the images decoded again"
+            )
         image, _, file = (os.path.abspath(path.parent / part) for part in row.partition("\t"))
-        if not Path(file).is_file() or Path(file).name != decoded_name(Path(image)):
+        if not _is_decoded_from(Path(file), Path(image)):
             raise InputError(
                 f"{path}: {image} was decoded into {file}, which is missing or was made from an older image; "
                 f"delete {path} to have the image decoded again"
@@ -91,7 +97,21 @@ def read_index(path: Path) -> dict[Path, Path]:
     return decoded
 
 
+def _is_decoded_from(file: Path, image: Path) -> bool:
+    try:
+        return file.is_file() and file.name == decoded_name(image)
+    except OSError:
+        return False
+
+
 def map_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Return a decoded image (H, W, 3) uint8 RGB; its pixels are read from disk only when they are used."""
-    pixels: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    """Return a decoded image (H, W, 3) uint8 RGB; its pixels are read from disk only when they are used.
+
+    Raises InputError if the file is missing or holds anything else.
+    """
+    pixels: npt.NDArray[np.uint8] = open_npy(path, "u", 3)
+    if pixels.dtype != np.uint8 or pixels.shape[2] != 3:
+        raise InputError(
+            f"{path}: holds {pixels.dtype} of the shape {pixels.shape}, expected a decoded image; delete it"
+        )
     return pixels

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -24,6 +25,8 @@ FULL = 4096
 # What a new file may not be: the process's umask. It can only be read by setting it, here before any thread.
 UMASK = os.umask(0)
 os.umask(UMASK)
+# Bytes of a stem in a temporary name.
+LONGEST_STEM = 200
 
 # Locks of this process: a file that nobody refers to would be closed, and its lock released.
 _HELD: list[IO[str]] = []
@@ -40,7 +43,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises InputError if the folder cannot be made or written, and if the disk is full.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    temporary = _temporary(target)
     try:
         make_folder(target.parent)
         yield temporary
@@ -82,6 +85,8 @@ def _reason_of_disk(error: BaseException, folder: Path) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"because {folder} may not be written to; change its rights, or choose another folder"
+    if number == errno.ENAMETOOLONG:
+        return "because its name is too long; file systems allow 255 bytes for each part of a path"
     if number == errno.EDQUOT:
         return f"because your quota at {folder} is used up; free some space and give the same command again"
     # Libraries have errors of their own for it, so a disk without any space counts, whatever the error says.
@@ -132,8 +137,21 @@ def remove_partial(path: str | os.PathLike[str]) -> None:
     of a folder with its suffix.
     """
     target = Path(path)
-    for leftover in target.parent.glob(f".{target.stem}.*.partial{target.suffix}"):
+    stem = target.stem if target.stem == "*" else glob.escape(_short(target.stem))
+    for leftover in target.parent.glob(f".{stem}.*.partial{glob.escape(target.suffix)}"):
         leftover.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{_short(target.stem)}.{os.getpid()}.partial{target.suffix}")
+
+
+def _short(stem: str) -> str:
+    """Return a stem that leaves room for what a temporary name adds, within the 255 bytes of a file name."""
+    name = os.fsencode(stem)
+    if len(name) <= LONGEST_STEM:
+        return stem
+    return hashlib.sha256(name).hexdigest()
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -159,7 +177,7 @@ def link(path: Path, to: Path) -> None:
     A missing folder is created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = _temporary(path)
     try:
         temporary.symlink_to(to)
         os.replace(temporary, path)

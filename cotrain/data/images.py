@@ -1,6 +1,7 @@
 """Reading, writing and checking image and label files."""
 
 import io
+import os
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from cotrain.configuration.choices import MOST_PIXELS, MOST_PIXELS_VARIABLE
 from cotrain.data.class_tables import ClassTable
 from cotrain.data.files import write_bytes
 from cotrain.errors import InputError
@@ -22,6 +24,8 @@ from cotrain.errors import InputError
 cv2.setNumThreads(0)
 # Pillow warns of oddities in headers, which users can do nothing about.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+# `check_pixels` refuses large pictures instead; Pillow itself only warns of some of them.
+Image.MAX_IMAGE_PIXELS = None
 
 Result = TypeVar("Result")
 
@@ -76,6 +80,9 @@ TURNS: dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]] = {
 }
 # These turn it by 90 degrees: width and height change places.
 SIDEWAYS = (5, 6, 7, 8)
+PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
+# Length, kind and checksum of a part.
+PNG_PART = 12
 # EXIF data after the pixels of a PNG lies within its last bytes: a chunk of EXIF has at most 64 KiB.
 EXIF_REACH = 1 << 17
 
@@ -141,17 +148,20 @@ def read_own_ids(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
 
 
 def _read_red_channel(path: str | Path) -> npt.NDArray[np.uint8]:
-    def check(image: ImageFile) -> None:
+    def ids_of(image: ImageFile) -> npt.NDArray[np.integer[Any]]:
         if image.mode != "RGB":
             raise InputError(
                 f"{path}: has {_description(image)}, expected 3 channels with class ids in the first"
             )
+        # Pillow reduces 16 bits per channel to 8. OpenCV keeps them, and returns blue, green, red.
+        pixels: Any = _decoded_by_opencv(image, cv2.IMREAD_UNCHANGED)
+        if pixels is None or pixels.shape != (image.height, image.width, 3):
+            raise ValueError("OpenCV and Pillow see different pictures")
+        # OpenCV is not strict.
         image.load()
+        return cast("npt.NDArray[np.integer[Any]]", pixels[..., 2])
 
-    _opened(path, check)
-    # Pillow reduces 16 bits per channel to 8. OpenCV keeps them, and returns blue, green, red.
-    pixels: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    ids = pixels[..., 2]
+    ids = _opened(path, ids_of)
     if ids.max() > 255:
         raise InputError(f"{path}: holds {ids.max()} in its first channel, expected class ids up to 255")
     return np.ascontiguousarray(ids, dtype=np.uint8)
@@ -307,12 +317,51 @@ def write_grey(path: str | Path, grey: npt.NDArray[np.uint8]) -> None:
     write_bytes(path, encoded.data)
 
 
+def check_pixels(path: str | Path, width: int, height: int) -> None:
+    """Raise InputError if a picture or a frame of a video claims more pixels than the user allows.
+
+    A file of 200 bytes can claim to be so large that its pixels fill the memory.
+    """
+    most = most_pixels()
+    if width * height > most:
+        raise InputError(
+            f"{path}: has {width}×{height} pixels, expected at most {most:,} in all; make it smaller, or "
+            f"raise the key `most_pixels` (by hand: the environment variable {MOST_PIXELS_VARIABLE})"
+        )
+
+
+def most_pixels() -> int:
+    """Return how many pixels a picture may have; InputError if the environment says it with another word.
+
+    A run passes its key `most_pixels` on to all steps as an environment variable: nearly every step reads
+    pictures, and what they make does not depend on it.
+    """
+    text = os.environ.get(MOST_PIXELS_VARIABLE, str(MOST_PIXELS))
+    if not (text.isascii() and text.isdecimal() and len(text) < 18 and int(text) > 0):
+        raise InputError(f"{MOST_PIXELS_VARIABLE}: found {text!r:.200}, expected an integer >= 1")
+    return int(text)
+
+
+def read_marked(path: str | Path) -> npt.NDArray[np.uint8]:
+    """Return which pixels of a picture are not black, uint8 (H, W): 1 or 0; alpha does not count.
+
+    Raises InputError if the file is missing, empty, truncated or not an image.
+    """
+
+    def marked(image: ImageFile) -> npt.NDArray[np.uint8]:
+        # Not by grey value: the grey value of a dark blue is rounded to black.
+        return np.any(np.asarray(image.convert("RGB")), axis=2).astype(np.uint8)
+
+    return _opened(path, marked)
+
+
 def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
     """Open the file with Pillow and return `use(image)`; every failure becomes an InputError."""
     try:
         with open(path, "rb") as file:
             try:
                 with Image.open(file, formats=FORMATS) as image:
+                    check_pixels(path, *image.size)
                     return use(image)
             except InputError:
                 raise
@@ -331,8 +380,6 @@ def _why_not(file: IO[bytes], error: Exception) -> str:
     expected = "expected an image, for instance PNG or JPEG"
     if number_of_bytes == 0:
         return "is empty (0 bytes), expected an image"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"claims to have more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, {expected}"
     if not isinstance(error, UnidentifiedImageError):
         return "cannot be decoded, perhaps it is truncated or damaged; copy or save it again"
     if beginning.startswith(b"version https://git-lfs"):
@@ -384,12 +431,41 @@ def _decoded_fast(image: ImageFile) -> npt.NDArray[np.uint8] | None:
     """
     if image.format not in ("JPEG", "MPO", "PNG") or image.fp is None:
         return None
-    image.fp.seek(0)
-    encoded = np.frombuffer(image.fp.read(), dtype=np.uint8)
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if decoded is None:
+    try:
+        decoded = _decoded_by_opencv(image, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        decoded = None
+    # A file that both read, but not alike, is read as its header was checked.
+    if decoded is None or decoded.shape[:2] != (image.height, image.width):
         image.fp.seek(0)
-    return cast("npt.NDArray[np.uint8] | None", decoded)
+        return None
+    return decoded
+
+
+def _decoded_by_opencv(image: ImageFile, flags: int) -> npt.NDArray[Any] | None:
+    """Return the pixels of an opened picture as OpenCV decodes them, None or cv2.error if it cannot."""
+    assert image.fp is not None
+    image.fp.seek(0)
+    encoded = image.fp.read()
+    if image.format == "PNG" and not _is_sound_png(encoded):
+        return None
+    pixels = np.frombuffer(encoded, dtype=np.uint8)
+    return cast("npt.NDArray[Any] | None", cv2.imdecode(pixels, flags))
+
+
+def _is_sound_png(encoded: bytes) -> bool:
+    """Return whether all parts of a PNG lie within it and only its first says how large it is.
+
+    OpenCV would ask for as much memory as a part claims to have bytes, and believe the last header.
+    """
+    place, headers = len(PNG_BEGINNING), 0
+    while place < len(encoded):
+        length, kind = int.from_bytes(encoded[place : place + 4], "big"), encoded[place + 4 : place + 8]
+        headers += kind == b"IHDR"
+        place += PNG_PART + length
+        if kind == b"IEND":
+            break
+    return headers == 1 and place <= len(encoded)
 
 
 def _rgb(path: str | Path, image: ImageFile) -> npt.NDArray[np.uint8]:

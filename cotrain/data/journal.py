@@ -18,12 +18,13 @@ class Journal:
         self.lock = Lock()
         self.done: dict[str, Any] = {}
         if path.exists():
-            # The last line of a killed run may be half a line.
+            # The last line of a killed run may be half a line. What a line says is only compared with what is
+            # to be made, see `holds`: it names no file. For a line of another kind the work is done again.
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     entry = json.loads(line)
                     self.done[entry["name"]] = entry
-                except (ValueError, TypeError, KeyError):
+                except (ValueError, TypeError, KeyError, RecursionError):
                     continue
 
     def __enter__(self) -> "Journal":

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cotrain.data.file_names import fault_of_name
 from cotrain.errors import InputError
 
 IGNORE = 255
@@ -128,6 +129,11 @@ def make_label_space(name: str, entries: Any) -> LabelSpace:
                 f"{place}: {entry['class']!r} has the colour {entry['colour']!r}, "
                 "expected [red, green, blue] from 0 to 255"
             )
+        for dataset_class in (entry["class"], *entry.get("members", [])):
+            if fault := fault_of_name(dataset_class):
+                raise InputError(
+                    f"{place}: the class {dataset_class!r:.200} {fault}; classes name folders and columns"
+                )
     members = {entry["class"]: (entry["class"], *entry.get("members", ())) for entry in entries}
     _refuse_repeated(place, "class", [entry["class"] for entry in entries])
     _refuse_repeated(place, "dataset class", [name for names in members.values() for name in names])

@@ -21,6 +21,7 @@ from cotrain.configuration.sections import (
 )
 from cotrain.data.checks import raise_problems
 from cotrain.data.class_tables import ClassTable, class_table
+from cotrain.data.file_names import new_name
 from cotrain.data.images import IMAGE_SUFFIXES, image_size
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
@@ -148,7 +149,8 @@ def unique_ids(images: Sequence[Path]) -> list[str]:
     """Return one id for each image: its file stem, with parent folders joined by "__" where stems collide.
 
     Names that differ only in capitals also collide, because some file systems do not distinguish them. Images
-    that differ only in their suffix keep it in their id. Raises InputError if even whole paths collide.
+    that differ only in their suffix keep it in their id. What is too long for a name, or could not be one,
+    gets a short hash, see `new_name`. Raises InputError if even whole paths collide.
     """
     without_suffix = Counter(str(image.with_suffix("")).casefold() for image in images)
     parts = [
@@ -164,7 +166,7 @@ def unique_ids(images: Sequence[Path]) -> list[str]:
         users = Counter(image_id.casefold() for image_id in ids)
         colliding = [index for index, image_id in enumerate(ids) if users[image_id.casefold()] > 1]
         if not colliding:
-            return ids
+            return list(map(new_name, ids))
         deeper = [index for index in colliding if depths[index] < len(parts[index])]
         if not deeper:
             raise InputError(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from cotrain.data.file_names import is_one_line
 from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
@@ -42,10 +43,16 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
 def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the sorted files of a folder with one of `suffixes` (in small letters), without hidden files.
 
-    What else lies there is named in the log. Raises InputError if no file is left, or if two differ only in
-    their suffix.
+    What else lies there is named in the log. Raises InputError if no file is left, if two differ only in
+    their suffix, and for a name that no list could hold.
     """
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    odd = [path.name for path in visible if not is_one_line(path.name)]
+    if odd:
+        raise InputError(
+            f"{folder}: the name {odd[0]!r} holds a tab or line end, or is not UTF-8 text, so no list can "
+            "hold it; rename the file"
+        )
     files = [path for path in visible if path.suffix.lower() in suffixes and path.is_file()]
     if not files:
         raise InputError(f"{folder}: holds no image, expected {' or '.join(suffixes)} files")

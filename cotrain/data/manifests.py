@@ -1,25 +1,44 @@
 """Manifests: tab-separated tables that list the images of a set, with ids, paths, sizes and labels."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from cotrain.data.file_names import fault_of_name, is_one_line
 from cotrain.data.files import sha256_of, write_text
 from cotrain.errors import InputError
 
 REQUIRED_COLUMNS = ("id", "image", "width", "height")
 OPTIONAL_COLUMNS = ("bytes", "label", "label_sha256", "score", "kept_pixels", "classes")
 PATH_COLUMNS = ("image", "label")
+
+
+class Numbers(NamedTuple):
+    """What a column of numbers may hold."""
+
+    kind: type[int] | type[float]
+    low: int
+    high: int
+
+
+# No image has a longer side: that is the limit of PNG.
+LONGEST_SIDE = 2**31 - 1
 NUMBER_COLUMNS = {
-    "width": int,
-    "height": int,
-    "bytes": int,
-    "score": float,
-    "kept_pixels": int,
-    "classes": int,
+    "width": Numbers(int, 1, LONGEST_SIDE),
+    "height": Numbers(int, 1, LONGEST_SIDE),
+    "bytes": Numbers(int, 0, 2**62),
+    "score": Numbers(float, 0, 1),
+    "kept_pixels": Numbers(int, 0, 2**62),
+    "classes": Numbers(int, 0, 255),
 }
+WORDS = {int: "an integer", float: "a number"}
+# As `write_manifest` writes them. Python itself would also read "1_0", " 5" and digits of other scripts.
+FORMS = {int: re.compile(r"[0-9]{1,19}"), float: re.compile(r"[0-9]+(\.[0-9]+)?(e[-+]?[0-9]{1,3})?")}
+SHA256 = re.compile(r"[0-9a-f]{64}")
 THREADS = 8
 
 
@@ -51,13 +70,15 @@ def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Pa
     """Write `items`, perhaps none, in their order; an optional column is written if any item has a value.
 
     Paths under `relative_to_root` are stored relative to the manifest's folder, so that the tree can be
-    moved; all other paths are absolute. Raises InputError if two items share an id or if a path holds a tab
-    or line end. Ids that differ only in capitals count as the same, because some file systems do not
-    distinguish them.
+    moved; all other paths are absolute. Raises InputError if two items share an id, if an id is no name for a
+    file, or if a path holds a tab or line end or is not UTF-8 text. Ids that differ only in capitals count as
+    the same, because some file systems do not distinguish them.
     """
     rows = list(items)
     users: dict[str, Item] = {}
     for item in rows:
+        if fault := fault_of_name(item.id):
+            raise InputError(f"{path}: the id {item.id!r} of {item.image} {fault}; rename the file")
         other = users.setdefault(item.id.casefold(), item)
         if other is not item:
             raise InputError(
@@ -71,10 +92,10 @@ def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Pa
     lines = ["\t".join(columns)]
     for item in rows:
         texts = [_stored(getattr(item, name), folder, root) for name in columns]
-        if any(character in text for text in texts for character in "\t\n\r"):
+        if not all(map(is_one_line, texts)):
             raise InputError(
-                f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, which a "
-                "manifest cannot store; rename the file"
+                f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, or is "
+                "not UTF-8 text, which a manifest cannot store; rename the file"
             )
         lines.append("\t".join(texts))
     write_text(path, "\n".join(lines) + "\n")
@@ -95,10 +116,11 @@ def read_manifest(path: str | Path) -> list[Item]:
         raise InputError(f"{path}: is no manifest: it is not UTF-8 text") from error
     columns = lines[0].split("\t")
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
+    repeated = len({*columns}) < len(columns)
     unknown = [name for name in columns if name not in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)]
-    if missing or unknown:
+    if missing or unknown or repeated:
         raise InputError(
-            f"{path}:1: is no manifest: found the columns {columns}, "
+            f"{path}:1: is no manifest: found the columns {columns!s:.200}, "
             f"expected {', '.join(REQUIRED_COLUMNS)} and perhaps {', '.join(OPTIONAL_COLUMNS)}"
         )
     folder = _absolute(Path(path)).parent
@@ -167,12 +189,29 @@ def _item(cells: dict[str, str], folder: Path, place: str) -> Item:
             if name in REQUIRED_COLUMNS:
                 raise InputError(f"{place}: column {name!r} is empty")
         elif name in PATH_COLUMNS:
+            if not is_one_line(text):
+                raise InputError(f"{place}: column {name!r} holds {text!r:.200}, expected the path of a file")
             values[name] = _absolute(folder / text)
         elif name in NUMBER_COLUMNS:
-            try:
-                values[name] = NUMBER_COLUMNS[name](text)
-            except ValueError as error:
-                raise InputError(f"{place}: column {name!r} holds {text!r}, expected a number") from error
+            values[name] = _number(text, NUMBER_COLUMNS[name], f"{place}: column {name!r}")
+        elif name == "id":
+            if fault := fault_of_name(text):
+                raise InputError(f"{place}: the id {text!r:.200} {fault}; expected a name for files")
+            values[name] = text
+        elif not SHA256.fullmatch(text):
+            raise InputError(f"{place}: column {name!r} holds {text!r:.200}, expected 64 hexadecimal digits")
         else:
             values[name] = text
+    kept = values.get("kept_pixels")
+    if isinstance(kept, int) and kept > int(cells["width"]) * int(cells["height"]):
+        raise InputError(f"{place}: column 'kept_pixels' holds {kept}, more than the image has pixels")
     return Item(**values)  # type: ignore[arg-type]
+
+
+def _number(text: str, numbers: Numbers, place: str) -> int | float:
+    kind, low, high = numbers
+    value = kind(text) if FORMS[kind].fullmatch(text) else None
+    # 1e999 is infinite.
+    if value is None or not low <= value <= high:
+        raise InputError(f"{place} holds {text!r:.200}, expected {WORDS[kind]} from {low} to {high}")
+    return value

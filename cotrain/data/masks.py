@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from cotrain.data.images import nearest
-from cotrain.errors import InputError, reason
+from cotrain.data.images import nearest, read_marked
+from cotrain.errors import InputError
 
 
 class EgoVehicleMask:
@@ -34,11 +33,9 @@ class EgoVehicleMask:
 
 def _read_mask(path: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(path) as image:
-            # Not by grey value: the grey value of a dark blue is rounded to black.
-            mask: NDArray[np.uint8] = np.any(np.array(image.convert("RGB")), axis=2).astype(np.uint8)
-    except (OSError, ValueError) as error:
-        raise InputError(f"ego_vehicle_mask: {path} cannot be read as an image ({reason(error)})") from error
+        mask = read_marked(path)
+    except InputError as error:
+        raise InputError(f"ego_vehicle_mask: {error}") from error
     if mask.all():
         raise InputError(
             f"ego_vehicle_mask: {path} marks every pixel as the own vehicle; expected black for all others"

@@ -299,4 +299,5 @@ def _expression(part: str, fields: Mapping[str, str]) -> re.Pattern[str]:
         else:
             groups.add(piece)
             text += f"(?P<{piece}>{SUFFIX if piece == 'suffix' else '.+'})"
-    return re.compile(text)
+    # A name may hold a line end; what lists the files says that it cannot.
+    return re.compile(text, re.DOTALL)

@@ -4,20 +4,23 @@ The definitions are those of the official Cityscapes evaluator: counts are summe
 division, pixels with the label void do not count, and a labelled pixel that is predicted as void is a miss.
 """
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from cotrain.data.counting import count_ids
+from cotrain.data.file_names import is_one_line
 from cotrain.data.files import write_text
+from cotrain.data.json_files import Record, Share, read_record
 from cotrain.data.label_spaces import IGNORE
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError
 
 VOID_COLUMN = "void"
 
@@ -123,6 +126,25 @@ def write_confusion(path: str | os.PathLike[str], confusion: np.ndarray, classes
     write_text(path, "\n".join(lines) + "\n")
 
 
+class ScoresRecord(Record, frozen=True):
+    """What is read of a `scores.json`."""
+
+    mean_iou: Share
+    frequency_weighted_iou: Share
+    pixel_accuracy: Share
+    mean_class_accuracy: Share
+    iou: Annotated[dict[str, Share | None], Meta(min_length=1)]
+    images: Annotated[int, Meta(ge=1)]
+    protocol: dict[str, str | bool | int | float | list[int | float] | None]
+    mean_iou_of: dict[str, Share | None] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        texts = [value for value in self.protocol.values() if isinstance(value, str)]
+        for text in (*self.iou, *self.protocol, *self.mean_iou_of, *texts):
+            if not is_one_line(text):
+                raise ValueError(f"{text!r} holds a tab or a line end")
+
+
 @dataclass(frozen=True)
 class ModelScores:
     """The scores of one model in its `scores.json`: shares from 0 to 1.
@@ -144,36 +166,9 @@ class ModelScores:
 def read_scores(path: str | os.PathLike[str], model: str) -> ModelScores:
     """Return the content of a `scores.json` under the name `model`.
 
-    Raises InputError that names the file, and the key that is missing or is no share from 0 to 1.
+    Raises InputError that names the file, and the key that is missing or holds what no score can be.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: the scores of `{model}` cannot be read ({reason(error)})") from error
-
-    def part(key: str, kind: type) -> Any:
-        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise InputError(
-                f"{path}: the scores of `{model}` lack `{key}`, or it has another type; "
-                f"expected {kind.__name__}"
-            )
-        return content[key]
-
-    def share(value: Any, key: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise InputError(f"{path}: `{key}` of `{model}` is {value!r}, expected a share from 0 to 1")
-        return float(value)
-
-    iou = part("iou", dict)
-    names = ("mean_iou", "frequency_weighted_iou", "pixel_accuracy", "mean_class_accuracy")
-    return ModelScores(
-        model=model,
-        **{name: share(content.get(name), name) for name in names},
-        iou={name: None if value is None else share(value, f"iou.{name}") for name, value in iou.items()},
-        images=part("images", int),
-        protocol=part("protocol", dict),
-        mean_iou_of={
-            name: None if value is None else share(value, f"mean_iou_of.{name}")
-            for name, value in content.get("mean_iou_of", {}).items()
-        },
+    content = read_record(
+        Path(path), ScoresRecord, f"the scores of `{model}`", "what evaluate or score_labels wrote"
     )
+    return ModelScores(model=model, **msgspec.structs.asdict(content))

@@ -1,11 +1,14 @@
 """How long the rest of a run takes, from the jobs that are to do and what finished jobs took."""
 
-import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 from cotrain.data.files import write_json
+from cotrain.data.json_files import NotValidError, Record, read_json, record_of
 
 # Seconds a unit of kinds that have not been measured yet: of the demo, on two cores. A training has no entry:
 # networks and machines differ too much.
@@ -18,6 +21,16 @@ DEFAULT_SECONDS = {
 }
 OTHER_JOB = 1.0
 TRAINING = "train"
+
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
+
+class ProgressRecord(Record, frozen=True):
+    """What is read of what a training says of itself."""
+
+    iteration: Annotated[int, Meta(ge=0)]
+    seconds_an_iteration: Seconds
 
 
 class Cost(NamedTuple):
@@ -59,11 +72,10 @@ def seconds_left(costs: Iterable[Cost], speeds: Mapping[str, float]) -> float | 
 def cost_of_training(kind: str, iterations: int, state_folder: Path) -> Cost:
     """Return what is left to do of a training, as its state says that lies in the folder."""
     try:
-        note = json.loads((state_folder / "progress.json").read_text(encoding="utf-8"))
-        done, seconds = int(note["iteration"]), float(note["seconds_an_iteration"])
-    except (OSError, ValueError, LookupError, TypeError):
+        note = record_of(read_json(state_folder / "progress.json"), ProgressRecord)
+    except (OSError, NotValidError):
         return Cost(kind, iterations)
-    return Cost(kind, max(0, iterations - done), seconds)
+    return Cost(kind, max(0, iterations - note.iteration), note.seconds_an_iteration)
 
 
 class Speeds:
@@ -72,12 +84,9 @@ class Speeds:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seconds: dict[str, float] = {}
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
-            self.seconds = {str(kind): float(value) for kind, value in entries.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            # Only a help: without it, the speeds are measured again.
-            pass
+        # Only a help: without it, the speeds are measured again.
+        with suppress(OSError, NotValidError):
+            self.seconds = record_of(read_json(path), dict[str, Seconds])
 
     def add(self, cost: Cost, seconds: float) -> None:
         """Take over what a job took: the mean of it and what was known before."""

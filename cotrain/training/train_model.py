@@ -15,6 +15,7 @@ import cotrain
 from cotrain.configuration.choices import Device
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import sha256_of, write_json, write_text
+from cotrain.data.json_files import Record, read_record
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.devices import claimed_device
 from cotrain.errors import InputError
@@ -213,13 +214,18 @@ def write_model(
     save_weights(folder / "weights.safetensors", training.network, settings.network, space)
 
 
+class TrainingRecord(Record, frozen=True):
+    """What is read of the `training.json` of a model."""
+
+    vanished_classes: list[str] = msgspec.field(default_factory=list)
+
+
 def vanished_before(initial_weights: Path | None) -> list[str]:
     """Return the classes that the model whose weights a training starts from no longer predicts."""
     if initial_weights is None:
         return []
-    try:
-        record = json.loads((initial_weights.parent / "training.json").read_text(encoding="utf-8"))
-        return list(record["vanished_classes"])
+    path = initial_weights.parent / "training.json"
     # Weights from elsewhere have no such record beside them.
-    except (OSError, ValueError, LookupError, TypeError):
+    if not path.is_file():
         return []
+    return read_record(path, TrainingRecord, "the record of a training", "what train wrote").vanished_classes

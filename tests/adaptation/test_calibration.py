@@ -81,7 +81,13 @@ def test_round_trip(tmp_path):
     assert read_temperature(tmp_path / "t.json") == 1.75
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"temperature": "hot"}', '{"temperature": 0}', None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "{}", '{"temperature": "hot"}', '{"temperature": 0}', '{"temperature": true}', None),
+        *('{"temperature": NaN}', '{"temperature": -1}', '{"temperature": 1e-300}', '{"temperature": 21}'),
+    ],
+)
 def test_bad_files(tmp_path, content):
     if content is not None:
         (tmp_path / "t.json").write_text(content)

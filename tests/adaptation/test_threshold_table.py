@@ -49,6 +49,15 @@ def test_what_is_written(table, tmp_path):
     }
 
 
+def whole(classes=("a", "b", "c"), **of_a):
+    """Return the text of a table whose first class has other values."""
+    columns = {"levels": 9, "portion": 0.5, "pixels": 4, "highest_confidence": 0.9, "kept_share": 0.25}
+    table = {name: dict.fromkeys(classes, value) for name, value in columns.items()}
+    for name, value in of_a.items():
+        table[name] = table[name] | {"a": value}
+    return json.dumps(table)
+
+
 def test_a_table_that_is_read_and_written_again_has_the_same_bytes(table, tmp_path):
     table.write(tmp_path / "t.json")
     read = ThresholdTable.read(tmp_path / "t.json", SPACE)
@@ -61,11 +70,23 @@ def test_a_table_that_is_read_and_written_again_has_the_same_bytes(table, tmp_pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"levels": {"sky": 1}}', r"t\.json: holds the classes sky, expected a, b, c"),
+        (whole(classes=["sky"]), r"t\.json: holds the classes sky, expected a, b, c"),
         ('{"levels": ', r"t\.json: cannot be read as thresholds"),
         ('["a"]', r"t\.json: cannot be read as thresholds"),
         ('{"levels": ["a", "b", "c"]}', r"t\.json: cannot be read as thresholds"),
         ('{"levels": {"a": 1, "b": 2, "c": 70000}}', r"t\.json: cannot be read as thresholds"),
+        (whole(levels=1.7), r"levels\.a: expected an integer, found a number"),
+        (whole(levels=True), r"levels\.a: expected an integer, found true or false"),
+        (whole(levels=-1), r"levels\.a: expected an integer >= 0"),
+        (whole(portion=1.5), r"portion\.a: expected a number <= 1\.0"),
+        (whole(portion=float("nan")), "found NaN, expected a number"),
+        (whole(pixels=-4), r"pixels\.a: expected an integer >= 0"),
+        (whole(kept_share=2), r"kept_share\.a: expected a number <= 1\.0"),
+        (whole(kept_share=None), "class 'a' has 4 pixels, which does not fit its other values"),
+        (
+            whole().replace('"portion": {"a": 0.5, ', '"portion": {'),
+            "'portion' has other classes than 'levels'",
+        ),
         (
             '{"levels": {"a": 1, "b": 2, "c": 3}}',
             r"t\.json: cannot be read as thresholds \(it lacks 'portion'\), expected what .* wrote$",

@@ -292,7 +292,7 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
         ),
         (
             {"run": "a/b"},
-            "run: expected a name of letters, digits, '_', '-' and '.' that does not begin with '.'",
+            "run: expected a name of up to 100 letters, digits, '_', '-' and '.' that does not begin with '",
         ),
         (
             {"datasets.camera.layout": "list"},
@@ -709,7 +709,7 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
             {"network.output_stride": "16"},
             "network.output_stride: expected 8, 16 or 32, found '16' (write 16 ",
         ),
-        ({"run": "abc\n"}, "run: expected a name of letters, digits"),
+        ({"run": "abc\n"}, "run: expected a name of up to 100 letters, digits"),
         (
             {"datasets.game\n": {"layout": "streets", "look": "game", "seed": 9}},
             "datasets.game\n: expected a dataset name",
@@ -907,3 +907,50 @@ def test_layouts_of_the_schema_are_those_that_there_are() -> None:
 )
 def test_wrong_definitions_are_explained(config: dict[str, Any], changes: dict[str, Any], line: str) -> None:
     assert any(found.startswith(line) for found in problems(config, changes)), problems(config, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 10**309}, "seed: expected an integer >= 0, found 'an integer of more than 64 bit'"),
+        ({"seed": 10**5000}, "seed: expected an integer >= 0, found 'an integer of more than 64 bit'"),
+        (
+            {"training.learning_rate": 10**309},
+            "training.learning_rate: expected a number > 0, found 'an integer",
+        ),
+        ({"run": "a" * 101}, "run: expected a name of up to 100 letters"),
+        ({"run": "a\n"}, "run: expected a name of up to 100 letters"),
+        ({"datasets.a\n": {"layout": "streets", "look": "game"}}, "datasets.a\n: expected a dataset name"),
+        ({"datasets.game.layout": "x.yaml\n"}, "datasets.game.layout: expected "),
+        ({"ego_vehicle_mask": "a\0b"}, "ego_vehicle_mask: "),
+        ({"label_space": "\udcff.yaml"}, "label_space: "),
+        (
+            {"network": {"name": "a.b:c", "arguments": {"x": float("inf")}}},
+            "network.arguments.x: expected a number",
+        ),
+        (
+            {"network": {"name": "a.b:c", "arguments": {"x": [2**63]}}},
+            "network.arguments.x[0]: expected an integer",
+        ),
+        (
+            {"network": {"name": "a.b:c", "arguments": {"x": {1, 2}}}},
+            "network.arguments.x: expected text, a number",
+        ),
+        ({"network": {"name": "a.b:c\n"}}, "network"),
+    ],
+)
+def test_values_that_no_file_can_hold(config: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    assert any(line.startswith(message) for line in problems(config, changes)), problems(config, changes)
+
+
+def test_a_configuration_with_aliases_without_end_is_refused(config: dict[str, Any]) -> None:
+    nested: list[Any] = ["x"] * 10
+    for _ in range(9):
+        nested = [nested] * 10
+    endless: list[Any] = []
+    endless.append(endless)
+    for value in (nested, endless):
+        with pytest.raises(
+            InputError, match="the configuration: expected at most 20 levels and 5,000 values"
+        ):
+            resolve(config | {"network": value})

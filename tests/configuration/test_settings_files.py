@@ -228,9 +228,9 @@ def test_a_training_says_which_network_it_has(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "s.json, line 1: not valid JSON"),
+        ("{", "s.json: line 1 is not valid JSON"),
         ("[1]", "s.json: expected keys and values"),
-        ("", "not valid JSON"),
+        ("", "line 1 is not valid JSON"),
     ],
 )
 def test_files_that_are_no_settings(tmp_path, text, message):

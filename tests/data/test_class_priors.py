@@ -98,6 +98,28 @@ def test_files_that_are_no_priors_are_refused(tmp_path):
     np.save(tmp_path / "words.npy", np.array([["a"]]))
     (tmp_path / "text.npy").write_text("no array")
     (tmp_path / "empty.npy").touch()
-    for name in ("words", "text", "empty", "gone"):
+    np.save(tmp_path / "complex.npy", np.zeros((4, 2, 6), np.complex64))
+    np.save(tmp_path / "objects.npy", np.full((4, 2, 6), None))
+    np.save(tmp_path / "cut.npy", np.zeros((4, 2, 6)))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-1])
+    # It claims 8 EB, and the header of the next one is no Python.
+    for name, shape in (("huge", "(1000000, 1000000, 1000000)"), ("nested", "(" * 3000)):
+        header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+        (tmp_path / f"{name}.npy").write_bytes(
+            b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+        )
+    for name in ("words", "text", "empty", "gone", "complex", "objects", "cut", "huge", "nested"):
         with pytest.raises(InputError, match=rf"{name}\.npy: is not a readable \.npy file"):
             ClassPriors.read(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(np.nan, "NaN"), (-0.5, "-0.5 to 0.25"), (1.5, "0.25 to 1.5"), (np.inf, "0.25 to inf")],
+)
+def test_values_that_are_no_shares_are_refused(tmp_path, value, found):
+    maps = np.full((3, 2, 6), 0.25)
+    maps[2, 1, 5] = value
+    np.save(tmp_path / "p.npy", maps)
+    with pytest.raises(InputError, match=rf"p\.npy: holds {found}, expected numbers from 0 to 1"):
+        ClassPriors.read(tmp_path / "p.npy")

@@ -74,16 +74,39 @@ def test_empty_statistics_keep_their_shape(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"classes": ["a"]}', '{"classes": ["a"], "images": {"x": [1, 2]}}']
+    ("text", "why"),
+    [
+        ("{", "line 1 is not valid JSON"),
+        ("[]", "expected keys and values, found a list"),
+        ('{"classes": ["a"]}', "it lacks 'images'"),
+        (
+            '{"classes": ["a"], "images": {"x": [1, 2]}}',
+            "'x' has 2 numbers, expected one for each of the 1 cl",
+        ),
+        ('{"classes": ["a", "a"], "images": {}}', "a class is named twice"),
+        (
+            '{"classes": ["a"], "images": {"w": [1], "x": [1.7]}}',
+            r"images\.x\[0\]: expected an integer, found a num",
+        ),
+        ('{"classes": ["a"], "images": {"x": [true]}}', "expected an integer, found true or false"),
+        ('{"classes": ["a"], "images": {"x": [-1]}}', "expected an integer >= 0"),
+        ('{"classes": ["a"], "images": {"x": [NaN]}}', "found NaN, expected a number"),
+        ('{"classes": ["a"], "images": {"x": [1' + "0" * 400 + "]}}", "found the integer .* 64 bit"),
+        ('{"classes": ["a"], "images": {"x": [1], "x": [2]}}', "the key 'x' is given twice"),
+        ('{"classes": ["a"], "images": {"\\udcff": [1]}}', "half a character"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
 )
-def test_other_files_are_refused(tmp_path, text):
+def test_other_files_are_refused(tmp_path, text, why):
     (tmp_path / "s.json").write_text(text)
-    with pytest.raises(InputError, match=r"s\.json: found no class statistics"):
+    with pytest.raises(
+        InputError, match=rf"s\.json: cannot be read as class statistics \(.*{why}.*\), expected"
+    ):
         read_class_statistics(tmp_path / "s.json")
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"s\.json: class statistics cannot be read"):
+    with pytest.raises(InputError, match=r"s\.json: cannot be read as class statistics \(No such"):
         read_class_statistics(tmp_path / "s.json")
 
 

@@ -69,6 +69,25 @@ def test_other_files_are_no_index(tmp_path):
         read_index(tmp_path / "index.tsv")
 
 
+@pytest.mark.parametrize(
+    "row", ["", "a.png", "a.png\t", "\tb.npy", "a.png\tb.npy\tc", "a\0.png\tb.npy", "gone\tx"]
+)
+def test_broken_lines_of_an_index_are_refused(tmp_path, row):
+    (tmp_path / "index.tsv").write_text(f"image\tdecoded\n{row}\n")
+    (tmp_path / "x").touch()
+    with pytest.raises(InputError, match=r"index\.tsv.*; delete .*index\.tsv to have the image"):
+        read_index(tmp_path / "index.tsv")
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 3, 4), np.uint8), np.zeros((2, 3, 3)), np.zeros((2, 3), np.uint8)]
+)
+def test_other_arrays_are_no_decoded_image(tmp_path, array):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(InputError, match=r"x\.npy: "):
+        map_image(tmp_path / "x.npy")
+
+
 def test_full_disk_is_reported_before_anything_is_written(tmp_path, make_items, monkeypatch):
     items = make_items("many", 3, seed=1)
     needed = sum(3 * item.width * item.height for item in items)

@@ -1,3 +1,7 @@
+import contextlib
+import resource
+import struct
+import tracemalloc
 import zlib
 
 import cv2
@@ -21,6 +25,7 @@ from cotrain.data.images import (
     write_image,
     write_label,
 )
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.training.augmentation import Window, cut_label
 
@@ -435,3 +440,78 @@ def test_labels_are_resized_by_the_rule_of_training_crops(size):
     label = np.random.default_rng(1).integers(0, 19, (11, 13), dtype=np.uint8)
     whole = Window(size, 0, 0, size)
     np.testing.assert_array_equal(nearest(label, *size), cut_label(label, whole))
+
+
+def bomb(path, width, height, mode=3):
+    """Write a PNG of a few bytes that claims to be so large; the mode 3 has a palette."""
+
+    def part(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, mode, 0, 0, 0)
+    parts = [part(b"IHDR", header), part(b"PLTE", bytes(6)), part(b"IDAT", zlib.compress(bytes(999)))]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join([*parts, part(b"IEND", b"")]))
+
+
+READERS = {
+    "image": read_image,
+    "size": image_size,
+    "facts": image_facts,
+    "check": check_image,
+    "label": read_label,
+    "palette": label_palette,
+    "label header": lambda path: check_label_header(path, class_table("camvid")),
+    "colours": lambda path: read_own_ids(path, class_table("camvid_colours")),
+    "mask": EgoVehicleMask,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_every_reader_refuses_a_picture_of_too_many_pixels(tmp_path, read):
+    bomb(tmp_path / "bomb.png", 13_000, 13_000)
+    assert (tmp_path / "bomb.png").stat().st_size < 200
+    tracemalloc.start()
+    with pytest.raises(
+        InputError, match=r"bomb\.png: has 13000×13000 pixels, expected at most 64,000,000 .*most_pix"
+    ):
+        read(tmp_path / "bomb.png")
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_ids_of_the_red_channel_of_too_many_pixels_are_refused(tmp_path):
+    bomb(tmp_path / "bomb.png", 13_000, 13_000, mode=2)
+    with pytest.raises(InputError, match="expected at most 64,000,000"):
+        read_own_ids(tmp_path / "bomb.png", class_table("synthia"))
+
+
+def test_the_bound_can_be_set(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", np.zeros((5, 8, 3), np.uint8))
+    monkeypatch.setenv("COTRAIN_MOST_PIXELS", "40")
+    assert read_image(tmp_path / "a.png").shape == (5, 8, 3)
+    monkeypatch.setenv("COTRAIN_MOST_PIXELS", "39")
+    with pytest.raises(InputError, match="has 8×5 pixels, expected at most 39"):
+        read_image(tmp_path / "a.png")
+    for text in ("", "many", "-1", "0", "1.5", "9" * 400):
+        monkeypatch.setenv("COTRAIN_MOST_PIXELS", text)
+        with pytest.raises(InputError, match=r"COTRAIN_MOST_PIXELS: found .*expected an integer"):
+            read_image(tmp_path / "a.png")
+
+
+def test_a_part_of_a_png_that_claims_gigabytes_is_not_believed(tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((5, 8, 3), np.uint8))
+    content = (tmp_path / "a.png").read_bytes()
+    place = content.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(content[:place] + struct.pack(">I", 0x7FFF0000) + content[place + 4 :])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(InputError):
+        read_image(tmp_path / "a.png")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+def test_a_red_channel_that_opencv_cannot_decode_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 8, 3), np.uint16))
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[:-20])
+    with pytest.raises(InputError, match=r"a\.png: cannot be decoded"):
+        read_own_ids(tmp_path / "a.png", class_table("synthia"))

@@ -42,6 +42,25 @@ def test_half_a_line_of_a_killed_run_is_passed_over(written):
     assert (holds(written), again.holds("c", {}, []), again.holds("b", {}, [])) == (True, True, False)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "7",
+        "[]",
+        "{}",
+        '{"name": ["a"]}',
+        '{"name": {}}',
+        "[" * 100_000,
+        '{"name": 1' + "0" * 5000 + "}",
+        "\0",
+    ],
+)
+def test_lines_of_another_kind_are_passed_over(written, line):
+    with open(written / "done.jsonl", "a") as file:
+        file.write(line + "\n")
+    assert holds(written)
+
+
 def test_the_last_entry_of_a_name_counts(written):
     with Journal(written / "done.jsonl") as journal:
         journal.add("a", {"source": ["x.png", 3], "share": 0.25}, [written / "a.png"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cotrain.data.class_tables import class_table, class_table_names, known_ids, translation_table
-from cotrain.data.label_spaces import IGNORE, label_space, label_space_names
+from cotrain.data.label_spaces import IGNORE, label_space, label_space_names, make_label_space
 from cotrain.errors import InputError
 
 # Train id and colour of each class, as cityscapesScripts has them.
@@ -417,3 +417,26 @@ def test_own_class_table_is_read_from_a_file(tmp_path):
     path.write_text("encoding: red_channel\nids: {0: null, 200: road}\n")
     table = class_table(str(path))
     assert (table.name, table.encoding, dict(table.ids)) == ("own", "red_channel", {0: None, 200: "road"})
+
+
+@pytest.mark.parametrize(
+    "name", ["../../ESC", "/tmp/ESC", "a/b", "a\tb", "a\nb", "", "..", "\udcff", "x" * 221]
+)
+def test_names_of_classes_that_lead_elsewhere_or_break_tables_are_refused(name):
+    for entry in (
+        {"class": name, "colour": [1, 2, 3]},
+        {"class": "a", "colour": [1, 2, 3], "members": [name]},
+    ):
+        with pytest.raises(
+            InputError, match=r"label space own: the class .* classes name folders and columns"
+        ):
+            make_label_space("own", [entry])
+
+
+@pytest.mark.parametrize(
+    "names_file", ["{", "}", "{version", "a{}b", "{0.x}", "../a.json", "/a.json", "", "a\0"]
+)
+def test_a_list_of_names_lies_below_its_dataset(tmp_path, names_file):
+    (tmp_path / "t.yaml").write_text(json.dumps({"names": {"sky": "sky"}, "names_file": names_file}))
+    with pytest.raises(InputError, match=r"class table t: .*`names_file`"):
+        class_table(str(tmp_path / "t.yaml"), tmp_path, {"version": "v1.2"})

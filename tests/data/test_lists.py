@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from cotrain.data.lists import read_folder, read_list
@@ -66,3 +68,11 @@ def test_a_folder_gives_its_files_in_order(tmp_path):
     (tmp_path / "b.jpg").touch()
     with pytest.raises(InputError, match="two images are named b"):
         read_folder(tmp_path, (".png", ".jpg"))
+
+
+@pytest.mark.parametrize("name", [b"a\nb.png", b"a\tb.png", b"caf\xe9.png"])
+def test_names_that_no_list_can_hold_are_refused(tmp_path, name):
+    (tmp_path / os.fsdecode(name)).touch()
+    (tmp_path / "z.png").touch()
+    with pytest.raises(InputError, match=r"holds a tab or line end, or is not UTF-8 text.*rename the file"):
+        read_folder(tmp_path, (".png",))

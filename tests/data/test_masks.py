@@ -52,10 +52,10 @@ def test_a_dark_blue_is_not_black(tmp_path):
 
 
 def test_bad_masks_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"ego_vehicle_mask: .*gone\.png cannot be read"):
+    with pytest.raises(InputError, match=r"ego_vehicle_mask: .*gone\.png: cannot be read"):
         EgoVehicleMask(tmp_path / "gone.png")
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(InputError, match=r"text\.png cannot be read"):
+    with pytest.raises(InputError, match=r"ego_vehicle_mask: .*text\.png: is no image"):
         EgoVehicleMask(tmp_path / "text.png")
     Image.fromarray(np.full((4, 4), 9, np.uint8)).save(tmp_path / "all.png")
     with pytest.raises(InputError, match="marks every pixel"):

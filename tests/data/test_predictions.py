@@ -1,5 +1,8 @@
+import io
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,3 +251,190 @@ def test_a_full_disk_ends_in_one_error_and_leaves_nothing(small_disk, images):
     assert ended.returncode == 1
     assert "0.h5: cannot be written, because the disk of" in ended.stderr.splitlines()[-1]
     assert sorted(small_disk.iterdir()) == before
+
+
+def one_image(folder):
+    """Write a shard of one image `x` and return its path, and the place of its levels in the file."""
+    path = folder / "0.h5"
+    with PredictionWriter(path, replace(ORIGIN, shards=1)) as writer:
+        writer.write("x", *prediction(0))
+        writer.write("y", *prediction(1))
+    with h5py.File(path) as file:
+        return path, file["x/levels"].id.get_offset()
+
+
+def changed(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def test_a_single_changed_bit_of_a_confidence_is_found(tmp_path):
+    path, place = one_image(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[place + 17] ^= 1
+    path.write_bytes(content)
+    with PredictionReader([path]) as reader:
+        reader.read("y")
+        with pytest.raises(InputError, match=r"0\.h5: the prediction of image 'x' is damaged; predict again"):
+            reader.read("x")
+
+
+def swap(file):
+    file.move("x", "z")
+    file.move("y", "x")
+    file.move("z", "y")
+
+
+def replaced(name, **dataset):
+    """Return a change that puts another dataset in the place of `x/NAME`."""
+
+    def change(file):
+        old = file[f"x/{name}"][()]
+        del file[f"x/{name}"]
+        file.create_dataset(f"x/{name}", **({"data": old} | dataset))
+
+    return change
+
+
+def linked(target):
+    def change(file):
+        del file["x/levels"]
+        file["x/levels"] = target
+
+    return change
+
+
+def from_elsewhere(external):
+    """Return a change to levels whose bytes lie in another file."""
+
+    def change(file):
+        (Path(file.filename).parent / "secret").write_bytes(b"a password!" * 99)
+        del file["x/levels"]
+        if external:
+            file.create_dataset("x/levels", (6, 9), np.uint16, external=[("secret", 0, h5py.h5f.UNLIMITED)])
+            return
+        with h5py.File(Path(file.filename).parent / "other.h5", "w") as other:
+            other["levels"] = np.zeros((6, 9), np.uint16)
+        layout = h5py.VirtualLayout((6, 9), np.uint16)
+        layout[:] = h5py.VirtualSource("other.h5", "levels", (6, 9))
+        file.create_virtual_dataset("x/levels", layout)
+
+    return change
+
+
+CHANGES = {
+    "images swapped": swap,
+    "no checksum": lambda file: file["x"].attrs.pop("checksum"),
+    "checksum of text": lambda file: file["x"].attrs.modify("checksum", "7"),
+    "soft link": linked(h5py.SoftLink("/y/levels")),
+    "external link": linked(h5py.ExternalLink("0.h5", "/y/levels")),
+    "external storage": from_elsewhere(external=True),
+    "virtual dataset": from_elsewhere(external=False),
+    "a group in its place": lambda file: (file.move("x/levels", "l"), file.create_group("x/levels")),
+    "other shape": replaced("levels", data=np.zeros((9, 6), np.uint16)),
+    "huge shape": replaced("levels", data=None, shape=(2**40, 2**20), dtype=np.uint16, chunks=(1, 9)),
+    "floats": replaced("levels", dtype=np.float32),
+    "chunks": replaced("levels", chunks=(3, 3)),
+    "huge classes": replaced("classes", data=None, shape=(2**30, 2**30), dtype=np.uint8, chunks=(6, 9)),
+    "classes of another filter": replaced("classes", chunks=(6, 9), compression="lzf"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_prediction_that_is_not_as_written_or_lies_elsewhere_is_refused(tmp_path, change):
+    path, _ = one_image(tmp_path)
+    changed(path, change)
+    with (
+        PredictionReader([path]) as reader,
+        pytest.raises(InputError, match=r"0\.h5: .*image 'x' is damaged"),
+    ):
+        reader.read("x")
+
+
+def test_an_image_that_is_a_link_into_another_file_is_refused(tmp_path):
+    path, _ = one_image(tmp_path)
+    (tmp_path / "b").mkdir()
+    other, _ = one_image(tmp_path / "b")
+
+    def link(file):
+        del file["x"]
+        file["x"] = h5py.ExternalLink(str(other), "/x")
+
+    changed(path, link)
+    with PredictionReader([path]) as reader, pytest.raises(InputError, match=r"image 'x' is damaged"):
+        reader.read("x")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(ORIGIN.to_text(), np.bytes_(b"x" * 60_001), np.array([b"a", b"b"]), np.float64(1), np.bytes_("{}")),
+        np.bytes_(ORIGIN.to_text().replace('"shard": 0', '"shard": 5')),
+        np.bytes_(replace(ORIGIN, classes=()).to_text()),
+        np.bytes_(replace(ORIGIN, model=7).to_text()),
+    ],
+)
+def test_an_origin_of_another_kind_is_refused(tmp_path, origin):
+    path, _ = one_image(tmp_path)
+    changed(path, lambda file: file.attrs.create("origin", origin))
+    with pytest.raises(InputError, match=r"0\.h5: does not say what it was predicted from"):
+        PredictionReader([path])
+
+
+def test_predictions_of_another_size_than_their_image_are_refused(tmp_path):
+    items = [Item("x", Path("x.png"), 7, 6), Item("y", Path("y.png"), 9, 6)]
+    with PredictionWriter(
+        tmp_path / "0.h5", replace(ORIGIN, shards=1, images=hash_of_images(items))
+    ) as writer:
+        writer.write("x", *prediction(0))
+        writer.write("y", *prediction(1))
+    with PredictionReader([tmp_path / "0.h5"]) as reader:
+        reader.check(items, Path("subset.tsv"), CLASSES)
+        reader.read("y")
+        with pytest.raises(InputError, match="image 'x' is damaged"):
+            reader.read("x")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        histogram(0) + 0.5,
+        np.where(histogram(0) > 7, np.nan, 1),
+        histogram(0) - 5,
+        histogram(0) == 1,
+        histogram(0)[:, :-1],
+        histogram(0)[:18],
+        histogram(0)[None],
+        histogram(0).astype(np.int32),
+        np.full_like(histogram(0), 2**62),
+        np.zeros((300, 65536), np.int64),
+        np.array([None]),
+    ],
+)
+def test_histograms_of_anything_but_counts_are_refused(tmp_path, counts):
+    np.savez_compressed(tmp_path / "x.npz", histogram=counts, origin=np.array(ORIGIN.to_text()))
+    with pytest.raises(InputError, match=r"x\.npz: cannot be read as a confidence histogram"):
+        read_histograms([tmp_path / "x.npz"], CLASSES)
+
+
+def test_an_archive_that_unpacks_to_more_than_a_histogram_is_not_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", origin=np.array(ORIGIN.to_text()))
+    memory = io.BytesIO()
+    np.save(memory, histogram(0))
+    with zipfile.ZipFile(tmp_path / "x.npz", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("histogram.npy", memory.getvalue() + bytes(200 << 20))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"x\.npz: cannot be read as a confidence histogram"):
+        read_histograms([tmp_path / "x.npz"], CLASSES)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 << 20
+
+
+def test_the_longest_names_of_classes_fit(tmp_path):
+    classes = tuple(f"{number:04}" + "名" * 72 for number in range(255))
+    with PredictionWriter(tmp_path / "0.h5", replace(ORIGIN, classes=classes, shards=1)) as writer:
+        writer.write("x", *prediction(0))
+    with PredictionReader([tmp_path / "0.h5"]) as reader:
+        assert reader.origin.classes == classes
+        reader.read("x")

@@ -11,6 +11,7 @@ from cotrain.data.class_tables import translation_table
 from cotrain.data.images import read_own_ids, write_image, write_label
 from cotrain.data.label_spaces import IGNORE, label_space
 from cotrain.data.layouts import dataset_class_table, find_dataset
+from cotrain.data.manifests import write_manifest
 from cotrain.data.trees import tree_layout, tree_layout_names
 from cotrain.errors import InputError
 from tests.miniature import make, scene, typed
@@ -396,7 +397,8 @@ def test_broken_list_of_mapillary_names_is_explained(tmp_path):
     entry = make("mapillary_vistas", tmp_path)
     (tmp_path / "config_v1.2.json").write_text(json.dumps({"classes": []}))
     with pytest.raises(
-        InputError, match=r"config_v1\.2\.json: is no list of class names of Mapillary Vistas"
+        InputError,
+        match=r"config_v1\.2\.json: cannot be read as the dataset's list of class names \(it lacks",
     ):
         dataset_class_table("d", typed(entry))
     with pytest.raises(InputError, match="so it needs a layout with a root"):
@@ -416,3 +418,10 @@ def test_many_files_are_listed_quickly(tmp_path):
         == 5000
     )
     assert time.monotonic() - started < 60
+
+
+def test_a_line_end_in_a_file_name_is_not_passed_over(tmp_path):
+    write_image(tmp_path / "RGB" / "a\nb.png", np.zeros((4, 6, 3), np.uint8))
+    items = find_dataset("d", typed({"layout": "synthia", "root": str(tmp_path)}), labelled=False).items
+    with pytest.raises(InputError, match=r"a\\nb\.png.* holds a tab or line end.*rename the file"):
+        write_manifest(tmp_path / "m.tsv", items)

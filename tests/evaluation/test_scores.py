@@ -187,12 +187,18 @@ def test_read_scores(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mean_iou": 35.2}, "`mean_iou`.*35.2.*from 0 to 1"),
-        ({"mean_iou": "removed"}, "`mean_iou`.*None"),
-        ({"mean_iou": True}, "True"),
-        ({"iou": {"road": "half"}}, "iou.road"),
-        ({"iou": "removed"}, "lack `iou`"),
-        ({"protocol": "removed"}, "lack `protocol`"),
+        ({"mean_iou": 35.2}, r"mean_iou: expected a number <= 1\.0"),
+        ({"mean_iou": "removed"}, "lacks 'mean_iou'"),
+        ({"mean_iou": True}, "mean_iou: expected a number, found true or false"),
+        ({"pixel_accuracy": float("nan")}, "found NaN"),
+        ({"iou": {"road": "half"}}, r"iou\.road: expected a number or null, found text"),
+        ({"iou": {"ro\tad": 0.5}}, r"'ro\\tad' holds a tab or a line end"),
+        ({"iou": {}}, "iou: expected keys and values of length >= 1"),
+        ({"iou": "removed"}, "lacks 'iou'"),
+        ({"images": -3}, "images: expected an integer >= 1"),
+        ({"images": 2.5}, "images: expected an integer, found a number"),
+        ({"protocol": {"resize": {}}}, r"protocol\.resize: expected"),
+        ({"protocol": "removed"}, "lacks 'protocol'"),
     ],
 )
 def test_wrong_values_in_scores_are_named(tmp_path, changes, message):

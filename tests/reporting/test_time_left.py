@@ -31,8 +31,14 @@ def test_a_training_is_as_far_as_its_state_says(tmp_path):
     note = {"iteration": 30, "seconds_an_iteration": 0.25}
     (tmp_path / "progress.json").write_text(json.dumps(note))
     assert cost_of_training("train", 100, tmp_path) == Cost("train", 70, 0.25)
-    (tmp_path / "progress.json").write_text('{"iter')
-    assert cost_of_training("train", 100, tmp_path) == Cost("train", 100)
+    for text in (
+        '{"iter',
+        "[" * 100_000,
+        json.dumps(note).replace("30", "1e999"),
+        json.dumps(note | {"iteration": -1}),
+    ):
+        (tmp_path / "progress.json").write_text(text)
+        assert cost_of_training("train", 100, tmp_path) == Cost("train", 100)
 
 
 def test_speeds_outlive_the_run(tmp_path):
@@ -45,7 +51,9 @@ def test_speeds_outlive_the_run(tmp_path):
     assert "predict" not in speeds.seconds
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"train": "fast"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"train": "fast"}', '{"train": NaN}', '{"train": -1}', "[" * 100_000]
+)
 def test_damaged_speeds_are_measured_again(tmp_path, text):
     (tmp_path / "speeds.json").write_text(text)
     assert Speeds(tmp_path / "speeds.json").seconds == {}

@@ -33,10 +33,13 @@ def test_reports_are_listed(arguments, tmp_path):
 
 def test_reports_are_opened(arguments, tmp_path):
     (tmp_path / "x.json").write_text("[1]")
-    with pytest.raises(InputError, match=r"x\.json: is no report, expected what check_data or"):
+    with pytest.raises(
+        InputError,
+        match=r"x\.json: cannot be read as the report of a check \(.*\), expected what check_data, ",
+    ):
         collect_checks.main(arguments)
     (tmp_path / "x.json").unlink()
-    with pytest.raises(InputError, match=r"x\.json: the report of a check cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"x\.json: cannot be read as the report of a check \(No such file"):
         collect_checks.main(arguments)
 
 
@@ -44,8 +47,9 @@ def write_checked(folder, items, warnings=(), **pixels):
     """Write the manifest and the report of a dataset and return both paths."""
     manifest = folder / "labelled.tsv"
     write_manifest(manifest, items)
-    report = {"images": len(items), "warnings": list(warnings)}
-    report["classes"] = {name: {"pixels": number} for name, number in pixels.items()}
+    report = {"images": len(items), "sizes": {}, "turned": [], "converted": {}, "warnings": list(warnings)}
+    content = {"share": 0.5, "images": len(items)}
+    report["classes"] = {name: {"pixels": number, **content} for name, number in pixels.items()}
     manifest.with_suffix(".check.json").write_text(json.dumps(report))
     return manifest, manifest.with_suffix(".check.json")
 
@@ -77,8 +81,8 @@ def test_notes_of_all_datasets_are_shown_and_kept(arguments, tmp_path, capfd):
 def test_upper_bound_learns_shared_images(arguments, tmp_path):
     for name in "pq":
         (tmp_path / f"{name}.png").write_text(name)
-    labelled = tmp_path / "labelled.check.json"
-    labelled.write_text(json.dumps({"images": 2, "warnings": ["target looks wrong"], "classes": {}}))
+    items = [Item(name, tmp_path / f"{name}.png", 64, 32) for name in "pq"]
+    _, labelled = write_checked(tmp_path, items, ["target looks wrong"], road=1)
     exam, of_exam = write_checked(tmp_path / "exam", [Item("p", tmp_path / "p.png", 64, 32)], road=1)
     (tmp_path / "s.png").write_text("sss")
     arguments += ["--test", str(exam), "--reports", str(of_exam), str(labelled)]
@@ -149,3 +153,16 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(small_disk,
     with pytest.raises(InputError, match=message):
         collect_checks.main(arguments)
     assert not (small_disk / "data" / "checked.json").exists()
+
+
+def test_reports_of_other_numbers_or_classes_are_refused(arguments, tmp_path):
+    items = [Item("s", tmp_path / "p.png", 64, 64)]
+    (tmp_path / "p.png").write_text("p")
+    game, of_game = write_checked(tmp_path / "game", items, road=9, sky=0)
+    exam, of_exam = write_checked(tmp_path / "exam", items, road=9)
+    arguments += ["--source", str(game), "--test", str(exam), "--reports", str(of_game), str(of_exam)]
+    with pytest.raises(InputError, match=r"exam.*counts other classes than .*game"):
+        collect_checks.main(arguments)
+    of_exam.write_text(of_exam.read_text().replace('"pixels": 9', '"pixels": -9'))
+    with pytest.raises(InputError, match=r"classes\.road\.pixels: expected an integer >= 0"):
+        collect_checks.main(arguments)

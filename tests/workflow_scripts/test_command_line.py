@@ -112,7 +112,7 @@ def test_settings_are_a_json_or_a_yaml_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("s.json", '{"a": ', r"s\.json, line 1: not valid JSON"),
+        ("s.json", '{"a": ', r"s\.json: line 1 is not valid JSON"),
         ("s.yaml", "a: [1", r"s\.yaml, line \d: not valid YAML"),
         ("s.json", None, r"s\.json: cannot be read"),
         ("s.yaml", "- 1\n", r"s\.yaml: expected keys and values .* found \[1\]"),

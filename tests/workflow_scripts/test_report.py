@@ -112,7 +112,8 @@ def test_notes_about_the_data_stand_below_the_table(files, tmp_path, capsys):
     # A run that was checked by an earlier version has no notes.
     for content, message in (
         ('{"reports": []}', None),
-        ("[]", "the notes cannot be read"),
+        ("[]", "cannot be read as the notes"),
+        ('{"notes": [7]}', r"notes\[0\]: expected text, found an integer"),
         ("{", "line 1 is not"),
     ):
         checked.write_text(content)

@@ -1,0 +1,59 @@
+"""Names from content that become names of files: ids of images, names of classes. None leads elsewhere."""
+
+import hashlib
+import unicodedata
+
+# File systems allow 255 bytes. The rest is for what follows an id: "@03" for each round that adds the image
+# again, "_gtFine_labelTrainIds.png".
+LONGEST_NEW_NAME = 160
+LONGEST_NAME = 220
+HASH_DIGITS = 8
+
+
+def fault_of_name(name: str) -> str:
+    """Return why a text may not name a file in a folder that is given, "" if it may.
+
+    It must be one part of a path, not hidden, of printable characters, and short enough.
+    """
+    if not name:
+        return "is empty"
+    if "/" in name or "\0" in name:
+        return "holds '/' or a zero byte, which no file name may"
+    if name.startswith("."):
+        return "begins with a dot, as hidden files and '..' do"
+    if any(map(_breaks_lines, name)):
+        return "holds a tab, a line end or another control character"
+    try:
+        number = len(name.encode())
+    except UnicodeEncodeError:
+        return "is not UTF-8 text"
+    if number > LONGEST_NAME:
+        return f"has {number} bytes, expected at most {LONGEST_NAME}"
+    return ""
+
+
+def is_one_line(text: str) -> bool:
+    """Return whether a text stays in its line and cell of a table, and can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return not any(map(_breaks_lines, text))
+
+
+def new_name(wanted: str, longest: int = LONGEST_NEW_NAME) -> str:
+    """Return `wanted` if it may name a file, else a name made from it that may: shortened, with a short hash.
+
+    The hash keeps names apart that only differ in what was taken out.
+    """
+    if not fault_of_name(wanted) and len(wanted.encode()) <= longest:
+        return wanted
+    digits = hashlib.sha256(wanted.encode(errors="surrogatepass")).hexdigest()[:HASH_DIGITS]
+    kept = "".join("_" if _breaks_lines(letter) or letter in "/" else letter for letter in wanted)
+    # Half a character at the cut is left out.
+    kept = kept.encode(errors="replace")[: longest - HASH_DIGITS - 1].decode(errors="ignore").lstrip(".")
+    return f"{kept}~{digits}"
+
+
+def _breaks_lines(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp")
