@@ -93,7 +93,7 @@ def test_bad_input(model, images, tmp_path, monkeypatch):
         run(model, images, tmp_path / "out", "--height", "24")
     with pytest.raises(InputError, match=r"gone\.png: cannot be read"):
         run(model, [str(tmp_path / "gone.png")], tmp_path / "out")
-    with pytest.raises(InputError, match=r"gone: there is no such weights file"):
+    with pytest.raises(InputError, match=r"gone: there is no such file"):
         run(tmp_path / "gone", images, tmp_path / "out")
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "no_such_package"))
     message = r"packages no_such_package: pip install -r envs/requirements-export\.txt"
