@@ -93,6 +93,24 @@ def test_evidence_counts_after_filling_and_is_as_sure_as_before(branches):
     assert sorted(branches["a"].labeller.labelled) == [0, 1, 2]
 
 
+def test_void_pixels_are_those_of_the_whole_image():
+    class Half:
+        """The left half of each row is class 0, the right half is void."""
+
+        thresholds = np.zeros(3, np.uint16)
+
+        def label(self, item):
+            label = np.zeros((item.height, item.width), np.uint8)
+            label[:, item.width // 2 :] = VOID
+            return label, np.full(label.shape, 40000, np.uint16)
+
+    items = [Item("0", Path("0.png"), 6, 5), Item("1", Path("1.png"), 4, 7)]
+    both = {name: BranchImages(name, items, Half()) for name in "ab"}
+    evidence = evidence_of_branches(FilledLabels(both, "none"), 3, 1)
+    np.testing.assert_array_equal(evidence["b"].counts, [[15, 0, 0], [14, 0, 0]])
+    np.testing.assert_array_equal(evidence["b"].void_pixels, [15, 14])
+
+
 def explained(branches, mode, chosen, tmp_path):
     """Return what each branch trains on, and why each image of each branch is chosen or not."""
     labels = FilledLabels(branches, mode)
@@ -143,8 +161,10 @@ def test_reasons_by_class_demand(branches, tmp_path):
     # Class c is in b's images 0 (0.2) and 1 (0.4): only the latter is among the surest.
     _, whys = explained(branches, "none", settings("receiver_threshold", min_pixels=0), tmp_path)
     assert whys["b"][1] == (True, "to a for receiver_threshold: c")
-    _, whys = explained(branches, "none", settings("receiver_threshold", min_pixels=2), tmp_path)
-    assert whys["b"][0] == (False, "receiver_threshold: shows no class with more than 2 pixels")
+    # Image 0 of b has one pixel of each class: exactly one is not more than one.
+    for least in (1, 2):
+        _, whys = explained(branches, "none", settings("receiver_threshold", min_pixels=least), tmp_path)
+        assert whys["b"][0] == (False, f"receiver_threshold: shows no class with more than {least} pixels")
     branches["b"].labeller.rows[0] = [2, 2, 2, VOID]
     _, whys = explained(branches, "none", settings("receiver_threshold", min_pixels=2), tmp_path)
     assert whys["b"][0] == (False, "receiver_threshold: confidence too low among the images of c")

@@ -8,19 +8,19 @@ from cotrain.data.manifests import Item
 
 
 class HandMade:
-    """Labels in memory: id -> (label, levels)."""
+    """Labels of 2 × 2 pixels in memory: id -> (label, levels)."""
 
     def __init__(self, **of_id):
         self.of_id = of_id
 
     def label(self, item):
         label, levels = self.of_id[item.id]
-        return np.array([label], np.uint8), np.array([levels], np.uint16)
+        return np.array(label, np.uint8).reshape(2, 2), np.array(levels, np.uint16).reshape(2, 2)
 
 
 def test_evidence_of_two_images():
     labeller = HandMade(x=([0, 2, 2, 255], [65535, 0, 65535, 9]), y=([255] * 4, [9] * 4))
-    items = [Item(name, Path(f"{name}.png"), 4, 1) for name in "xy"]
+    items = [Item(name, Path(f"{name}.png"), 2, 2) for name in "xy"]
     evidence = evidence_of_round(items, labeller, 3, 2, "label")
     np.testing.assert_allclose(evidence.scores, [2 / 3, 0])
     np.testing.assert_array_equal(evidence.counts, [[1, 0, 2], [0, 0, 0]])

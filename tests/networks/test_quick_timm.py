@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+from cotrain.networks.quick_timm import _unchanged
+
 PROGRAM = """
 import sys
 import torch
@@ -32,3 +34,11 @@ def test_timm_is_the_same_where_the_compiler_is_already_imported():
     program += "; print('fine')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "fine", done.stderr[-2000:]
+
+
+def test_the_stand_in_is_a_decorator_with_and_without_arguments():
+    def function():
+        return 3
+
+    assert _unchanged(function) is function
+    assert _unchanged(recursive=False)(function) is function

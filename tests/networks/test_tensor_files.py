@@ -234,8 +234,13 @@ def test_floating_point_numbers_of_any_precision_can_be_taken(kind):
 
 
 def test_integers_and_values_that_are_not_finite_are_named():
-    [of_integers] = mistakes(EXPECTED, EXPECTED | {"conv.weight": torch.zeros(2, 3, dtype=torch.int8)})
-    assert of_integers.startswith("1 are no floating-point numbers of 16 bit or more (conv.weight is int8)")
+    for dtype in (torch.int8, torch.int32, torch.float8_e4m3fn):
+        [of_dtype] = mistakes(EXPECTED, EXPECTED | {"conv.weight": torch.zeros(2, 3).to(dtype)})
+        name = str(dtype).removeprefix("torch.")
+        assert of_dtype.startswith(
+            f"1 are no floating-point numbers of 16 bit or more (conv.weight is {name})"
+        )
+    assert mistakes(EXPECTED, EXPECTED | {"conv.weight": torch.zeros(2, 3).bfloat16()}) == []
     not_finite = EXPECTED | {"norm_1.bias": torch.tensor([1, torch.inf])}
     assert mistakes(EXPECTED, not_finite) == ["1 hold infinite values or NaN (norm_1.bias)"]
     # A mask of a network's own may be infinite.

@@ -1,0 +1,177 @@
+"""Check every file of a run: its form, and all hashes and sizes that other files have of it.
+
+in:  the folder of a run (results/RUN); --state, if the state of its trainings does not lie in state/RUN
+out: a line for each file that is damaged, was changed by hand or is missing, and what to remove to have it
+     made again. The exit status is 0 only if there is none.
+
+What is missing as a whole is not seen here: `snakemake --dry-run` lists what a run would make.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.data.arrays import open_npy
+from cotrain.data.decoded import read_index
+from cotrain.data.images import check_image, read_label
+from cotrain.data.json_files import NotValidError, read_json
+from cotrain.data.label_spaces import LabelSpace, label_space
+from cotrain.data.manifests import REQUIRED_COLUMNS, read_manifest, verify_labels
+from cotrain.errors import InputError, reason
+from cotrain.progress import Progress
+from workflow_scripts.command_line import logger, new_parser, parse, run
+
+EXAMPLE = "python -m workflow_scripts.verify results/demo"
+
+# Files that list others: if one of these is removed, Snakemake makes the folder again.
+LISTS = ("manifest.tsv", "selected.tsv", "train_ids.tsv", "scenes.tsv", "index.tsv", "scores.json")
+# Folders of files that no rule names one by one.
+LISTED_FOLDERS = ("labels", "images", "coloured")
+
+Check = Callable[[Path], None]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("run", type=Path, help="folder of the run, results/RUN")
+    parser.add_argument(
+        "--state", type=Path, help="state of its trainings (default: state/RUN beside results)"
+    )
+    options = parse(parser, arguments)
+    if not options.run.is_dir():
+        raise InputError(f"{options.run}: there is no such folder, expected that of a run, results/RUN")
+    state = options.state or options.run.parent.parent / "state" / options.run.name
+    space = space_of(options.run)
+    files = [path for folder in (options.run, state) for path in sorted(folder.rglob("*")) if path.is_file()]
+    problems = []
+    with Progress(len(files), "files", f"verify {options.run}") as progress:
+        for path in files:
+            problems += [f"{problem}\n    {remedy(path)}" for problem in problems_of(path, state, space)]
+            progress.advance()
+    for problem in problems:
+        logger.error("%s", problem)
+    if problems:
+        raise InputError(
+            f"{options.run}: {len(problems)} problems in {len(files)} files (see above). Remove what is "
+            "named there: the same snakemake command then makes it again"
+        )
+    logger.info("%s: %d files are whole and fit together", options.run, len(files))
+
+
+def space_of(folder: Path) -> LabelSpace | None:
+    """Return the label space of a run; None if its configuration cannot be read, which is told elsewhere."""
+    try:
+        configuration = read_json(folder / "settings" / "configuration.json")
+        return label_space(configuration["label_space"])
+    except (OSError, NotValidError, InputError, LookupError, TypeError):
+        return None
+
+
+def problems_of(path: Path, state: Path, space: LabelSpace | None) -> Iterator[str]:
+    """Yield what is wrong with a file."""
+    if path.name.startswith(".") and ".partial" in path.name:
+        yield f"{path}: a killed job left it behind; nothing reads it"
+        return
+    check = check_of(path, state, space)
+    if check is None:
+        return
+    try:
+        check(path)
+    except InputError as error:
+        text = str(error)
+        yield text if str(path) in text else f"{path}: {text}"
+    except NotValidError as error:
+        yield f"{path}: is not valid ({error})"
+    except OSError as error:
+        yield f"{path}: cannot be read ({reason(error)})"
+
+
+def check_of(path: Path, state: Path, space: LabelSpace | None) -> Check | None:
+    """Return what checks a file, by its name and place; None for files without a form, such as logs."""
+    if "logs" in path.parts or path.name in ("lock", "workflow.lock"):
+        return None
+    if path.is_relative_to(state) and path.suffix == ".pt":
+        return check_save
+    if path.name == "thresholds.json" and space is not None:
+        return lambda file: check_thresholds(file, space)
+    if path.name == "index.tsv":
+        return lambda file: void(read_index(file))
+    if path.suffix == ".png" and path.parent.name == "labels":
+        return lambda file: void(read_label(file))
+    return {
+        ".tsv": check_table,
+        ".json": lambda file: void(read_json(file)),
+        ".jsonl": check_lines,
+        ".png": lambda file: void(check_image(file)),
+        ".jpg": lambda file: void(check_image(file)),
+        ".npy": lambda file: void(open_npy(file, "uif", 3)),
+        ".safetensors": check_weights,
+    }.get(path.suffix)
+
+
+def void(content: object) -> None:
+    """Drop what a reader returns: only that it could read the file counts."""
+
+
+def check_save(path: Path) -> None:
+    """Check a training's save against the hash at its end."""
+    from cotrain.training.state import is_whole
+
+    with open(path, "rb") as file:
+        if not is_whole(file):
+            raise InputError(f"{path}: is damaged, or of an earlier version of cotrain")
+
+
+def check_weights(path: Path) -> None:
+    """Check weights against the hash in their header."""
+    from cotrain.networks.weights import whole_tensors
+
+    whole_tensors(path)
+
+
+def check_thresholds(path: Path, space: LabelSpace) -> None:
+    """Check that thresholds are those of the classes of the run."""
+    ThresholdTable.read(path, space)
+
+
+def check_lines(path: Path) -> None:
+    """Check that every line is JSON."""
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            if line:
+                json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: is not valid JSON") from error
+
+
+def check_table(path: Path) -> None:
+    """Check a manifest, with the images and labels that it lists, or the form of any other table."""
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    if lines[0].split("\t")[: len(REQUIRED_COLUMNS)] != list(REQUIRED_COLUMNS):
+        columns = {line.count("\t") for line in lines}
+        if len(columns) > 1:
+            raise InputError(f"{path}: its rows have different numbers of columns")
+        return
+    items = read_manifest(path)
+    verify_labels([item for item in items if item.label is not None], path)
+    for item in items:
+        if not item.image.is_file():
+            raise InputError(f"{path}: the image {item.image} is missing")
+        size = item.image.stat().st_size
+        if item.bytes is not None and size != item.bytes:
+            raise InputError(
+                f"{path}: the image {item.image} has {size} bytes, expected {item.bytes} as when listed"
+            )
+
+
+def remedy(path: Path) -> str:
+    """Return what to remove, so that Snakemake makes a file again."""
+    folder = path.parent.parent if path.parent.name in LISTED_FOLDERS else path.parent
+    is_listed = path.parent.name in LISTED_FOLDERS or path.suffix == ".npy"
+    lists = [folder / name for name in LISTS if (folder / name).is_file()] if is_listed else []
+    return "to have it made again: rm " + " ".join(map(str, [path, *lists[:1]]))
+
+
+if __name__ == "__main__":
+    run(main)
