@@ -29,6 +29,9 @@ LISTS = ("manifest.tsv", "selected.tsv", "train_ids.tsv", "scenes.tsv", "index.t
 # Folders of files that no rule names one by one.
 LISTED_FOLDERS = ("labels", "images", "coloured")
 
+# Of the images of one manifest.
+SHOWN = 10
+
 Check = Callable[[Path], None]
 
 
@@ -70,7 +73,7 @@ def space_of(folder: Path) -> LabelSpace | None:
 
 def problems_of(path: Path, state: Path, space: LabelSpace | None) -> Iterator[str]:
     """Yield what is wrong with a file."""
-    if path.name.startswith(".") and ".partial" in path.name:
+    if is_leftover(path):
         yield f"{path}: a killed job left it behind; nothing reads it"
         return
     check = check_of(path, state, space)
@@ -108,6 +111,11 @@ def check_of(path: Path, state: Path, space: LabelSpace | None) -> Check | None:
         ".npy": lambda file: void(open_npy(file, "uif", 3)),
         ".safetensors": check_weights,
     }.get(path.suffix)
+
+
+def is_leftover(path: Path) -> bool:
+    """Return whether a file has the name of one that was not finished."""
+    return path.name.startswith(".") and ".partial" in path.name
 
 
 def void(content: object) -> None:
@@ -154,19 +162,28 @@ def check_table(path: Path) -> None:
             raise InputError(f"{path}: its rows have different numbers of columns")
         return
     items = read_manifest(path)
-    verify_labels([item for item in items if item.label is not None], path)
+    problems = []
+    try:
+        verify_labels([item for item in items if item.label is not None], path)
+    except InputError as error:
+        problems.append(str(error))
     for item in items:
-        if not item.image.is_file():
-            raise InputError(f"{path}: the image {item.image} is missing")
-        size = item.image.stat().st_size
-        if item.bytes is not None and size != item.bytes:
-            raise InputError(
-                f"{path}: the image {item.image} has {size} bytes, expected {item.bytes} as when listed"
+        size = item.image.stat().st_size if item.image.is_file() else None
+        if size is None:
+            problems.append(f"{path}: the image {item.image} is missing")
+        elif item.bytes not in (None, size):
+            problems.append(
+                f"{path}: the image {item.image} has {size} bytes, {item.bytes} when it was listed"
             )
+    if problems:
+        more = f"\n    and {len(problems) - SHOWN} more images" if len(problems) > SHOWN else ""
+        raise InputError("\n    ".join(problems[:SHOWN]) + more)
 
 
 def remedy(path: Path) -> str:
     """Return what to remove, so that Snakemake makes a file again."""
+    if is_leftover(path):
+        return f"rm {path}"
     folder = path.parent.parent if path.parent.name in LISTED_FOLDERS else path.parent
     is_listed = path.parent.name in LISTED_FOLDERS or path.suffix == ".npy"
     lists = [folder / name for name in LISTS if (folder / name).is_file()] if is_listed else []
