@@ -351,7 +351,8 @@ def test_a_line_shows_the_progress(run, settings, monkeypatch, caplog):
 
 def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monkeypatch):
     # Without machine code, whose compilation takes long: what is saved and loaded is the same.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    compiled, by_eager = [], partial(torch.compile, backend="eager")
+    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or by_eager(network))
     settings = replace(settings, compile=True)
 
     class Interrupted(RandomBatches):
@@ -375,6 +376,7 @@ def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monke
     with pytest.raises(RuntimeError, match="power cut"):
         go("state", Interrupted())
     assert_same_training(go("state", RandomBatches()), go("uninterrupted", RandomBatches()))
+    assert len(compiled) == 3
 
 
 def test_compiled_network_learns_the_same(settings, tmp_path):

@@ -27,6 +27,14 @@ def test_step_writes_scenes_and_their_list(tmp_path, capsys):
     assert "2 camera streets of 64 × 64 pixels" in log.read_text()
 
 
+def test_the_seed_draws_the_scenes(tmp_path):
+    files = []
+    for place, seed in enumerate((7, 7, 8)):
+        render_scenes.main(arguments(tmp_path / str(place), seed=seed, images=1))
+        files.append((tmp_path / str(place) / "labels" / "00000.png").read_bytes())
+    assert files[0] == files[1] != files[2]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
