@@ -39,7 +39,7 @@ from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
-from rules.terminal import leave_out_preamble, show_on_terminal, terminals
+from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, terminals
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:
@@ -79,6 +79,7 @@ report: "rules/captions/run.rst"
 
 
 leave_out_preamble(workflow, result_of_run)
+name_targets(NAMED_TARGETS)
 
 
 onstart:

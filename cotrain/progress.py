@@ -20,7 +20,7 @@ SECONDS_BETWEEN_REDRAWS = 0.1
 # To the beginning of the line, and nothing left in it.
 CLEARED_LINE = "\r\033[K"
 # Of a title on a narrow terminal.
-FEWEST_LETTERS = 12
+FEWEST_LETTERS = 30
 
 
 def duration(seconds: float) -> str:
@@ -43,15 +43,17 @@ class Progress:
         self.total, self.unit, self.title = total, unit, title
         self.first = self.done = done
         self.on_terminal = sys.stderr.isatty()
-        self.started = self.last_shown = time.monotonic()
+        self.started = self.began = self.last_shown = time.monotonic()
 
     def __enter__(self) -> "Progress":
         return self
 
     def advance(self, note: str = "") -> None:
-        """Count one more piece as done; `note` is shown after the count."""
+        """Count one more piece as done; `note` is shown after the count, as far as it fits."""
         self.done += 1
         now = time.monotonic()
+        if self.done == self.first + 1:
+            self.began = now
         pause = SECONDS_BETWEEN_REDRAWS if self.on_terminal else SECONDS_BETWEEN_LINES
         if now - self.last_shown >= pause:
             self.last_shown = now
@@ -61,23 +63,25 @@ class Progress:
         speed = self._speed()
         left = f"{duration((self.total - self.done) / speed)} left" if speed > 0 else ""
         share = self.done / self.total if self.total else 1.0
-        parts = [f"{self.done}/{self.total} {self.unit}", _rate(speed), left, note]
-        text = ", ".join(part for part in parts if part)
+        rate = _rate(speed) if speed > 0 else ""
+        parts = [f"{self.done}/{self.total} {self.unit}", left, rate, *note.split(", ")]
+        parts = [part for part in parts if part]
         if self.on_terminal:
             filled = round(20 * share)
             bar = f"[{'#' * filled}{'.' * (20 - filled)}]"
-            sys.stderr.write(CLEARED_LINE + fitted(bar, self.title, text, get_terminal_size().columns))
+            sys.stderr.write(CLEARED_LINE + fitted(bar, self.title, parts, get_terminal_size().columns))
             sys.stderr.flush()
         else:
-            logger.info(f"{self.title}: {text}", extra={"is_progress": True})
+            logger.info(f"{self.title}: {', '.join(parts)}", extra={"is_progress": True})
 
     def seconds_a_piece(self) -> float:
         """Return how long a piece of work took on average, 0 before the first."""
         return 1 / self._speed() if self._speed() > 0 else 0.0
 
     def _speed(self) -> float:
-        elapsed = time.monotonic() - self.started
-        return (self.done - self.first) / elapsed if elapsed > 0 else 0.0
+        # The first piece is not counted: what happens before it (starting up, loading) takes long only once.
+        pieces, elapsed = self.done - self.first - 1, time.monotonic() - self.began
+        return pieces / elapsed if pieces > 0 and elapsed > 0 else 0.0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -87,22 +91,29 @@ class Progress:
             sys.stderr.flush()
         if kind is None:
             elapsed = time.monotonic() - self.started
-            number, speed = self.done - self.first, self._speed()
-            rate = f", {_rate(speed)}" if speed > 0 else ""
+            number = self.done - self.first
+            rate = f", {_rate(number / elapsed)}" if number and elapsed > 0 else ""
             logger.info("%s: %d %s in %s%s", self.title, number, self.unit, duration(elapsed), rate)
 
 
-def fitted(bar: str, title: str, text: str, columns: int) -> str:
+def fitted(bar: str, title: str, parts: Sequence[str], columns: int) -> str:
     """Return one line that is shorter than the terminal: a longer one would leave a line at each redraw.
 
-    First the title loses its beginning, down to a few letters, then the text its end.
+    Of `parts` those at the end are left out that have no room, but never the first. Then the title loses its
+    beginning.
     """
     # A character in the last column may already start a new line.
     columns -= 1
-    room = columns - len(f"{bar} : {text}")
-    if len(title) > room:
-        title = f"…{title[-max(room - 1, FEWEST_LETTERS) :]}"
-    return f"{bar} {title}: {text}"[:columns]
+    shown = list(parts)
+
+    def room() -> int:
+        return columns - len(f"{bar} : {', '.join(shown)}")
+
+    while len(shown) > 1 and room() < min(len(title), FEWEST_LETTERS):
+        shown.pop()
+    if len(title) > room():
+        title = f"…{title[len(title) - max(room() - 1, 0) :]}"
+    return f"{bar} {title}: {', '.join(shown)}"[:columns]
 
 
 def map_in_threads(

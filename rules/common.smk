@@ -437,3 +437,19 @@ def study(name, content):
         category="Oracle studies",
         labels={"dataset": "{dataset}", "content": content},
     )
+
+
+# Those that a person names on the command line.
+NAMED_TARGETS = [
+    *(
+        "all",
+        "baseline",
+        "self_training",
+        "co_training",
+        "final",
+        "upper_bound",
+        "oracle_studies",
+        "estimate",
+    ),
+    *("batch_sheets", "contact_sheets"),
+]

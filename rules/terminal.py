@@ -4,10 +4,12 @@ Snakemake has up to seven lines for each job. Its own output comes back with `--
 and with `--printshellcmds`; it is always in .snakemake/log.
 """
 
+import difflib
 import logging
 import os
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +23,10 @@ from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY
 
 REPORT = "report"
 DEFAULT_HANDLER = "DefaultStreamHandler"
+# Jobs of a second or two that nobody waits for: they are counted, but have no line.
+WITHOUT_LINE = (REPORT, "write_settings")
+# Letters of the last line; the step itself has shown the whole message.
+LONGEST_MESSAGE = 240
 # What Snakemake says before it starts.
 PREAMBLE = ("Building DAG of jobs", "Using shell", "Conda environments: ignored")
 
@@ -74,7 +80,7 @@ class Terminal(logging.Handler):
         started, cost = self.started.pop(job_id, (time.monotonic(), Cost(job.rule.name, 0)))
         seconds = time.monotonic() - started
         # Without a log it only collects files of others. The report's table ends the output.
-        if not job.log or job.rule.name == REPORT:
+        if not job.log or job.rule.name in WITHOUT_LINE:
             return
         self.speeds.add(cost, seconds)
         left = self.left()
@@ -139,6 +145,26 @@ def leave_out_preamble(workflow: Any, result: Callable[[], str]) -> None:
         handler.addFilter(is_news)
 
 
+def name_targets(targets: Sequence[str]) -> None:
+    """Let Snakemake's message about a target that it cannot make name those that there are."""
+
+    def with_targets(record: logging.LogRecord) -> bool:
+        found = re.search(r"No rule to produce (\S+) \(if you use input functions", record.getMessage())
+        if found:
+            close = difflib.get_close_matches(found[1], targets, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            record.msg, record.args = (
+                f"there is no target {found[1]}{hint}; expected one of {', '.join(targets)}, or the path of "
+                "a file that a run makes",
+                (),
+            )
+        return True
+
+    for handler in logger.handlers:
+        if handler.name == DEFAULT_HANDLER:
+            handler.addFilter(with_targets)
+
+
 def show_on_terminal(
     workflow: Any, jobs: Iterable[Any], cost_of: Callable[[Any], Cost], speeds: Path
 ) -> None:
@@ -171,7 +197,8 @@ def failure(rule: str, logs: Iterable[str]) -> str:
         messages = messages_of(path)
         errors = [message.removeprefix("error: ") for message in messages if message.startswith("error: ")]
         if message := (errors or messages or [""])[-1]:
-            return f"{rule}: {message} (log: {path})"
+            cut = f"{message[:LONGEST_MESSAGE]}…" if len(message) > LONGEST_MESSAGE else message
+            return f"{rule}: {cut} (log: {path})"
     return f"{rule} failed without a message (log: {', '.join(logs) or 'none'})"
 
 

@@ -48,8 +48,8 @@ def test_a_log_gets_a_line_from_time_to_time(clock, caplog, monkeypatch):
             bar.advance("loss 0.5")
     # 1 image per second, a line every 15 seconds, and the sum at the end.
     assert caplog.messages == [
-        "predict: 15/100 images, 1/s, 1 min 25 s left, loss 0.5",
-        "predict: 30/100 images, 1/s, 1 min 10 s left, loss 0.5",
+        "predict: 15/100 images, 1 min 25 s left, 1/s, loss 0.5",
+        "predict: 30/100 images, 1 min 10 s left, 1/s, loss 0.5",
         "predict: 40 images in 40 s, 1/s",
     ]
 
@@ -62,9 +62,20 @@ def test_work_done_before_does_not_count_for_the_speed(clock, caplog, monkeypatc
         clock["time"] += 20
         bar.advance()
     assert caplog.messages == [
-        "train: 900/1000 iterations, 5/s, 20 s left",
+        "train: 900/1000 iterations, 20 s left, 4.95/s",
         "train: 100 iterations in 20 s, 5/s",
     ]
+
+
+def test_starting_up_does_not_count_for_the_time_left(clock, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(10, "images", "predict") as bar:
+        clock["time"] += 90
+        bar.advance()
+        clock["time"] += 20
+        bar.advance()
+    # The first image, with all that came before it, says nothing of the eight to come.
+    assert caplog.messages[:2] == ["predict: 1/10 images", "predict: 2/10 images, 2 min 40 s left, 0.05/s"]
 
 
 def test_high_speeds_are_plain_numbers(clock, caplog, monkeypatch):
@@ -157,8 +168,13 @@ def test_no_redraw_is_as_wide_as_the_terminal(columns):
 
 
 def test_a_narrow_line_keeps_what_matters():
-    line = fitted("[#####...............]", "predict results/a/b/c/d/0.h5", "5/20 images, 3/s, 5 s left", 60)
-    # Of 60 columns one stays free. The bar takes 22, the title its last 12 letters and a mark, 3 are between.
-    assert line == "[#####...............] …a/b/c/d/0.h5: 5/20 images, 3/s, 5 s"
+    bar, parts = "[#####...............]", ["5/20 images", "5 s left", "3/s"]
+    line = fitted(bar, "predict results/a/b/c/d/e/0.h5", parts, 60)
+    # Of 60 columns one stays free. Bar and count take 22 and 11, 3 are between: 23 are left for the title.
+    assert line == "[#####...............] …results/a/b/c/d/e/0.h5: 5/20 images"
     assert len(line) == 59
-    assert fitted("[#]", "train", "1/2", 80) == "[#] train: 1/2"
+    # A title that fits is whole, and what does not fit is left out as a whole.
+    assert fitted(bar, "baseline", [*parts, "loss 1.649", "learning rate 0.04"], 72) == (
+        "[#####...............] baseline: 5/20 images, 5 s left, 3/s, loss 1.649"
+    )
+    assert fitted("[#]", "train", ["1/2"], 80) == "[#] train: 1/2"

@@ -23,6 +23,7 @@ from cotrain.data.files import write_json, write_text
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
 from cotrain.data.manifests import Item, read_manifest
+from cotrain.data.plausibility import can_be_judged
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.data_table import data_table
@@ -206,14 +207,18 @@ def log_verdict(name: str, report: CheckReport, quick: bool, sheet: str) -> None
     """
     for warning in report["warnings"]:
         logger.warning("warning: %s: %s", name, warning)
-    absent = [class_name for class_name, entry in report.get("classes", {}).items() if not entry["pixels"]]
+    pixels = {class_name: entry["pixels"] for class_name, entry in report.get("classes", {}).items()}
+    absent = [class_name for class_name, number in pixels.items() if not number]
+    is_small = bool(pixels) and not can_be_judged(pixels, report["images"])
     if report["warnings"]:
         found = f"no error was found, but look at {sheet}"
     elif quick:
         found = "nothing is wrong with the headers; pixels and ids were not read"
+    elif is_small:
+        found = f"no error was found; too few images to say whether the class table fits, so look at {sheet}"
     else:
         found = "all is well"
-    but = "; there is" if report["warnings"] else ", but"
+    but = "; there is" if report["warnings"] or is_small else ", but"
     logger.info("%s: %s%s", name, found, f"{but} no pixel of {', '.join(absent)}" if absent else "")
 
 

@@ -23,6 +23,7 @@ from cotrain.data.background import Background
 from cotrain.data.checks import SHOWN_PROBLEMS
 from cotrain.data.files import portable, refuse_overwriting, sha256_of, written_whole
 from cotrain.data.images import (
+    HEIF_SUFFIXES,
     IMAGE_SUFFIXES,
     check_image,
     check_pixels,
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError(f"{options.input}: there is no such folder, image or video")
     images: list[Path] | None = None
     if options.input.is_dir():
-        images = read_folder(options.input, IMAGE_SUFFIXES)
+        images = read_folder(options.input, (*IMAGE_SUFFIXES, *HEIF_SUFFIXES))
     elif is_picture(options.input):
         images = [options.input]
     if images is None:

@@ -30,6 +30,9 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 
 SHOWN_PROBLEMS = 10
+SHOWN_CLASSES = 3
+# Of the labelled pixels. What Cityscapes names and leaves out of its nineteen classes is a few per cent.
+LARGE_IGNORED_SHARE = 0.1
 
 
 class ClassContent(TypedDict):
@@ -143,6 +146,7 @@ def check_items(
                 f"not the pixels of streets: {in_a_row(implausible)}. Is {table.name!r} the class table of "
                 "these label files?"
             )
+        report["warnings"] += warnings_of_ignored_classes(own_counts.sum(axis=0), table, space, train_ids)
         report["void_pixels"] = int(counts[:, IGNORE].sum())
         report["classes"] = {
             name: {
@@ -185,6 +189,27 @@ def warnings_of_repeated_labels(items: Sequence[Item], origins: Mapping[Path, st
     return [
         f"{number} to several images: {portable(label)} is the label of {images}; expected a label for "
         "each image, unless the images show the same scene"
+    ]
+
+
+def warnings_of_ignored_classes(
+    own_ids: npt.NDArray[np.int64], table: ClassTable, space: LabelSpace, train_ids: npt.NDArray[np.uint8]
+) -> list[str]:
+    """Return a warning if many pixels belong to classes of the dataset that the run does not know, else [].
+
+    `own_ids` (256,) are the pixels of each id, `train_ids` (256,) what each id becomes.
+    """
+    named = {own_id: int(own_ids[own_id]) for own_id, name in table.ids.items() if name is not None}
+    ignored = {own_id: pixels for own_id, pixels in named.items() if train_ids[own_id] == IGNORE and pixels}
+    share = sum(ignored.values()) / max(sum(named.values()), 1)
+    if share < LARGE_IGNORED_SHARE:
+        return []
+    largest = sorted(ignored, key=lambda own_id: -ignored[own_id])[:SHOWN_CLASSES]
+    names = in_a_row([str(table.ids[own_id]) for own_id in largest])
+    more = f" and {len(ignored) - SHOWN_CLASSES} other classes" if len(ignored) > SHOWN_CLASSES else ""
+    return [
+        f"{100 * share:.3g} % of the labelled pixels are ignored ({names}{more}), because label space "
+        f"{space.name!r} does not name these classes; is it the label space of this dataset?"
     ]
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,12 +54,14 @@ def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         )
     files = [path for path in visible if path.suffix.lower() in suffixes and path.is_file()]
     if not files:
-        raise InputError(f"{folder}: holds no image, expected {' or '.join(suffixes)} files")
-    repeated = [stem for stem, count in Counter(path.stem for path in files).items() if count > 1]
-    if repeated:
-        raise InputError(
-            f"{folder}: two images are named {repeated[0]}, and so would be their outputs; rename one of them"
-        )
+        raise InputError(f"{folder}: holds no image, expected files whose names end in {', '.join(suffixes)}")
+    by_stem: dict[str, Path] = {}
+    for path in files:
+        other = by_stem.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(
+                f"{folder}: {other.name} and {path.name} would have outputs of one name; rename one of them"
+            )
     for left_out, why in (
         ([path for path in visible if path not in files and path.is_file()], "by their names no images"),
         ([path for path in visible if path.is_dir()], "folders, which are not looked into"),

@@ -65,7 +65,7 @@ def implausible_shares(pixels: Mapping[str, int], images: int) -> list[str]:
         images: over how many images they were counted.
     """
     total = sum(pixels.values())
-    if images < FEWEST_IMAGES or total < FEWEST_PIXELS:
+    if not can_be_judged(pixels, images):
         return []
     found = []
     for name, number in pixels.items():
@@ -75,6 +75,11 @@ def implausible_shares(pixels: Mapping[str, int], images: int) -> list[str]:
             limit = f"at most {_percent(highest)}" if share > highest else f"at least {_percent(lowest)}"
             found.append(f"{name} ({_percent(share)}, in streets {limit})")
     return found
+
+
+def can_be_judged(pixels: Mapping[str, int], images: int) -> bool:
+    """Return whether there are enough images and labelled pixels to say whether the shares are plausible."""
+    return images >= FEWEST_IMAGES and sum(pixels.values()) >= FEWEST_PIXELS
 
 
 def unlike_shares(pixels: Mapping[str, int], others: Mapping[str, int], images: int) -> list[str]:

@@ -233,6 +233,8 @@ def train(
                 check_loss(loss, iteration, title)
                 check_weights(network, iteration, title)
                 if workers.is_first:
+                    if signal:
+                        logger.warning("%s: stopping, the state is being saved", title)
                     state.save(training.state_dict())
             if signal and not training.is_finished:
                 raise Stopped(signal, done)

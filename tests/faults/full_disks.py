@@ -54,6 +54,8 @@ def commands(run: Run) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in re.findall(r"python -m workflow_scripts\.[^\n]*", output):
         step = line.split()[2].removeprefix("workflow_scripts.")
+        # The temporary file that Snakemake gives to `write_settings` has ended with it.
+        line = re.sub(r"--config \S+", "--config results/tiny/settings/configuration.json", line)
         if step not in found or (step == "train" and "--target" in line):
             found[step] = line
     return found

@@ -67,12 +67,14 @@ def test_a_folder_of_every_format(model, tmp_path, caplog):
         Image.fromarray(pictures(1)[0]).save(photos / name)
     Image.fromarray(pictures(1)[0]).convert("LA").save(photos / "j.png")
     (photos / "notes.txt").write_text("no image")
-    (photos / "k.heic").touch()
-    segment(model, photos, tmp_path / "out")
+    (photos / "k.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    # What a phone writes is an image, too: it is named as one that cannot be read.
+    with pytest.raises(InputError, match=r"1 of 11 images cannot be read.*\n.*k\.heic: has the format HEIF"):
+        segment(model, photos, tmp_path / "out")
     assert labels_in(tmp_path / "out") == [f"{letter}.png" for letter in "Fabcdeghij"]
-    assert "photos: left out 2, by their names no images: k.heic, notes.txt" in caplog.text
+    assert "photos: left out 1, by their names no images: notes.txt" in caplog.text
     assert "photos: left out 1, folders, which are not looked into: raw" in caplog.text
-    assert "1 of 10 images have 2 channels (grey, alpha): alpha is dropped" in caplog.text
+    assert "1 of 11 images have 2 channels (grey, alpha): alpha is dropped" in caplog.text
 
 
 def test_broken_images_do_not_end_a_folder(model, tmp_path, caplog):
@@ -219,7 +221,7 @@ def test_what_cannot_be_segmented(model, tmp_path, prepare, message):
 def test_two_images_of_one_name(model, tmp_path):
     for suffix in ("png", "jpg"):
         write_image(tmp_path / "in" / f"a.{suffix}", pictures(1)[0])
-    with pytest.raises(InputError, match="two images are named a"):
+    with pytest.raises(InputError, match=r"a\.jpg and a\.png would have outputs of one name"):
         segment(model, tmp_path / "in", tmp_path / "out")
 
 
