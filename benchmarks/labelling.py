@@ -470,7 +470,16 @@ def measure_exchange(
     keep = images_kept(number)
     taken, peak = step(
         *("exchange", *arguments, "--label-space", SPACE.name, "--keep", keep, "--threads", WORKERS),
-        *("--fill", "add", "--ranking", "threshold_difference", "--collaboration", "exchange"),
+        *(
+            "--cycle",
+            "1",
+            "--fill",
+            "add",
+            "--ranking",
+            "threshold_difference",
+            "--collaboration",
+            "exchange",
+        ),
         *("--min-pixels", 5000),
         *("--output", folder / "cycle"),
     )

@@ -261,7 +261,7 @@ def test_the_network_runs_in_the_precision_asked_for(network, make_items, precis
     item, seen = make_items("x", 1)[0], []
     network.register_forward_hook(lambda module, inputs, logits: seen.append(logits.dtype))
     settings = InferenceSettings(precision=precision)
-    list(predict([network], [item], settings, CPU))
+    list(predict([network], [[item]], settings, CPU))
     labelled_logits(network, item, settings, CPU, pixels=5, seed=1)
     assert seen == [dtype, dtype]
 

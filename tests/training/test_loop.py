@@ -343,7 +343,7 @@ def test_a_line_shows_the_progress(run, settings, monkeypatch, caplog):
         run(settings)
     line = next(message for message in caplog.messages if message.startswith("test: 4/9 iterations"))
     assert re.fullmatch(
-        r"test: 4/9 iterations, [\d.e+]+/s, \d+ s left, loss \d\.\d{3}, learning rate 0\.00\d+, "
+        r"test: 4/9 iterations, \d+ s left, [\d.e+]+/s, loss \d\.\d{3}, learning rate 0\.00\d+, "
         r"\d+ % of the time waiting for images, \d+\.\d GiB",
         line,
     )

@@ -83,7 +83,7 @@ def test_a_temperature_at_the_limit_is_told(model, tmp_path, caplog):
     items, flags = model
     for item, (classes, _) in zip(items, predicted(tmp_path, flags, items), strict=True):
         # Never right: the labels of another label space, say.
-        write_label(item.label, (classes + 1) % 11, [])
+        write_label(item.label, (classes + 2) % 11, [])
     assert run(tmp_path, flags)["temperature"] == pytest.approx(20)
     assert "are the labels those of its label space" in caplog.text
 

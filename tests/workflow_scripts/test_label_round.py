@@ -112,12 +112,6 @@ def test_bad_priors_are_refused(run, tmp_path):
         run("--keep", "1", "--class-priors", str(tmp_path / "gone.npy"))
 
 
-def test_thresholds_of_another_label_space_are_refused(run, tmp_path):
-    (tmp_path / "other.json").write_text('{"levels": {"sky": 1}}')
-    with pytest.raises(InputError, match=r"other\.json: holds the classes sky, expected"):
-        run("--keep", "1", "--thresholds", str(tmp_path / "other.json"))
-
-
 def test_thresholds_that_are_none_are_refused(run, tmp_path):
     (tmp_path / "other.json").write_text('{"levels": ')
     with pytest.raises(InputError, match=r"other\.json: cannot be read as thresholds"):

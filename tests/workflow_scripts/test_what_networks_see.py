@@ -25,8 +25,8 @@ def seen(monkeypatch):
     def note(network, inputs, logits):
         passes.append((tuple(inputs[0].shape), logits.dtype, network.training, network.temperature))
 
-    def watched(*arguments):
-        networks, space = load_networks(*arguments)
+    def watched(*arguments, **options):
+        networks, space = load_networks(*arguments, **options)
         for network in networks:
             network.register_forward_hook(note)
         return networks, space
