@@ -405,7 +405,7 @@ def labelled(predicted: PredictedSet, thresholds: Path, keep: int, workers: int)
     return step(
         *("label_round", "--subset", predicted.manifest, "--predictions", *predicted.shards),
         *("--thresholds", thresholds, "--label-space", SPACE.name, "--keep", keep, "--threads", workers),
-        *("--ranking", "confidence"),
+        *("--ranking", "confidence", "--round", "01"),
         *("--output", predicted.manifest.parent / "round"),
     )
 
