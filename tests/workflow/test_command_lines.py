@@ -13,6 +13,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from cotrain.configuration.choices import (
     Accumulation,
@@ -113,8 +114,9 @@ def command_lines(run):
         names = ("road", "building", "vegetation", "sky")
         classes = [{"class": name, "colour": [index, 0, 0]} for index, name in enumerate(names)]
         (run.folder / name).write_text(yaml.safe_dump(classes))
-    for name in ("a mask.png", "some data/backbone.safetensors", "some data/first.safetensors"):
-        (run.folder / name).write_bytes(b"")
+    (run.folder / "a mask.png").write_bytes(b"")
+    for name in ("some data/backbone.safetensors", "some data/first.safetensors"):
+        save_file({"a tensor": np.zeros(1, np.float32)}, run.folder / name)
     np.save(run.folder / "own priors.npy", np.ones((19, 4, 6), np.float32))
     (run.folder / "runs.yaml").write_text(yaml.safe_dump({"runs": configurations}))
     modules = [MODULE.format(number=i, snakefile=str(PROJECT / "Snakefile")) for i in range(NUMBER)]

@@ -32,6 +32,7 @@ NOT_HERE = {
     "oracle_study": "labels of the target, which the tiny run does not have",
     "relabel": "predictions of the accumulated images",
     "render_scenes": "a dataset of rendered streets",
+    "verify": "it writes no file",
     "vote_labels": "labels of two models",
 }
 OF_THE_TINY_RUN = {
