@@ -9,22 +9,16 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.logging import logger
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.18")
 
 
-def stop(message):
-    """End with a message as the last line: below an error Snakemake would show this file and a line of it."""
-    logger.error(str(message))
-    sys.exit(1)
-
-
 # Not `workflow.basedir`: that is the folder of the workflow that imports this one, where one does.
 PROJECT = workflow.current_basedir.get_path_or_uri(secret_free=True)
 if not os.path.isdir(PROJECT):
-    stop(
+    raise WorkflowError(
         f"cotrain: the Snakefile is read from {PROJECT}, expected a folder: clone the repository, because jobs "
         "run its Python code, and give the path of the Snakefile in it"
     )
@@ -39,7 +33,7 @@ from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
-from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, terminals
+from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, stop, terminals
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:

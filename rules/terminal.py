@@ -8,10 +8,11 @@ import difflib
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
@@ -143,6 +144,12 @@ def leave_out_preamble(workflow: Any, result: Callable[[], str]) -> None:
     handler = default_handler(workflow)
     if handler:
         handler.addFilter(is_news)
+
+
+def stop(message: object) -> NoReturn:
+    """End with a message as the last line: below an error Snakemake would show a file and a line of it."""
+    logger.error(str(message))
+    sys.exit(1)
 
 
 def name_targets(targets: Sequence[str]) -> None:
