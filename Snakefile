@@ -53,6 +53,8 @@ os.environ[MOST_PIXELS_VARIABLE] = str(configuration.most_pixels)
 
 
 include: "rules/common.smk"
+include: "rules/changes.smk"
+include: "rules/presentation.smk"
 
 
 # The first rule, and so the default target, also of a workflow that only imports this one.

@@ -1,7 +1,6 @@
 # Where an artefact lies, and which files a job is made from. What a run consists of is in RunPlan.
 import shlex
 import tempfile
-from functools import cache
 
 from cotrain.configuration.names import BASELINE, UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
@@ -16,8 +15,6 @@ from cotrain.configuration.settings_files import (
     settings_text,
     write_settings,
 )
-from cotrain.data.files import sha256_of
-from cotrain.reporting.time_left import Cost, cost_of_training
 from workflow_scripts.command_line import flags
 
 plan = RunPlan(configuration)
@@ -80,44 +77,6 @@ def flags_of_inputs(*names):
 
 def folder_of_output(wildcards, output):
     return os.path.dirname(output[0])
-
-
-def decides_besides(wildcards):
-    """What is not in a settings file, but decides jobs that read it and the checks before them.
-
-    Where the checks run again, Snakemake overlooks that a job behind their `ancient` report has changed itself. It
-    does not if the job's settings are made again too.
-    """
-    kind, _, rest = wildcards.settings.partition("/")
-    device, mask, files = configuration.device, configuration.ego_vehicle_mask, []
-    if kind == "datasets":
-        dataset, _, part = rest.partition("/")
-        files = files_of_images(configuration, dataset, part == "labelled")
-        files += files_of_meaning(configuration, dataset) if part == "labelled" else []
-        return contents_of(*files)
-    if kind == "training":
-        return [device, *contents_of(plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models))]
-    if kind == "prediction":
-        priors = configuration.self_training.class_priors
-        return [device, mask, priors, *contents_of(mask, priors)]
-    return (
-        [device, mask, *contents_of(mask, *configuration.evaluation.class_subsets)]
-        if kind == "evaluation"
-        else []
-    )
-
-
-@cache
-def hash_of_file(path):
-    return sha256_of(path)
-
-
-def contents_of(*files):
-    """The hash of each of the user's files that is there.
-
-    A copy may be older than what was made from another one (`cp -p`, `rsync -a`), so its time says nothing.
-    """
-    return [hash_of_file(path) for path in sorted(map(str, filter(None, files))) if os.path.isfile(path)]
 
 
 def settings(name):
@@ -279,35 +238,6 @@ def training_inputs(wildcards):
     }
 
 
-# Number of steps for which each of these rules has jobs. With several, a job waits for one of the same rule, of the
-# step before. When a job of the rule in `--until` has ended, Snakemake does not start what waits for it, although
-# other jobs of the rule are among that.
-STEPS_OF_RULE = {
-    **dict.fromkeys(("train", "calibrate", "predict", "thresholds", "accumulate"), len(plan.steps)),
-    "label_round": len(plan.rounds),
-    "exchange": configuration.co_training.cycles,
-    "relabel": sum(map(plan.is_relabelled, plan.steps)),
-}
-# Where this workflow is a module, its rules may have other names.
-name_of_rule = workflow.modifier.modify_rulename
-MADE_IN_A_CHAIN = {name_of_rule(name) for name, steps in STEPS_OF_RULE.items() if steps > 1}
-TARGETS_INSTEAD = ", ".join(map(name_of_rule, ("baseline", "self_training", "co_training", "final")))
-
-
-def refuse_until(model):
-    """Say what to ask for instead of `--until RULE`, where Snakemake would end in "BUG: Out of jobs ready".
-
-    Called by the inputs of trainings: the earliest place at which Snakemake knows its flags, in a dry run too.
-    """
-    asked = [name for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
-    if asked and model.stage not in ("baseline", "upper_bound"):
-        stop(
-            f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
-            f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "
-            f"{weights(plan.steps[-1])}"
-        )
-
-
 def image_set_manifest(wildcards):
     """The images that a prediction is made of."""
     images = ImageSet.parse(wildcards.image_set)
@@ -394,62 +324,3 @@ def oracle_reports(wildcards):
             f"expected a value for datasets.{configuration.target}.labels"
         )
     return [f"{RUN}/oracle/{dataset}/oracle.json" for dataset in labelled]
-
-
-# ------------------------------------------------------------------------------------------- time
-
-
-def cost_left(job):
-    """What is left to do of a job; a training says itself how far it is."""
-    if job.rule.name != "train":
-        return Cost(job.rule.name, 1)
-    model = ModelName.parse(job.wildcards.model)
-    # Iterations of two networks take differently long.
-    kind = "train b" if plan.has_own_network(model) else "train"
-    iterations = plan.training_settings(plan.settings_name(model)).iterations
-    return cost_of_training(kind, iterations, Path(STATE, str(model)))
-
-
-def result_of_run():
-    table = Path(RUN, "report", "models.txt")
-    return f"all models are compared in {table}" if table.exists() else f"the files are in {RUN}"
-
-
-# ------------------------------------------------------------------------------ `snakemake --report`
-
-
-def comparison(name, content):
-    """A file that compares all models."""
-    return report(
-        f"{RUN}/report/{name}",
-        caption="captions/models.rst",
-        category="Scores",
-        subcategory="All models",
-        labels={"content": content},
-    )
-
-
-def study(name, content):
-    """A file that compares the pseudo-labels of a dataset with its labels."""
-    return report(
-        f"{RUN}/oracle/{{dataset}}/{name}",
-        caption="captions/oracle.rst",
-        category="Oracle studies",
-        labels={"dataset": "{dataset}", "content": content},
-    )
-
-
-# Those that a person names on the command line.
-NAMED_TARGETS = [
-    *(
-        "all",
-        "baseline",
-        "self_training",
-        "co_training",
-        "final",
-        "upper_bound",
-        "oracle_studies",
-        "estimate",
-    ),
-    *("batch_sheets", "contact_sheets"),
-]

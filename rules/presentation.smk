@@ -1,0 +1,89 @@
+# What a person sees of a run and can ask for: flags that are refused, the time left, `snakemake --report`, targets.
+from cotrain.reporting.time_left import Cost, cost_of_training
+
+# Number of steps for which each of these rules has jobs. With several, a job waits for one of the same rule, of the
+# step before. When a job of the rule in `--until` has ended, Snakemake does not start what waits for it, although
+# other jobs of the rule are among that.
+STEPS_OF_RULE = {
+    **dict.fromkeys(("train", "calibrate", "predict", "thresholds", "accumulate"), len(plan.steps)),
+    "label_round": len(plan.rounds),
+    "exchange": configuration.co_training.cycles,
+    "relabel": sum(map(plan.is_relabelled, plan.steps)),
+}
+# Where this workflow is a module, its rules may have other names.
+name_of_rule = workflow.modifier.modify_rulename
+MADE_IN_A_CHAIN = {name_of_rule(name) for name, steps in STEPS_OF_RULE.items() if steps > 1}
+TARGETS_INSTEAD = ", ".join(map(name_of_rule, ("baseline", "self_training", "co_training", "final")))
+
+
+def refuse_until(model):
+    """Say what to ask for instead of `--until RULE`, where Snakemake would end in "BUG: Out of jobs ready".
+
+    Called by the inputs of trainings: the earliest place at which Snakemake knows its flags, in a dry run too.
+    """
+    asked = [name for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
+    if asked and model.stage not in ("baseline", "upper_bound"):
+        stop(
+            f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
+            f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "
+            f"{weights(plan.steps[-1])}"
+        )
+
+
+# ------------------------------------------------------------------------------------------- time
+
+
+def cost_left(job):
+    """What is left to do of a job; a training says itself how far it is."""
+    if job.rule.name != "train":
+        return Cost(job.rule.name, 1)
+    model = ModelName.parse(job.wildcards.model)
+    # Iterations of two networks take differently long.
+    kind = "train b" if plan.has_own_network(model) else "train"
+    iterations = plan.training_settings(plan.settings_name(model)).iterations
+    return cost_of_training(kind, iterations, Path(STATE, str(model)))
+
+
+def result_of_run():
+    table = Path(RUN, "report", "models.txt")
+    return f"all models are compared in {table}" if table.exists() else f"the files are in {RUN}"
+
+
+# ------------------------------------------------------------------------------ `snakemake --report`
+
+
+def comparison(name, content):
+    """A file that compares all models."""
+    return report(
+        f"{RUN}/report/{name}",
+        caption="captions/models.rst",
+        category="Scores",
+        subcategory="All models",
+        labels={"content": content},
+    )
+
+
+def study(name, content):
+    """A file that compares the pseudo-labels of a dataset with its labels."""
+    return report(
+        f"{RUN}/oracle/{{dataset}}/{name}",
+        caption="captions/oracle.rst",
+        category="Oracle studies",
+        labels={"dataset": "{dataset}", "content": content},
+    )
+
+
+# Those that a person names on the command line.
+NAMED_TARGETS = [
+    *(
+        "all",
+        "baseline",
+        "self_training",
+        "co_training",
+        "final",
+        "upper_bound",
+        "oracle_studies",
+        "estimate",
+    ),
+    *("batch_sheets", "contact_sheets"),
+]
