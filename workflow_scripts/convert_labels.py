@@ -14,7 +14,7 @@ import numpy as np
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import DatasetSettings
 from cotrain.data.class_tables import known_ids, translation_table
-from cotrain.data.files import sha256_of
+from cotrain.data.files import refuse_overwriting, sha256_of
 from cotrain.data.images import write_label
 from cotrain.data.label_files import read_known_ids
 from cotrain.data.label_spaces import label_space
@@ -56,6 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
     known = known_ids(table)
     # By the table; what the files hold is looked at below, each as strictly as where it is converted.
     are_train_ids = table.encoding == "ids" and np.array_equal(to_train_id[known], np.flatnonzero(known))
+    if not are_train_ids:
+        labels = [item.label for item in items if item.label is not None]
+        refuse_overwriting([options.output / "labels" / f"{item.id}.png" for item in items], labels)
     with (
         ThreadPoolExecutor(options.threads) as pool,
         Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress,

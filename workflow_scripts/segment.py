@@ -147,10 +147,6 @@ def _segment_images(
     broken: list[str] = []
     conversions: list[str] = []
 
-    def made_from(item: Item) -> dict[str, Any]:
-        file = item.image.stat()
-        return content | {"image": [portable(item.image), file.st_size, file.st_mtime_ns]}
-
     def read(image: Path) -> np.ndarray:
         facts = check_image(image)
         conversions.append(facts.converted)
@@ -164,17 +160,23 @@ def _segment_images(
         label, picture = _outputs(output, item.id)
         write_label(label, classes, space.palette)
         write_image(picture, overlay(image, classes, space.palette, opacity))
-        journal.add(item.id, made_from(item), [label, picture])
+        journal.add(item.id, made_from[item.id], [label, picture])
 
-    items = []
+    items: list[Item] = []
+    # What each image is before it is read: one that is replaced meanwhile is segmented again.
+    made_from: dict[str, dict[str, Any]] = {}
     for image in images:
         try:
-            items.append(Item(image.stem, image, *image_size(image)))
-        except InputError as error:
+            item = Item(image.stem, image, *image_size(image))
+            file = image.stat()
+        except (InputError, OSError) as error:
             broken.append(str(error))
+            continue
+        items.append(item)
+        made_from[item.id] = content | {"image": [portable(image), file.st_size, file.st_mtime_ns]}
     with Journal(output / "done.jsonl") as journal:
         done = {
-            item.id for item in items if journal.holds(item.id, made_from(item), _outputs(output, item.id))
+            item.id for item in items if journal.holds(item.id, made_from[item.id], _outputs(output, item.id))
         }
         if done:
             logger.info("%d of %d images are segmented already", len(done), len(items))
@@ -250,6 +252,15 @@ def _segment_video(
             video.release()
         if done == 0:
             raise InputError(f"{path}: the video holds no frame that can be read")
+        # OpenCV does not say that a disk is full.
+        written = cv2.VideoCapture(str(temporary))
+        frames_written = int(written.get(cv2.CAP_PROP_FRAME_COUNT))
+        written.release()
+        if frames_written != done:
+            raise InputError(
+                f"{output}: of {done} frames {frames_written} could be written as a video; is the disk full? "
+                "Free some space and give the same command again"
+            )
     if done < expected:
         logger.warning(
             "%s: the video ends early: %d of %d frames could be read, so it may be cut off or damaged; "

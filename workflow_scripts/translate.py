@@ -14,7 +14,7 @@ from typing import get_args
 from cotrain.adaptation.translated_images import translate_images
 from cotrain.configuration.choices import ImageFormat
 from cotrain.configuration.sections import ListsSettings, Translation
-from cotrain.data.files import write_text
+from cotrain.data.files import refuse_overwriting, write_text
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
@@ -64,6 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
     if not 1 <= options.jpeg_quality <= 100:
         raise InputError(f"--jpeg-quality: found {options.jpeg_quality}, expected 1 to 100")
     source, target = _read_items(options.source), _read_items(options.target)
+    names = [f"{item.id}.{options.format}" for item in source]
+    refuse_overwriting(
+        [options.output / "images" / name for name in names], [item.image for item in (*source, *target)]
+    )
     manifest = options.output / "manifest.tsv"
     manifest.unlink(missing_ok=True)
     settings = Translation(

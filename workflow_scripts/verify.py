@@ -26,6 +26,10 @@ EXAMPLE = "python -m workflow_scripts.verify results/demo"
 
 # Files that list others: if one of these is removed, Snakemake makes the folder again.
 LISTS = ("manifest.tsv", "selected.tsv", "train_ids.tsv", "scenes.tsv", "index.tsv", "scores.json")
+MANIFESTS = (
+    *("manifest.tsv", "selected.tsv", "accumulated.tsv", "subset.tsv", "train_ids.tsv", "images.tsv"),
+    *("labelled.tsv", "training.tsv", "held_out.tsv"),
+)
 # Folders of files that no rule names one by one.
 LISTED_FOLDERS = ("labels", "images", "coloured")
 
@@ -46,7 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError(f"{options.run}: there is no such folder, expected that of a run, results/RUN")
     state = options.state or options.run.parent.parent / "state" / options.run.name
     space = space_of(options.run)
-    files = [path for folder in (options.run, state) for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [path for folder in (options.run, state) for path in sorted(folder.rglob("*"))]
+    files = [path for path in paths if path.is_file() or path.is_symlink()]
+    if not files:
+        raise InputError(f"{options.run}: holds no file, expected the folder of a run, results/RUN")
     problems = []
     with Progress(len(files), "files", f"verify {options.run}") as progress:
         for path in files:
@@ -76,6 +83,9 @@ def problems_of(path: Path, state: Path, space: LabelSpace | None) -> Iterator[s
     if is_leftover(path):
         yield f"{path}: a killed job left it behind; nothing reads it"
         return
+    if not path.exists():
+        yield f"{path}: is a link to {path.readlink()}, which is missing"
+        return
     check = check_of(path, state, space)
     if check is None:
         return
@@ -88,13 +98,16 @@ def problems_of(path: Path, state: Path, space: LabelSpace | None) -> Iterator[s
         yield f"{path}: is not valid ({error})"
     except OSError as error:
         yield f"{path}: cannot be read ({reason(error)})"
+    # Damaged bytes can fail in any way, and none may hide the other files.
+    except Exception:
+        yield f"{path}: is damaged; it cannot be read"
 
 
 def check_of(path: Path, state: Path, space: LabelSpace | None) -> Check | None:
     """Return what checks a file, by its name and place; None for files without a form, such as logs."""
     if "logs" in path.parts or path.name in ("lock", "workflow.lock"):
         return None
-    if path.is_relative_to(state) and path.suffix == ".pt":
+    if path.suffix == ".pt":
         return check_save
     if path.name == "thresholds.json" and space is not None:
         return lambda file: check_thresholds(file, space)
@@ -155,8 +168,12 @@ def check_lines(path: Path) -> None:
 
 def check_table(path: Path) -> None:
     """Check a manifest, with the images and labels that it lists, or the form of any other table."""
-    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    if lines[0].split("\t")[: len(REQUIRED_COLUMNS)] != list(REQUIRED_COLUMNS):
+    text = path.read_text(encoding="utf-8")
+    if not text.strip("\0\n") or not text.endswith("\n"):
+        raise InputError(f"{path}: is empty, or breaks off within a line")
+    lines = text.removesuffix("\n").split("\n")
+    is_manifest = lines[0].split("\t")[: len(REQUIRED_COLUMNS)] == list(REQUIRED_COLUMNS)
+    if not is_manifest and path.name not in MANIFESTS:
         columns = {line.count("\t") for line in lines}
         if len(columns) > 1:
             raise InputError(f"{path}: its rows have different numbers of columns")

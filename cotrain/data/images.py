@@ -4,7 +4,7 @@ import io
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -114,7 +114,8 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         decoded = _decoded_fast(image) if _is_plain(image) else None
         if decoded is None:
             decoded = _rgb(path, image)
-        turn = TURNS.get(orientation)
+        # Pillow has turned a TIFF itself.
+        turn = TURNS.get(orientation) if image.format != "TIFF" else None
         return decoded if turn is None else np.ascontiguousarray(turn(decoded))
 
     return _opened(path, pixels)
@@ -454,7 +455,7 @@ def _decoded_by_opencv(image: ImageFile, flags: int) -> npt.NDArray[Any] | None:
 
 
 def _is_sound_png(encoded: bytes) -> bool:
-    """Return whether all parts of a PNG lie within it and only its first says how large it is.
+    """Return whether all parts of a PNG lie within it, only its first says how large it is, and it is still.
 
     OpenCV would ask for as much memory as a part claims to have bytes, and believe the last header.
     """
@@ -462,6 +463,9 @@ def _is_sound_png(encoded: bytes) -> bool:
     while place < len(encoded):
         length, kind = int.from_bytes(encoded[place : place + 4], "big"), encoded[place + 4 : place + 8]
         headers += kind == b"IHDR"
+        # OpenCV decodes all pictures of an animation, and a damaged one ends its process.
+        if kind == b"acTL":
+            return False
         place += PNG_PART + length
         if kind == b"IEND":
             break
@@ -480,17 +484,20 @@ def _rgb(path: str | Path, image: ImageFile) -> npt.NDArray[np.uint8]:
 
 def _upright_size(image: ImageFile) -> tuple[int, int]:
     width, height = image.size
-    return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
+    # Pillow has already turned the size of a TIFF, unless only its XMP data says that it has to be turned.
+    is_turned = image.format == "TIFF" and ExifTags.Base.Orientation in _tags_of_tiff(image)
+    return (height, width) if _orientation(image) in SIDEWAYS and not is_turned else (width, height)
+
+
+def _tags_of_tiff(image: ImageFile) -> Collection[int]:
+    return getattr(image, "tag_v2", {})
 
 
 def _orientation(image: ImageFile) -> int:
-    """Return the EXIF orientation by which an opened image is yet to be turned, 1 (upright) if there is none.
+    """Return the EXIF orientation of an opened image, 1 (upright) if there is none.
 
     Call it before the pixels are loaded.
     """
-    # Pillow turns a TIFF itself, and its header has the size of the upright image.
-    if image.format == "TIFF":
-        return 1
     exif = image.getexif() if image.format != "PNG" or _has_early_exif(image) else _late_exif(image)
     orientation = exif.get(ExifTags.Base.Orientation, 1)
     return orientation if orientation in TURNS else 1

@@ -77,10 +77,10 @@ def _header(path: Path) -> dict[str, Any]:
         )
     try:
         content = json.loads(header[HEADER_KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _other_version(path) from error
     # Files of earlier versions have no sum. Taken as they are, they would let damaged ones in too.
-    if not isinstance(content, dict) or SUM not in content:
+    if not isinstance(content, dict) or not isinstance(content.get(SUM), str):
         raise _other_version(path)
     return content
 
@@ -137,7 +137,14 @@ def load_network(path: Path, allowed_code: Collection[str] = ()) -> Network:
             f"{path}: its network is made by the function {settings.name!r}, whose code would be run. If you "
             f"trust this function, and the person who made the file, add --allow-code {settings.name}"
         )
-    network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
+    try:
+        network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)
+    # A header can describe a network that no machine holds.
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        raise InputError(
+            f"{path}: its header describes a network that cannot be built here; it is damaged, or another "
+            "version of cotrain wrote it"
+        ) from error
     load_into(network, path)
     return network
 

@@ -102,12 +102,37 @@ def test_every_orientation_of_every_format(tmp_path, name, orientation):
     picture.save(path, format=kind, exif=exif, **options)
     if name == "late.png":
         path.write_bytes(with_late_exif(path.read_bytes()))
-    facts = ImageFacts(48, 32, turned=orientation > 1 and kind != "TIFF", converted="")
+    facts = ImageFacts(48, 32, turned=orientation > 1, converted="")
     assert image_size(path) == (48, 32)
     assert image_facts(path) == check_image(path) == facts
     found = read_image(path).astype(int)
     assert found.shape == upright.shape
     assert np.abs(found - upright).max() <= (3 if kind in ("JPEG", "AVIF") else 0)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_tiff_whose_orientation_only_its_xmp_data_has(tmp_path, orientation):
+    upright = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+    picture = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    picture.save(tmp_path / "a.tif", tiffinfo={700: xmp})
+    facts = ImageFacts(30, 20, turned=orientation > 1, converted="")
+    assert image_facts(tmp_path / "a.tif") == check_image(tmp_path / "a.tif") == facts
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), upright)
+
+
+def test_of_an_animation_the_picture_that_is_checked_is_read(tmp_path, rgb):
+    """OpenCV would decode all its pictures: another one first, and a damaged one ends the process."""
+    still, moving = Image.fromarray(rgb), [Image.fromarray(255 - rgb)]
+    still.save(tmp_path / "a.png", save_all=True, append_images=moving, default_image=True)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), rgb)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    at = content.index(b"fdAT")
+    end = at + 4 + int.from_bytes(content[at - 4 : at], "big")
+    content[at + 8 : at + 40] = bytes(32)
+    content[end : end + 4] = zlib.crc32(content[at:end]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), rgb)
 
 
 def test_a_bmp_is_read_and_has_no_orientation(tmp_path, rgb):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from cotrain.data.images import read_image, read_label, write_image
+from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
@@ -148,6 +148,30 @@ def test_a_video(model, tmp_path, caplog):
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert len(list((tmp_path / "out" / "labels").iterdir())) == 7
     assert "ends early" not in caplog.text
+
+
+def test_a_video_on_a_full_disk(model, tmp_path, small_disk):
+    write_video(tmp_path / "drive.mp4", 40)
+    before = sorted(small_disk.rglob("*"))
+    (small_disk / "more").write_bytes(bytes(12 * 1024))
+    with pytest.raises(InputError, match=r"could be written as a video; is the disk full"):
+        segment(model, tmp_path / "drive.mp4", small_disk / "out")
+    (small_disk / "more").unlink()
+    assert [path for path in sorted(small_disk.rglob("*")) if path not in (*before, small_disk / "out")] == []
+
+
+def test_a_photo_that_is_replaced_meanwhile_is_segmented_again(model, tmp_path, monkeypatch, caplog):
+    write_image(tmp_path / "photos" / "0.png", pictures(2)[0])
+
+    def write_and_replace(path, *arguments):
+        write_label(path, *arguments)
+        write_image(tmp_path / "photos" / "0.png", pictures(2)[1])
+
+    monkeypatch.setattr("workflow_scripts.segment.write_label", write_and_replace)
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    monkeypatch.undo()
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    assert "are segmented already" not in caplog.text
 
 
 def cut_off(path, share):

@@ -75,6 +75,19 @@ def test_forms_of_other_files(run, capfd, name, content, message):
     assert message in problems(capfd)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", bytes(90), b"id\timage\twidth\n", b"id\timage\twidth\theight\na\tb\xff"]
+)
+def test_a_manifest_that_is_none_is_damaged(run, capfd, content):
+    (run / "manifest.tsv").write_bytes(content)
+    assert "results/own/manifest.tsv" in problems(capfd)
+
+
+def test_a_link_to_nowhere(run, capfd):
+    (run / "labels" / "c.png").symlink_to("gone.png")
+    assert "labels/c.png: is a link to gone.png, which is missing" in problems(capfd)
+
+
 def test_a_save_of_a_training(run, tmp_path, capfd):
     (tmp_path / "state" / "own" / "baseline").mkdir(parents=True)
     (tmp_path / "state" / "own" / "baseline" / "last.pt").write_bytes(bytes(100))
