@@ -216,6 +216,7 @@ def check_image(path: str | Path) -> ImageFacts:
 
     def decode(image: ImageFile) -> ImageFacts:
         facts = _facts(path, image)
+        _check_sums(image)
         image.load()
         if image.mode.startswith("I;16") and cast(tuple[int, int], image.getextrema())[1] <= TWELVE_BIT:
             return ImageFacts(
@@ -480,6 +481,19 @@ def _rgb(path: str | Path, image: ImageFile) -> npt.NDArray[np.uint8]:
         grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     return np.array(image.convert("RGB"))
+
+
+def _check_sums(image: ImageFile) -> None:
+    """Raise ValueError for a PNG with a wrong checksum: Pillow does not look at those of pixels."""
+    if image.format != "PNG" or image.fp is None:
+        return
+    position = image.fp.tell()
+    image.fp.seek(len(PNG_BEGINNING))
+    while len(head := image.fp.read(8)) == 8 and head[4:] != b"IEND":
+        content = image.fp.read(int.from_bytes(head[:4], "big"))
+        if zlib.crc32(head[4:] + content) != int.from_bytes(image.fp.read(4), "big"):
+            raise ValueError("a checksum is wrong")
+    image.fp.seek(position)
 
 
 def _upright_size(image: ImageFile) -> tuple[int, int]:

@@ -135,6 +135,17 @@ def test_of_an_animation_the_picture_that_is_checked_is_read(tmp_path, rgb):
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), rgb)
 
 
+def test_pixels_whose_checksum_is_wrong_are_damaged(tmp_path):
+    """Zeros in the middle of stored pixels can be decoded: only the checksum tells."""
+    noise = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png", compress_level=0)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[5000:5100] = bytes(100)
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.png: cannot be decoded, perhaps it is truncated or damaged"):
+        check_image(tmp_path / "a.png")
+
+
 def test_a_bmp_is_read_and_has_no_orientation(tmp_path, rgb):
     Image.fromarray(rgb).save(tmp_path / "a.bmp")
     np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), rgb)

@@ -20,7 +20,7 @@ from tests.workflow.conftest import PROJECT, Run, finished_run  # noqa: F401 (a 
 BIN = Path(sys.executable).parent
 SIZE = 64 * 2**20
 FREE_KIB = [0, 4, 16]
-MESSAGE = re.compile(r"error: .*(disk of \S+ is full|the disk is full)")
+MESSAGE = re.compile(r"error: .*(disk of .+ is full|the disk is full|its disk has .* free, but)")
 # Their outputs hold times, paths of logs or nothing that a full disk could cut off.
 DIFFERENT_EACH_TIME = ("training.json", "estimate.txt", "speeds.json", "progress.json", "done.jsonl", "lock")
 
