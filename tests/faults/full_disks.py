@@ -72,12 +72,13 @@ def files_of(run: Run) -> dict[Path, bytes]:
 
 
 def remove_outputs(run: Run, command: str) -> None:
-    """Remove what a command writes: all files that it would change are found by giving it."""
+    """Remove what a command writes: a file, or the files of a folder."""
     words = re.findall(r"--output ('[^']*'|\S+)", command)
     output = run.folder / words[0].strip("'")
     if output.is_dir():
         for path in output.iterdir():
-            if path.is_file():
+            # A dataset's folder also holds what the command reads.
+            if path.is_file() and str(path.relative_to(run.folder)) not in command:
                 path.unlink()
     else:
         output.unlink(missing_ok=True)
