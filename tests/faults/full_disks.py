@@ -72,15 +72,10 @@ def files_of(run: Run) -> dict[Path, bytes]:
 
 
 def remove_outputs(run: Run, command: str) -> None:
-    """Remove what a command writes: a file, or the files of a folder."""
+    """Remove the file that a command writes, and its state; in a folder, old files are to be replaced."""
     words = re.findall(r"--output ('[^']*'|\S+)", command)
     output = run.folder / words[0].strip("'")
-    if output.is_dir():
-        for path in output.iterdir():
-            # A dataset's folder also holds what the command reads.
-            if path.is_file() and str(path.relative_to(run.folder)) not in command:
-                path.unlink()
-    else:
+    if not output.is_dir():
         output.unlink(missing_ok=True)
     if state := re.findall(r"--state (\S+)", command):
         shutil.rmtree(run.folder / state[0], ignore_errors=True)
