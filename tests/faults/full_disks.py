@@ -22,7 +22,11 @@ SIZE = 64 * 2**20
 FREE_KIB = [0, 4, 16]
 MESSAGE = re.compile(r"error: .*(disk of .+ is full|the disk is full|its disk has .* free, but)")
 # Their outputs hold times, paths of logs or nothing that a full disk could cut off.
-DIFFERENT_EACH_TIME = ("training.json", "estimate.txt", "speeds.json", "progress.json", "done.jsonl", "lock")
+DIFFERENT_EACH_TIME = (
+    *("training.json", "estimate.txt", "speeds.json", "progress.json", "done.jsonl", "lock"),
+    # A save counts how often its training was resumed; the weights are compared.
+    *("last.pt", "previous.pt"),
+)
 
 
 @pytest.fixture(scope="session")
