@@ -62,8 +62,9 @@ def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
             raise InputError(
                 f"{folder}: {other.name} and {path.name} would have outputs of one name; rename one of them"
             )
+    images = set(files)
     for left_out, why in (
-        ([path for path in visible if path not in files and path.is_file()], "by their names no images"),
+        ([path for path in visible if path not in images and path.is_file()], "by their names no images"),
         ([path for path in visible if path.is_dir()], "folders, which are not looked into"),
     ):
         if left_out:
