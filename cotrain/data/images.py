@@ -4,7 +4,7 @@ import io
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -195,7 +195,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises InputError if the file is missing, empty or not an image.
     """
-    return _opened(path, _upright_size)
+    return _opened(path, lambda image: _upright_size(image, _orientation(image)))
 
 
 def image_facts(path: str | Path) -> ImageFacts:
@@ -402,8 +402,9 @@ def _facts(path: str | Path, image: ImageFile) -> ImageFacts:
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         conversions.append(f"{frames} frames: the first is used")
-    width, height = _upright_size(image)
-    return ImageFacts(width, height, _orientation(image) > 1, "; ".join(conversions))
+    orientation = _orientation(image)
+    width, height = _upright_size(image, orientation)
+    return ImageFacts(width, height, orientation > 1, "; ".join(conversions))
 
 
 def _conversion(path: str | Path, image: ImageFile) -> str:
@@ -460,17 +461,25 @@ def _is_sound_png(encoded: bytes) -> bool:
 
     OpenCV would ask for as much memory as a part claims to have bytes, and believe the last header.
     """
-    place, headers = len(PNG_BEGINNING), 0
-    while place < len(encoded):
-        length, kind = int.from_bytes(encoded[place : place + 4], "big"), encoded[place + 4 : place + 8]
-        headers += kind == b"IHDR"
+    headers = 0
+    for kind, _, end in _parts_of_png(encoded):
         # OpenCV decodes all pictures of an animation, and a damaged one ends its process.
-        if kind == b"acTL":
+        if kind == b"acTL" or end > len(encoded):
             return False
-        place += PNG_PART + length
+        headers += kind == b"IHDR"
+    return headers == 1
+
+
+def _parts_of_png(encoded: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, beginning and end of each part of a PNG, up to its end; a false length leads beyond it."""
+    place = len(PNG_BEGINNING)
+    while place < len(encoded):
+        kind = encoded[place + 4 : place + 8]
+        end = place + PNG_PART + int.from_bytes(encoded[place : place + 4], "big")
+        yield kind, place, end
         if kind == b"IEND":
-            break
-    return headers == 1 and place <= len(encoded)
+            return
+        place = end
 
 
 def _rgb(path: str | Path, image: ImageFile) -> npt.NDArray[np.uint8]:
@@ -488,19 +497,20 @@ def _check_sums(image: ImageFile) -> None:
     if image.format != "PNG" or image.fp is None:
         return
     position = image.fp.tell()
-    image.fp.seek(len(PNG_BEGINNING))
-    while len(head := image.fp.read(8)) == 8 and head[4:] != b"IEND":
-        content = image.fp.read(int.from_bytes(head[:4], "big"))
-        if zlib.crc32(head[4:] + content) != int.from_bytes(image.fp.read(4), "big"):
-            raise ValueError("a checksum is wrong")
+    image.fp.seek(0)
+    encoded = image.fp.read()
     image.fp.seek(position)
+    for kind, start, end in _parts_of_png(encoded):
+        found = zlib.crc32(memoryview(encoded)[start + 4 : end - 4])
+        if kind != b"IEND" and found != int.from_bytes(encoded[end - 4 : end], "big"):
+            raise ValueError("a checksum is wrong")
 
 
-def _upright_size(image: ImageFile) -> tuple[int, int]:
+def _upright_size(image: ImageFile, orientation: int) -> tuple[int, int]:
     width, height = image.size
     # Pillow has already turned the size of a TIFF, unless only its XMP data says that it has to be turned.
     is_turned = image.format == "TIFF" and ExifTags.Base.Orientation in _tags_of_tiff(image)
-    return (height, width) if _orientation(image) in SIDEWAYS and not is_turned else (width, height)
+    return (height, width) if orientation in SIDEWAYS and not is_turned else (width, height)
 
 
 def _tags_of_tiff(image: ImageFile) -> Collection[int]:
