@@ -23,7 +23,7 @@ from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
 from cotrain.data.disk_space import bytes_of_run, check_disk
 from cotrain.data.files import make_folder, write_json
 from cotrain.data.json_files import read_record
-from cotrain.data.manifests import read_manifest
+from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
 from cotrain.errors import InputError
@@ -78,29 +78,35 @@ def main(arguments: list[str] | None = None) -> None:
 
     reports = {path: read_report(path) for path in options.reports}
     check_same_classes(reports)
+    manifests = [
+        *options.source,
+        options.target,
+        *(path for path in (options.target_b, options.test) if path),
+    ]
+    items = {path: read_manifest(path) for path in manifests}
     crops = read_settings(options.settings, Crops)
-    for part, manifests, augmentation in (
+    for part, paths, augmentation in (
         ("source", options.source, crops.source_augmentation),
         ("target", [options.target], crops.target_augmentation),
     ):
-        for manifest in manifests:
-            sizes = {(item.height, item.width) for item in read_manifest(manifest)}
-            check_crop(crops.crop, sizes, augmentation, part, str(manifest))
+        for path in paths:
+            sizes = {(item.height, item.width) for item in items[path]}
+            check_crop(crops.crop, sizes, augmentation, part, str(path))
     if options.target_b:
         check_pairs(
-            read_manifest(options.target_b),
-            read_manifest(options.target),
+            items[options.target_b],
+            items[options.target],
             (options.target_b, options.target),
             one_size=True,
         )
     if options.class_priors:
-        ClassPriors.read(options.class_priors).check_size(read_manifest(options.target))
+        ClassPriors.read(options.class_priors).check_size(items[options.target])
     EgoVehicleMask(options.ego_vehicle_mask)
-    images = [item for manifest in options.source for item in read_manifest(manifest)]
+    images = [item for path in options.source for item in items[path]]
     storage = read_settings(options.storage, Storage)
     make_folder(options.output.parent)
-    check_disk(bytes_of_run(storage, images, read_manifest(options.target)), options.output.parent)
-    notes = notes_of_run(reports, options.source, options.target, options.target_b, options.test)
+    check_disk(bytes_of_run(storage, images, items[options.target]), options.output.parent)
+    notes = notes_of_run(reports, items, options.source, options.target, options.target_b, options.test)
     for note in notes:
         logger.warning("warning: %s", note)
     write_json(options.output, {"reports": [str(path) for path in reports], "notes": notes})
@@ -130,6 +136,7 @@ def check_same_classes(reports: Mapping[Path, Any]) -> None:
 
 def notes_of_run(
     reports: Mapping[Path, Any],
+    items: Mapping[Path, Sequence[Item]],
     source: Sequence[Path],
     target: Path,
     target_b: Path | None,
@@ -140,7 +147,7 @@ def notes_of_run(
     def checked(manifest: Path) -> CheckedDataset:
         # A folder of the run has the name of its dataset.
         report = reports.get(manifest.with_suffix(".check.json"), {})
-        return CheckedDataset(manifest.parent.name, read_manifest(manifest), report)
+        return CheckedDataset(manifest.parent.name, items[manifest], report)
 
     notes = [
         f"{path.parent.name}: {warning}"
