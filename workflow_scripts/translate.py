@@ -11,7 +11,7 @@ The manifest is written last.
 from pathlib import Path
 from typing import get_args
 
-from cotrain.adaptation.translated_images import translate_images
+from cotrain.adaptation.translated_images import names_of_translations, translate_images
 from cotrain.configuration.choices import ImageFormat
 from cotrain.configuration.sections import ListsSettings, Translation
 from cotrain.data.files import refuse_overwriting, write_text
@@ -64,10 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not 1 <= options.jpeg_quality <= 100:
         raise InputError(f"--jpeg-quality: found {options.jpeg_quality}, expected 1 to 100")
     source, target = _read_items(options.source), _read_items(options.target)
-    names = [f"{item.id}.{options.format}" for item in source]
-    refuse_overwriting(
-        [options.output / "images" / name for name in names], [item.image for item in (*source, *target)]
-    )
+    names = [name for item in source for name in names_of_translations(item, options.targets_per_image)]
+    outputs = [options.output / "images" / f"{name}.{options.format}" for name in names]
+    refuse_overwriting(outputs, [item.image for item in (*source, *target)])
     manifest = options.output / "manifest.tsv"
     manifest.unlink(missing_ok=True)
     settings = Translation(

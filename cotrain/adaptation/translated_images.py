@@ -88,11 +88,12 @@ def _tasks(
     return [
         Task(item, target[index], name, folder / f"{name}.{settings.format}")
         for item, row in zip(source, draws.tolist(), strict=True)
-        for index, name in zip(row, _names(item, settings.targets_per_image), strict=True)
+        for index, name in zip(row, names_of_translations(item, settings.targets_per_image), strict=True)
     ]
 
 
-def _names(item: Item, per_image: int) -> list[str]:
+def names_of_translations(item: Item, per_image: int) -> list[str]:
+    """Return the ids of the translations of a source image, which also name their files."""
     # The name says which of several translations it is; a single one keeps the source's id.
     return [item.id] if per_image == 1 else [f"{item.id}@{number}" for number in range(1, per_image + 1)]
 
