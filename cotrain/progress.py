@@ -17,6 +17,8 @@ logger = logging.getLogger("cotrain")
 # Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
+# In the folder of a training's state: how far it is, and how fast.
+PROGRESS_NOTE = "progress.json"
 # To the beginning of the line, and nothing left in it.
 CLEARED_LINE = "\r\033[K"
 # Of a title on a narrow terminal.

@@ -22,10 +22,9 @@ from cotrain.progress import CLEARED_LINE, duration
 from cotrain.reporting.time_left import Cost, Speeds, seconds_left
 from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY
 
-REPORT = "report"
 DEFAULT_HANDLER = "DefaultStreamHandler"
-# Jobs of a second or two that nobody waits for: they are counted, but have no line.
-WITHOUT_LINE = (REPORT, "write_settings")
+# They are counted, but have no line: the report's table ends the output, and settings take no time.
+WITHOUT_LINE = ("report", "write_settings")
 # Letters of the last line; the step itself has shown the whole message.
 LONGEST_MESSAGE = 240
 # What Snakemake says before it starts.
@@ -80,7 +79,7 @@ class Terminal(logging.Handler):
         job = self.jobs.pop(job_id)
         started, cost = self.started.pop(job_id, (time.monotonic(), Cost(job.rule.name, 0)))
         seconds = time.monotonic() - started
-        # Without a log it only collects files of others. The report's table ends the output.
+        # Without a log it only collects files of others.
         if not job.log or job.rule.name in WITHOUT_LINE:
             return
         self.speeds.add(cost, seconds)
@@ -125,6 +124,11 @@ def default_handler(workflow: Any) -> logging.Handler | None:
     wants_more = output.dryrun or output.verbose or output.printshellcmds
     if wants_more or Quietness.RULES not in (output.quiet or ()):
         return None
+    return snakemakes_handler()
+
+
+def snakemakes_handler() -> Any:
+    """Return Snakemake's own handler for the terminal; None where a plugin or a `Terminal` has its place."""
     return next((handler for handler in logger.handlers if handler.name == DEFAULT_HANDLER), None)
 
 
@@ -167,9 +171,9 @@ def name_targets(targets: Sequence[str]) -> None:
             )
         return True
 
-    for handler in logger.handlers:
-        if handler.name == DEFAULT_HANDLER:
-            handler.addFilter(with_targets)
+    handler = snakemakes_handler()
+    if handler:
+        handler.addFilter(with_targets)
 
 
 def show_on_terminal(

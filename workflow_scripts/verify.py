@@ -110,7 +110,7 @@ def check_of(path: Path, state: Path, space: LabelSpace | None) -> Check | None:
     if path.suffix == ".pt":
         return check_save
     if path.name == "thresholds.json" and space is not None:
-        return lambda file: check_thresholds(file, space)
+        return lambda file: void(ThresholdTable.read(file, space))
     if path.name == "index.tsv":
         return lambda file: void(read_index(file))
     if path.suffix == ".png" and path.parent.name == "labels":
@@ -149,11 +149,6 @@ def check_weights(path: Path) -> None:
     from cotrain.networks.weights import whole_tensors
 
     whole_tensors(path)
-
-
-def check_thresholds(path: Path, space: LabelSpace) -> None:
-    """Check that thresholds are those of the classes of the run."""
-    ThresholdTable.read(path, space)
 
 
 def check_lines(path: Path) -> None:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from cotrain.data.files import write_json
 from cotrain.data.json_files import NotValidError, Record, read_json, record_of
+from cotrain.progress import PROGRESS_NOTE
 
 # Seconds a unit of kinds that have not been measured yet: of the demo, on two cores. A training has no entry:
 # networks and machines differ too much.
@@ -72,7 +73,7 @@ def seconds_left(costs: Iterable[Cost], speeds: Mapping[str, float]) -> float | 
 def cost_of_training(kind: str, iterations: int, state_folder: Path) -> Cost:
     """Return what is left to do of a training, as its state says that lies in the folder."""
     try:
-        note = record_of(read_json(state_folder / "progress.json"), ProgressRecord)
+        note = record_of(read_json(state_folder / PROGRESS_NOTE), ProgressRecord)
     except (OSError, NotValidError):
         return Cost(kind, iterations)
     return Cost(kind, max(0, iterations - note.iteration), note.seconds_an_iteration)

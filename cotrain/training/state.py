@@ -19,14 +19,12 @@ import torch
 
 from cotrain.data.files import written_whole
 from cotrain.errors import InputError
+from cotrain.progress import PROGRESS_NOTE
 
 logger = logging.getLogger("cotrain")
 
 # Part of every fingerprint: raised when the same settings begin to mean another training or another state.
 STATE_FORMAT = 4
-
-# In the folder of the state: how far the training is, and how fast.
-PROGRESS_NOTE = "progress.json"
 
 
 def fingerprint(content: Any) -> str:
