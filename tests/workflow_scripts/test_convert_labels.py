@@ -91,3 +91,12 @@ def test_labels_that_are_no_train_ids_are_refused_wherever_they_would_stay(
         run(table, space, lambda items: [replace(item, label_sha256=None) for item in items])
     assert "already hold" not in capfd.readouterr().err
     assert not (tmp_path / "out" / "train_ids.tsv").exists()
+
+
+def test_a_label_is_never_written_over(run, tmp_path):
+    own = tmp_path / "out" / "labels" / "i0.png"
+    write_label(own, np.array([[0, 7, 8, 11]], np.uint8), [])
+    content = own.read_bytes()
+    with pytest.raises(InputError, match=r"i0\.png is also an input and would be overwritten"):
+        run("cityscapes_ids", "cityscapes19", lambda items: [replace(items[0], label=own, label_sha256=None)])
+    assert own.read_bytes() == content

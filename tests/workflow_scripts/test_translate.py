@@ -173,3 +173,16 @@ def test_other_inputs_make_an_image_again(images, tmp_path):
     assert after[0].image.stat().st_mtime_ns != kept
     kept = after[0].image.stat().st_mtime_ns
     assert run(arguments, output)[0].image.stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(("per_image", "name"), [("1", "source_0"), ("2", "source_0@2")])
+def test_a_photograph_is_never_written_over(images, tmp_path, per_image, name):
+    _, _, target = images
+    own = tmp_path / "out" / "images" / f"{name}.png"
+    write_image(own, read_image(target[0].image))
+    content = own.read_bytes()
+    write_manifest(tmp_path / "target.tsv", [replace(target[0], image=own)])
+    arguments = ["--source", str(tmp_path / "source.tsv"), "--target", str(tmp_path / "target.tsv")]
+    with pytest.raises(InputError, match=rf"{name}\.png is also an input and would be overwritten"):
+        main([*arguments, "--seed", "1", "--targets-per-image", per_image, "--output", str(tmp_path / "out")])
+    assert own.read_bytes() == content
