@@ -9,6 +9,8 @@ rule render_scenes:
         f"{RUN}/data/{{dataset}}/scenes/scenes.tsv",
     log:
         f"{RUN}/logs/render_scenes/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/render_scenes/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -29,6 +31,8 @@ rule make_manifest:
         f"{RUN}/data/{{dataset}}/{{labels}}.tsv",
     log:
         f"{RUN}/logs/make_manifest/{{dataset}}.{{labels}}.log",
+    benchmark:
+        f"{RUN}/logs/make_manifest/{{dataset}}.{{labels}}.tsv"
     conda:
         "../envs/environment.yaml"
     params:
@@ -55,6 +59,8 @@ rule check_data:
         ),
     log:
         f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.log",
+    benchmark:
+        f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -73,6 +79,8 @@ rule check_device:
         f"{RUN}/data/device.json",
     log:
         f"{RUN}/logs/check_device.log",
+    benchmark:
+        f"{RUN}/logs/check_device.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -101,6 +109,8 @@ rule collect_checks:
         f"{RUN}/data/checked.json",
     log:
         f"{RUN}/logs/collect_checks.log",
+    benchmark:
+        f"{RUN}/logs/collect_checks.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -124,6 +134,8 @@ rule convert_labels:
         f"{RUN}/data/{{dataset}}/train_ids.tsv",
     log:
         f"{RUN}/logs/convert_labels/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/convert_labels/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -145,6 +157,8 @@ rule translate:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
     log:
         f"{RUN}/logs/translate/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/translate/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -168,6 +182,8 @@ rule hold_out:
         multiext(f"{RUN}/data/{{dataset}}/", "training.tsv", "held_out.tsv"),
     log:
         f"{RUN}/logs/hold_out/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/hold_out/{{dataset}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -193,6 +209,8 @@ rule contact_sheet:
         ),
     log:
         f"{RUN}/logs/contact_sheet/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/contact_sheet/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     params:
@@ -217,6 +235,8 @@ rule decode_images:
         f"{RUN}/decoded/{{dataset}}/index.tsv",
     log:
         f"{RUN}/logs/decode_images/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/decode_images/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -242,6 +262,8 @@ rule class_priors:
         ),
     log:
         f"{RUN}/logs/class_priors.log",
+    benchmark:
+        f"{RUN}/logs/class_priors.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
@@ -260,6 +282,8 @@ rule class_statistics:
         f"{RUN}/data/{{dataset}}/class_statistics.json",
     log:
         f"{RUN}/logs/class_statistics/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/class_statistics/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1

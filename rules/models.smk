@@ -7,6 +7,8 @@ rule write_settings:
         settings("{settings}"),
     log:
         f"{RUN}/logs/write_settings/{{settings}}.log",
+    benchmark:
+        f"{RUN}/logs/write_settings/{{settings}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -32,6 +34,8 @@ rule check_networks:
         f"{RUN}/data/networks.json",
     log:
         f"{RUN}/logs/check_networks.log",
+    benchmark:
+        f"{RUN}/logs/check_networks.tsv"
     conda:
         "../envs/environment.yaml"
     params:
@@ -58,6 +62,8 @@ rule train:
         ),
     log:
         f"{RUN}/logs/train/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/train/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS * PROCESSES
@@ -93,6 +99,8 @@ rule batch_sheet:
         ),
     log:
         f"{RUN}/logs/batch_sheet/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/batch_sheet/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
     params:
@@ -121,6 +129,8 @@ rule estimate:
         f"{RUN}/report/estimate.txt",
     log:
         f"{RUN}/logs/estimate.log",
+    benchmark:
+        f"{RUN}/logs/estimate.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
@@ -147,6 +157,8 @@ rule calibrate:
         f"{RUN}/models/{{model}}/temperature.json",
     log:
         f"{RUN}/logs/calibrate/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/calibrate/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
@@ -175,6 +187,8 @@ rule predict:
         histogram=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npz"),
     log:
         f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.log",
+    benchmark:
+        f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
@@ -212,6 +226,8 @@ rule evaluate:
         ),
     log:
         f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS

@@ -14,6 +14,8 @@ rule choose_subset:
         f"{RUN}/pseudo_labels/{{step}}/subset.tsv",
     log:
         f"{RUN}/logs/choose_subset/{{step}}.log",
+    benchmark:
+        f"{RUN}/logs/choose_subset/{{step}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -33,6 +35,8 @@ rule thresholds:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
         f"{RUN}/logs/thresholds/{{labelling}}.log",
+    benchmark:
+        f"{RUN}/logs/thresholds/{{labelling}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -60,6 +64,8 @@ rule label_round:
         labels=directory(f"{RUN}/pseudo_labels/self_training/{{round}}/labels"),
     log:
         f"{RUN}/logs/label_round/{{round}}.log",
+    benchmark:
+        f"{RUN}/logs/label_round/{{round}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
@@ -100,6 +106,8 @@ rule exchange:
         ],
     log:
         f"{RUN}/logs/exchange/{{cycle}}.log",
+    benchmark:
+        f"{RUN}/logs/exchange/{{cycle}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
@@ -126,6 +134,8 @@ rule accumulate:
         f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
     log:
         f"{RUN}/logs/accumulate/{{step}}.log",
+    benchmark:
+        f"{RUN}/logs/accumulate/{{step}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -149,6 +159,8 @@ rule relabel:
         labels=directory(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels"),
     log:
         f"{RUN}/logs/relabel/{{step}}.log",
+    benchmark:
+        f"{RUN}/logs/relabel/{{step}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
@@ -178,6 +190,8 @@ rule ensemble_labels:
         labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
     log:
         f"{RUN}/logs/ensemble_labels.log",
+    benchmark:
+        f"{RUN}/logs/ensemble_labels.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS

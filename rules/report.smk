@@ -15,6 +15,8 @@ rule report:
         comparison("classes.tsv", "IoU of each class, for a spreadsheet"),
     log:
         f"{RUN}/logs/report.log",
+    benchmark:
+        f"{RUN}/logs/report.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -73,6 +75,8 @@ rule oracle_study:
         study("classes.tsv", "classes of each step, for a spreadsheet"),
     log:
         f"{RUN}/logs/oracle_study/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/oracle_study/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: workflow.cores or 1
