@@ -53,6 +53,7 @@ os.environ[MOST_PIXELS_VARIABLE] = str(configuration.most_pixels)
 
 
 include: "rules/common.smk"
+include: "rules/needs.smk"
 include: "rules/changes.smk"
 include: "rules/presentation.smk"
 

@@ -13,7 +13,9 @@ rule render_scenes:
         f"{RUN}/logs/render_scenes/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_rendering),
     params:
         folder=folder_of_output,
     shell:
@@ -35,6 +37,8 @@ rule make_manifest:
         f"{RUN}/logs/make_manifest/{{dataset}}.{{labels}}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         with_labels=with_labels_flag,
         scenes=lambda wildcards, input: (flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""),
@@ -63,7 +67,9 @@ rule check_data:
         f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         with_labels=with_labels_flag,
         label_space=LABEL_SPACE,
@@ -84,6 +90,7 @@ rule check_device:
     conda:
         "../envs/environment.yaml"
     resources:
+        **needs(of_network),
         gpu=GPU * PROCESSES,
     params:
         device=configuration.device,
@@ -114,6 +121,8 @@ rule collect_checks:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         inputs=flags_of_inputs(
             *("reports", "source", "target", "test", "target_b", "class_priors", "ego_vehicle_mask"),
@@ -138,7 +147,9 @@ rule convert_labels:
         f"{RUN}/logs/convert_labels/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         label_space=LABEL_SPACE,
         folder=folder_of_output,
@@ -161,7 +172,9 @@ rule translate:
         f"{RUN}/logs/translate/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_translation),
     params:
         seed=configuration.seed,
         targets_per_image=configuration.translation.targets_per_image,
@@ -187,6 +200,8 @@ rule hold_out:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         number=configuration.prediction.calibration_images,
         seed=configuration.seed,
@@ -213,6 +228,8 @@ rule contact_sheet:
         f"{RUN}/logs/contact_sheet/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_dataset()),
     params:
         label_space=LABEL_SPACE,
     shell:
@@ -239,7 +256,9 @@ rule decode_images:
         f"{RUN}/logs/decode_images/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset(written=3.0)),
     params:
         folder=folder_of_output,
     shell:
@@ -266,7 +285,9 @@ rule class_priors:
         f"{RUN}/logs/class_priors.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_source),
     params:
         label_space=LABEL_SPACE,
     shell:
@@ -286,7 +307,9 @@ rule class_statistics:
         f"{RUN}/logs/class_statistics/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         label_space=LABEL_SPACE,
     shell:

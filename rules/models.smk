@@ -13,6 +13,7 @@ rule write_settings:
     conda:
         "../envs/environment.yaml"
     resources:
+        **needs(of_lists),
         # A resource, since it is another file in every call.
         configuration=CONFIGURATION,
     params:
@@ -38,6 +39,8 @@ rule check_networks:
         f"{RUN}/logs/check_networks.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_network),
     params:
         settings=lambda wildcards, input: flags(
             settings=[f"{key}={path}" for key, path in zip(plan.first_networks, input.settings)]
@@ -68,6 +71,7 @@ rule train:
         "../envs/environment.yaml"
     threads: THREADS * PROCESSES
     resources:
+        **needs(of_training),
         gpu=GPU * PROCESSES,
         # Resources, since a change of these is no reason to train again.
         save_every=configuration.training.save_every_iterations,
@@ -103,6 +107,8 @@ rule batch_sheet:
         f"{RUN}/logs/batch_sheet/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_source),
     params:
         inputs=flags_of_inputs(*BATCH_INPUTS),
         label_space=LABEL_SPACE,
@@ -135,6 +141,7 @@ rule estimate:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_estimate),
         gpu=GPU,
     params:
         inputs=flags_of_inputs("source", "images", "training", "settings", "work"),
@@ -163,6 +170,7 @@ rule calibrate:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_calibration),
         gpu=GPU,
     params:
         inputs=flags_of_inputs("model", "labelled", "settings"),
@@ -193,6 +201,7 @@ rule predict:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_prediction),
         gpu=GPU,
     params:
         inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
@@ -232,6 +241,7 @@ rule evaluate:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_evaluation),
         gpu=0 if SHARDS > 1 else GPU,
     params:
         inputs=flags_of_inputs("model", "temperature", "predictions", "labelled", "settings"),

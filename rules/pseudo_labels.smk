@@ -1,10 +1,6 @@
 # From predictions to the label sets that models train on: self-training, co-training, ensemble.
 
 
-# HDF5 lets one thread read at a time: more than these label no faster.
-LABELLING_THREADS = 4
-
-
 rule choose_subset:
     """Draw the target images that a round or cycle labels."""
     input:
@@ -19,6 +15,8 @@ rule choose_subset:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         inputs=flags_of_inputs("images", "paired_with"),
         draw=lambda wildcards: flags(**plan.subset_draw(step_of(wildcards))._asdict()),
@@ -40,6 +38,8 @@ rule thresholds:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         label_space=LABEL_SPACE,
         choices=lambda wildcards: flags(
@@ -69,6 +69,8 @@ rule label_round:
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("subset", "predictions", "thresholds", "ego_vehicle_mask", "class_priors"),
@@ -111,6 +113,8 @@ rule exchange:
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs(
@@ -139,6 +143,8 @@ rule accumulate:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         inputs=flags_of_inputs("previous", "selected"),
         choices=lambda wildcards: flags(**plan.accumulation_choices(step_of(wildcards))._asdict()),
@@ -164,6 +170,8 @@ rule relabel:
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("accumulated", "predictions", "thresholds", "ego_vehicle_mask"),
@@ -195,6 +203,8 @@ rule ensemble_labels:
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs(

@@ -20,6 +20,8 @@ rule report:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         scores=lambda wildcards, input: [f"{model}={path}" for model, path in zip(plan.models, input)],
         folder=folder_of_output,
@@ -79,7 +81,9 @@ rule oracle_study:
         f"{RUN}/logs/oracle_study/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         pseudo_labels=lambda wildcards, input: [
             f"{step}={path}" for step, path in zip(pseudo_label_sets(wildcards.dataset), input.pseudo_labels)

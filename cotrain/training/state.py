@@ -63,13 +63,16 @@ class TrainingState:
             self._lock.close()
             raise InputError(
                 f"{self.folder}: another process ({holder}) is training this model, perhaps left over from a "
-                "run that was killed; wait until it has ended, or end it, then start again"
+                "run that was killed; wait until it has ended, or end it (on Slurm: squeue, scancel), then start "
+                "again"
             ) from None
         # Files that a killed process left half written. This process has the lock, so nobody is writing them.
         for partial in self.folder.glob(".*.partial*"):
             partial.unlink()
         self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        job = os.environ.get("SLURM_JOB_ID")
+        of_job = f", Slurm job {job}" if job else ""
+        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}{of_job}\n")
         self._lock.flush()
         return self
 

@@ -1,0 +1,54 @@
+"""How large a network is: what decides the memory and the time of a training."""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cotrain.configuration.requirements import NetworkSize
+
+# Height and width of the image that is sent through the network: large enough that its deepest features are not
+# a single pixel, and many patches of a transformer.
+SIZE = (96, 160)
+
+
+def size_of(network: nn.Module) -> NetworkSize:
+    """Send one black image through `network` in float32 and return its size; the network stays as it is.
+
+    Operations are those of a forward pass; a multiplication and an addition count as two. Saved bytes are
+    those that the backward pass needs of the forward pass, parameters left out. Both are divided by the number
+    of pixels of the image.
+    """
+    pixels = SIZE[0] * SIZE[1]
+    parameters = {parameter.data_ptr() for parameter in network.parameters()}
+    # They are kept until the end, so that none takes the place in memory of another.
+    saved: dict[tuple[int, int], Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in parameters:
+            saved[tensor.data_ptr(), tensor.numel()] = tensor
+        return tensor
+
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    was_training = network.training
+    # In evaluation, a batch norm would save less, and a batch of one image could not be normalised in training.
+    network.train()
+    images = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
+    try:
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            FlopCounterMode(display=False) as counter,
+        ):
+            network(images)
+    finally:
+        network.train(was_training)
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                buffer.copy_(buffers[name])
+    return NetworkSize(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        operations_a_pixel=round(counter.get_total_flops() / (2 * pixels)),
+        saved_bytes_a_pixel=round(
+            sum(tensor.numel() * tensor.element_size() for tensor in saved.values()) / (2 * pixels)
+        ),
+    )
