@@ -1,8 +1,8 @@
 """What the jobs of a finished run asked for, and what they took.
 
-Reads the benchmark files beside the logs, which Snakemake writes with `benchmark-extended: true` (in all profiles).
-Prints a line for each rule with the job that came nearest to what it had asked for. Ends with status 1 if a job
-took more than it had asked for.
+Reads the benchmark files beside the logs, which Snakemake writes with `benchmark-extended: true` (in all
+profiles). Prints a line for each rule, with the jobs that came nearest to what they had asked for. Ends with
+status 1 if a job took more than it had asked for.
 
     python -m benchmarks.requirements results/demo
 """
@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="results/RUN of a finished run")
     jobs = list(jobs_of_run(parser.parse_args(arguments).run))
     print(
-        f"{'rule':<18}{'jobs':>5}{'MB asked':>10}{'taken':>7}{'share':>7}{'min asked':>11}{'taken':>8}{'share':>7}"
+        f"{'rule':<18}{'jobs':>5}{'MB asked':>10}{'taken':>7}{'share':>7}"
+        f"{'min asked':>11}{'taken':>8}{'share':>7}"
     )
     for rule in sorted({job.rule for job in jobs}):
         of_rule = [job for job in jobs if job.rule == rule]
@@ -66,7 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         time = max(of_rule, key=lambda job: job.minutes / job.asked_minutes)
         print(
             f"{rule:<18}{len(of_rule):>5}"
-            f"{memory.asked_memory:>10.0f}{memory.memory:>7.0f}{100 * memory.memory / memory.asked_memory:>6.0f}%"
+            f"{memory.asked_memory:>10.0f}{memory.memory:>7.0f}"
+            f"{100 * memory.memory / memory.asked_memory:>6.0f}%"
             f"{time.asked_minutes:>11.0f}{time.minutes:>8.1f}{100 * time.minutes / time.asked_minutes:>6.0f}%"
         )
     exceeding = [job for job in jobs if job.exceeds]

@@ -102,7 +102,7 @@ def _first_free(names: list[str]) -> Iterator[int]:
             if claim := _claimed(f"{name} {jobs_before}"):
                 with claim:
                     if jobs_before:
-                        # More `gpu` than GPUs is what somebody asks for whose network leaves a GPU idle, or a mistake.
+                        # More `gpu` than GPUs: wanted, if one network leaves a GPU idle, or a mistake.
                         logger.info(
                             "all %d GPUs are at work; this job shares one, its jobs are now %d",
                             len(names),

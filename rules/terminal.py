@@ -80,7 +80,7 @@ class Terminal(logging.Handler):
             self.write(SUBMITTED_TO_SLURM.sub(_submitted, record.getMessage()))
 
     def fail(self, record: logging.LogRecord) -> None:
-        """Note why a job has failed; what only a scheduler knows, say at once, for the job may be tried again."""
+        """Note why a job has failed; what only a scheduler knows, say at once: the job may be tried again."""
         message = failure(record.rule_name, record.log)  # type: ignore[attr-defined]
         of_scheduler = getattr(record, "rule_msg", None)
         if of_scheduler:

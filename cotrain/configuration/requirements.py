@@ -1,7 +1,7 @@
 """What a job needs: memory, time and disk, for schedulers that grant no more than a job has asked for.
 
-The constants are measured (docs/clusters.md says how) and hold a factor of safety of about two for memory and of
-three for time, so that a job hardly ever exceeds what it has asked for. A retry asks for more.
+The constants are measured (docs/clusters.md says how) and hold a factor of safety of about two for memory and
+of three for time, so that a job hardly ever exceeds what it has asked for. A retry asks for more.
 """
 
 from pathlib import Path
@@ -55,8 +55,8 @@ UNKNOWN = Images(25_000, 8_000_000, 25_000 * 2_000_000)
 LARGE_NETWORK = NetworkSize(60_000_000, 730_000, 3_700)
 
 MB = 1_000_000
-# A Python process with NumPy and OpenCV; with PyTorch; with PyTorch and a GPU, whose driver and kernels take memory of
-# the host.
+# A Python process with NumPy and OpenCV; with PyTorch; with PyTorch and a GPU, whose driver and kernels take
+# memory of the host.
 PROCESS, WITH_TORCH, WITH_GPU = 500 * MB, 1_800 * MB, 6_000 * MB
 # Lists of images, and what a step notes of each.
 BYTES_AN_IMAGE = 4_000
@@ -68,8 +68,8 @@ START_MINUTES = 10
 SECONDS_A_MEGAPIXEL = 0.3
 SECONDS_AN_IMAGE = 0.01
 SECONDS_TO_RENDER = 1.0
-# Operations a second: of one core, and of a GPU. The paper's network makes 5·10¹³ on an H200 and the demo's 4·10¹⁰ on
-# two cores.
+# Operations a second: of one core, and of a GPU. The paper's network makes 5·10¹³ on an H200 and the demo's
+# 6·10¹⁰ on two cores.
 SPEED_OF_A_CORE = 8e9
 SPEED_OF_A_GPU = 1.2e13
 # A small network waits for Python.
@@ -150,10 +150,10 @@ def of_prediction(
         threads: CPU threads.
         has_gpu: whether the network computes on a GPU.
     """
-    # Probabilities of all classes at full size, several times; without a gradient, the network keeps a few feature
-    # maps at a time.
+    # Probabilities of all classes at full size, several times; without a gradient, the network keeps a few
+    # feature maps at a time.
     at_work = 0 if has_gpu else 4 * 4 * classes + size.saved_bytes_a_pixel / 4
-    memory = _base(has_gpu) + images.number * BYTES_AN_IMAGE + 8 * size.parameters
+    memory = float(_base(has_gpu) + images.number * BYTES_AN_IMAGE + 8 * size.parameters)
     memory += images.largest * batch_size * (at_work + BYTES_A_PIXEL_AT_WORK)
     seconds = views * images.total * size.operations_a_pixel / _speed(threads, has_gpu)
     seconds += images.number * SECONDS_AN_IMAGE + images.total / MB * SECONDS_A_MEGAPIXEL

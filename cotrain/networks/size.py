@@ -6,17 +6,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cotrain.configuration.requirements import NetworkSize
 
-# Height and width of the image that is sent through the network: large enough that its deepest features are not
-# a single pixel, and many patches of a transformer.
+# Height and width of the image that is sent through the network: large enough that its deepest features are
+# not a single pixel, and many patches of a transformer.
 SIZE = (96, 160)
 
 
 def size_of(network: nn.Module) -> NetworkSize:
-    """Send one black image through `network` in float32 and return its size; the network stays as it is.
+    """Send two black images through `network` in float32 and return its size; the network stays as it is.
 
     Operations are those of a forward pass; a multiplication and an addition count as two. Saved bytes are
-    those that the backward pass needs of the forward pass, parameters left out. Both are divided by the number
-    of pixels of the image.
+    those that the backward pass needs of the forward pass, parameters left out. Both are divided by the
+    number of pixels of the images.
     """
     pixels = SIZE[0] * SIZE[1]
     parameters = {parameter.data_ptr() for parameter in network.parameters()}
@@ -30,7 +30,7 @@ def size_of(network: nn.Module) -> NetworkSize:
 
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     was_training = network.training
-    # In evaluation, a batch norm would save less, and a batch of one image could not be normalised in training.
+    # In evaluation, a batch norm would save less. In training, it needs more than one image.
     network.train()
     images = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
     try:

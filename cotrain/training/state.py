@@ -63,8 +63,8 @@ class TrainingState:
             self._lock.close()
             raise InputError(
                 f"{self.folder}: another process ({holder}) is training this model, perhaps left over from a "
-                "run that was killed; wait until it has ended, or end it (on Slurm: squeue, scancel), then start "
-                "again"
+                "run that was killed; wait until it has ended, or end it (on Slurm: squeue, scancel), then "
+                "start again"
             ) from None
         # Files that a killed process left half written. This process has the lock, so nobody is writing them.
         for partial in self.folder.glob(".*.partial*"):
