@@ -33,11 +33,11 @@ TRAINING = {
 
 
 def test_a_training_on_a_cpu_by_hand():
-    # Memory: a process with torch, 4 kB an image, 40 B a parameter; 100 000 pixels of twice 1 000 B and of 16 B
-    # for each of 10 classes; two threads with a frame and a batch at 60 B a pixel.
+    # Memory: a process with torch, 4 kB an image, 40 B a parameter; 100 000 pixels of twice 1 000 B and of
+    # 16 B for each of 10 classes; two threads with a frame and a batch at 60 B a pixel.
     memory = 1_800e6 + 4e6 + 40e6 + 100_000 * (2_000 + 160) + 2 * 2_100_000 * 60
-    # Time: three passes of 10 000 operations a pixel, on two cores of 8·10⁹ a second, 6 000 times; ten minutes
-    # to start.
+    # Time: three passes of 10 000 operations a pixel, on two cores of 8·10⁹ a second, 6 000 times; ten
+    # minutes to start.
     seconds = 6_000 * 3 * 10_000 * 100_000 / 16e9
     # Disk: 4 B of a parameter, for weights, their average, and two saves of four values each.
     assert of_training(**TRAINING) == Needs(round(memory / 1e6), 10 + round(seconds / 60), 100 + 40)
