@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from cotrain.errors import InputError
 from workflow_scripts import render_scenes
@@ -15,7 +16,7 @@ def arguments(folder, **changes):
 
 def test_step_writes_scenes_and_their_list(tmp_path, capsys):
     log = tmp_path / "log.txt"
-    render_scenes.main([*arguments(tmp_path / "out"), f"--log-file={log}"])
+    render_scenes.main([*arguments(tmp_path / "out", width=80, height=72), f"--log-file={log}"])
     lines = (tmp_path / "out" / "scenes.tsv").read_text().splitlines()
     assert lines == [
         "id\timage\tlabel",
@@ -23,8 +24,10 @@ def test_step_writes_scenes_and_their_list(tmp_path, capsys):
         "00001\timages/00001.jpg\tlabels/00001.png",
     ]
     for line in lines[1:]:
-        assert all((tmp_path / "out" / name).is_file() for name in line.split("\t")[1:])
-    assert "2 camera streets of 64 × 64 pixels" in log.read_text()
+        for name in line.split("\t")[1:]:
+            with Image.open(tmp_path / "out" / name) as picture:
+                assert picture.size == (80, 72)
+    assert "2 camera streets of 80 × 72 pixels" in log.read_text()
 
 
 def test_the_seed_draws_the_scenes(tmp_path):
