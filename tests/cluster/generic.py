@@ -1,4 +1,4 @@
-"""A run through other engines by configuration only: submitted, asked for and cancelled by three small scripts."""
+"""A run through other engines by configuration only: three small scripts submit, ask and cancel."""
 
 import subprocess
 import sys
