@@ -143,6 +143,8 @@ rule translate:
         source=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         target=TARGET_IMAGES,
         checked=CHECKED,
+        # What is in it stands in the command, but a change of that alone would be overlooked (see `changes.smk`).
+        settings=settings("translation"),
     output:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
     log:
