@@ -116,7 +116,6 @@ def check_reports():
     reports = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in plan.labelled_datasets]
     reports += [f"{RUN}/data/{dataset}/images.check.json" for dataset in plan.target_datasets]
     demands_gpu = configuration.device in ("cuda", "mps") or (GPU == 1 and PROCESSES > 1)
-    reports += [f"{RUN}/data/networks.json"] if plan.first_networks else []
     return [*reports, *([f"{RUN}/data/device.json"] if demands_gpu else [])]
 
 
@@ -166,6 +165,12 @@ def weights(model):
 def state_folder(wildcards, output):
     """Where a training is saved: beside the results, wherever a workflow that imports this one puts them."""
     return f"{output.weights.removesuffix(weights(wildcards.model))}{STATE}/{wildcards.model}"
+
+
+def folders_of_run(wildcards, output):
+    """Flags: where the run has its results and its states, wherever a workflow that imports this one puts them."""
+    prefix = output[0].removesuffix(f"{RUN}/data/checked.json")
+    return flags(results=f"{prefix}{RUN}", states=f"{prefix}{STATE}")
 
 
 def predicting_weights(model):

@@ -104,6 +104,7 @@ rule collect_checks:
     """Collect all checks: translation and training wait for this file."""
     input:
         reports=check_reports(),
+        networks=f"{RUN}/data/networks.json",
         source=manifests(configuration.source, "labelled"),
         target=TARGET_IMAGES,
         test=manifests([configuration.test], "labelled"),
@@ -126,10 +127,11 @@ rule collect_checks:
     params:
         inputs=flags_of_inputs(
             *("reports", "source", "target", "test", "target_b", "class_priors", "ego_vehicle_mask"),
-            *("settings", "storage"),
+            *("networks", "settings", "storage"),
         ),
+        folders=folders_of_run,
     shell:
-        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log-file {log:q}"
+        "python -m workflow_scripts.collect_checks {params.inputs} {params.folders} --output {output:q} --log-file {log:q}"
 
 
 rule convert_labels:
@@ -164,6 +166,8 @@ rule translate:
         source=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         target=TARGET_IMAGES,
         checked=CHECKED,
+        # What is in it stands in the command, but a change of that alone would be overlooked (see `changes.smk`).
+        settings=settings("translation"),
     output:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
     log:

@@ -2,7 +2,7 @@
 
 in:  settings of trainings that start from no other model of the run, and the weights file that the first of
      them starts from, if it does
-out: a JSON file with the number of parameters of each network
+out: a JSON file with the size of each network: parameters, tensors and bytes
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from cotrain.training.train_model import check_initial_weights, first_network
 
-    parameters, initial_weights = {}, options.initial_weights
+    sizes, initial_weights = {}, options.initial_weights
     for key, settings in trainings.items():
         try:
             if initial_weights:
@@ -56,10 +56,15 @@ def main(arguments: list[str] | None = None) -> None:
             text = str(error)
             rest = text.removeprefix("network.")
             raise InputError(text if rest == text else f"{key}.{rest}") from error
-        parameters[key] = sum(parameter.numel() for parameter in network.parameters())
-        logger.info("%s: %s parameters, its first weights fit", key, f"{parameters[key]:,}")
+        tensors = network.model.state_dict().values()
+        sizes[key] = {
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "tensors": len(tensors),
+            "bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        }
+        logger.info("%s: %s parameters, its first weights fit", key, f"{sizes[key]['parameters']:,}")
         initial_weights = None
-    write_json(options.output, {"parameters": parameters})
+    write_json(options.output, {"networks": sizes})
 
 
 if __name__ == "__main__":

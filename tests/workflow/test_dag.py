@@ -310,6 +310,9 @@ def test_saving_more_often_trains_nothing_anew(finished_run):
     [
         ("label_space", "cityscapes7", {"convert_labels", "train", "predict", "evaluate"}),
         ("device", "cuda", {"train", "predict", "evaluate"}),
+        ("seed", 3, {"translate", "choose_subset", "train", "predict", "evaluate"}),
+        ("translation", {"format": "jpg"}, {"translate", "train", "predict", "evaluate"}),
+        ("training", {"learning_rate": 0.04}, {"train", "predict", "evaluate"}),
         ("ego_vehicle_mask", "mask.png", {"predict", "label_round", "exchange", "evaluate"}),
         ("self_training", {"class_priors": "priors.npy"}, {"label_round", "exchange"}),
     ],
@@ -322,7 +325,7 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
     np.save(finished_run.folder / "priors.npy", np.full((19, 64, 96), 0.5, np.float32))
     configuration = finished_run.configuration()
     try:
-        changed = configuration[key] | value if isinstance(value, dict) else value
+        changed = configuration.get(key, {}) | value if isinstance(value, dict) else value
         finished_run.configure(configuration | {key: changed})
         jobs = planned_jobs(finished_run)
     finally:

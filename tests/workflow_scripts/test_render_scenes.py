@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from cotrain.errors import InputError
+from streets.generate import RECIPE
 from workflow_scripts import render_scenes
 
 
@@ -36,6 +37,29 @@ def test_the_seed_draws_the_scenes(tmp_path):
         render_scenes.main(arguments(tmp_path / str(place), seed=seed, images=1))
         files.append((tmp_path / str(place) / "labels" / "00000.png").read_bytes())
     assert files[0] == files[1] != files[2]
+
+
+def test_the_disk_must_have_room_for_the_scenes_that_are_missing(small_disk, tmp_path):
+    """Of the 16 KiB, a scene of 64×64 pixels takes about 2."""
+    folder = small_disk / "out"
+    message = (
+        r"disk: its disk has \d+\.\d KiB free, but rendering 20 scenes needs about 40\.0 KiB \(32\.0 KiB "
+        r"images, 8\.0 KiB labels\); free some space"
+    )
+    # The settings beside the small disk, not on it.
+    settings = arguments(tmp_path / "out", images=20)[:2]
+    with pytest.raises(InputError, match=message):
+        render_scenes.main([*settings, "--output", str(folder)])
+    assert not folder.exists()
+    # A rendering that was interrupted after 19 scenes needs room only for the last.
+    for part, suffix in (("images", "jpg"), ("labels", "png")):
+        (folder / part).mkdir(parents=True)
+        for number in range(19):
+            (folder / part / f"{number:05d}.{suffix}").touch()
+    of_scenes = {"look": "camera", "width": 64, "height": 64, "seed": 1, "recipe": RECIPE}
+    (folder / "settings.json").write_text(json.dumps(of_scenes))
+    render_scenes.main([*settings, "--output", str(folder)])
+    assert len((folder / "scenes.tsv").read_text().splitlines()) == 21
 
 
 @pytest.mark.parametrize(
