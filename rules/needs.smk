@@ -6,9 +6,9 @@ from cotrain.configuration.requirements import (
     UNKNOWN,
     Images,
     images_of_check,
-    sizes_of_networks,
 )
 from cotrain.data.label_spaces import label_space
+from cotrain.data.network_sizes import read_network_sizes
 
 # A job has no use for more, since the disk is then the limit; fewer cores than these are no obstacle.
 IMAGE_THREADS = 8
@@ -46,8 +46,8 @@ def largest(datasets):
 
 def network_of(model):
     """The size of a model's network; before one has been built, that of a large one."""
-    key = "co_training.network_b" if plan.has_own_network(model) else "network"
-    return sizes_of_networks(Path(RUN, "data", "networks.json")).get(key, LARGE_NETWORK)
+    found = Path(RUN, "data", "networks.json")
+    return read_network_sizes(found)[plan.network_key(model)] if found.exists() else LARGE_NETWORK
 
 
 def images_of_set(images, model):

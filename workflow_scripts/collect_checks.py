@@ -21,11 +21,12 @@ from cotrain.configuration.sections import Crops
 from cotrain.data.checks import CheckReport
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
-from cotrain.data.disk_space import bytes_of_run, check_disk, missing_bytes, read_network_sizes
+from cotrain.data.disk_space import bytes_of_run, check_disk, missing_bytes
 from cotrain.data.files import write_json
 from cotrain.data.json_files import read_record
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.network_sizes import read_network_sizes
 from cotrain.data.pairs import check_pairs
 from cotrain.errors import InputError
 from cotrain.training.augmentation import check_crop

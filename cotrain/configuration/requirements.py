@@ -10,22 +10,9 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta
 
 from cotrain.data.json_files import Record, read_record
+from cotrain.data.network_sizes import NetworkSize
 
 Count = Annotated[int, Meta(ge=0)]
-
-
-class NetworkSize(Record, frozen=True):
-    """How large a network is; a pixel is one of the image that it sees.
-
-    Attributes:
-        parameters: their number.
-        operations_a_pixel: floating-point operations of a forward pass.
-        saved_bytes_a_pixel: what a training keeps for the backward pass, in float32.
-    """
-
-    parameters: Count
-    operations_a_pixel: Count
-    saved_bytes_a_pixel: Count
 
 
 class Images(NamedTuple):
@@ -52,7 +39,13 @@ class Needs(NamedTuple):
 # Of a set that nobody has looked at yet.
 UNKNOWN = Images(25_000, 8_000_000, 25_000 * 2_000_000)
 # The largest published network for which a run is likely, where none has been built yet: the paper's.
-LARGE_NETWORK = NetworkSize(60_000_000, 730_000, 3_700)
+LARGE_NETWORK = NetworkSize(
+    parameters=60_000_000,
+    tensors=700,
+    bytes=240_000_000,
+    operations_a_pixel=730_000,
+    saved_bytes_a_pixel=3_700,
+)
 
 MB = 1_000_000
 # A Python process with NumPy and OpenCV; with PyTorch; with PyTorch and a GPU, whose driver and kernels take
@@ -86,12 +79,6 @@ class _Check(Record, frozen=True):
     sizes: dict[str, Count]
 
 
-class _Networks(Record, frozen=True):
-    """What is read of what `check_networks` writes."""
-
-    sizes: dict[str, NetworkSize]
-
-
 def images_of_check(path: Path) -> Images | None:
     """Return the images that `check_data` found; None where it has not run."""
     if not path.exists():
@@ -103,13 +90,6 @@ def images_of_check(path: Path) -> Images | None:
         max(pixels.values(), default=0),
         sum(pixels[size] * number for size, number in sizes.items()),
     )
-
-
-def sizes_of_networks(path: Path) -> dict[str, NetworkSize]:
-    """Return the sizes that `check_networks` found, by the key of the network; none where it has not run."""
-    if not path.exists():
-        return {}
-    return read_record(path, _Networks, "the report of a check", "what check_networks wrote").sizes
 
 
 def of_lists(images: int = UNKNOWN.number) -> Needs:

@@ -4,13 +4,10 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
-
-from msgspec import Meta
 
 from cotrain.configuration.run_plan import Storage
-from cotrain.data.json_files import Record, read_record
 from cotrain.data.manifests import Item
+from cotrain.data.network_sizes import NetworkSize
 from cotrain.errors import InputError
 
 # Bytes a pixel. Photos of CamVid and CARLA and the demo's frames take 1.1 to 1.4 as PNG, and 0.26 to 0.33 as
@@ -27,28 +24,6 @@ TENSOR_OF_MODEL, TENSOR_OF_STATE = 120, 400
 # The record and the history of a training.
 RECORDS = 10_000
 BYTES_OF_A_VALUE = 4
-
-Amount = Annotated[int, Meta(ge=0, le=2**50)]
-
-
-class NetworkSize(Record, frozen=True):
-    """How large a network is: trained values, tensors with and without training, and bytes of these."""
-
-    parameters: Amount
-    tensors: Amount
-    bytes: Amount
-
-
-class NetworkSizes(Record, frozen=True):
-    """What `check_networks` writes: the size of each network, by its key in the configuration."""
-
-    networks: dict[str, NetworkSize]
-
-
-def read_network_sizes(path: Path) -> dict[str, NetworkSize]:
-    """Return what `check_networks` wrote; InputError if it is something else."""
-    what, expected = "the sizes of networks", "what check_networks wrote"
-    return read_record(path, NetworkSizes, what, expected).networks
 
 
 def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item]) -> dict[str, int]:

@@ -1,23 +1,19 @@
 """How large a network is: what decides the memory and the time of a training."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from cotrain.configuration.requirements import NetworkSize
+from cotrain.data.network_sizes import NetworkSize
+from cotrain.networks.network import Network
 
 # Height and width of the image that is sent through the network: large enough that its deepest features are
 # not a single pixel, and many patches of a transformer.
 SIZE = (96, 160)
 
 
-def size_of(network: nn.Module) -> NetworkSize:
-    """Send two black images through `network` in float32 and return its size; the network stays as it is.
-
-    Operations are those of a forward pass; a multiplication and an addition count as two. Saved bytes are
-    those that the backward pass needs of the forward pass, parameters left out. Both are divided by the
-    number of pixels of the images.
-    """
+def size_of(network: Network) -> NetworkSize:
+    """Send two black images through `network` in float32 and return its size; the network stays as it is."""
     pixels = SIZE[0] * SIZE[1]
     parameters = {parameter.data_ptr() for parameter in network.parameters()}
     # They are kept until the end, so that none takes the place in memory of another.
@@ -45,10 +41,15 @@ def size_of(network: nn.Module) -> NetworkSize:
         with torch.no_grad():
             for name, buffer in network.named_buffers():
                 buffer.copy_(buffers[name])
+    tensors = network.model.state_dict().values()
     return NetworkSize(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
+        tensors=len(tensors),
+        bytes=sum(map(_bytes, tensors)),
         operations_a_pixel=round(counter.get_total_flops() / (2 * pixels)),
-        saved_bytes_a_pixel=round(
-            sum(tensor.numel() * tensor.element_size() for tensor in saved.values()) / (2 * pixels)
-        ),
+        saved_bytes_a_pixel=round(sum(map(_bytes, saved.values())) / (2 * pixels)),
     )
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

@@ -7,17 +7,22 @@ import pytest
 from cotrain.configuration.requirements import (
     Images,
     Needs,
-    NetworkSize,
     images_of_check,
     of_images,
     of_lists,
     of_prediction,
     of_training,
-    sizes_of_networks,
 )
+from cotrain.data.network_sizes import NetworkSize
 from cotrain.errors import InputError
 
-SMALL = NetworkSize(1_000_000, 10_000, 1_000)
+SMALL = NetworkSize(
+    parameters=1_000_000,
+    tensors=100,
+    bytes=4_000_000,
+    operations_a_pixel=10_000,
+    saved_bytes_a_pixel=1_000,
+)
 TRAINING = {
     "size": SMALL,
     "iterations": 6_000,
@@ -93,16 +98,11 @@ def test_part_of_a_set():
     assert Images(0, 0, 0).part(3) == Images(0, 0, 0)
 
 
-def test_what_checks_have_found(tmp_path):
-    report, networks = tmp_path / "a.check.json", tmp_path / "networks.json"
+def test_what_a_check_has_found(tmp_path):
+    report = tmp_path / "a.check.json"
     assert images_of_check(report) is None
-    assert sizes_of_networks(networks) == {}
     report.write_text(json.dumps({"images": 5, "sizes": {"4x3": 2, "10x2": 3}, "warnings": []}))
     assert images_of_check(report) == Images(5, 20, 84)
-    networks.write_text(
-        json.dumps({"sizes": {"network": dict(zip(SMALL.__struct_fields__, (3, 4, 5), strict=True))}})
-    )
-    assert sizes_of_networks(networks) == {"network": NetworkSize(3, 4, 5)}
     report.write_text('{"sizes": {"4x3": -1}}')
     with pytest.raises(InputError, match="check_data"):
         images_of_check(report)

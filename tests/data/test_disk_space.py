@@ -5,23 +5,22 @@ from msgspec.structs import replace
 
 from cotrain.configuration.run_plan import Storage
 from cotrain.data.disk_space import (
-    NetworkSize,
     bytes_of_model,
     bytes_of_run,
     bytes_of_scenes,
     bytes_of_state,
     check_disk,
     missing_bytes,
-    read_network_sizes,
     size_in_words,
 )
 from cotrain.data.manifests import Item
+from cotrain.data.network_sizes import NetworkSize, read_network_sizes
 from cotrain.errors import InputError
 
 SOURCE = [Item("s", Path("s.png"), 100, 10)]
 TARGET = [Item(name, Path(f"{name}.png"), 10, 10) for name in "abcd"]
 # 1 000 trained values and 10 others of 4 bytes.
-SIZE = NetworkSize(parameters=1000, tensors=5, bytes=4040)
+SIZE = NetworkSize(parameters=1000, tensors=5, bytes=4040, operations_a_pixel=0, saved_bytes_a_pixel=0)
 
 
 def storage_of(**changes):
@@ -92,7 +91,7 @@ def test_bytes_of_scenes():
 def test_what_is_there_is_not_asked_for_again(tmp_path):
     results, states = tmp_path / "results", tmp_path / "state"
     storage = storage_of(models={"baseline": "network", "co_training/00/b": "co_training.network_b"})
-    larger = NetworkSize(parameters=2000, tensors=5, bytes=8040)
+    larger = replace(SIZE, parameters=2000, bytes=8040)
     networks = {"network": SIZE, "co_training.network_b": larger}
     images = {"translated images": 500, "labels": 300, "predictions": 100, "decoded images": 0}
 
@@ -129,7 +128,8 @@ def test_a_network_of_unknown_size(tmp_path):
     with pytest.raises(InputError, match=r"network: its size is not known; run check_networks again"):
         missing_bytes(storage_of(models={"final": "network"}), {}, {}, tmp_path, tmp_path)
     (tmp_path / "networks.json").write_text(
-        '{"networks": {"network": {"parameters": 1, "tensors": -1, "bytes": 2}}}'
+        '{"networks": {"network": {"parameters": 1, "tensors": -1, "bytes": 2, "operations_a_pixel": 3, '
+        '"saved_bytes_a_pixel": 4}}}'
     )
     with pytest.raises(
         InputError, match=r"networks\.json: .* \(networks\.network\.tensors: expected an integer >= 0"

@@ -19,7 +19,7 @@ from cotrain.data.class_priors import ClassPriors
 from cotrain.data.class_statistics import read_class_statistics, write_class_statistics
 from cotrain.data.class_tables import class_table
 from cotrain.data.decoded import decode, map_image, read_index, write_index
-from cotrain.data.disk_space import read_network_sizes
+from cotrain.data.network_sizes import read_network_sizes
 from cotrain.data.files import write_array
 from cotrain.data.images import (
     check_image,
@@ -282,7 +282,10 @@ FORMATS = [
     Format("labelled.check.json", _write_report, read_report),
     Format(
         "networks.json",
-        _of_text('{"networks": {"network": {"parameters": 3, "tensors": 1, "bytes": 12}}}'),
+        _of_text(
+            '{"networks": {"network": {"parameters": 3, "tensors": 1, "bytes": 12, "operations_a_pixel": 4, '
+            '"saved_bytes_a_pixel": 5}}}'
+        ),
         read_network_sizes,
     ),
     Format("checked.json", _of_text('{"reports": ["a.json"], "notes": ["a note"]}'), read_notes),

@@ -15,6 +15,7 @@ def test_size_by_hand():
     # At every pixel 3·5·(3·3) multiplications and as many additions, then 5·2.
     size = size_of(network_of(nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(5, 2, 1))))
     assert size.parameters == (3 * 5 * 9 + 5) + (5 * 2 + 2)
+    assert (size.tensors, size.bytes) == (4, 4 * size.parameters)
     assert size.operations_a_pixel == 2 * (3 * 5 * 9 + 5 * 2)
     # The backward pass needs the input of each convolution: 3 and 5 values of 4 bytes.
     assert size.saved_bytes_a_pixel == 4 * (3 + 5)

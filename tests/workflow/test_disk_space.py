@@ -2,7 +2,8 @@
 
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.run_plan import Storage
-from cotrain.data.disk_space import bytes_below, missing_bytes, read_network_sizes
+from cotrain.data.disk_space import bytes_below, missing_bytes
+from cotrain.data.network_sizes import read_network_sizes
 
 
 def test_models_and_states_take_what_was_estimated(finished_run, tmp_path):
