@@ -41,8 +41,8 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
     Names: `training/STAGE`, `translation`, `prediction`, `evaluation`, `crops`, `storage`, `work`,
-    `datasets/NAME/images` (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError
-    for others.
+    `datasets/NAME/images` (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for
+    the whole. InputError for others.
     """
     if name == WHOLE:
         return configuration
