@@ -17,8 +17,8 @@ class NetworkSize(Record, frozen=True, kw_only=True):
         parameters: the number of trained values.
         tensors: the number of tensors that are saved, trained or not.
         bytes: all bytes of these tensors.
-        operations_a_pixel: floating-point operations of a forward pass; a multiplication and an addition count
-            as two.
+        operations_a_pixel: floating-point operations of a forward pass; a multiplication and an addition
+            count as two.
         saved_bytes_a_pixel: what a training in float32 keeps of the forward pass for the backward pass,
             parameters left out.
     """

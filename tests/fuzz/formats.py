@@ -19,7 +19,6 @@ from cotrain.data.class_priors import ClassPriors
 from cotrain.data.class_statistics import read_class_statistics, write_class_statistics
 from cotrain.data.class_tables import class_table
 from cotrain.data.decoded import decode, map_image, read_index, write_index
-from cotrain.data.network_sizes import read_network_sizes
 from cotrain.data.files import write_array
 from cotrain.data.images import (
     check_image,
@@ -38,6 +37,7 @@ from cotrain.data.label_spaces import definition_of, label_space, make_label_spa
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.network_sizes import read_network_sizes
 from cotrain.data.predictions import (
     Origin,
     PredictionReader,

@@ -7,6 +7,7 @@ import torch
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
+from cotrain.networks.size import size_of
 from cotrain.networks.weights import save_weights
 from workflow_scripts import check_networks
 
@@ -40,6 +41,7 @@ def test_networks_whose_first_weights_fit(check, tmp_path, network_settings):
         "tensors": len(values),
         # As in memory: float32, and a counter of 64 bit for each batch norm.
         "bytes": sum(4 * value.numel() if value.is_floating_point() else 8 for value in values),
+        **{name: getattr(size_of(network), name) for name in ("operations_a_pixel", "saved_bytes_a_pixel")},
     }
     found = check(
         *("--initial-weights", str(tmp_path / "w.safetensors")),

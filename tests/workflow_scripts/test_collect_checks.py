@@ -27,6 +27,7 @@ def arguments(tmp_path, settings_file):
     write_manifest(tmp_path / "s.tsv", [Item("s", tmp_path / "s.png", 64, 64)])
     (tmp_path / "x.json").write_text('{"device": "cpu"}')
     size = {"parameters": 1000, "tensors": 5, "bytes": 4000}
+    size |= {"operations_a_pixel": 0, "saved_bytes_a_pixel": 0}
     (tmp_path / "networks.json").write_text(json.dumps({"networks": {"network": size}}))
     return [
         *("--source", str(tmp_path / "s.tsv"), "--settings", settings_file(Crops(crop=(32, 64)), "crops")),
