@@ -189,9 +189,7 @@ def test_a_full_disk_ends_in_a_message_and_keeps_the_save_before(tmp_path, monke
 
         monkeypatch.setattr(_Hashed, "write", full)
         for _ in range(3):
-            with pytest.raises(
-                InputError, match=r"last\.pt: cannot be written, because the disk of .* is full"
-            ):
+            with pytest.raises(InputError, match=r"last\.pt: cannot be written: the disk is full"):
                 state.save({**CONTENT, "iteration": 4})
             assert state.load()["iteration"] == 3
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
