@@ -22,7 +22,7 @@ from cotrain.data.class_priors import ClassPriors
 from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
 from cotrain.data.disk_space import bytes_of_run, check_disk
 from cotrain.data.files import make_folder, write_json
-from cotrain.data.json_files import read_record
+from cotrain.data.json_files import read_record_of_kind
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
@@ -116,11 +116,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def read_report(path: Path) -> dict[str, Any]:
     """Return the report of a check, whole if it is that of a dataset; InputError if there is none."""
-    what, expected = "the report of a check", "what check_data, check_device or check_networks wrote"
-    report = read_record(path, dict[str, Any], what, expected)
-    if "images" in report or "warnings" in report or "classes" in report:
-        return dict(read_record(path, CheckReport, what, expected))
-    return report
+
+    def kind(content: Any) -> Any:
+        of_dataset = isinstance(content, dict) and content.keys() & {"images", "warnings", "classes"}
+        return CheckReport if of_dataset else dict[str, Any]
+
+    expected = "what check_data, check_device or check_networks wrote"
+    return read_record_of_kind(path, kind, "the report of a check", expected)
 
 
 def check_same_classes(reports: Mapping[Path, Any]) -> None:
