@@ -1,7 +1,7 @@
 """Networks as files for other programs (torch.export and ONNX), and how these differ from the original."""
 
-import io
 import copy
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
