@@ -23,7 +23,7 @@ from cotrain.data.class_priors import ClassPriors
 from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
 from cotrain.data.disk_space import bytes_of_run, check_disk, missing_bytes
 from cotrain.data.files import write_json
-from cotrain.data.json_files import read_record
+from cotrain.data.json_files import read_record_of_kind
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.network_sizes import read_network_sizes
@@ -134,11 +134,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def read_report(path: Path) -> dict[str, Any]:
     """Return the report of a check, whole if it is that of a dataset; InputError if there is none."""
-    what, expected = "the report of a check", "what check_data or check_device wrote"
-    report = read_record(path, dict[str, Any], what, expected)
-    if "images" in report or "warnings" in report or "classes" in report:
-        return dict(read_record(path, CheckReport, what, expected))
-    return report
+
+    def kind(content: Any) -> Any:
+        of_dataset = isinstance(content, dict) and content.keys() & {"images", "warnings", "classes"}
+        return CheckReport if of_dataset else dict[str, Any]
+
+    expected = "what check_data or check_device wrote"
+    return read_record_of_kind(path, kind, "the report of a check", expected)
 
 
 def check_same_classes(reports: Mapping[Path, Any]) -> None:

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     ):
 
         def decode_item(item: Item) -> tuple[Path, Path]:
-            file = decode(item.image, options.output)
+            file = decode(item, options.output)
             progress.advance()
             return item.image, file
 

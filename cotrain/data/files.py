@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from cotrain.errors import InputError
+from cotrain.errors import FAULTS_OF_THE_MACHINE, InputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,7 +61,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.close(folder)
     except Exception as error:
         if reason := _reason_of_disk(error, target.parent):
-            raise InputError(f"{target}: cannot be written, {reason}") from error
+            raise InputError(f"{target}: cannot be written: {reason}") from error
         raise
     finally:
         # A folder that is none, or cannot be searched, holds no temporary file.
@@ -84,19 +84,13 @@ def _reason_of_disk(error: BaseException, folder: Path) -> str:
         return ""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"because {folder} may not be written to; change its rights, or choose another folder"
-    if number == errno.ENAMETOOLONG:
-        return "because its name is too long; file systems allow 255 bytes for each part of a path"
-    if number == errno.EDQUOT:
-        return f"because your quota at {folder} is used up; free some space and give the same command again"
+        return f"{folder} {FAULTS_OF_THE_MACHINE[number]}"
+    if number in (errno.ENAMETOOLONG, errno.EDQUOT):
+        return FAULTS_OF_THE_MACHINE[number]
     # Libraries have errors of their own for it, so a disk without any space counts, whatever the error says.
     free = shutil.disk_usage(folder).free if folder.is_dir() else FULL
-    if number == errno.ENOSPC or "No space left" in str(error) or free < FULL:
-        return (
-            f"because the disk of {folder} is full ({free // 1024} KiB are free); "
-            "free some space and give the same command again"
-        )
-    return ""
+    is_full = number == errno.ENOSPC or "No space left" in str(error) or free < FULL
+    return FAULTS_OF_THE_MACHINE[errno.ENOSPC] if is_full else ""
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> None:

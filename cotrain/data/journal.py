@@ -1,16 +1,22 @@
 """Which files a step has finished, and from what each was made: an interrupted run goes on from there."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from cotrain.data.files import sha256_of
+
+THREADS = 8
 
 
 class Journal:
     """A file with one line of JSON for each finished piece of work. Use it as a context manager.
 
-    A piece has a name, the `content` that it was made from (values of JSON) and the files that it wrote.
+    A piece has a name, the `content` that it was made from (values of JSON) and the files that it wrote,
+    whose SHA-256 is noted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,22 +43,42 @@ class Journal:
     def __exit__(self, *error: object) -> None:
         self.file.close()
 
-    def holds(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> bool:
-        """Return whether `files` are there as they were written, made from `content`."""
+    def finished(self, pieces: Iterable[tuple[str, dict[str, Any], Sequence[Path]]]) -> set[str]:
+        """Return the names of those pieces, (name, content, files), whose files are as they were written.
+
+        Their bytes are compared, in threads: a file that was damaged or edited may have its old size, and a
+        copied one has another time.
+        """
+        with ThreadPoolExecutor(THREADS) as pool:
+            # Most runs begin without any.
+            known = [piece for piece in pieces if piece[0] in self.done]
+            return {
+                piece[0] for piece, holds in zip(known, pool.map(self._holds, known), strict=True) if holds
+            }
+
+    def _holds(self, piece: tuple[str, dict[str, Any], Sequence[Path]]) -> bool:
+        name, content, files = piece
+        # What was made from something else is not read.
+        if {**self.done[name], "sha256": None} != _entry(name, content, None):
+            return False
         try:
-            return self.done.get(name) == _entry(name, content, files)
+            return self.done[name].get("sha256") == _hashes(files)
         except OSError:
             return False
 
     def add(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> None:
         """Note that a piece of work is finished, after its files are written; called from threads."""
-        line = json.dumps(_entry(name, content, files))
+        line = json.dumps(_entry(name, content, _hashes(files)))
         with self.lock:
             self.file.write(line + "\n")
             self.file.flush()
 
 
-def _entry(name: str, content: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
-    """Return the entry of a piece of work; OSError if one of its files is missing."""
+def _entry(name: str, content: dict[str, Any], hashes: list[str] | None) -> dict[str, Any]:
     # As JSON gives it back: without tuples.
-    return json.loads(json.dumps({"name": name, **content, "bytes": [file.stat().st_size for file in files]}))
+    return json.loads(json.dumps({"name": name, **content, "sha256": hashes}))
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file; OSError if one is missing."""
+    return [sha256_of(file) for file in files]

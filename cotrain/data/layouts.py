@@ -22,7 +22,7 @@ from cotrain.configuration.sections import (
 from cotrain.data.checks import raise_problems
 from cotrain.data.class_tables import ClassTable, class_table
 from cotrain.data.file_names import new_name
-from cotrain.data.images import IMAGE_SUFFIXES, image_size
+from cotrain.data.images import IMAGE_SUFFIXES, image_size, label_size
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
 from cotrain.data.pairs import check_order
@@ -210,7 +210,7 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
         problems.append(_located(entry.label_origin, f"{entry.label}: does not exist{target}"))
     elif entry.label is not None and compare_sizes and not problems:
         try:
-            fault = "" if image_size(entry.label) == size else "the label is of another size than the image"
+            fault = "" if label_size(entry.label) == size else "the label is of another size than the image"
         except InputError as error:
             problems.append(_located(entry.label_origin, str(error)))
     return _Header(size, problems, fault)

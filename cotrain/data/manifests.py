@@ -159,6 +159,15 @@ def read_labelled(path: str | Path) -> list[Item]:
     return items
 
 
+def check_listed_size(item: Item, height: int, width: int) -> None:
+    """Raise InputError unless the pixels of an image have the size that its manifest gives."""
+    if (width, height) != (item.width, item.height):
+        raise InputError(
+            f"{item.image}: is {width} × {height} pixels, its manifest says {item.width} × {item.height}; "
+            "was the image replaced after the manifest was made?"
+        )
+
+
 def _label_problem(item: Item) -> str | None:
     if item.label is None:
         return f"image {item.id!r} has no label"

@@ -52,7 +52,8 @@ class Origin:
     """What one shard of a prediction was made from; all shards of a prediction differ only in `shard`.
 
     `classes` are the classes of the model's label space, in the order of train ids; `model` is a hash of the
-    weights and all settings, `images` a hash of the whole image set; `shard` counts from 0 to `shards` - 1.
+    weights and all settings, `images` a hash of the whole image set in its order; `shard` counts from 0 to
+    `shards` - 1.
     """
 
     classes: Annotated[tuple[str, ...], Meta(min_length=1, max_length=IGNORE)]
@@ -81,8 +82,11 @@ class Origin:
 
 
 def hash_of_images(items: Iterable[Item]) -> str:
-    """Return the SHA-256 of an image set: of its ids, image sizes and file sizes. Order does not matter."""
-    lines = sorted(f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n" for item in items)
+    """Return the SHA-256 of a list of images: of ids, image sizes and file sizes, in their order.
+
+    The order decides which images share a shard and a batch, and so the rounding of what is predicted.
+    """
+    lines = [f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n" for item in items]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -313,7 +317,7 @@ class PredictionReader:
             if missing
             else f"image {gone[0]!r} was predicted and is not listed"
             if gone
-            else "the size of an image or of its file has changed"
+            else "the order of the images, or the size of one or of its file, has changed"
         )
         raise InputError(
             f"{manifest}: is not the image set of the predictions {self._names()}: {change}; "

@@ -127,8 +127,12 @@ class TrainingState:
         note = {"iteration": iteration, "seconds_an_iteration": round(seconds_an_iteration, 6)}
         # Not through `written_whole`: waiting for the disk would cost more than the note is worth.
         temporary = self.folder / ".progress.partial.json"
-        temporary.write_text(json.dumps(note) + "\n", encoding="utf-8")
-        os.replace(temporary, self.folder / PROGRESS_NOTE)
+        try:
+            temporary.write_text(json.dumps(note) + "\n", encoding="utf-8")
+            os.replace(temporary, self.folder / PROGRESS_NOTE)
+        # Where there is no room, the next save says so, and better.
+        except OSError:
+            temporary.unlink(missing_ok=True)
 
 
 class _Hashed:

@@ -49,7 +49,7 @@ from cotrain.data.predictions import (
 from cotrain.data.trees import tree_layout
 from cotrain.evaluation.scores import read_scores, scores
 from cotrain.reporting.time_left import Speeds, cost_of_training
-from tests.miniature import MAPILLARY, picture, scene
+from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
 from workflow_scripts.report import read_notes
 
@@ -131,11 +131,12 @@ def _read_priors(path: Path) -> None:
 
 def _write_index(path: Path) -> None:
     write_image(path.parent / "a.png", picture(0))
-    write_index(path, {path.parent / "a.png": decode(path.parent / "a.png", path.parent)})
+    item = Item("a", path.parent / "a.png", WIDTH, HEIGHT)
+    write_index(path, {item.image: decode(item, path.parent)})
 
 
 def _read_decoded(path: Path) -> None:
-    pixels = map_image(path)
+    pixels = map_image(path, Item("a", Path("a.png"), WIDTH, HEIGHT))
     assert pixels.ndim == 3
     int(pixels.sum())
 
@@ -171,7 +172,7 @@ def _write_journal(path: Path) -> None:
 
 
 def _read_journal(path: Path) -> None:
-    Journal(path).holds("a", {"source": ["x.png", 3]}, [path.parent / "a.png"])
+    Journal(path).finished([("a", {"source": ["x.png", 3]}, [path.parent / "a.png"])])
 
 
 def _read_training(path: Path) -> None:
