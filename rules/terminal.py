@@ -84,7 +84,8 @@ class Terminal(logging.Handler):
         message = failure(record.rule_name, record.log)  # type: ignore[attr-defined]
         of_scheduler = getattr(record, "rule_msg", None)
         if of_scheduler:
-            message = f"{message}; {of_scheduler}"
+            # What follows is the same each time.
+            message = f"{message}; {of_scheduler.partition('. ')[0]}"
             self.write(message)
         self.failures.append(message)
 
