@@ -16,16 +16,18 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = Lock()
-        self.done: dict[str, Any] = {}
+        # As text: parsed, a line takes five times as much memory.
+        self.done: dict[str, str] = {}
         if path.exists():
             # The last line of a killed run may be half a line. What a line says is only compared with what is
             # to be made, see `holds`: it names no file. For a line of another kind the work is done again.
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                    self.done[entry["name"]] = entry
-                except (ValueError, TypeError, KeyError, RecursionError):
-                    continue
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    try:
+                        entry = json.loads(line)
+                        self.done[entry["name"]] = _comparable(entry)
+                    except (ValueError, TypeError, KeyError, RecursionError):
+                        continue
 
     def __enter__(self) -> "Journal":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +42,7 @@ class Journal:
     def holds(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> bool:
         """Return whether `files` are there as they were written, made from `content`."""
         try:
-            return self.done.get(name) == _entry(name, content, files)
+            return self.done.get(name) == _comparable(_entry(name, content, files))
         except OSError:
             return False
 
@@ -54,5 +56,8 @@ class Journal:
 
 def _entry(name: str, content: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
     """Return the entry of a piece of work; OSError if one of its files is missing."""
-    # As JSON gives it back: without tuples.
-    return json.loads(json.dumps({"name": name, **content, "bytes": [file.stat().st_size for file in files]}))
+    return {"name": name, **content, "bytes": [file.stat().st_size for file in files]}
+
+
+def _comparable(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, sort_keys=True)

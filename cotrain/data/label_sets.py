@@ -1,7 +1,6 @@
 """Sets of pseudo-label files: written in parallel, described by items of a manifest."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cotrain.data.files import sha256_of
 from cotrain.data.images import write_label
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
+from cotrain.threads import map_in_order
 
 
 def write_pseudo_labels(
@@ -47,5 +47,4 @@ def write_pseudo_labels(
         )
 
     folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(write, items))
+    return list(map_in_order(write, items, workers))

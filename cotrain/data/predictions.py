@@ -43,6 +43,10 @@ LEVELS = 65536
 LARGEST_PREDICTION = 2**31
 CHECKSUM = "checksum"
 
+# HDF5 keeps what it knows of the images that were read last, by itself 100 MB and more for each open file. No
+# image is read twice, so this much, which holds the names of some thousand images, is as fast.
+KNOWN_BYTES = 1 << 20
+
 # The largest block that the C library takes into account, see `_keep_freed_memory`.
 LARGE_BLOCK = 31 << 20
 
@@ -83,7 +87,10 @@ class Origin:
 def hash_of_images(items: Iterable[Item]) -> str:
     """Return the SHA-256 of an image set: of its ids, image sizes and file sizes. Order does not matter."""
     lines = sorted(f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n" for item in items)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    content = hashlib.sha256()
+    for line in lines:
+        content.update(line.encode())
+    return content.hexdigest()
 
 
 def write_histogram(path: Path | str, histogram: NDArray[np.int64], origin: Origin) -> None:
@@ -239,6 +246,7 @@ class PredictionWriter:
     def __init__(self, path: Path, origin: Origin) -> None:
         self.bytes = _BytesOnDisk(path)
         self.file = h5py.File(self.bytes, "w")
+        _keep_little(self.file)
         self.origin = origin.to_text().encode()
         # Of a fixed length: HDF5 keeps text of any length in a heap, and a damaged heap is read without end.
         self.file.attrs["origin"] = np.bytes_(self.origin)
@@ -478,8 +486,20 @@ def _images(file: h5py.File, path: Path) -> list[str]:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read as predictions ({reason(error)}), expected what predict wrote"
         ) from error
+    _keep_little(file)
+    return file
+
+
+def _keep_little(file: h5py.File) -> None:
+    """Bound the memory of what HDF5 remembers of a file's groups and datasets to `KNOWN_BYTES`."""
+    cache = file.id.get_mdc_config()
+    cache.set_initial_size = True
+    cache.initial_size = cache.min_size = cache.max_size = KNOWN_BYTES
+    # It neither grows nor shrinks.
+    cache.incr_mode = cache.flash_incr_mode = cache.decr_mode = 0
+    file.id.set_mdc_config(cache)
