@@ -185,6 +185,24 @@ def link(path: Path, to: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def link_or_copy(path: Path, to: Path) -> None:
+    """Make `path` another name of the file `to`, or a copy where the file system has one name for a file.
+
+    Its folder must be there. It replaces a file with that name.
+    """
+    temporary = _temporary(path)
+    try:
+        os.link(to, temporary)
+    except OSError:
+        write_bytes(path, to.read_bytes())
+        return
+    try:
+        os.replace(temporary, path)
+    finally:
+        # It stays where both were names of one file already.
+        temporary.unlink(missing_ok=True)
+
+
 def portable(path: Path) -> str:
     """Return a path as text that stays true when the working folder is moved with all that is in it.
 
