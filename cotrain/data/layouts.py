@@ -262,14 +262,7 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     """Return the entries of two text files: line i of one belongs to line i of the other."""
     image_list = settings.images
     images = read_list(image_list, settings.root)
-    first_lines: dict[str, int] = {}
-    repeated = []
-    for line, image in images:
-        # A link to an image counts as that image.
-        first = first_lines.setdefault(os.path.realpath(image), line)
-        if first != line:
-            repeated.append(f"{image_list}:{line}: {image}: is already listed in line {first}")
-    raise_problems(f"datasets.{name}.images", repeated)
+    raise_problems(f"datasets.{name}.images", _repeated_lines(image_list, images))
     if not labelled:
         return [Entry(image, image_origin=f"{image_list}:{line}") for line, image in images]
     label_list = _needed(name, "labels", settings.labels, "the list of the label files")
@@ -291,6 +284,17 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     except InputError as error:
         raise InputError(f"datasets.{name}: {error}") from None
     return entries
+
+
+def _repeated_lines(image_list: str, images: Sequence[tuple[int, Path]]) -> list[str]:
+    first_lines: dict[str, int] = {}
+    repeated = []
+    for line, image in images:
+        # A link to an image counts as that image.
+        first = first_lines.setdefault(os.path.realpath(image), line)
+        if first != line:
+            repeated.append(f"{image_list}:{line}: {image}: is already listed in line {first}")
+    return repeated
 
 
 def _streets(name: str, labelled: bool, scenes_folder: Path | None) -> list[Entry]:
