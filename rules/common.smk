@@ -285,6 +285,11 @@ def shards(labelling, suffix):
     return prediction_files(*plan.predicted(Labelling.parse(labelling)), suffix)
 
 
+def ensemble_shards(name):
+    """What the shards of the final labels consist of: their manifests, or their folders of labels."""
+    return [f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}" for shard in range(SHARDS)]
+
+
 def target_images(step):
     return f"{RUN}/data/{plan.target_dataset(step)}/images.tsv"
 

@@ -184,22 +184,22 @@ rule relabel:
 
 
 rule ensemble_labels:
-    """Label the whole target with the last models of both branches, for the final training."""
+    """Label a shard of the whole target with the last models of both branches."""
     input:
         images=TARGET_IMAGES,
-        predictions_a=shards("ensemble/a", ".h5"),
-        predictions_b=shards("ensemble/b", ".h5"),
+        predictions_a=lambda wildcards: shards("ensemble/a", ".h5")[int(wildcards.shard)],
+        predictions_b=lambda wildcards: shards("ensemble/b", ".h5")[int(wildcards.shard)],
         thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
         thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
         images_b=second_target_images() or TARGET_IMAGES,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
-        manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
+        manifest=temp(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/manifest.tsv"),
+        labels=temp(directory(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/labels")),
     log:
-        f"{RUN}/logs/ensemble_labels.log",
+        f"{RUN}/logs/ensemble_labels/{{shard}}.log",
     benchmark:
-        f"{RUN}/logs/ensemble_labels.tsv"
+        f"{RUN}/logs/ensemble_labels/{{shard}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
@@ -214,5 +214,35 @@ rule ensemble_labels:
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.ensemble_labels {params.inputs} --label-space {params.label_space}"
+        " --threads {threads}"
+        " --output {params.folder:q} --log-file {log:q}"
+
+
+rule join_ensemble:
+    """Make one set of the final labels of all shards, for the final training."""
+    input:
+        images=TARGET_IMAGES,
+        shards=ensemble_shards("manifest.tsv"),
+        labels=ensemble_shards("labels"),
+        thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
+        thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
+    output:
+        manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
+        labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
+    log:
+        f"{RUN}/logs/join_ensemble.log",
+    benchmark:
+        f"{RUN}/logs/join_ensemble.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: LABELLING_THREADS
+    resources:
+        **needs(of_lists),
+    params:
+        label_space=LABEL_SPACE,
+        inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b"),
+        folder=folder_of_output,
+    shell:
+        "python -m workflow_scripts.join_ensemble {params.inputs} --label-space {params.label_space}"
         " --threads {threads}"
         " --output {params.folder:q} --log-file {log:q}"

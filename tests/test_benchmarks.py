@@ -12,6 +12,7 @@ from benchmarks import (
     datasets,
     input_pipeline,
     labelling,
+    large_sets,
     networks,
     schedule,
     training_step,
@@ -112,6 +113,16 @@ def test_datasets(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "7 labelled images: listed in" in shown
     assert "3 pairs of 128×64, 1 threads: decoded in" in shown
+
+
+def test_large_sets(capfd):
+    large_sets.main(["--counts", "6"])
+    title, *rows = capfd.readouterr().out.splitlines()
+    assert title.split("  ")[0] == "step"
+    assert "6 images" in title
+    # Each step ran, and each process needed some memory.
+    assert [row[:28].strip() for row in rows] == list(large_sets.STEPS)
+    assert all(10 < figures_of(row, "MB")[0] < 1000 for row in rows)
 
 
 TINY = ["--size", "128", "64", "--images", "5", "--parts"]

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,8 @@ def write_index(path: Path, decoded: Mapping[Path, Path]) -> None:
         is_below = not os.path.isabs(portable(file))
         return os.path.relpath(file, path.parent) if is_below else os.path.abspath(file)
 
-    rows = [f"{stored(image)}\t{stored(file)}" for image, file in decoded.items()]
-    write_text(path, "\n".join([HEADER, *rows]) + "\n")
+    rows = (f"{stored(image)}\t{stored(file)}\n" for image, file in decoded.items())
+    write_text(path, chain([f"{HEADER}\n"], rows))
 
 
 def read_index(path: Path) -> dict[Path, Path]:

@@ -179,6 +179,24 @@ def link(path: Path, to: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def link_or_copy(path: Path, to: Path) -> None:
+    """Make `path` another name of the file `to`, or a copy where the file system has one name for a file.
+
+    Its folder must be there. It replaces a file with that name.
+    """
+    temporary = _temporary(path)
+    try:
+        os.link(to, temporary)
+    except OSError:
+        write_bytes(path, to.read_bytes())
+        return
+    try:
+        os.replace(temporary, path)
+    finally:
+        # It stays where both were names of one file already.
+        temporary.unlink(missing_ok=True)
+
+
 def portable(path: Path) -> str:
     """Return a path as text that stays true when the working folder is moved with all that is in it.
 
@@ -189,10 +207,10 @@ def portable(path: Path) -> str:
     return str(absolute.relative_to(folder)) if absolute.is_relative_to(folder) else str(absolute)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8 with Unix line ends."""
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
+    """Write `text` as UTF-8 with Unix line ends; parts of a long text are written one after the other."""
+    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines([text] if isinstance(text, str) else text)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from cotrain.data.files import sha256_of
+from cotrain.threads import map_in_order
 
 THREADS = 8
 
@@ -22,16 +22,17 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = Lock()
-        self.done: dict[str, Any] = {}
+        # As text: parsed, a line takes five times as much memory.
+        self.done: dict[str, str] = {}
         if path.exists():
             # The last line of a killed run may be half a line. What a line says is only compared with what is
-            # to be made, see `holds`: it names no file. For a line of another kind the work is done again.
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                    self.done[entry["name"]] = entry
-                except (ValueError, TypeError, KeyError, RecursionError):
-                    continue
+            # to be made, see `finished`: it names no file. For a line of another kind the work is done again.
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    try:
+                        self.done[json.loads(line)["name"]] = line
+                    except (ValueError, TypeError, KeyError, RecursionError):
+                        continue
 
     def __enter__(self) -> "Journal":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,22 +50,20 @@ class Journal:
         Their bytes are compared, in threads: a file that was damaged or edited may have its old size, and a
         copied one has another time.
         """
-        with ThreadPoolExecutor(THREADS) as pool:
-            # Most runs begin without any.
-            known = [piece for piece in pieces if piece[0] in self.done]
-            return {
-                piece[0] for piece, holds in zip(known, pool.map(self._holds, known), strict=True) if holds
-            }
+        # Most runs begin without any.
+        known = (piece for piece in pieces if piece[0] in self.done)
+        return {name for name in map_in_order(self._name_if_held, known, THREADS) if name is not None}
 
-    def _holds(self, piece: tuple[str, dict[str, Any], Sequence[Path]]) -> bool:
+    def _name_if_held(self, piece: tuple[str, dict[str, Any], Sequence[Path]]) -> str | None:
         name, content, files = piece
+        entry = json.loads(self.done[name])
         # What was made from something else is not read.
-        if {**self.done[name], "sha256": None} != _entry(name, content, None):
-            return False
+        if {**entry, "sha256": None} != _entry(name, content, None):
+            return None
         try:
-            return self.done[name].get("sha256") == _hashes(files)
+            return name if entry.get("sha256") == _hashes(files) else None
         except OSError:
-            return False
+            return None
 
     def add(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> None:
         """Note that a piece of work is finished, after its files are written; called from threads."""

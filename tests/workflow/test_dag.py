@@ -61,7 +61,8 @@ def test_paper_sized_graph(run):
     assert jobs["choose_subset"] == jobs["accumulate"] == 10 + 2 * 5
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
-    assert jobs["ensemble_labels"] == jobs["report"] == 1
+    assert jobs["ensemble_labels"] == 8
+    assert jobs["join_ensemble"] == jobs["report"] == 1
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):
@@ -174,8 +175,13 @@ def test_second_target_is_labelled_by_branch_b_alone(run):
     assert inputs["a"] == images.format("camera")
     assert inputs["b"] == f"{images.format('camera_test')}, {images.format('camera')}"
     # The ensemble is of the whole of both views, each predicted by its own branch.
-    [ensemble] = re.findall(r"workflow_scripts\.ensemble_labels (.*)", output)
-    assert f"--images {images.format('camera')} --images-b {images.format('camera_test')} " in ensemble
+    ensemble = re.findall(r"workflow_scripts\.ensemble_labels (.*)", output)
+    assert len(ensemble) == 2
+    for job in ensemble:
+        assert f"--images {images.format('camera')} --images-b {images.format('camera_test')} " in job
+    # Each is made from its own shard of both predictions.
+    of_shards = [re.findall(r"/(\d)\.h5|shards/(\d) ", job) for job in ensemble]
+    assert sorted(of_shards) == [[("0", ""), ("0", ""), ("", "0")], [("1", ""), ("1", ""), ("", "1")]]
     predicted = re.findall(r"--images (\S+) .* --output \S+/co_training/00/(\w)/target/\d+\.h5", output)
     assert set(predicted) == {(images.format("camera"), "a"), (images.format("camera_test"), "b")}
 
