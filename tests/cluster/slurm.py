@@ -33,10 +33,10 @@ pytestmark = pytest.mark.skipif(
 class Driver:
     """Snakemake at work with the profile for Slurm."""
 
-    def __init__(self, run: Run, *arguments: str) -> None:
+    def __init__(self, run: Run, *arguments: str, profile: Path = PROFILE) -> None:
         self.run, self.output = run, run.folder / "driver.txt"
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile")]
-        command += ["--workflow-profile", str(PROFILE), "--configfile", "tiny.yaml"]
+        command += ["--workflow-profile", str(profile), "--configfile", "tiny.yaml"]
         command += ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5"]
         # There is no accounting here.
         command += ["--slurm-status-command", "squeue", "--slurm-no-account", *arguments]
@@ -194,6 +194,40 @@ def test_a_killed_driver_starts_again(run: Run, local_weights: bytes) -> None:
         assert again.wait() == 0, again.text[-3000:]
     assert weights(run) == local_weights
     print(again.text)
+
+
+# The lines of docs/clusters.md for one training on several nodes, here two tasks on the one node.
+TWO_TASKS = """
+set-resources:
+  train:
+    mpi: srun
+    tasks: 2
+    launcher: >-
+      srun python -m torch.distributed.run --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d
+      --rdzv-endpoint $(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1):29500 --rdzv-id $SLURM_JOB_ID
+      --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
+"""
+
+
+def test_one_training_of_several_tasks(run: Run, tmp_path: Path) -> None:
+    run.configure(
+        merged(
+            run.configuration(),
+            {"gpus_per_training": 2, "device": "cpu", "baseline": {"iterations": 12}},
+        )
+    )
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    (profile / "profile.yaml").write_text((PROFILE / "profile.yaml").read_text() + TWO_TASKS)
+    driver = Driver(run, "--", BASELINE, profile=profile)
+    assert driver.wait() == 0, driver.text[-3000:]
+    tasks = [job["NumTasks"] for job in jobs() if job.get("Comment") == "rule_train_wildcards_baseline"]
+    assert tasks[-1] == "2"
+    local = Run(tmp_path / "local")
+    local.configure(run.configuration())
+    assert local.snakemake("--", BASELINE).returncode == 0
+    assert weights(run) == weights(local)
+    print(driver.text)
 
 
 def test_the_whole_chain(run: Run, tmp_path: Path) -> None:
