@@ -57,7 +57,7 @@ rule label_round:
     output:
         manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
         scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/self_training/{{round}}/labels"),
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/self_training/{{round}}/labels")),
     log:
         f"{RUN}/logs/label_round/{{round}}.log",
     conda:
@@ -95,8 +95,8 @@ rule exchange:
             branch=["a", "b"],
         ),
         labels=[
-            directory(f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/labels"),
-            directory(f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/labels"),
+            directory(not_stored(f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/labels")),
+            directory(not_stored(f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/labels")),
         ],
     log:
         f"{RUN}/logs/exchange/{{cycle}}.log",
@@ -146,7 +146,7 @@ rule relabel:
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
         manifest=f"{RUN}/pseudo_labels/{{step}}/relabelled/manifest.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels"),
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels")),
     log:
         f"{RUN}/logs/relabel/{{step}}.log",
     conda:
@@ -175,7 +175,7 @@ rule ensemble_labels:
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/ensemble/labels")),
     log:
         f"{RUN}/logs/ensemble_labels.log",
     conda:
