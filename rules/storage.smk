@@ -9,6 +9,8 @@ from snakemake.path_modifier import PATH_MODIFIER_FLAG
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 STORAGE = workflow.storage_settings
+# Taken now: when a job is planned, it is the one of the workflow that imports this one.
+modify_path = workflow.modifier.modify_path
 # Jobs on other machines, such as pods, that share no files with this one but for the volume.
 SHARES_ONLY_VOLUME = bool(
     STORAGE and STORAGE.default_storage_provider and SharedFSUsage.INPUT_OUTPUT not in STORAGE.shared_fs_usage
@@ -17,7 +19,7 @@ SHARES_ONLY_VOLUME = bool(
 
 def on_this_machine(path):
     """Where this machine has a file of the run, or its copy of it."""
-    return str(workflow.modifier.modify_path(path))
+    return str(modify_path(path))
 
 
 def not_stored(path):

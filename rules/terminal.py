@@ -28,7 +28,10 @@ WITHOUT_LINE = ("report", "write_settings")
 # Letters of the last line; the step itself has shown the whole message.
 LONGEST_MESSAGE = 240
 # What Snakemake says before it starts.
-PREAMBLE = ("Building DAG of jobs", "Using shell", "Conda environments: ignored")
+PREAMBLE = (
+    *("Building DAG of jobs", "Using shell"),
+    *("Conda environments: ignored", "Singularity containers: ignored"),
+)
 
 
 class Terminal(logging.Handler):

@@ -1,7 +1,7 @@
 """The tiny run with its results on S3: on one machine, and in pods that share no files but a volume.
 
-Real Snakemake, its real plugins for S3 and Kubernetes, and the profiles of this repository. Only what is behind the
-plugins is made for the test: moto's S3 server, and an API server that runs pods as processes (pods.py).
+Real Snakemake, its real plugins for S3 and Kubernetes, and the profiles of this repository. Only what is
+behind the plugins is made for the test: moto's S3 server, and an API server that runs pods as processes.
 """
 
 import os
@@ -110,7 +110,7 @@ def wait_for_save(state: Path, driver: subprocess.Popen) -> None:
 
 
 def test_on_one_machine_killed_in_a_training(s3, run_on_disk, tmp_path) -> None:
-    """`profiles/s3`: everything that rules declare is in the bucket, and a training goes on from its state."""
+    """`profiles/s3`: results are in the bucket, and a training goes on from its state."""
     run = Run(tmp_path / "one machine")
     run.configure(short_configuration(run.folder))
     arguments = (
@@ -175,7 +175,7 @@ def check_pods(jobs: list[dict], volume: Path) -> None:
 
 
 def test_in_pods_killed_in_a_training(s3, run_on_disk, clone, tmp_path) -> None:
-    """`profiles/kubernetes`: driver and pods are killed in a training; the next driver ends with the same bytes."""
+    """`profiles/kubernetes`: killed with its driver in a training, it ends with the same bytes."""
     volume = clone.parent
     data = Run(volume / "data")
     (clone / "tiny.yaml").write_text(yaml.safe_dump(short_configuration(data.folder)))
@@ -216,7 +216,6 @@ def test_in_pods_killed_in_a_training(s3, run_on_disk, clone, tmp_path) -> None:
             driver.wait()
         cluster.kill_all()
         assert "models/baseline/weights.safetensors" not in objects(s3, "pods")
-        first_pods = len(cluster.jobs)
 
         done = subprocess.run(
             command, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -240,5 +239,22 @@ def test_in_pods_killed_in_a_training(s3, run_on_disk, clone, tmp_path) -> None:
     for label in labels:
         name = label.relative_to(run_on_disk.folder / "results" / "tiny")
         assert (here / name).read_bytes() == label.read_bytes()
-    assert not [name for name in stored if name.endswith((".png", ".h5")) and "pseudo" in name]
+    assert not [name for name in stored if name.startswith(("predictions/", "translated/images"))]
     assert not list(storage.rglob("*.h5"))
+
+
+def test_what_would_lose_files_is_refused(tmp_path) -> None:
+    run = Run(tmp_path / "run")
+    storage = ("--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{BUCKET}/refused")
+    done = run.snakemake("--dry-run", *storage)
+    assert done.returncode != 0
+    assert "expected --keep-storage-local-copies too" in done.stdout
+    pods = ("--executor", "kubernetes", "--jobs", "1", "--keep-storage-local-copies", *storage)
+    done = run.snakemake("--dry-run", *pods)
+    assert done.returncode != 0
+    assert "--local-storage-prefix is .snakemake/storage" in done.stdout
+    volume = ("--local-storage-prefix", "/volume", "--remote-job-local-storage-prefix", "/volume")
+    done = run.snakemake("--dry-run", *pods, *volume)
+    assert done.returncode != 0
+    assert "some data/synthetic.images.txt is relative to the working folder" in done.stdout
+    assert "Traceback" not in done.stdout

@@ -1,7 +1,7 @@
 """A server that speaks as much of Kubernetes' API as Snakemake's plugin uses, and runs pods as processes.
 
-A pod is a shell in an empty folder of its own, which goes with it. It shares no files with other pods but what lies
-on its volume, a folder that is at the same path for all. Images are not looked at.
+A pod is a shell in an empty folder of its own, which goes with it. It shares no files with other pods
+but what lies on its volume, a folder that is at the same path for all. Images are not looked at.
 """
 
 import base64
