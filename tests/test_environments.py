@@ -32,7 +32,7 @@ def test_no_index_address_is_in_any_file():
 
 
 def test_the_image_installs_the_pins():
-    """It names files of requirements and no package, and takes torch by the same pins, in a layer before the rest."""
+    """It names files of requirements and no package, and takes torch by the same pins."""
     recipe = (ENVIRONMENTS / "Containerfile").read_text()
     assert "==" not in recipe.replace("^torch(vision)?==", "")
     assert "-r requirements.txt" in (ENVIRONMENTS / "requirements-cluster.txt").read_text()
