@@ -47,7 +47,7 @@ def users_file(path):
     """
     if not path:
         return []
-    refuse_relative(path, "configuration")
+    refuse_relative(path, "the configuration names a file")
     return flag(path, PATH_MODIFIER_FLAG)
 
 

@@ -11,7 +11,8 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 STORAGE = workflow.storage_settings
 # Taken now: when a job is planned, it is the one of the workflow that imports this one.
 modify_path = workflow.modifier.modify_path
-# Jobs on other machines, such as pods, that share no files with this one but for the volume.
+# Jobs on other machines, such as pods, that share no files with this one but for the volume. Known where the profile or
+# the command line say so: what an executor itself sets comes after the Snakefile has been read.
 SHARES_ONLY_VOLUME = bool(
     STORAGE and STORAGE.default_storage_provider and SharedFSUsage.INPUT_OUTPUT not in STORAGE.shared_fs_usage
 )
