@@ -70,6 +70,7 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method 
 
 include: "rules/storage.smk"
 include: "rules/common.smk"
+include: "rules/needs.smk"
 include: "rules/changes.smk"
 include: "rules/presentation.smk"
 

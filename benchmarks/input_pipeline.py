@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         folder = Path(name)
         print("rendering the frames …", flush=True)
         items = rendered_frames(folder, number, SIZE)
-        cached = [decode(item.image, folder / "decoded") for item in items]
+        cached = [decode(item, folder / "decoded") for item in items]
 
         def decoded(index: int) -> tuple[np.ndarray, np.ndarray]:
             item = items[index % number]
@@ -70,9 +70,9 @@ def main(arguments: list[str] | None = None) -> None:
             return read_image(item.image), read_label(item.label)
 
         def from_cache(index: int) -> tuple[np.ndarray, np.ndarray]:
-            label = items[index % number].label
-            assert label is not None
-            return map_image(cached[index % number]), read_label(label)
+            item = items[index % number]
+            assert item.label is not None
+            return map_image(cached[index % number], item), read_label(item.label)
 
         frames = [decoded(index) for index in range(number)]
         rounds = CROPS_OF_AN_IMAGE * number

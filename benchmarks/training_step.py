@@ -122,7 +122,7 @@ def loop_settings(iterations: int) -> TrainingSettings:
 def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) -> Batches:
     """Return the batches of a round of self-training: source crops, and target crops mixed with donors."""
     items = rendered_frames(folder, frames, case.frame, case.classes)
-    decoded = {item.image: decode(item.image, folder / "decoded") for item in items} if is_decoded else {}
+    decoded = {item.image: decode(item, folder / "decoded") for item in items} if is_decoded else {}
     augmentation = replace(PUBLISHED, short_sides=case.short_sides)
     source, target = (
         Samples(name, items, ShuffledSampler(frames, 0, stream=name), augmentation, case.crop, 0, decoded)

@@ -13,15 +13,18 @@ from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
 
+# On one GPU; with more, they are no longer spread evenly.
+MOST_JOBS_PER_GPU = 64
+
 
 @contextmanager
 def claimed_device(setting: str, deterministic: bool = False) -> Iterator[torch.device]:
     """Yield the device for this job; jobs on one machine get different GPUs as long as one is free.
 
     A workflow manager on one machine counts GPUs but does not name them, so two jobs would both take the
-    first. Here a job claims the first free one among the visible GPUs, and the claim ends with the job.
-    Schedulers that show each job its own GPUs (CUDA_VISIBLE_DEVICES) work too, because claims are named after
-    the real devices.
+    first. Here a job claims the first free one among the visible GPUs, or one with the fewest jobs, and the
+    claim ends with the job. Schedulers that show each job its own GPUs (CUDA_VISIBLE_DEVICES, cgroups) and
+    parts of GPUs (MIG) work too, because claims are named after the real devices.
 
     Args:
         setting: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda" or "mps".
@@ -84,23 +87,30 @@ def _same_bytes() -> Iterator[None]:
 
 
 def _device_names() -> list[str]:
-    """Return a name for each visible GPU; the name is the same in every process of this machine."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = torch.cuda.device_count()
-    return visible.split(",")[:count] if visible else [str(index) for index in range(count)]
+    """Return a name for each visible GPU; the name is the same in every process of this machine.
+
+    Not its number: in jobs that a scheduler confines to some GPUs, each numbers its own from 0.
+    """
+    return [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
 
 
 @contextmanager
 def _first_free(names: list[str]) -> Iterator[int]:
-    """Claim the first free name and yield its position; if all are taken, share the first."""
-    for position, name in enumerate(names):
-        if claim := _claimed(name):
-            with claim:
-                yield position
-            return
-    # There are more jobs than GPUs (`gpu` in the profile exceeds this machine). Sharing is slow but correct;
-    # waiting could last for ever.
-    logger.info("other jobs use all %d GPUs; this job shares the first", len(names))
+    """Claim a GPU with the fewest jobs, the first of them, and yield its position."""
+    for jobs_before in range(MOST_JOBS_PER_GPU):
+        for position, name in enumerate(names):
+            if claim := _claimed(f"{name} {jobs_before}"):
+                with claim:
+                    if jobs_before:
+                        # More `gpu` than GPUs: wanted, if one network leaves a GPU idle, or a mistake.
+                        logger.info(
+                            "all %d GPUs are at work; this job shares one, its jobs are now %d",
+                            len(names),
+                            jobs_before + 1,
+                        )
+                    yield position
+                return
+    # Sharing is slow but correct; waiting could last for ever.
     yield 0
 
 

@@ -1,8 +1,26 @@
-"""The exception that tells users what to change."""
+"""The exception that tells users what to change, and faults of the machine in words."""
 
+import errno
 import json
 import os
 import re
+
+# What a step cannot do anything about, in words; other errors of the system are defects of ours.
+FAULTS_OF_THE_MACHINE = {
+    errno.ENOSPC: "the disk is full; free some space and give the same command again",
+    errno.EDQUOT: "the quota of this disk is used up; free some space and give the same command again",
+    errno.EACCES: "may not be read or written; change its rights",
+    errno.EPERM: "may not be read or written; change its rights",
+    errno.EROFS: "lies on a disk that is mounted for reading only; choose another folder",
+    errno.ENOENT: "is missing",
+    errno.EISDIR: "is a folder, expected a file",
+    errno.ENOTDIR: "lies below a file, expected a folder there",
+    errno.EEXIST: "is a file, expected a folder",
+    errno.EIO: "the disk has an error; check it, and restore the file",
+    errno.ESTALE: "its network disk has lost it; mount it again",
+    errno.ENAMETOOLONG: "the name is too long; file systems allow 255 bytes for each part of a path",
+    errno.EMFILE: "too many files are open; raise the limit with `ulimit -n 4096`",
+}
 
 
 class InputError(Exception):

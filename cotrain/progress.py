@@ -4,10 +4,11 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from shutil import get_terminal_size
 from types import TracebackType
 from typing import TypeVar
+
+from cotrain.threads import map_in_order
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -123,17 +124,13 @@ def map_in_threads(
 ) -> Iterator[Result]:
     """Yield `function` of each argument, one for each image, in order; show the progress under `title`.
 
-    A result waits for its turn in memory: it should be some numbers of an image, not its pixels. After an
-    error, work that has not begun is dropped.
+    Some results wait for their turn in memory, see `map_in_order`: each should be some numbers of an image,
+    not its pixels.
     """
-    pool = ThreadPoolExecutor(threads)
-    try:
-        with Progress(len(arguments), "images", title) as progress:
-            for result in pool.map(function, arguments):
-                yield result
-                progress.advance()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Progress(len(arguments), "images", title) as progress:
+        for result in map_in_order(function, arguments, threads):
+            yield result
+            progress.advance()
 
 
 def _rate(speed: float) -> str:

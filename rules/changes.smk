@@ -19,6 +19,8 @@ def decides_besides(wildcards):
         return contents_of(*files)
     if kind == "training":
         return [device, *contents_of(plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models))]
+    if kind == "translation":
+        return [configuration.seed]
     if kind == "prediction":
         priors = configuration.self_training.class_priors
         return [device, mask, priors, *contents_of(mask, priors)]

@@ -121,7 +121,6 @@ def check_reports():
     reports = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in plan.labelled_datasets]
     reports += [f"{RUN}/data/{dataset}/images.check.json" for dataset in plan.target_datasets]
     demands_gpu = configuration.device in ("cuda", "mps") or (GPU == 1 and PROCESSES > 1)
-    reports += [f"{RUN}/data/networks.json"] if plan.first_networks else []
     return [*reports, *([f"{RUN}/data/device.json"] if demands_gpu else [])]
 
 
@@ -171,6 +170,12 @@ def weights(model):
 def state_folder(wildcards, output):
     """Where a training is saved: beside the results, wherever a workflow that imports this one puts them."""
     return f"{output.weights.removesuffix(weights(wildcards.model))}{STATE}/{wildcards.model}"
+
+
+def folders_of_run(wildcards, output):
+    """Flags: where the run has its results and its states, wherever a workflow that imports this one puts them."""
+    prefix = output[0].removesuffix(f"{RUN}/data/checked.json")
+    return flags(results=f"{prefix}{RUN}", states=f"{prefix}{STATE}")
 
 
 def predicting_weights(model):
@@ -284,6 +289,11 @@ def scores(*models):
 def shards(labelling, suffix):
     """The prediction files of a labelling, one per shard."""
     return prediction_files(*plan.predicted(Labelling.parse(labelling)), suffix)
+
+
+def ensemble_shards(name):
+    """What the shards of the final labels consist of: their manifests, or their folders of labels."""
+    return [not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}") for shard in range(SHARDS)]
 
 
 def target_images(step):

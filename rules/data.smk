@@ -9,9 +9,13 @@ rule render_scenes:
         f"{RUN}/data/{{dataset}}/scenes/scenes.tsv",
     log:
         f"{RUN}/logs/render_scenes/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/render_scenes/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_rendering),
     params:
         folder=folder_of_output,
     shell:
@@ -29,8 +33,12 @@ rule make_manifest:
         f"{RUN}/data/{{dataset}}/{{labels}}.tsv",
     log:
         f"{RUN}/logs/make_manifest/{{dataset}}.{{labels}}.log",
+    benchmark:
+        f"{RUN}/logs/make_manifest/{{dataset}}.{{labels}}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         with_labels=with_labels_flag,
         scenes=lambda wildcards, input: (flags(scenes=os.path.dirname(input.scenes)) if input.scenes else ""),
@@ -55,9 +63,13 @@ rule check_data:
         ),
     log:
         f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.log",
+    benchmark:
+        f"{RUN}/logs/check_data/{{dataset}}.{{labels}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         with_labels=with_labels_flag,
         label_space=LABEL_SPACE,
@@ -73,9 +85,12 @@ rule check_device:
         f"{RUN}/data/device.json",
     log:
         f"{RUN}/logs/check_device.log",
+    benchmark:
+        f"{RUN}/logs/check_device.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
+        **needs(of_network),
         gpu=GPU * PROCESSES,
     params:
         device=configuration.device,
@@ -89,6 +104,7 @@ rule collect_checks:
     """Collect all checks: translation and training wait for this file."""
     input:
         reports=check_reports(),
+        networks=f"{RUN}/data/networks.json",
         source=manifests(configuration.source, "labelled"),
         target=TARGET_IMAGES,
         test=manifests([configuration.test], "labelled"),
@@ -101,16 +117,21 @@ rule collect_checks:
         f"{RUN}/data/checked.json",
     log:
         f"{RUN}/logs/collect_checks.log",
+    benchmark:
+        f"{RUN}/logs/collect_checks.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         inputs=flags_of_inputs(
             *("reports", "source", "target", "test", "target_b", "class_priors", "ego_vehicle_mask"),
-            *("settings", "storage"),
+            *("networks", "settings", "storage"),
         ),
+        folders=folders_of_run,
     shell:
-        "python -m workflow_scripts.collect_checks {params.inputs} --output {output:q} --log-file {log:q}"
+        "python -m workflow_scripts.collect_checks {params.inputs} {params.folders} --output {output:q} --log-file {log:q}"
 
 
 rule convert_labels:
@@ -124,9 +145,13 @@ rule convert_labels:
         f"{RUN}/data/{{dataset}}/train_ids.tsv",
     log:
         f"{RUN}/logs/convert_labels/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/convert_labels/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         label_space=LABEL_SPACE,
         folder=folder_of_output,
@@ -141,13 +166,19 @@ rule translate:
         source=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         target=TARGET_IMAGES,
         checked=CHECKED,
+        # What is in it stands in the command, but a change of that alone would be overlooked (see `changes.smk`).
+        settings=settings("translation"),
     output:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
     log:
         f"{RUN}/logs/translate/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/translate/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_translation),
     params:
         seed=configuration.seed,
         targets_per_image=configuration.translation.targets_per_image,
@@ -168,9 +199,13 @@ rule hold_out:
         multiext(f"{RUN}/data/{{dataset}}/", "training.tsv", "held_out.tsv"),
     log:
         f"{RUN}/logs/hold_out/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/hold_out/{{dataset}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         number=configuration.prediction.calibration_images,
         seed=configuration.seed,
@@ -193,8 +228,12 @@ rule contact_sheet:
         ),
     log:
         f"{RUN}/logs/contact_sheet/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/contact_sheet/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_dataset()),
     params:
         label_space=LABEL_SPACE,
     shell:
@@ -217,9 +256,13 @@ rule decode_images:
         f"{RUN}/decoded/{{dataset}}/index.tsv",
     log:
         f"{RUN}/logs/decode_images/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/decode_images/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset(written=3.0)),
     params:
         folder=folder_of_output,
     shell:
@@ -242,9 +285,13 @@ rule class_priors:
         ),
     log:
         f"{RUN}/logs/class_priors.log",
+    benchmark:
+        f"{RUN}/logs/class_priors.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_source),
     params:
         label_space=LABEL_SPACE,
     shell:
@@ -260,9 +307,13 @@ rule class_statistics:
         f"{RUN}/data/{{dataset}}/class_statistics.json",
     log:
         f"{RUN}/logs/class_statistics/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/class_statistics/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         label_space=LABEL_SPACE,
     shell:

@@ -7,10 +7,13 @@ rule write_settings:
         settings("{settings}"),
     log:
         f"{RUN}/logs/write_settings/{{settings}}.log",
+    benchmark:
+        f"{RUN}/logs/write_settings/{{settings}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
     resources:
+        **needs(of_lists),
         # A resource, since it is another file in every call.
         configuration=CONFIGURATION,
     params:
@@ -32,8 +35,12 @@ rule check_networks:
         f"{RUN}/data/networks.json",
     log:
         f"{RUN}/logs/check_networks.log",
+    benchmark:
+        f"{RUN}/logs/check_networks.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_network),
     params:
         settings=lambda wildcards, input: flags(
             settings=[f"{key}={path}" for key, path in zip(plan.first_networks, input.settings)]
@@ -58,10 +65,13 @@ rule train:
         ),
     log:
         f"{RUN}/logs/train/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/train/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS * PROCESSES
     resources:
+        **needs(of_training),
         gpu=GPU * PROCESSES,
         # Resources, since a change of these is no reason to train again.
         save_every=configuration.training.save_every_iterations,
@@ -93,8 +103,12 @@ rule batch_sheet:
         ),
     log:
         f"{RUN}/logs/batch_sheet/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/batch_sheet/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_source),
     params:
         inputs=flags_of_inputs(*BATCH_INPUTS),
         label_space=LABEL_SPACE,
@@ -121,10 +135,13 @@ rule estimate:
         f"{RUN}/report/estimate.txt",
     log:
         f"{RUN}/logs/estimate.log",
+    benchmark:
+        f"{RUN}/logs/estimate.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_estimate),
         gpu=GPU,
     params:
         inputs=flags_of_inputs("source", "images", "training", "settings", "work"),
@@ -147,10 +164,13 @@ rule calibrate:
         f"{RUN}/models/{{model}}/temperature.json",
     log:
         f"{RUN}/logs/calibrate/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/calibrate/{{model}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_calibration),
         gpu=GPU,
     params:
         inputs=flags_of_inputs("model", "labelled", "settings"),
@@ -175,10 +195,13 @@ rule predict:
         histogram=temp(not_stored(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npz")),
     log:
         f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.log",
+    benchmark:
+        f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_prediction),
         gpu=GPU,
     params:
         inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
@@ -212,10 +235,13 @@ rule evaluate:
         ),
     log:
         f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/evaluate/{{model}}/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: THREADS
     resources:
+        **needs(of_evaluation),
         gpu=0 if SHARDS > 1 else GPU,
     params:
         inputs=flags_of_inputs("model", "temperature", "predictions", "labelled", "settings"),

@@ -1,10 +1,6 @@
 # From predictions to the label sets that models train on: self-training, co-training, ensemble.
 
 
-# HDF5 lets one thread read at a time: more than these label no faster.
-LABELLING_THREADS = 4
-
-
 rule choose_subset:
     """Draw the target images that a round or cycle labels."""
     input:
@@ -14,9 +10,13 @@ rule choose_subset:
         f"{RUN}/pseudo_labels/{{step}}/subset.tsv",
     log:
         f"{RUN}/logs/choose_subset/{{step}}.log",
+    benchmark:
+        f"{RUN}/logs/choose_subset/{{step}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         inputs=flags_of_inputs("images", "paired_with"),
         draw=lambda wildcards: flags(**plan.subset_draw(step_of(wildcards))._asdict()),
@@ -33,9 +33,13 @@ rule thresholds:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
         f"{RUN}/logs/thresholds/{{labelling}}.log",
+    benchmark:
+        f"{RUN}/logs/thresholds/{{labelling}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         label_space=LABEL_SPACE,
         choices=lambda wildcards: flags(
@@ -60,9 +64,13 @@ rule label_round:
         labels=directory(not_stored(f"{RUN}/pseudo_labels/self_training/{{round}}/labels")),
     log:
         f"{RUN}/logs/label_round/{{round}}.log",
+    benchmark:
+        f"{RUN}/logs/label_round/{{round}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("subset", "predictions", "thresholds", "ego_vehicle_mask", "class_priors"),
@@ -100,9 +108,13 @@ rule exchange:
         ],
     log:
         f"{RUN}/logs/exchange/{{cycle}}.log",
+    benchmark:
+        f"{RUN}/logs/exchange/{{cycle}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs(
@@ -126,9 +138,13 @@ rule accumulate:
         f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
     log:
         f"{RUN}/logs/accumulate/{{step}}.log",
+    benchmark:
+        f"{RUN}/logs/accumulate/{{step}}.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         inputs=flags_of_inputs("previous", "selected"),
         choices=lambda wildcards: flags(**plan.accumulation_choices(step_of(wildcards))._asdict()),
@@ -149,9 +165,13 @@ rule relabel:
         labels=directory(not_stored(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels")),
     log:
         f"{RUN}/logs/relabel/{{step}}.log",
+    benchmark:
+        f"{RUN}/logs/relabel/{{step}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("accumulated", "predictions", "thresholds", "ego_vehicle_mask"),
@@ -164,23 +184,27 @@ rule relabel:
 
 
 rule ensemble_labels:
-    """Label the whole target with the last models of both branches, for the final training."""
+    """Label a shard of the whole target with the last models of both branches."""
     input:
         images=TARGET_IMAGES,
-        predictions_a=shards("ensemble/a", ".h5"),
-        predictions_b=shards("ensemble/b", ".h5"),
+        predictions_a=lambda wildcards: shards("ensemble/a", ".h5")[int(wildcards.shard)],
+        predictions_b=lambda wildcards: shards("ensemble/b", ".h5")[int(wildcards.shard)],
         thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
         thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
         images_b=second_target_images() or TARGET_IMAGES,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
-        manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
-        labels=directory(not_stored(f"{RUN}/pseudo_labels/ensemble/labels")),
+        manifest=temp(not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/manifest.tsv")),
+        labels=temp(directory(not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/labels"))),
     log:
-        f"{RUN}/logs/ensemble_labels.log",
+        f"{RUN}/logs/ensemble_labels/{{shard}}.log",
+    benchmark:
+        f"{RUN}/logs/ensemble_labels/{{shard}}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs(
@@ -190,5 +214,35 @@ rule ensemble_labels:
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.ensemble_labels {params.inputs} --label-space {params.label_space}"
+        " --threads {threads}"
+        " --output {params.folder:q} --log-file {log:q}"
+
+
+rule join_ensemble:
+    """Make one set of the final labels of all shards, for the final training."""
+    input:
+        images=TARGET_IMAGES,
+        shards=ensemble_shards("manifest.tsv"),
+        labels=ensemble_shards("labels"),
+        thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
+        thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
+    output:
+        manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/ensemble/labels")),
+    log:
+        f"{RUN}/logs/join_ensemble.log",
+    benchmark:
+        f"{RUN}/logs/join_ensemble.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: LABELLING_THREADS
+    resources:
+        **needs(of_lists),
+    params:
+        label_space=LABEL_SPACE,
+        inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b"),
+        folder=folder_of_output,
+    shell:
+        "python -m workflow_scripts.join_ensemble {params.inputs} --label-space {params.label_space}"
         " --threads {threads}"
         " --output {params.folder:q} --log-file {log:q}"

@@ -15,9 +15,13 @@ rule report:
         comparison("classes.tsv", "IoU of each class, for a spreadsheet"),
     log:
         f"{RUN}/logs/report.log",
+    benchmark:
+        f"{RUN}/logs/report.tsv"
     localrule: True
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
     params:
         scores=lambda wildcards, input: [f"{model}={path}" for model, path in zip(plan.models, input)],
         folder=folder_of_output,
@@ -73,9 +77,13 @@ rule oracle_study:
         study("classes.tsv", "classes of each step, for a spreadsheet"),
     log:
         f"{RUN}/logs/oracle_study/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/oracle_study/{{dataset}}.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores or 1
+    threads: IMAGE_THREADS
+    resources:
+        **needs(of_dataset()),
     params:
         pseudo_labels=lambda wildcards, input: [
             f"{step}={path}" for step, path in zip(pseudo_label_sets(wildcards.dataset), input.pseudo_labels)

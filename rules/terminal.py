@@ -27,6 +27,9 @@ DEFAULT_HANDLER = "DefaultStreamHandler"
 WITHOUT_LINE = ("report", "write_settings")
 # Letters of the last line; the step itself has shown the whole message.
 LONGEST_MESSAGE = 240
+# What an executor says of a job, and Snakemake of a job that has failed before.
+NEWS_OF_A_SCHEDULER = re.compile(r"has been submitted with |^Submitted |^Trying to restart job ")
+SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")
 # What Snakemake says before it starts.
 PREAMBLE = (
     *("Building DAG of jobs", "Using shell"),
@@ -71,11 +74,23 @@ class Terminal(logging.Handler):
         elif event == LogEvent.JOB_FINISHED and record.job_id in self.jobs:
             self.finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
-            self.failures.append(failure(record.rule_name, record.log))
+            self.fail(record)
         elif event is None and record.levelno == logging.INFO and "user request" in record.getMessage():
             self.is_interrupted = True
-        elif event is None and record.levelno == logging.WARNING:
-            self.write(record.getMessage())
+        elif event is None and (
+            record.levelno == logging.WARNING or NEWS_OF_A_SCHEDULER.search(record.getMessage())
+        ):
+            self.write(SUBMITTED_TO_SLURM.sub(_submitted, record.getMessage()))
+
+    def fail(self, record: logging.LogRecord) -> None:
+        """Note why a job has failed; what only a scheduler knows, say at once: the job may be tried again."""
+        message = failure(record.rule_name, record.log)  # type: ignore[attr-defined]
+        of_scheduler = getattr(record, "rule_msg", None)
+        if of_scheduler:
+            # What follows is the same each time.
+            message = f"{message}; {of_scheduler.partition('. ')[0]}"
+            self.write(message)
+        self.failures.append(message)
 
     def finish(self, job_id: int) -> None:
         """Say that a job is finished, and how long the rest takes."""
@@ -119,6 +134,10 @@ class Terminal(logging.Handler):
             messages = [*messages, "interrupted; the same command goes on where it stopped"]
         for message in messages:
             self.write(message)
+
+
+def _submitted(found: re.Match[str]) -> str:
+    return f"Slurm job {found[1]} submitted (log: {os.path.relpath(found[2])})"
 
 
 def default_handler(workflow: Any) -> logging.Handler | None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.configuration.choices import LARGEST_STREET, SMALLEST_STREET
+from cotrain.data.disk_space import bytes_of_scenes, check_disk
 from cotrain.data.files import write_bytes, write_json
 from cotrain.data.images import write_label
 from cotrain.data.json_files import NotValidError, read_json
@@ -91,8 +92,8 @@ def render_scenes(
 
     The files are OUTPUT/images/00000.jpg and OUTPUT/labels/00000.png (train ids of cityscapes19 with a
     palette). Existing pairs of the same settings are kept; files of other settings are replaced. Each pair is
-    a pure function of (look, seed, index, width, height). Raises InputError for settings out of range,
-    RuntimeError if a rendering process dies.
+    a pure function of (look, seed, index, width, height). Raises InputError for settings out of range and for
+    a disk without room for the missing pairs, RuntimeError if a rendering process dies.
     """
     suffix = look_named(look).suffix
     _check(images, width, height, processes)
@@ -108,8 +109,10 @@ def render_scenes(
         "recipe": RECIPE,
     }
     _clear(folder, settings, pairs)
-    write_json(folder / "settings.json", settings)
     missing = [i for i, pair in enumerate(pairs) if not all(file.is_file() for file in pair)]
+    needed = bytes_of_scenes(len(missing), width, height, suffix.removeprefix("."))
+    check_disk({folder: needed}, f"rendering {len(missing)} scenes")
+    write_json(folder / "settings.json", settings)
     with ExitStack() as stack:
         if progress is None:
             progress = stack.enter_context(

@@ -12,10 +12,13 @@ from benchmarks import (
     datasets,
     input_pipeline,
     labelling,
+    large_sets,
     networks,
+    schedule,
     training_step,
     waiting_threads,
 )
+from benchmarks.schedule import Job, critical_path, outcome, simulated
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.configuration.run_plan import RunPlan
 
@@ -112,6 +115,16 @@ def test_datasets(monkeypatch, capsys):
     assert "3 pairs of 128×64, 1 threads: decoded in" in shown
 
 
+def test_large_sets(capfd):
+    large_sets.main(["--counts", "6"])
+    title, *rows = capfd.readouterr().out.splitlines()
+    assert title.split("  ")[0] == "step"
+    assert "6 images" in title
+    # Each step ran, and each process needed some memory.
+    assert [row[:28].strip() for row in rows] == list(large_sets.STEPS)
+    assert all(10 < figures_of(row, "MB")[0] < 1000 for row in rows)
+
+
 TINY = ["--size", "128", "64", "--images", "5", "--parts"]
 
 
@@ -142,3 +155,112 @@ def test_labelling_steps(capsys):
     assert re.search(r"^  together, all 5 labels written .* s$", output, re.MULTILINE)
     assert len(figures_of(output, "times as fast")) == 3
     assert "two branches of 5 images" in output
+
+
+# Three jobs in a chain and two beside it, all of which take one GPU.
+CHAIN = [
+    Job("first", (), 1, 10),
+    Job("second", ("first",), 1, 20),
+    Job("third", ("second",), 1, 30),
+    Job("long", (), 1, 25),
+    Job("short", (), 1, 5),
+]
+
+
+def test_schedule_on_one_gpu_has_no_pause():
+    # The jobs beside the chain have been ready for longer than the second.
+    expected = {"first": 10, "long": 35, "short": 40, "second": 60, "third": 90}
+    assert simulated(CHAIN, 1) == expected
+    assert outcome(CHAIN, 1) == (90 / 3600, 0)
+
+
+def test_schedule_on_two_gpus():
+    # On one GPU first, short, second and third: the short job has been ready for longer. On the other long.
+    assert simulated(CHAIN, 2) == {"first": 10, "short": 15, "long": 25, "second": 35, "third": 65}
+    hours, idle = outcome(CHAIN, 2)
+    assert hours == pytest.approx(65 / 3600)
+    assert idle == pytest.approx((2 * 65 - 90) / (2 * 65))
+    assert critical_path(CHAIN) == 60
+    # A third GPU takes the short job, and nothing is faster than the chain.
+    assert max(simulated(CHAIN, 3).values()) == max(simulated(CHAIN, 8).values()) == 60
+
+
+def test_schedule_passes_over_a_job_of_two_gpus_until_both_are_free():
+    jobs = [
+        Job("one", (), 1, 10),
+        Job("both", (), 2, 10),
+        Job("other", (), 1, 4),
+        Job("processor", ("other",), 0, 100),
+    ]
+    assert simulated(jobs, 2) == {"other": 4, "one": 10, "both": 20, "processor": 104}
+    assert outcome(jobs, 2).idle == pytest.approx(1 - (10 + 20 + 4) / 208)
+    assert critical_path(jobs) == 104
+    with pytest.raises(ValueError, match="more than 1 GPUs"):
+        simulated(jobs, 1)
+
+
+def test_several_gpus_train_with_an_efficiency_for_each_doubling():
+    faster = [schedule.speed_up_of_training(gpus, 0.9) for gpus in (1, 2, 4)]
+    assert faster == pytest.approx([1, 1.8, 3.24])
+    assert schedule.speed_up_of_training(4, 0.5) == 1
+
+
+def test_jobs_of_the_schedule_are_those_of_the_workflow(tmp_path):
+    changes = {
+        "gpus_per_training": 2,
+        "prediction": {"shards": 2},
+        "self_training": {"rounds": 2},
+        "co_training": {"cycles": 1, "round_a": 0, "round_b": 1},
+    }
+    configuration = schedule.experiment_in(tmp_path, changes)
+    planned = schedule.jobs_of_dry_run(schedule.dry_run(configuration, tmp_path))
+    jobs = {job.name: job for job in planned}
+    assert len(jobs) == len(planned)
+
+    def before(name):
+        return {other for other in jobs[name].after if not other.startswith("write_settings")}
+
+    step, last = "self_training/00", "co_training/00/b"
+    assert before("train baseline") == {"collect_checks", "translate gtav"}
+    assert before(f"predict baseline subset/{step} 1") == {"train baseline", f"choose_subset {step}"}
+    shards = {f"predict baseline subset/{step} {shard}" for shard in (0, 1)}
+    assert before(f"thresholds {step}") == shards
+    assert before("label_round 00") == shards | {f"choose_subset {step}", f"thresholds {step}"}
+    assert f"relabel {step}" in before("accumulate self_training/01")
+    # Branch a begins with the first round, branch b with the last one.
+    assert "train self_training/00" in before("predict self_training/00 subset/co_training/00/a 0")
+    assert "train self_training/01" in before(f"predict self_training/01 subset/{last} 0")
+    assert before("train final") >= {"train baseline", "ensemble_labels"}
+    assert before("evaluate final cityscapes_val") == {
+        "convert_labels cityscapes_val",
+        *(f"predict final labelled/cityscapes_val {shard}" for shard in (0, 1)),
+    }
+    asked = ("train final", "check_device", "predict final labelled/cityscapes_val 0", "translate gtav")
+    assert [jobs[name].gpus for name in asked] == [2, 2, 1, 0]
+
+    plan = RunPlan(resolve(configuration))
+    speeds = schedule.Speeds(milliseconds=50, images_a_second=25, start_up=4, efficiency=0.8, cores=8)
+    seconds = {job.name: schedule.seconds_of(job, plan, speeds) for job in planned}
+    assert seconds["train final"] == pytest.approx(4 + 60_000 * 0.05 / 1.6)
+    assert seconds[f"train {last}"] == pytest.approx(4 + 8_000 * 0.05 / 1.6)
+    # 500 images, half in each shard; all 2 975 of the target; the 100 that the first round has kept.
+    assert seconds[f"predict baseline subset/{step} 1"] == pytest.approx(4 + 250 / 25)
+    assert seconds[f"predict {last} target 0"] == pytest.approx(4 + 1_488 / 25)
+    assert seconds[f"predict {step} accumulated 0"] == pytest.approx(4 + 50 / 25)
+    assert seconds["translate gtav"] == pytest.approx(1 + 24_966 * 0.2 / 8)
+    assert seconds["exchange 00"] == pytest.approx(1 + 14.2)
+    assert seconds["accumulate self_training/01"] == 1
+
+
+def test_schedule(tmp_path, capsys):
+    plot = tmp_path / "plots" / "schedule.png"
+    schedule.main(
+        ["--gpus", "1", "2", "--gpus-per-training", "1", "--shards", "1", "--cores", "2", "--plot", str(plot)]
+    )
+    *_, row = capsys.readouterr().out.splitlines()
+    limit, one, two = figures_of(row, "h")
+    # Of the 280 000 iterations the 40 000 of one branch can be trained beside the others.
+    assert 240_000 * 0.08 / 3600 < limit <= two < one
+    assert 280_000 * 0.08 / 3600 < one < 280_000 * 0.08 / 3600 + limit
+    assert f"{one:.2f} h, 1.00×" in row
+    assert plot.read_bytes().startswith(b"\x89PNG")

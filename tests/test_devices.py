@@ -71,14 +71,30 @@ def test_claims_are_named_by_the_real_device(gpu):
         assert (first, second) == (1, 1)
 
 
-def test_jobs_share_the_first_if_all_are_taken(gpu, caplog):
-    with (
-        caplog.at_level(logging.INFO, "cotrain"),
-        devices._first_free([gpu]),
-        devices._first_free([gpu]) as shared,
-    ):
-        assert shared == 0
-    assert "shares the first" in caplog.text
+def test_jobs_share_evenly_if_all_are_taken(gpu, caplog):
+    names = [gpu + "0", gpu + "1"]
+    with caplog.at_level(logging.INFO, "cotrain"), ExitStack() as jobs:
+        taken = [jobs.enter_context(devices._first_free(names)) for _ in range(2)]
+        assert not caplog.records
+        taken += [jobs.enter_context(devices._first_free(names)) for _ in range(3)]
+    assert taken == [0, 1, 0, 1, 0]
+    assert [record.getMessage() for record in caplog.records] == [
+        "all 2 GPUs are at work; this job shares one, its jobs are now 2",
+        "all 2 GPUs are at work; this job shares one, its jobs are now 2",
+        "all 2 GPUs are at work; this job shares one, its jobs are now 3",
+    ]
+
+
+def test_the_next_job_takes_the_gpu_with_the_fewest(gpu):
+    names = [gpu + "0", gpu + "1"]
+    with ExitStack() as jobs:
+        first = jobs.enter_context(ExitStack())
+        taken = [first.enter_context(devices._first_free(names))]
+        taken += [jobs.enter_context(devices._first_free(names)) for _ in range(3)]
+        assert taken == [0, 1, 0, 1]
+        first.close()
+        # One job is left on the first GPU, two are on the second.
+        assert jobs.enter_context(devices._first_free(names)) == 0
 
 
 def test_names_that_are_no_file_names(gpu):
@@ -147,12 +163,19 @@ def test_two_users_get_distinct_devices(gpu):
         first.stdin.close()
 
 
-def test_device_names(monkeypatch):
-    monkeypatch.setattr(torch, "cuda", SimpleNamespace(device_count=lambda: 2))
-    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "3,5,7")
-    assert devices._device_names() == ["3", "5"]
-    monkeypatch.delitem(os.environ, "CUDA_VISIBLE_DEVICES")
-    assert devices._device_names() == ["0", "1"]
+def test_devices_are_named_by_what_they_are_not_by_their_number(monkeypatch):
+    # Of a scheduler's two jobs each sees one GPU, and both number it 0.
+    def cuda(*visible):
+        def properties(index):
+            return SimpleNamespace(uuid=visible[index])
+
+        return SimpleNamespace(device_count=lambda: len(visible), get_device_properties=properties)
+
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(torch, "cuda", cuda("5c8f", "77aa"))
+    assert devices._device_names() == ["5c8f", "77aa"]
+    monkeypatch.setattr(torch, "cuda", cuda("77aa"))
+    assert devices._device_names() == ["77aa"]
 
 
 def test_only_deterministic_kernels_run_while_they_are_asked_for(monkeypatch):

@@ -2,15 +2,18 @@
 
 in:  settings of trainings that start from no other model of the run, and the weights file that the first of
      them starts from, if it does
-out: a JSON file with the number of parameters of each network
+out: a JSON file with the size of each network: parameters, tensors and bytes
 """
 
 from pathlib import Path
+
+from msgspec import to_builtins
 
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import write_json
 from cotrain.data.label_spaces import label_space
+from cotrain.data.network_sizes import NetworkSizes
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     add_label_space_argument,
@@ -43,9 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     trainings = {key: read_settings(path, TrainingSettings) for key, path in files.items()}
     space = label_space(options.label_space)
 
+    from cotrain.networks.size import size_of
     from cotrain.training.train_model import check_initial_weights, first_network
 
-    parameters, initial_weights = {}, options.initial_weights
+    sizes, initial_weights = {}, options.initial_weights
     for key, settings in trainings.items():
         try:
             if initial_weights:
@@ -56,10 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
             text = str(error)
             rest = text.removeprefix("network.")
             raise InputError(text if rest == text else f"{key}.{rest}") from error
-        parameters[key] = sum(parameter.numel() for parameter in network.parameters())
-        logger.info("%s: %s parameters, its first weights fit", key, f"{parameters[key]:,}")
+        sizes[key] = size_of(network)
+        logger.info("%s: %s parameters, its first weights fit", key, f"{sizes[key].parameters:,}")
         initial_weights = None
-    write_json(options.output, {"parameters": parameters})
+    write_json(options.output, to_builtins(NetworkSizes(sizes)))
 
 
 if __name__ == "__main__":

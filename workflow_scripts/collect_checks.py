@@ -5,8 +5,9 @@ first, class priors must fit the target, the crop of the trainings must fit into
 writes must fit on the disk. It notes what is no error but changes what the scores mean: warnings of the
 reports, classes that cannot be learnt, test images that the run also learns from or adapts to.
 
-in:  the check reports of all datasets, and of the device if there is one; the manifests, class priors and
-     mask. The report of a manifest data/NAME/labelled.tsv is the one called data/NAME/labelled.check.json.
+in:  the check reports of all datasets, and of the device if there is one; the sizes of the networks; the
+     manifests, class priors and mask. The report of a manifest data/NAME/labelled.tsv is the one called
+     data/NAME/labelled.check.json.
 out: a JSON file with the paths of the reports and the notes
 """
 
@@ -20,11 +21,12 @@ from cotrain.configuration.sections import Crops
 from cotrain.data.checks import CheckReport
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.comparisons import CheckedDataset, notes_on_datasets
-from cotrain.data.disk_space import bytes_of_run, check_disk
-from cotrain.data.files import make_folder, write_json
-from cotrain.data.json_files import read_record
+from cotrain.data.disk_space import bytes_of_run, check_disk, missing_bytes
+from cotrain.data.files import write_json
+from cotrain.data.json_files import read_record_of_kind
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.network_sizes import read_network_sizes
 from cotrain.data.pairs import check_pairs
 from cotrain.errors import InputError
 from cotrain.training.augmentation import check_crop
@@ -43,13 +45,14 @@ EXAMPLE = """python -m workflow_scripts.collect_checks \\
     --source results/demo/data/game/labelled.tsv --target results/demo/data/camera/images.tsv \\
     --test results/demo/data/camera_test/labelled.tsv \\
     --settings results/demo/settings/crops.json --storage results/demo/settings/storage.json \\
+    --networks results/demo/data/networks.json --results results/demo --states state/demo \\
     --output by_hand/checked.json"""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
     parser.add_argument(
-        "--reports", type=Path, nargs="+", required=True, help="reports of check_data, check_device"
+        "--reports", type=Path, nargs="+", required=True, help="reports of check_data and check_device"
     )
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="manifests of the source")
     parser.add_argument("--target", type=Path, required=True, help="manifest of the target's images")
@@ -67,6 +70,15 @@ def main(arguments: list[str] | None = None) -> None:
         required=True,
         metavar="FILE",
         help="what the run writes, as results/RUN/settings/storage.json",
+    )
+    parser.add_argument(
+        "--networks", type=Path, required=True, metavar="FILE", help="what check_networks wrote"
+    )
+    parser.add_argument(
+        "--results", type=Path, required=True, metavar="FOLDER", help="where the run writes its results"
+    )
+    parser.add_argument(
+        "--states", type=Path, required=True, metavar="FOLDER", help="where its trainings save their states"
     )
     parser.add_argument(
         "--target-b", type=Path, help="manifest of branch b's images, paired with the target's"
@@ -104,8 +116,14 @@ def main(arguments: list[str] | None = None) -> None:
     EgoVehicleMask(options.ego_vehicle_mask)
     images = [item for path in options.source for item in items[path]]
     storage = read_settings(options.storage, Storage)
-    make_folder(options.output.parent)
-    check_disk(bytes_of_run(storage, images, items[options.target]), options.output.parent)
+    needed = missing_bytes(
+        storage,
+        bytes_of_run(storage, images, items[options.target]),
+        read_network_sizes(options.networks),
+        options.results,
+        options.states,
+    )
+    check_disk(dict(zip((options.results, options.states), needed, strict=True)), "the run")
     notes = notes_of_run(reports, items, options.source, options.target, options.target_b, options.test)
     for note in notes:
         logger.warning("warning: %s", note)
@@ -116,11 +134,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def read_report(path: Path) -> dict[str, Any]:
     """Return the report of a check, whole if it is that of a dataset; InputError if there is none."""
-    what, expected = "the report of a check", "what check_data, check_device or check_networks wrote"
-    report = read_record(path, dict[str, Any], what, expected)
-    if "images" in report or "warnings" in report or "classes" in report:
-        return dict(read_record(path, CheckReport, what, expected))
-    return report
+
+    def kind(content: Any) -> Any:
+        of_dataset = isinstance(content, dict) and content.keys() & {"images", "warnings", "classes"}
+        return CheckReport if of_dataset else dict[str, Any]
+
+    expected = "what check_data or check_device wrote"
+    return read_record_of_kind(path, kind, "the report of a check", expected)
 
 
 def check_same_classes(reports: Mapping[Path, Any]) -> None:

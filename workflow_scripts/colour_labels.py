@@ -6,8 +6,6 @@ out: OUTPUT/coloured/NAME.png and, if the images are known, OUTPUT/overlays/NAME
      is black; on top of an image, it is darkened.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 from cotrain.data.files import refuse_overwriting
 from cotrain.data.images import read_image, write_image
 from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, read_label_files
@@ -15,6 +13,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import colourise, overlay, with_legend
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_label_files_arguments,
     add_output_argument,
@@ -66,8 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
             write_image(options.output / "overlays" / f"{name}.jpg", with_legend(picture, names, colours))
         progress.advance()
 
-    with ThreadPoolExecutor(options.threads) as pool, Progress(len(files), "labels", "colour") as progress:
-        for _ in pool.map(write_pictures, zip(names_of(files), files, strict=True)):
+    with Progress(len(files), "labels", "colour") as progress:
+        for _ in map_in_order(write_pictures, zip(names_of(files), files, strict=True), options.threads):
             pass
     logger.info("written to %s", options.output)
 

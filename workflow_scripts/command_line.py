@@ -1,7 +1,6 @@
 """What every step's command line has in common."""
 
 import argparse
-import errno
 import logging
 import os
 import shlex
@@ -15,7 +14,7 @@ from cotrain.configuration.choices import Device
 from cotrain.data.file_names import is_one_line
 from cotrain.data.files import make_folder
 from cotrain.data.label_spaces import LabelSpace
-from cotrain.errors import InputError
+from cotrain.errors import FAULTS_OF_THE_MACHINE, InputError
 from cotrain.progress import CLEARED_LINE
 
 if TYPE_CHECKING:
@@ -23,23 +22,6 @@ if TYPE_CHECKING:
     from cotrain.training.inputs import TrainingFiles
 
 logger = logging.getLogger("cotrain")
-
-# What a step cannot do anything about, in words; other errors of the system are defects of ours.
-FAULTS_OF_THE_MACHINE = {
-    errno.ENOSPC: "the disk is full; free some space and give the same command again",
-    errno.EDQUOT: "the quota of this disk is used up; free some space and give the same command again",
-    errno.EACCES: "may not be read or written; change its rights",
-    errno.EPERM: "may not be read or written; change its rights",
-    errno.EROFS: "lies on a disk that is mounted for reading only; choose another folder",
-    errno.ENOENT: "is missing",
-    errno.EISDIR: "is a folder, expected a file",
-    errno.ENOTDIR: "lies below a file, expected a folder there",
-    errno.EEXIST: "is a file, expected a folder",
-    errno.EIO: "the disk has an error; check it, and restore the file",
-    errno.ESTALE: "its network disk has lost it; mount it again",
-    errno.ENAMETOOLONG: "the name is too long; file systems allow 255 bytes for each part of a path",
-    errno.EMFILE: "too many files are open; raise the limit with `ulimit -n 4096`",
-}
 
 # Set by the workflow: the terminal then shows only warnings and progress of a step; its log file has all.
 MESSAGES_IN_LOG_ONLY = "COTRAIN_MESSAGES_IN_LOG_ONLY"

@@ -5,7 +5,6 @@ out: OUTPUT/labels/*.png (train ids with palette) and OUTPUT/train_ids.tsv. Labe
      run's train ids are read and not copied; the manifest names the original files.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
@@ -59,10 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not are_train_ids:
         labels = [item.label for item in items if item.label is not None]
         refuse_overwriting([options.output / "labels" / f"{item.id}.png" for item in items], labels)
-    with (
-        ThreadPoolExecutor(options.threads) as pool,
-        Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress,
-    ):
+    with Progress(len(items), "labels", f"convert labels of {options.output.name}") as progress:
 
         def convert(item: Item) -> Item:
             if item.label is None:
@@ -81,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
             # With the hash, whoever trains on the manifest notices when a label changes.
             return replace(item, label=path.absolute(), label_sha256=sha256_of(path))
 
-        new_items = list(pool.map(convert, items))
+        new_items = list(map_in_order(convert, items, options.threads))
     if are_train_ids:
         logger.info("the labels already hold train ids of %s", space.name)
     write_manifest(options.output / "train_ids.tsv", new_items, Path.cwd())

@@ -8,7 +8,6 @@ An interrupted run continues where it stopped; the index is written last. The fo
 trainings are done.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -16,6 +15,7 @@ import cv2
 from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_output_argument,
     add_threads_argument,
@@ -40,17 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
     check_space(items, options.output)
     # The images are decoded in parallel; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
-    with (
-        ThreadPoolExecutor(options.threads) as pool,
-        Progress(len(items), "images", f"decoding {options.output.name}") as progress,
-    ):
+    with Progress(len(items), "images", f"decoding {options.output.name}") as progress:
 
         def decode_item(item: Item) -> tuple[Path, Path]:
-            file = decode(item.image, options.output)
+            file = decode(item, options.output)
             progress.advance()
             return item.image, file
 
-        files = dict(pool.map(decode_item, items))
+        files = dict(map_in_order(decode_item, items, options.threads))
     write_index(options.output / "index.tsv", files)
     size = sum(file.stat().st_size for file in files.values())
     logger.info("%s: %d images, %.1f GiB", options.output, len(files), size / 2**30)

@@ -7,8 +7,6 @@ Use this step only by hand, because a run must not read labels of the target. On
 of a camera. For your own camera, you can paint it once.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from cotrain.configuration.sections import PublishedSettings
@@ -18,6 +16,7 @@ from cotrain.data.images import read_label, write_grey
 from cotrain.data.layouts import dataset_class_table, find_dataset
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_output_argument,
     add_threads_argument,
@@ -54,15 +53,13 @@ def main(arguments: list[str] | None = None) -> None:
     items = find_dataset("ego_vehicle_mask", settings, labelled=True).items
     mask: np.ndarray | None = None
     own_ids = np.zeros(256, np.int64)
-    with (
-        ThreadPoolExecutor(options.threads) as pool,
-        Progress(len(items), "labels", "ego vehicle") as progress,
-    ):
-        for item, label in zip(items, pool.map(lambda item: read_label(item.label), items), strict=True):
+    with Progress(len(items), "labels", "ego vehicle") as progress:
+        paths = [item.label for item in items if item.label is not None]
+        for path, label in zip(paths, map_in_order(read_label, paths, options.threads), strict=True):
             own_vehicle = label == EGO_VEHICLE_ID
             if mask is not None and own_vehicle.shape != mask.shape:
                 raise InputError(
-                    f"{item.label}: is {label.shape[1]}×{label.shape[0]}, the labels before it "
+                    f"{path}: is {label.shape[1]}×{label.shape[0]}, the labels before it "
                     f"{mask.shape[1]}×{mask.shape[0]}; expected one size, that of one camera"
                 )
             mask = own_vehicle if mask is None else mask | own_vehicle

@@ -1,8 +1,9 @@
-"""Label the whole target train set with the last models of both branches together.
+"""Label a shard of the whole target train set with the last models of both branches together.
 
-in:  the manifest of all target images, both models' predictions of it (all shards), their thresholds
-out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv. Each pixel has the class of the model with the higher
-     confidence. It is void if this confidence is not above the lower of the two thresholds of that class.
+in:  the manifest of all target images, the same shard of both models' predictions of it, their thresholds
+out: OUTPUT/labels/*.png and OUTPUT/manifest.tsv, with all images of the shard. Each pixel has the class of
+     the model with the higher confidence. It is void if this confidence is not above the lower of the two
+     thresholds of that class. The step join_ensemble makes one set of all shards.
 """
 
 from pathlib import Path
@@ -10,15 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.adaptation.labelling import EnsembleLabeller, what_to_change
+from cotrain.adaptation.labelling import EnsembleLabeller
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.pairs import check_pairs
-from cotrain.data.predictions import PredictionReader
-from cotrain.errors import InputError
+from cotrain.data.predictions import PredictionReader, check_same_shard
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
     add_label_space_argument,
@@ -33,7 +33,7 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.ensemble_labels --images images.tsv --images-b images.tsv \\
     --predictions-a a/0.h5 --predictions-b b/0.h5 --thresholds-a a.json --thresholds-b b.json \\
-    --label-space cityscapes7 --output ensemble"""
+    --label-space cityscapes7 --output ensemble/shards/0"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
         required=True,
         help="manifest of the images that b predicted: its image i shows the scene of image i of --images",
     )
-    parser.add_argument("--predictions-a", type=Path, nargs="+", required=True, help="one .h5 file per shard")
-    parser.add_argument("--predictions-b", type=Path, nargs="+", required=True, help="one .h5 file per shard")
+    parser.add_argument("--predictions-a", type=Path, required=True, help=".h5 file of a shard")
+    parser.add_argument("--predictions-b", type=Path, required=True, help=".h5 file of the same shard")
     parser.add_argument("--thresholds-a", type=Path, required=True, help="thresholds.json of model a")
     parser.add_argument("--thresholds-b", type=Path, required=True, help="thresholds.json of model b")
     add_label_space_argument(parser)
@@ -56,41 +56,43 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
 
     space = label_space(options.label_space)
-    items, pairs = read_manifest(options.images), read_manifest(options.images_b)
+    items = read_manifest(options.images)
+    pairs = items if options.images_b == options.images else read_manifest(options.images_b)
     check_pairs(items, pairs, (options.images, options.images_b), one_size=True)
-    threshold_files = (options.thresholds_a, options.thresholds_b)
-    tables = [ThresholdTable.read(path, space) for path in threshold_files]
+    tables = [ThresholdTable.read(path, space) for path in (options.thresholds_a, options.thresholds_b)]
     mask = EgoVehicleMask(options.ego_vehicle_mask)
     with (
-        PredictionReader(options.predictions_a) as predictions_a,
-        PredictionReader(options.predictions_b) as predictions_b,
-        Progress(len(items), "images", "ensemble labels") as progress,
+        PredictionReader([options.predictions_a], whole=False) as predictions_a,
+        PredictionReader([options.predictions_b], whole=False) as predictions_b,
     ):
         predictions_a.check(items, options.images, space.classes)
         predictions_b.check(pairs, options.images_b, space.classes)
+        pair_of = {
+            item.id: pair.id
+            for item, pair in zip(items, pairs, strict=True)
+            if item.id in predictions_a.holder
+        }
+        check_same_shard(predictions_a, predictions_b, pair_of)
         labeller = EnsembleLabeller(
             predictions_a,
             predictions_b,
-            pair_of={item.id: pair.id for item, pair in zip(items, pairs, strict=True)},
+            pair_of,
             thresholds=np.minimum(*(table.levels for table in tables)),
             mask=mask,
         )
+        part = predictions_a.held(items)
+        with Progress(len(part), "images", f"ensemble labels {options.output}") as progress:
 
-        def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
-            scored_label = labeller.scored_label(item)
-            progress.advance()
-            return scored_label
+            def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
+                scored_label = labeller.scored_label(item)
+                progress.advance()
+                return scored_label
 
-        written = write_pseudo_labels(items, label_of, options.output / "labels", space, options.threads)
-    kept = [item for item in written if item.kept_pixels]
-    if not kept:
-        reasons = [
-            table.why_nothing_is_kept(path) for table, path in zip(tables, threshold_files, strict=True)
-        ]
-        advice = what_to_change(tables, "co_training", "co_training.iterations")
-        raise InputError("\n".join([*reasons, advice]))
-    write_manifest(options.output / "manifest.tsv", kept, Path.cwd())
-    logger.info("%d of %d images have labels; %s", len(kept), len(items), options.output / "manifest.tsv")
+            folder = options.output / "labels"
+            labelled = write_pseudo_labels(part, label_of, folder, space, options.threads)
+    manifest = options.output / "manifest.tsv"
+    write_manifest(manifest, labelled, Path.cwd())
+    logger.info("labelled %d of %d images; %s", len(labelled), len(items), manifest)
 
 
 if __name__ == "__main__":

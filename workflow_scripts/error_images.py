@@ -8,7 +8,6 @@ out: OUTPUT/CLASS/NAME.png: true positives green, false positives red, false neg
      of it.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cotrain.data.images import read_image, write_image
@@ -17,6 +16,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_label_files_arguments,
     add_output_argument,
@@ -84,11 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
         return classes_shown
 
     counts = dict.fromkeys(class_names, 0)
-    with (
-        ThreadPoolExecutor(options.threads) as pool,
-        Progress(len(pairs), "images", "error images") as progress,
-    ):
-        for classes_shown in pool.map(write_pictures, zip(names, pairs, strict=True)):
+    with Progress(len(pairs), "images", "error images") as progress:
+        for classes_shown in map_in_order(write_pictures, zip(names, pairs, strict=True), options.threads):
             for class_name in classes_shown:
                 counts[class_name] += 1
     for class_name, count in counts.items():

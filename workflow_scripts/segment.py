@@ -3,7 +3,8 @@
 in:  the folder of a model or its weights file (the probabilities of several models are averaged); a folder of
      images, one image, or a video file
 out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
-     for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/000000.png, …
+     for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/NAME/000000.png, …,
+     in place of those of an earlier call
 
 Images that cannot be read are left out and named at the end, and the exit status is 2. OUTPUT/done.jsonl says
 from what each picture was made: the same command makes only what is missing.
@@ -21,7 +22,7 @@ from msgspec import to_builtins
 
 from cotrain.data.background import Background
 from cotrain.data.checks import SHOWN_PROBLEMS
-from cotrain.data.files import portable, refuse_overwriting, sha256_of, written_whole
+from cotrain.data.files import portable, refuse_overwriting, remove_partial, sha256_of, written_whole
 from cotrain.data.images import (
     HEIF_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -175,9 +176,7 @@ def _segment_images(
         items.append(item)
         made_from[item.id] = content | {"image": [portable(image), file.st_size, file.st_mtime_ns]}
     with Journal(output / "done.jsonl") as journal:
-        done = {
-            item.id for item in items if journal.holds(item.id, made_from[item.id], _outputs(output, item.id))
-        }
+        done = journal.finished((item.id, made_from[item.id], _outputs(output, item.id)) for item in items)
         if done:
             logger.info("%d of %d images are segmented already", len(done), len(items))
         missing = len(items) - len(done)
@@ -212,7 +211,11 @@ def _segment_video(
     write_labels: bool,
     batch_size: int,
 ) -> None:
-    """Write the video with an overlay on each frame, and with `write_labels` the label of each."""
+    """Write the video with an overlay on each frame, and with `write_labels` the label of each.
+
+    MP4 stores even sizes: a last column or row is repeated where it has to be. Labels have the size of the
+    frames.
+    """
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise InputError(
@@ -226,12 +229,30 @@ def _segment_video(
     # A damaged header may say anything.
     if not 0 < rate <= MOST_FRAMES_PER_SECOND:
         rate = DEFAULT_FRAMES_PER_SECOND
+    right, below = width % 2, height % 2
+    if right or below:
+        logger.info(
+            "%s: has %d × %d pixels, which MP4 cannot store; the video with the overlay has %d × %d: its "
+            "last %s repeated",
+            *(path, width, height, width + right, height + below),
+            " and ".join(["column"] * right + ["row"] * below) + (" are" if right and below else " is"),
+        )
+    labels = output / "labels" / path.stem
+    # They would lie among those of this call, or be taken for them.
+    earlier = [file for file in labels.glob("*.png") if file.stem.isdecimal()]
+    if earlier and not write_labels:
+        logger.warning(
+            "warning: %s holds the labels of an earlier call, which may be of another model; --write-labels "
+            "replaces them",
+            labels,
+        )
     done = 0
     with (
         written_whole(output / f"{path.stem}.mp4") as temporary,
         Progress(max(expected, 1), "frames", f"segment {path}") as progress,
     ):
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+        size = (width + right, height + below)
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
         if not writer.isOpened():
             raise InputError(
                 f"{output}: a video of {width} × {height} pixels and {rate:g} frames a second cannot "
@@ -240,11 +261,16 @@ def _segment_video(
         try:
             frames = _frames(video)
             while batch := list(islice(frames, batch_size)):
+                if write_labels and done == 0:
+                    for file in earlier:
+                        file.unlink()
+                    remove_partial(labels / "*.png")
                 for frame, label in zip(batch, labels_of(batch), strict=True):
                     picture = overlay(frame, label, space.palette, opacity)
+                    picture = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
                     writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
                     if write_labels:
-                        write_label(output / "labels" / f"{done:06d}.png", label, space.palette)
+                        write_label(labels / f"{done:06d}.png", label, space.palette)
                     done += 1
                     progress.advance()
         finally:

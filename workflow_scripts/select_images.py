@@ -6,8 +6,6 @@ out: OUTPUT/labels.txt and, if the images are known, OUTPUT/images.txt. Both hav
      same order: a dataset of the layout `lists`.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from cotrain.data.class_content import chosen_by_classes
@@ -17,6 +15,7 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, read_label_files
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_label_files_arguments,
     add_output_argument,
@@ -69,17 +68,15 @@ def main(arguments: list[str] | None = None) -> None:
     lists = [path for path in (options.labels, options.images) if path]
     refuse_overwriting([options.output / "labels.txt", options.output / "images.txt"], lists)
     reader = TrainIdReader(space, options.classes)
-    with (
-        ThreadPoolExecutor(options.threads) as pool,
-        Progress(len(files), "labels", "count classes") as progress,
-    ):
+    counts = np.empty((len(files), space.number_of_classes), np.int64)
+    with Progress(len(files), "labels", "count classes") as progress:
 
         def count(file: LabelFile) -> np.ndarray:
-            counts = count_ids(reader.read(file.path))[: space.number_of_classes]
-            progress.advance()
-            return counts
+            return count_ids(reader.read(file.path))[: space.number_of_classes]
 
-        counts = np.array(list(pool.map(count, files)), np.int64).reshape(-1, space.number_of_classes)
+        for place, row in enumerate(map_in_order(count, files, options.threads)):
+            counts[place] = row
+            progress.advance()
     is_selected = chosen_by_classes(
         counts, train_ids["any"], train_ids["all"], train_ids["without"], options.more_than, options.at_most
     )

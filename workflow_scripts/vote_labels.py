@@ -5,7 +5,6 @@ in:  two sets of label files of the same images, each as a list with one path pe
 out: OUTPUT/labels/NAME.png, and OUTPUT/labels.txt, which lists them in the order of the first set
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from cotrain.data.label_files import LabelFile, TrainIdReader, names_of, paired_
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
@@ -76,8 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
         return int(np.count_nonzero(a != b)), a.size
 
     differing = pixels = 0
-    with ThreadPoolExecutor(options.threads) as pool, Progress(len(pairs), "images", "vote") as progress:
-        for different, size in pool.map(vote, zip(paths, pairs, strict=True)):
+    with Progress(len(pairs), "images", "vote") as progress:
+        for different, size in map_in_order(vote, zip(paths, pairs, strict=True), options.threads):
             differing, pixels = differing + different, pixels + size
     write_text(options.output / "labels.txt", "".join(f"labels/{path.name}\n" for path in paths))
     logger.info(

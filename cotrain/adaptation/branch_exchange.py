@@ -99,17 +99,22 @@ def evidence_of_branches(
     def numbers_of(index: int) -> list[Numbers]:
         return labels.numbers(index, number_of_classes)
 
-    of_pairs = list(map_in_threads(numbers_of, pairs, threads, "label and fill both branches"))
+    tables = {
+        name: (np.empty(len(pairs)), np.empty(shape, np.int64), np.empty(shape)) for name in labels.branches
+    }
+    of_pairs = map_in_threads(numbers_of, pairs, threads, "label and fill both branches")
+    for index, of_pair in enumerate(of_pairs):
+        for (scores, counts, confidences), numbers in zip(tables.values(), of_pair, strict=True):
+            scores[index], counts[index], confidences[index] = numbers
     evidence = {}
-    for place, (name, branch) in enumerate(labels.branches.items()):
-        numbers = [of_pair[place] for of_pair in of_pairs]
-        counts = np.array([count for _, count, _ in numbers], np.int64).reshape(shape)
+    for name, branch in labels.branches.items():
+        scores, counts, confidences = tables[name]
         sizes = np.array([item.width * item.height for item in branch.items], np.int64)
         evidence[name] = BranchEvidence(
             thresholds=branch.labeller.thresholds,
-            scores=np.array([score for score, _, _ in numbers]),
+            scores=scores,
             counts=counts,
-            mean_confidence=np.array([mean for _, _, mean in numbers]).reshape(shape),
+            mean_confidence=confidences,
             void_pixels=sizes - counts.sum(1),
         )
     return evidence

@@ -44,10 +44,11 @@ def evidence_of_round(
         label, levels = labeller.label(item)
         return image_score(label, levels), count_ids(label)[:number_of_classes]
 
-    numbers = list(map_in_threads(numbers_of, items, threads, title))
-    counts = np.array([count for _, count in numbers], np.int64).reshape(len(items), number_of_classes)
+    scores, counts = np.empty(len(items)), np.empty((len(items), number_of_classes), np.int64)
+    for place, (score, count) in enumerate(map_in_threads(numbers_of, items, threads, title)):
+        scores[place], counts[place] = score, count
     sizes = np.array([item.width * item.height for item in items], np.int64)
-    return RoundEvidence(np.array([score for score, _ in numbers]), counts, sizes - counts.sum(1))
+    return RoundEvidence(scores, counts, sizes - counts.sum(1))
 
 
 def select_images(evidence: RoundEvidence, ranking: str, keep: int) -> RoundSelection:

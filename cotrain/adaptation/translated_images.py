@@ -61,9 +61,8 @@ def translate_images(
     cv2.setNumThreads(1)
     tasks = _tasks(source, target, seed, settings, folder / "images")
     with Journal(folder / "done.jsonl") as journal:
-        open_tasks = [
-            task for task in tasks if not journal.holds(task.name, _made_from(task, settings), [task.path])
-        ]
+        done = journal.finished((task.name, _made_from(task, settings), [task.path]) for task in tasks)
+        open_tasks = [task for task in tasks if task.name not in done]
         if len(open_tasks) < len(tasks):
             logger.info("%d of %d images are there already", len(tasks) - len(open_tasks), len(tasks))
         # The statistics of each target image are computed once, however often it is used.

@@ -112,12 +112,17 @@ class Storage(Section, frozen=True, kw_only=True):
     """What a run writes to disk, for a check of the free space.
 
     `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps.
+    `models` says the key of each model's network, `averages` whether each keeps averaged weights too, and
+    `optimiser_values` how many values the optimiser keeps for each parameter.
     """
 
     translations: int
     format: ImageFormat
     decoded_cache: bool
     pseudo_labelled: tuple[int, ...]
+    models: dict[str, str]
+    averages: bool
+    optimiser_values: int
 
 
 class RunPlan:
@@ -179,6 +184,10 @@ class RunPlan:
         network_b = self.configuration.co_training.network_b
         return network_b if network_b is not None and model.branch == "b" else self.configuration.network
 
+    def network_key(self, model: ModelName) -> str:
+        """Return the key of a model's network in the configuration."""
+        return "co_training.network_b" if self.has_own_network(model) else "network"
+
     def own_code(self, model: ModelName) -> str | None:
         """Return the import path of a model's network, if it is one of the user's own."""
         network = self.network(model)
@@ -191,18 +200,11 @@ class RunPlan:
 
     @property
     def first_networks(self) -> dict[str, str]:
-        """The trainings that start from no other model: the key of their network -> name of their settings.
-
-        Empty where nothing can go wrong that the configuration does not show: one network of timm that reads
-        no weights file, downloads nothing, and is trained right after the checks.
-        """
-        configuration = self.configuration
-        keys = {"network": BASELINE}
-        if configuration.co_training.network_b is not None:
-            keys["co_training.network_b"] = co_training_branch(0, "b")
-        weights = getattr(configuration.network, "backbone_weights", None)
-        is_plain = len(keys) == 1 and weights in ("package", "none") and not self.initial_file(BASELINE)
-        return {} if is_plain else {key: self.settings_name(model) for key, model in keys.items()}
+        """The trainings that start from no other model: key of their network -> name of their settings."""
+        first = [BASELINE]
+        if self.configuration.co_training.network_b is not None:
+            first.append(co_training_branch(0, "b"))
+        return {self.network_key(model): self.settings_name(model) for model in first}
 
     # -------------------------------------------------------------------------------- datasets
 
@@ -362,11 +364,17 @@ class RunPlan:
     def storage(self) -> Storage:
         """Return what the run writes to disk."""
         configuration, translation = self.configuration, self.configuration.translation
+        training = configuration.training
+        # AdamW keeps a mean of the gradients and one of their squares, SGD what the momentum has collected.
+        optimiser_values = 2 if training.optimiser == "adamw" else int(training.momentum > 0)
         return Storage(
             translations=0 if translation.method == "none" else translation.targets_per_image,
             format=translation.format,
             decoded_cache=configuration.training.decoded_cache,
             pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
+            models={str(model): self.network_key(model) for model in self.models},
+            averages=bool(training.average_decay),
+            optimiser_values=optimiser_values,
         )
 
     def work(self) -> Work:

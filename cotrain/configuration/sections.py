@@ -576,7 +576,7 @@ class PredictionSection(Views, frozen=True, kw_only=True):
     shards: Annotated[
         Positive,
         "Number of jobs into which the images of one prediction are divided, so that several GPUs can work "
-        "on it. Results do not depend on it.",
+        "on it. As many jobs make the final labels. Results do not depend on it.",
     ] = 1
 
 

@@ -34,15 +34,15 @@ def settings_names(configuration: Configuration) -> list[str]:
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]
-    return [*trainings, "prediction", "evaluation", "crops", "storage", "work", *datasets]
+    return [*trainings, "translation", "prediction", "evaluation", "crops", "storage", "work", *datasets]
 
 
 def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
-    Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `storage`, `work`, `datasets/NAME/images`
-    (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError
-    for others.
+    Names: `training/STAGE`, `translation`, `prediction`, `evaluation`, `crops`, `storage`, `work`,
+    `datasets/NAME/images` (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for
+    the whole. InputError for others.
     """
     if name == WHOLE:
         return configuration
@@ -56,6 +56,8 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     if kind == "datasets":
         dataset, _, part = rest.partition("/")
         return dataset_settings(configuration, dataset, with_labels=part == "labelled")
+    if name == "translation":
+        return configuration.translation
     if name == "prediction":
         return plan.prediction_settings()
     if name == "evaluation":

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -28,6 +27,7 @@ from cotrain.data.manifests import Item
 from cotrain.data.plausibility import implausible_shares, in_a_row
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 
 SHOWN_PROBLEMS = 10
 SHOWN_CLASSES = 3
@@ -110,27 +110,33 @@ def check_items(
     def check(item: Item) -> _Finding:
         return _check_item(item, table, origins, quick)
 
-    with ThreadPoolExecutor(workers) as pool:
-        findings = []
-        for finding in pool.map(check, items):
-            findings.append(finding)
-            progress.advance()
-    problems = [problem for finding in findings for problem in finding.problems]
+    problems: list[str] = []
+    turned: list[str] = []
+    converted: Counter[str] = Counter()
+    # Sums over the images: their own ids and train ids, the pixels of each and the images that show it.
+    own_counts, shown_own, shown = (np.zeros(256, np.int64) for _ in range(3))
+    for item, finding in zip(items, map_in_order(check, items, workers), strict=True):
+        problems += finding.problems
+        if finding.turned:
+            turned.append(portable(item.image))
+        if finding.converted:
+            converted[finding.converted] += 1
+        own_counts += finding.own_ids
+        shown_own += finding.own_ids > 0
+        shown += fold(finding.own_ids, train_ids) > 0
+        progress.advance()
     report: CheckReport = {
         "images": len(items),
         "sizes": dict(Counter(f"{item.width}x{item.height}" for item in items).most_common()),
-        "turned": [
-            portable(item.image) for item, finding in zip(items, findings, strict=True) if finding.turned
-        ],
-        "converted": dict(Counter(one.converted for one in findings if one.converted).most_common()),
+        "turned": turned,
+        "converted": dict(converted.most_common()),
         "warnings": [] if table is None else warnings_of_repeated_labels(items, origins),
     }
     if table is not None and not quick:
-        own_counts = np.array([finding.own_ids for finding in findings], dtype=np.int64).reshape(-1, 256)
-        counts = np.array([fold(row, train_ids) for row in own_counts], dtype=np.int64).reshape(-1, 256)
-        pixels = counts[:, : space.number_of_classes].sum(axis=0)
+        counts = fold(own_counts, train_ids)
+        pixels = counts[: space.number_of_classes]
         if items and not problems:
-            problems += problems_of_all_ids(own_counts.sum(axis=0), table)
+            problems += problems_of_all_ids(own_counts, table)
         if items and not problems and pixels.sum() == 0:
             problems.append(
                 f"all labels are void: no pixel of class table {table.name!r} belongs to a class of "
@@ -139,20 +145,20 @@ def check_items(
         of_names: Counter[str] = Counter()
         for own_id, name in table.ids.items():
             if name is not None:
-                of_names[name] += int(own_counts[:, own_id].sum())
+                of_names[name] += int(own_counts[own_id])
         implausible = implausible_shares(of_names, len(items))
         if implausible:
             report["warnings"].append(
                 f"not the pixels of streets: {in_a_row(implausible)}. Is {table.name!r} the class table of "
                 "these label files?"
             )
-        report["warnings"] += warnings_of_ignored_classes(own_counts.sum(axis=0), table, space, train_ids)
-        report["void_pixels"] = int(counts[:, IGNORE].sum())
+        report["warnings"] += warnings_of_ignored_classes(own_counts, table, space, train_ids)
+        report["void_pixels"] = int(counts[IGNORE])
         report["classes"] = {
             name: {
                 "pixels": int(pixels[train_id]),
                 "share": round(float(pixels[train_id] / max(pixels.sum(), 1)), 6),
-                "images": int(np.count_nonzero(counts[:, train_id])),
+                "images": int(shown[train_id]),
             }
             for train_id, name in enumerate(space.classes)
         }
@@ -160,10 +166,10 @@ def check_items(
             str(own_id): {
                 "name": table.ids.get(own_id),
                 "class": space.classes[train_ids[own_id]] if train_ids[own_id] != IGNORE else None,
-                "pixels": int(own_counts[:, own_id].sum()),
-                "images": int(np.count_nonzero(own_counts[:, own_id])),
+                "pixels": int(own_counts[own_id]),
+                "images": int(shown_own[own_id]),
             }
-            for own_id in np.flatnonzero(own_counts.sum(axis=0)).tolist()
+            for own_id in np.flatnonzero(own_counts).tolist()
         }
     raise_problems(subject, problems)
     return report
@@ -175,12 +181,14 @@ def warnings_of_repeated_labels(items: Sequence[Item], origins: Mapping[Path, st
     That is right for one scene in several weathers, but most often a line was copied. `origins` says where
     images are listed ("LIST:LINE").
     """
+    # A link to a label counts as that label.
+    files = {item.id: os.path.realpath(item.label) for item in items if item.label is not None}
+    several = {file for file, number in Counter(files.values()).items() if number > 1}
     users: dict[str, list[Item]] = {}
     for item in items:
-        if item.label is not None:
-            # A link to a label counts as that label.
-            users.setdefault(os.path.realpath(item.label), []).append(item)
-    repeated = [images for images in users.values() if len(images) > 1]
+        if files.get(item.id) in several:
+            users.setdefault(files[item.id], []).append(item)
+    repeated = list(users.values())
     if not repeated:
         return []
     number = "1 label file belongs" if len(repeated) == 1 else f"{len(repeated)} label files belong"

@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 
 UNLABELLED = 0
 # Images of these names stay as they are, all others become PNG files: other programs read no more.
@@ -124,8 +124,8 @@ def export_as_cityscapes(
         write_grey(labels / f"{place}{TRAIN_IDS_ENDING}", ids.train_ids[label])
         progress.advance()
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(export, zip(items, places, strict=True)))
+    for _ in map_in_order(export, zip(items, places, strict=True), workers):
+        pass
     if not ids.of_cityscapes:
         _write_yaml(
             folder / CLASSES_FILE,

@@ -5,7 +5,6 @@ The published utilities make them from all label images and blur them (Gómez, V
 """
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 
 if TYPE_CHECKING:
     from cotrain.data.label_files import TrainIdReader
@@ -87,10 +87,9 @@ def class_priors(
         progress.advance()
         return np.asarray(label, dtype=np.uint8).ravel()
 
-    with ThreadPoolExecutor(workers) as pool:
-        for label in pool.map(label_of, items):
-            labelled = label != IGNORE
-            counts[label[labelled], places[labelled]] += 1
+    for label in map_in_order(label_of, items, workers):
+        labelled = label != IGNORE
+        counts[label[labelled], places[labelled]] += 1
     maps = counts.reshape(number_of_classes, height, width).astype(np.float32)
     blur = SMOOTHING_PX * width / OF_WIDTH_PX
     for train_id, pixels in enumerate(maps):

@@ -1,8 +1,7 @@
 """Class statistics: the number of pixels of each class in every image of a labelled set."""
 
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from cotrain.data.manifests import Item, read_manifest
 from cotrain.data.pairs import check_order
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 
 
 class ClassStatistics(Record, frozen=True):
@@ -49,10 +49,9 @@ def count_classes(
         return count_ids(reader.read(item.label))[: reader.space.number_of_classes].tolist()
 
     counts = {}
-    with ThreadPoolExecutor(workers) as pool:
-        for item, row in zip(items, pool.map(count, items), strict=True):
-            counts[item.id] = row
-            progress.advance()
+    for item, row in zip(items, map_in_order(count, items, workers), strict=True):
+        counts[item.id] = row
+        progress.advance()
     return counts
 
 
@@ -60,12 +59,15 @@ def write_class_statistics(
     path: str | Path, classes: Sequence[str], counts: Mapping[str, Sequence[int]]
 ) -> None:
     """Write {"classes": [name, ...], "images": {id: [pixels of each class], ...}}, one line per image."""
-    rows = [
-        f"    {json.dumps(image, ensure_ascii=False)}: {json.dumps(row)}" for image, row in counts.items()
-    ]
     names = json.dumps(list(classes), ensure_ascii=False)
-    images = "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
-    write_text(path, f'{{\n  "classes": {names},\n  "images": {images}\n}}\n')
+
+    def parts() -> Iterator[str]:
+        yield f'{{\n  "classes": {names},\n  "images": {{'
+        for number, (image, row) in enumerate(counts.items()):
+            yield f"{',' if number else ''}\n    {json.dumps(image, ensure_ascii=False)}: {json.dumps(row)}"
+        yield "\n  }\n}\n" if counts else "}\n}\n"
+
+    write_text(path, parts())
 
 
 def read_class_statistics(path: str | Path) -> tuple[list[str], list[str], npt.NDArray[np.int64]]:
@@ -93,12 +95,13 @@ def class_counts(manifests: Sequence[Path], statistics: Sequence[Path]) -> npt.N
         [(path, f"manifest {number}") for number, path in enumerate(manifests, start=1)],
         [(path, f"--class-statistics, file {number}") for number, path in enumerate(statistics, start=1)],
     )
-    rows: list[list[int]] = []
+    tables = []
     for manifest, path in zip(manifests, statistics, strict=True):
         _, ids, counts = read_class_statistics(path)
-        of_images = dict(zip(ids, counts.tolist(), strict=True))
-        for item in read_manifest(manifest):
-            if item.id not in of_images:
+        rows = {image_id: row for row, image_id in enumerate(ids)}
+        items = read_manifest(manifest)
+        for item in items:
+            if item.id not in rows:
                 raise InputError(f"{path}: holds no statistics of image {item.id!r} of {manifest}")
-            rows.append(of_images[item.id])
-    return np.array(rows, np.int64)
+        tables.append(counts[[rows[item.id] for item in items]])
+    return np.concatenate(tables)

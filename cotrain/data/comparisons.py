@@ -6,7 +6,6 @@ All of it is worth a note and nothing is an error: the run can go on, but its sc
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cotrain.data.checks import CheckReport
 from cotrain.data.files import portable, sha256_of
@@ -86,19 +85,21 @@ def shared_images(first: Sequence[Item], second: Sequence[Item]) -> list[tuple[I
     by_size: dict[int, list[Item]] = {}
     for item in second:
         by_size.setdefault(_size(item), []).append(item)
-    hashes: dict[Path, str] = {}
+    # By content, those of each size that both hold: all images of a set may have one size.
+    by_content: dict[int, dict[str, Item]] = {}
 
-    def content(item: Item) -> str:
-        if item.image not in hashes:
-            hashes[item.image] = sha256_of(item.image)
-        return hashes[item.image]
+    def with_same_content(item: Item) -> Item | None:
+        size = _size(item)
+        if size not in by_size:
+            return None
+        if size not in by_content:
+            # Of several the first.
+            by_content[size] = {sha256_of(other.image): other for other in reversed(by_size[size])}
+        return by_content[size].get(sha256_of(item.image))
 
     pairs = []
     for item in first:
-        same = by_path.get(os.path.realpath(item.image))
-        if same is None:
-            candidates = by_size.get(_size(item), [])
-            same = next((other for other in candidates if content(other) == content(item)), None)
+        same = by_path.get(os.path.realpath(item.image)) or with_same_content(item)
         if same is not None:
             pairs.append((item, same))
     return pairs

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from cotrain.data.arrays import open_npy
 from cotrain.data.files import portable, write_array, write_text
 from cotrain.data.images import read_image
-from cotrain.data.manifests import Item
+from cotrain.data.manifests import Item, check_listed_size
 from cotrain.errors import InputError, reason
 
 HEADER = "image\tdecoded"
@@ -32,14 +33,19 @@ def decoded_name(image: Path) -> str:
     return f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.npy"
 
 
-def decode(image: Path, folder: Path) -> Path:
-    """Return the decoded file of an image in `folder`; write it unless an earlier run has."""
-    path = folder / decoded_name(image)
+def decode(item: Item, folder: Path) -> Path:
+    """Return the decoded file of an image in `folder`; write it unless an earlier run has.
+
+    Raises InputError if the image cannot be read or has another size than `item` says.
+    """
+    path = folder / decoded_name(item.image)
     try:
-        map_image(path)
+        map_image(path, item)
     # A missing file, or one that is not whole.
     except InputError:
-        write_array(path, read_image(image))
+        pixels = read_image(item.image)
+        check_listed_size(item, *pixels.shape[:2])
+        write_array(path, pixels)
     return path
 
 
@@ -63,8 +69,8 @@ def write_index(path: Path, decoded: Mapping[Path, Path]) -> None:
         is_below = not os.path.isabs(portable(file))
         return os.path.relpath(file, path.parent) if is_below else os.path.abspath(file)
 
-    rows = [f"{stored(image)}\t{stored(file)}" for image, file in decoded.items()]
-    write_text(path, "\n".join([HEADER, *rows]) + "\n")
+    rows = (f"{stored(image)}\t{stored(file)}\n" for image, file in decoded.items())
+    write_text(path, chain([f"{HEADER}\n"], rows))
 
 
 def read_index(path: Path) -> dict[Path, Path]:
@@ -104,14 +110,17 @@ def _is_decoded_from(file: Path, image: Path) -> bool:
         return False
 
 
-def map_image(path: Path) -> npt.NDArray[np.uint8]:
+def map_image(path: Path, item: Item) -> npt.NDArray[np.uint8]:
     """Return a decoded image (H, W, 3) uint8 RGB; its pixels are read from disk only when they are used.
 
-    Raises InputError if the file is missing or holds anything else.
+    Raises InputError if the file is missing, or holds anything else than an image of the size of `item`.
     """
     pixels: npt.NDArray[np.uint8] = open_npy(path, "u", 3)
-    if pixels.dtype != np.uint8 or pixels.shape[2] != 3:
+    expected = (item.height, item.width, 3)
+    if pixels.dtype != np.uint8 or pixels.shape != expected:
         raise InputError(
-            f"{path}: holds {pixels.dtype} of the shape {pixels.shape}, expected a decoded image; delete it"
+            f"{path}: holds {pixels.dtype} of the shape {pixels.shape}, expected uint8 of the shape "
+            f"{expected}, the decoded {item.image}; delete it and the index.tsv beside it: the same command "
+            "then decodes it again"
         )
     return pixels

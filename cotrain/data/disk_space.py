@@ -1,4 +1,4 @@
-"""How much disk a run needs for images, labels and predictions, and whether there is so much."""
+"""How much disk a run needs, and whether there is so much."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cotrain.configuration.run_plan import Storage
 from cotrain.data.manifests import Item
+from cotrain.data.network_sizes import NetworkSize
 from cotrain.errors import InputError
 
 # Bytes a pixel. Photos of CamVid and CARLA and the demo's frames take 1.1 to 1.4 as PNG, and 0.26 to 0.33 as
@@ -17,6 +18,12 @@ LABEL = 0.1
 # Two bytes of confidence, and the compressed class.
 PREDICTION = 2.2
 DECODED = 3.0
+# Bytes a tensor besides its values: its name and place, in a weights file and in a saved state. The demo's
+# network takes 105 and 358.
+TENSOR_OF_MODEL, TENSOR_OF_STATE = 120, 400
+# The record and the history of a training.
+RECORDS = 10_000
+BYTES_OF_A_VALUE = 4
 
 
 def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item]) -> dict[str, int]:
@@ -41,16 +48,107 @@ def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item
     }
 
 
-def check_disk(needed: Mapping[str, int], folder: Path) -> None:
-    """Raise InputError unless the disk of `folder`, which exists, has room for the bytes that are needed."""
-    free, total = shutil.disk_usage(folder).free, sum(needed.values())
-    if total > free:
-        parts = ", ".join(f"{size_in_words(size)} {what}" for what, size in needed.items() if size)
-        raise InputError(
-            f"{os.path.abspath(folder)}: its disk has {size_in_words(free)} free, but the run needs about "
-            f"{size_in_words(total)} ({parts}) and room for its models; free some space, or run it in a "
-            "folder on another disk"
-        )
+def bytes_of_scenes(number: int, width: int, height: int, format: str) -> dict[str, int]:
+    """Return about how many bytes rendered scenes of a size take, images in a format of `BYTES_A_PIXEL`."""
+    pixels = number * width * height
+    return {"images": round(BYTES_A_PIXEL[format] * pixels), "labels": round(LABEL * pixels)}
+
+
+def bytes_of_model(storage: Storage, size: NetworkSize) -> int:
+    """Return about how many bytes the files of a model take: weights, averaged ones, records."""
+    weights = size.bytes + TENSOR_OF_MODEL * size.tensors
+    return weights * (1 + storage.averages) + RECORDS
+
+
+def bytes_of_state(storage: Storage, size: NetworkSize) -> int:
+    """Return about how many bytes the state of a training takes, which holds the last two saves.
+
+    Only the save before the last still holds the optimiser when the training is finished.
+    """
+    save = (size.bytes + TENSOR_OF_STATE * size.tensors) * (1 + storage.averages)
+    return 2 * save + bytes_of_optimiser(storage, size)
+
+
+def bytes_of_optimiser(storage: Storage, size: NetworkSize) -> int:
+    """Return about how many bytes the optimiser takes in a save."""
+    return storage.optimiser_values * (BYTES_OF_A_VALUE * size.parameters + TENSOR_OF_STATE * size.tensors)
+
+
+def missing_bytes(
+    storage: Storage,
+    images: Mapping[str, int],
+    networks: Mapping[str, NetworkSize],
+    results: Path,
+    states: Path,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many bytes a run still has to write, below `results` and below `states`.
+
+    What is there already is not asked for again: a file takes the place of the one that it replaces. A model
+    whose weights are there needs nothing, even if its state has been removed.
+
+    Args:
+        storage: what the run writes.
+        images: what `bytes_of_run` returns.
+        networks: the size of each network.
+        results: the folder of the run's results.
+        states: the folder of its trainings' states.
+
+    Raises:
+        InputError: the size of a network is not there.
+    """
+    there = {
+        "translated images": [results / "translated"],
+        "labels": [results / "pseudo_labels", *results.glob("data/*/labels")],
+        "predictions": [results / "predictions"],
+        "decoded images": [results / "decoded"],
+    }
+    below_results = {kind: max(0, size - sum(map(bytes_below, there[kind]))) for kind, size in images.items()}
+    models = training_states = running = 0
+    for model, key in storage.models.items():
+        if key not in networks:
+            raise InputError(f"{key}: its size is not known; run check_networks again")
+        folder, state, size = results / "models" / model, states / model, networks[key]
+        if (folder / "weights.safetensors").is_file():
+            continue
+        models += max(0, bytes_of_model(storage, size) - bytes_below(folder))
+        training_states += max(0, bytes_of_state(storage, size) - bytes_below(state))
+        # While a training goes on, its last save holds the optimiser too.
+        running = max(running, bytes_of_optimiser(storage, size))
+    return below_results | {"models": models}, {"states of trainings": training_states + running}
+
+
+def bytes_below(folder: Path) -> int:
+    """Return the sum of the sizes of all files in a folder; 0 if it is not there."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        # A file that has just ended.
+        except OSError:
+            continue
+    return total
+
+
+def check_disk(needed: Mapping[Path, Mapping[str, int]], what: str) -> None:
+    """Raise InputError unless disks have room for the bytes that are needed.
+
+    Args:
+        needed: folder -> kind of files -> bytes. Folders on one disk share it. They need not exist yet.
+        what: what needs the room, for the message, as "the run".
+    """
+    disks: dict[int, tuple[Path, dict[str, int]]] = {}
+    for folder, kinds in needed.items():
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        _, of_disk = disks.setdefault(existing.stat().st_dev, (existing, {}))
+        of_disk.update(kinds)
+    for folder, kinds in disks.values():
+        free, total = shutil.disk_usage(folder).free, sum(kinds.values())
+        if total > free:
+            parts = ", ".join(f"{size_in_words(size)} {kind}" for kind, size in kinds.items() if size)
+            raise InputError(
+                f"{os.path.abspath(folder)}: its disk has {size_in_words(free)} free, but {what} needs about "
+                f"{size_in_words(total)} ({parts}); free some space, or work in a folder on another disk"
+            )
 
 
 def size_in_words(size: int) -> str:

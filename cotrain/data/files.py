@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from cotrain.errors import InputError
+from cotrain.errors import FAULTS_OF_THE_MACHINE, InputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,7 +61,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.close(folder)
     except Exception as error:
         if reason := _reason_of_disk(error, target.parent):
-            raise InputError(f"{target}: cannot be written, {reason}") from error
+            raise InputError(f"{target}: cannot be written: {reason}") from error
         raise
     finally:
         # A folder that is none, or cannot be searched, holds no temporary file.
@@ -84,19 +84,13 @@ def _reason_of_disk(error: BaseException, folder: Path) -> str:
         return ""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"because {folder} may not be written to; change its rights, or choose another folder"
-    if number == errno.ENAMETOOLONG:
-        return "because its name is too long; file systems allow 255 bytes for each part of a path"
-    if number == errno.EDQUOT:
-        return f"because your quota at {folder} is used up; free some space and give the same command again"
+        return f"{folder} {FAULTS_OF_THE_MACHINE[number]}"
+    if number in (errno.ENAMETOOLONG, errno.EDQUOT):
+        return FAULTS_OF_THE_MACHINE[number]
     # Libraries have errors of their own for it, so a disk without any space counts, whatever the error says.
     free = shutil.disk_usage(folder).free if folder.is_dir() else FULL
-    if number == errno.ENOSPC or "No space left" in str(error) or free < FULL:
-        return (
-            f"because the disk of {folder} is full ({free // 1024} KiB are free); "
-            "free some space and give the same command again"
-        )
-    return ""
+    is_full = number == errno.ENOSPC or "No space left" in str(error) or free < FULL
+    return FAULTS_OF_THE_MACHINE[errno.ENOSPC] if is_full else ""
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
@@ -185,6 +179,24 @@ def link(path: Path, to: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def link_or_copy(path: Path, to: Path) -> None:
+    """Make `path` another name of the file `to`, or a copy where the file system has one name for a file.
+
+    Its folder must be there. It replaces a file with that name.
+    """
+    temporary = _temporary(path)
+    try:
+        os.link(to, temporary)
+    except OSError:
+        write_bytes(path, to.read_bytes())
+        return
+    try:
+        os.replace(temporary, path)
+    finally:
+        # It stays where both were names of one file already.
+        temporary.unlink(missing_ok=True)
+
+
 def portable(path: Path) -> str:
     """Return a path as text that stays true when the working folder is moved with all that is in it.
 
@@ -195,10 +207,10 @@ def portable(path: Path) -> str:
     return str(absolute.relative_to(folder)) if absolute.is_relative_to(folder) else str(absolute)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8 with Unix line ends."""
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
+    """Write `text` as UTF-8 with Unix line ends; parts of a long text are written one after the other."""
+    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines([text] if isinstance(text, str) else text)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -2,10 +2,11 @@
 
 import io
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -37,6 +38,10 @@ IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp", ".avif"),
     *(".jp2", ".ppm", ".pgm", ".pnm"),
 )
+# What labels and masks may have: these keep each pixel as it was. JPEG and its relatives change ids at the
+# edges of regions; some of them can also keep pixels, which is not worth a look into each.
+LABEL_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 # Phones write it, and Pillow does not read it.
 HEIF_SUFFIXES = (".heic", ".heif")
 HEIF_BEGINNINGS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
@@ -80,11 +85,14 @@ TURNS: dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]] = {
 }
 # These turn it by 90 degrees: width and height change places.
 SIDEWAYS = (5, 6, 7, 8)
+# Where one JPEG picture ends and the next begins; in the data of a picture neither mark occurs. Some cameras
+# fill up with zeros between them.
+NEXT_JPEG = re.compile(rb"\xff\xd9\x00{0,64}\xff\xd8\xff")
 PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
 # Length, kind and checksum of a part.
 PNG_PART = 12
-# EXIF data after the pixels of a PNG lies within its last bytes: a chunk of EXIF has at most 64 KiB.
-EXIF_REACH = 1 << 17
+# Cameras write less than 64 KiB of it.
+LONGEST_EXIF = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,8 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
 def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
     """Return the own ids of a label file as uint8 (H, W); for a palette PNG these are its indices.
 
-    Raises InputError if the file is missing, empty, truncated, or not one channel of 8 bit.
+    Raises InputError if the file is missing, empty, truncated, or not one channel of 8 bit; if its format
+    changes ids (JPEG and others), or if EXIF data says to turn it.
     """
 
     def ids(image: ImageFile) -> npt.NDArray[np.uint8]:
@@ -132,14 +141,14 @@ def read_label(path: str | Path) -> npt.NDArray[np.uint8]:
             raise InputError(f"{path}: has {_description(image)}, expected 1 channel of 8-bit class ids")
         return np.array(image)
 
-    return _opened(path, ids)
+    return _opened_label(path, ids)
 
 
 def read_own_ids(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
     """Return the own ids, uint8 (H, W), of a label file with the encoding of `table`.
 
-    Raises InputError if the file is missing, empty, truncated or has another encoding, or if it holds a
-    colour that the table does not list. Ids are not compared with those of the table.
+    Raises InputError as `read_label`, if the file has another encoding, or if it holds a colour that the
+    table does not list. Ids are not compared with those of the table.
     """
     if table.encoding == "ids":
         return read_label(path)
@@ -162,7 +171,7 @@ def _read_red_channel(path: str | Path) -> npt.NDArray[np.uint8]:
         image.load()
         return cast("npt.NDArray[np.integer[Any]]", pixels[..., 2])
 
-    ids = _opened(path, ids_of)
+    ids = _opened_label(path, ids_of)
     if ids.max() > 255:
         raise InputError(f"{path}: holds {ids.max()} in its first channel, expected class ids up to 255")
     return np.ascontiguousarray(ids, dtype=np.uint8)
@@ -175,7 +184,7 @@ def _read_colours(path: str | Path, table: ClassTable) -> npt.NDArray[np.uint8]:
         rgb = np.asarray(image.convert("RGB")).astype(np.int32)
         return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
 
-    pixels = _opened(path, packed)
+    pixels = _opened_label(path, packed)
     colours = np.array([red << 16 | green << 8 | blue for red, green, blue in table.colours], dtype=np.int32)
     order = np.argsort(colours)
     place = np.minimum(np.searchsorted(colours[order], pixels), len(colours) - 1)
@@ -210,21 +219,28 @@ def image_facts(path: str | Path) -> ImageFacts:
 def check_image(path: str | Path) -> ImageFacts:
     """Decode the whole image strictly, and return what is known of it.
 
-    What passes is read by `read_image` with the same size and pixels. Raises InputError as `image_facts`, and
-    for a truncated or damaged file.
+    What passes is read by `read_image` with the same size and pixels. Raises InputError as `image_facts`, for
+    a truncated or damaged file, and for a video of JPEG pictures.
     """
 
     def decode(image: ImageFile) -> ImageFacts:
         facts = _facts(path, image)
         _check_sums(image)
+        followers = _following_jpegs(image)
         image.load()
         if image.mode.startswith("I;16") and cast(tuple[int, int], image.getextrema())[1] <= TWELVE_BIT:
-            return ImageFacts(
-                facts.width,
-                facts.height,
-                facts.turned,
-                f"{facts.converted}, which leaves it nearly black: no value is above {TWELVE_BIT} of 65535",
+            nearly_black = f"which leaves it nearly black: no value is above {TWELVE_BIT} of 65535"
+            return replace(facts, converted=f"{facts.converted}, {nearly_black}")
+        if followers and not _has_name_of_picture(path):
+            raise InputError(
+                f"{path}: holds {followers + 1} JPEG pictures one after another, as a video does, expected "
+                "one; write each into a file of its own, for instance with "
+                f"`ffmpeg -i {Path(path).name} %06d.png` (the step segment takes the video itself)"
             )
+        if followers:
+            more = "pictures follow" if followers > 1 else "picture follows"
+            conversions = [facts.converted, f"{followers} more JPEG {more} in the file: the first is used"]
+            return replace(facts, converted="; ".join(filter(None, conversions)))
         return facts
 
     return _opened(path, decode)
@@ -232,19 +248,23 @@ def check_image(path: str | Path) -> ImageFacts:
 
 def is_picture(path: str | Path) -> bool:
     """Return whether a file is a still picture by its name or its content, even if it cannot be read."""
-    if Path(path).suffix.lower() in (*IMAGE_SUFFIXES, *HEIF_SUFFIXES):
+    if _has_name_of_picture(path):
         return True
     try:
         with Image.open(path) as image:
-            return getattr(image, "n_frames", 1) == 1
+            return getattr(image, "n_frames", 1) == 1 and not _following_jpegs(cast(ImageFile, image))
     except Exception:
         return False
+
+
+def _has_name_of_picture(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in (*IMAGE_SUFFIXES, *HEIF_SUFFIXES)
 
 
 def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
     """Return (width, height) of a label file; only its header is read.
 
-    Raises InputError if the file is missing or empty, or has not the channels of the encoding of `table`.
+    Raises InputError as `read_label`, or if it has not the channels of the encoding of `table`.
     """
     modes = {"ids": ("L", "P"), "red_channel": ("RGB",), "colours": ("RGB", "P")}[table.encoding]
 
@@ -254,7 +274,15 @@ def check_label_header(path: str | Path, table: ClassTable) -> tuple[int, int]:
             raise InputError(f"{path}: has {_description(image)}, expected the encoding {table.encoding!r}")
         return image.size
 
-    return _opened(path, check)
+    return _opened_label(path, check)
+
+
+def label_size(path: str | Path) -> tuple[int, int]:
+    """Return (width, height) of a label file of any encoding; only its header is read.
+
+    Raises InputError as `read_label`, but for its channels.
+    """
+    return _opened_label(path, lambda image: image.size)
 
 
 def label_palette(path: str | Path) -> list[tuple[int, int, int]]:
@@ -347,14 +375,14 @@ def most_pixels() -> int:
 def read_marked(path: str | Path) -> npt.NDArray[np.uint8]:
     """Return which pixels of a picture are not black, uint8 (H, W): 1 or 0; alpha does not count.
 
-    Raises InputError if the file is missing, empty, truncated or not an image.
+    Raises InputError as `read_label`, but for its channels.
     """
 
     def marked(image: ImageFile) -> npt.NDArray[np.uint8]:
         # Not by grey value: the grey value of a dark blue is rounded to black.
         return np.any(np.asarray(image.convert("RGB")), axis=2).astype(np.uint8)
 
-    return _opened(path, marked)
+    return _opened_label(path, marked)
 
 
 def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
@@ -372,6 +400,31 @@ def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
                 raise InputError(f"{path}: {_why_not(file, error)}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _opened_label(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
+    """Open a label or a mask as `_opened` does; InputError if its pixels may not be those that were drawn."""
+
+    def use_label(image: ImageFile) -> Result:
+        lossy_tiff = image.info.get("compression") in LOSSY_TIFF
+        if image.format not in LABEL_FORMATS or lossy_tiff:
+            kind = "a TIFF with lossy compression" if lossy_tiff else f"a file of the format {image.format}"
+            raise InputError(
+                f"{path}: is {kind}, which changes class ids near the edges of regions; expected a label or "
+                "mask in a format that keeps every pixel, such as PNG. Write it as PNG where it was made: "
+                "converting this file does not bring the ids back"
+            )
+        # Labels are not turned. Whether the tool that drew this one had turned the image, no one can know.
+        orientation = _orientation(image)
+        if orientation != 1:
+            raise InputError(
+                f"{path}: its EXIF orientation is {orientation}, expected none: labels and masks are read as "
+                "they are stored, and must lie as the upright image does. Turn its pixels if they do not, "
+                "and save it without the tag"
+            )
+        return use(image)
+
+    return _opened(path, use_label)
 
 
 def _why_not(file: IO[bytes], error: Exception) -> str:
@@ -506,6 +559,17 @@ def _check_sums(image: ImageFile) -> None:
             raise ValueError("a checksum is wrong")
 
 
+def _following_jpegs(image: ImageFile) -> int:
+    """Return how many JPEG pictures follow the first in a file; those that an MPO declares do not count."""
+    if image.format != "JPEG" or image.fp is None:
+        return 0
+    position = image.fp.tell()
+    image.fp.seek(0)
+    followers = len(NEXT_JPEG.findall(image.fp.read()))
+    image.fp.seek(position)
+    return followers
+
+
 def _upright_size(image: ImageFile, orientation: int) -> tuple[int, int]:
     width, height = image.size
     # Pillow has already turned the size of a TIFF, unless only its XMP data says that it has to be turned.
@@ -536,20 +600,36 @@ def _late_exif(image: ImageFile) -> Image.Exif:
 
     Pillow would find it too, but it decodes the whole image first.
     """
-    exif, file = Image.Exif(), image.fp
-    if file is not None:
-        position = file.tell()
-        start = max(0, file.seek(0, io.SEEK_END) - EXIF_REACH)
-        file.seek(start)
-        tail = file.read()
-        file.seek(position)
-        at = tail.rfind(b"eXIf")
-        length = int.from_bytes(tail[max(at - 4, 0) : max(at, 0)], "big")
-        end = at + 4 + length
-        # Compressed pixels may hold these four letters by chance, but not the right checksum after them.
-        if at >= 4 and zlib.crc32(tail[at:end]) == int.from_bytes(tail[end : end + 4], "big"):
-            exif.load(tail[at + 4 : end])
+    exif = Image.Exif()
+    if image.fp is None:
+        return exif
+    file, place = image.fp.fileno(), len(PNG_BEGINNING)
+    # `pread` reads only what it is asked for, and leaves the place in the file alone.
+    while len(head := os.pread(file, 8, place)) == 8 and (kind := head[4:]) != b"IEND":
+        length = int.from_bytes(head[:4], "big")
+        if kind == b"IDAT":
+            place = _last_of_row(file, place, head, PNG_PART + length)
+        elif kind == b"eXIf" and length <= LONGEST_EXIF:
+            chunk = os.pread(file, 4 + length + 4, place + 4)
+            if zlib.crc32(chunk[:-4]) == int.from_bytes(chunk[-4:], "big"):
+                exif.load(chunk[4:-4])
+        place += PNG_PART + length
     return exif
+
+
+def _last_of_row(file: int, place: int, head: bytes, step: int) -> int:
+    """Return where the last of several parts of a PNG starts that lie `step` apart and all begin with `head`.
+
+    The pixels of a large PNG are hundreds of parts of equal length, and nothing may stand between them.
+    """
+    jump = 1
+    while os.pread(file, 8, place + jump * step) == head:
+        place += jump * step
+        jump *= 2
+    while jump := jump // 2:
+        if os.pread(file, 8, place + jump * step) == head:
+            place += jump * step
+    return place
 
 
 def _sixteen_bit(image: ImageFile) -> bool:

@@ -1,31 +1,38 @@
 """Which files a step has finished, and from what each was made: an interrupted run goes on from there."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from cotrain.data.files import sha256_of
+from cotrain.threads import map_in_order
+
+THREADS = 8
 
 
 class Journal:
     """A file with one line of JSON for each finished piece of work. Use it as a context manager.
 
-    A piece has a name, the `content` that it was made from (values of JSON) and the files that it wrote.
+    A piece has a name, the `content` that it was made from (values of JSON) and the files that it wrote,
+    whose SHA-256 is noted.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = Lock()
-        self.done: dict[str, Any] = {}
+        # As text: parsed, a line takes five times as much memory.
+        self.done: dict[str, str] = {}
         if path.exists():
             # The last line of a killed run may be half a line. What a line says is only compared with what is
-            # to be made, see `holds`: it names no file. For a line of another kind the work is done again.
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                    self.done[entry["name"]] = entry
-                except (ValueError, TypeError, KeyError, RecursionError):
-                    continue
+            # to be made, see `finished`: it names no file. For a line of another kind the work is done again.
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    try:
+                        self.done[json.loads(line)["name"]] = line
+                    except (ValueError, TypeError, KeyError, RecursionError):
+                        continue
 
     def __enter__(self) -> "Journal":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,22 +44,40 @@ class Journal:
     def __exit__(self, *error: object) -> None:
         self.file.close()
 
-    def holds(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> bool:
-        """Return whether `files` are there as they were written, made from `content`."""
+    def finished(self, pieces: Iterable[tuple[str, dict[str, Any], Sequence[Path]]]) -> set[str]:
+        """Return the names of those pieces, (name, content, files), whose files are as they were written.
+
+        Their bytes are compared, in threads: a file that was damaged or edited may have its old size, and a
+        copied one has another time.
+        """
+        # Most runs begin without any.
+        known = (piece for piece in pieces if piece[0] in self.done)
+        return {name for name in map_in_order(self._name_if_held, known, THREADS) if name is not None}
+
+    def _name_if_held(self, piece: tuple[str, dict[str, Any], Sequence[Path]]) -> str | None:
+        name, content, files = piece
+        entry = json.loads(self.done[name])
+        # What was made from something else is not read.
+        if {**entry, "sha256": None} != _entry(name, content, None):
+            return None
         try:
-            return self.done.get(name) == _entry(name, content, files)
+            return name if entry.get("sha256") == _hashes(files) else None
         except OSError:
-            return False
+            return None
 
     def add(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> None:
         """Note that a piece of work is finished, after its files are written; called from threads."""
-        line = json.dumps(_entry(name, content, files))
+        line = json.dumps(_entry(name, content, _hashes(files)))
         with self.lock:
             self.file.write(line + "\n")
             self.file.flush()
 
 
-def _entry(name: str, content: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
-    """Return the entry of a piece of work; OSError if one of its files is missing."""
+def _entry(name: str, content: dict[str, Any], hashes: list[str] | None) -> dict[str, Any]:
     # As JSON gives it back: without tuples.
-    return json.loads(json.dumps({"name": name, **content, "bytes": [file.stat().st_size for file in files]}))
+    return json.loads(json.dumps({"name": name, **content, "sha256": hashes}))
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file; OSError if one is missing."""
+    return [sha256_of(file) for file in files]

@@ -6,7 +6,7 @@ written nowhere else.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -80,8 +80,14 @@ def read_record(path: Path, kind: type[Kind], what: str, expected: str) -> Kind:
 
     Raises InputError: "PATH: cannot be read as WHAT (why), expected EXPECTED".
     """
+    return read_record_of_kind(path, lambda content: kind, what, expected)
+
+
+def read_record_of_kind(path: Path, kind_of: Callable[[Any], type[Kind]], what: str, expected: str) -> Kind:
+    """Do the same for a file whose content shows of which kind it is."""
     try:
-        return record_of(read_json(path), kind)
+        content = read_json(path)
+        return record_of(content, kind_of(content))
     except (OSError, NotValidError) as error:
         why = str(error) if isinstance(error, NotValidError) else reason(error)
         raise InputError(f"{path}: cannot be read as {what} ({why}), expected {expected}") from error

@@ -1,7 +1,6 @@
 """Sets of pseudo-label files: written in parallel, described by items of a manifest."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.data.counting import count_ids
-from cotrain.data.files import sha256_of
+from cotrain.data.files import link_or_copy, sha256_of
 from cotrain.data.images import write_label
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
+from cotrain.errors import InputError
+from cotrain.threads import map_in_order
 
 
 def write_pseudo_labels(
@@ -47,5 +48,48 @@ def write_pseudo_labels(
         )
 
     folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(write, items))
+    return list(map_in_order(write, items, workers))
+
+
+def joined(ids: Sequence[str], manifest: Path, parts: Mapping[Path, Sequence[Item]]) -> Iterator[Item]:
+    """Yield the labelled images of all parts of a set, in the order of the set.
+
+    Args:
+        ids: the images of the set.
+        manifest: the file that lists them, for messages.
+        parts: the images of each part, by the file that lists them.
+
+    Raises:
+        InputError: unless each image of the set is in exactly one part, and no other image is.
+    """
+    holders: dict[str, tuple[Path, Item]] = {}
+    for path, items in parts.items():
+        for item in items:
+            holder, _ = holders.setdefault(item.id, (path, item))
+            if holder is not path:
+                raise InputError(
+                    f"{path}: labels image {item.id!r}, which {holder} also labels; expected each shard once"
+                )
+    missing = [image_id for image_id in ids if image_id not in holders]
+    if missing:
+        raise InputError(
+            f"{manifest}: image {missing[0]!r} is in none of {', '.join(map(str, parts))}, nor are "
+            f"{len(missing) - 1} others; expected the labels of all shards of this set"
+        )
+    if others := holders.keys() - set(ids):
+        path, item = holders[min(others)]
+        raise InputError(
+            f"{path}: labels image {item.id!r}, which {manifest} does not list; label again with this "
+            "manifest"
+        )
+    return (holders[image_id][1] for image_id in ids)
+
+
+def gather_label(item: Item, folder: Path) -> Item:
+    """Give the label file of an item also the name `folder`/ID.png, and return the item with that name."""
+    path = folder / f"{item.id}.png"
+    if item.label is None or not item.label.is_file():
+        found = item.label or "no label in the manifest of its shard"
+        raise InputError(f"image {item.id!r}: found {found}, expected a label file; label its shard again")
+    link_or_copy(path, item.label)
+    return replace(item, label=path.absolute())

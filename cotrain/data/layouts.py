@@ -8,7 +8,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +21,13 @@ from cotrain.configuration.sections import (
 from cotrain.data.checks import raise_problems
 from cotrain.data.class_tables import ClassTable, class_table
 from cotrain.data.file_names import new_name
-from cotrain.data.images import IMAGE_SUFFIXES, image_size
+from cotrain.data.images import IMAGE_SUFFIXES, image_size, label_size
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
 from cotrain.data.pairs import check_order
 from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
+from cotrain.threads import map_in_order
 
 # The first headers are read one after the other, to measure how fast the disk answers.
 TRIED = 200
@@ -39,7 +39,7 @@ THREADS = 16
 SHOWN_LEFT_OUT = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One image of a dataset, its label, and the place that lists each: "LIST:LINE", or "" without a list."""
 
@@ -177,12 +177,12 @@ def unique_ids(images: Sequence[Path]) -> list[str]:
             depths[index] += 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Header:
     """The (width, height) of an image, its problems, and the fault for which it is left out, if any."""
 
     size: tuple[int, int]
-    problems: list[str]
+    problems: tuple[str, ...]
     fault: str = ""
 
 
@@ -193,8 +193,7 @@ def _headers(entries: Sequence[Entry], compare_sizes: bool) -> list[_Header]:
     rest = entries[TRIED:]
     if time.monotonic() - started < SLOW_S * len(headers):
         return headers + [_read_header(entry, compare_sizes) for entry in rest]
-    with ThreadPoolExecutor(THREADS) as pool:
-        return headers + list(pool.map(lambda entry: _read_header(entry, compare_sizes), rest))
+    return headers + list(map_in_order(lambda entry: _read_header(entry, compare_sizes), rest, THREADS))
 
 
 def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
@@ -210,10 +209,10 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
         problems.append(_located(entry.label_origin, f"{entry.label}: does not exist{target}"))
     elif entry.label is not None and compare_sizes and not problems:
         try:
-            fault = "" if image_size(entry.label) == size else "the label is of another size than the image"
+            fault = "" if label_size(entry.label) == size else "the label is of another size than the image"
         except InputError as error:
             problems.append(_located(entry.label_origin, str(error)))
-    return _Header(size, problems, fault)
+    return _Header(size, tuple(problems), fault)
 
 
 def _reason_to_leave_out(size: tuple[int, int], settings: DatasetSettings) -> str:
@@ -263,14 +262,7 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     """Return the entries of two text files: line i of one belongs to line i of the other."""
     image_list = settings.images
     images = read_list(image_list, settings.root)
-    first_lines: dict[str, int] = {}
-    repeated = []
-    for line, image in images:
-        # A link to an image counts as that image.
-        first = first_lines.setdefault(os.path.realpath(image), line)
-        if first != line:
-            repeated.append(f"{image_list}:{line}: {image}: is already listed in line {first}")
-    raise_problems(f"datasets.{name}.images", repeated)
+    raise_problems(f"datasets.{name}.images", _repeated_lines(image_list, images))
     if not labelled:
         return [Entry(image, image_origin=f"{image_list}:{line}") for line, image in images]
     label_list = _needed(name, "labels", settings.labels, "the list of the label files")
@@ -292,6 +284,17 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     except InputError as error:
         raise InputError(f"datasets.{name}: {error}") from None
     return entries
+
+
+def _repeated_lines(image_list: str, images: Sequence[tuple[int, Path]]) -> list[str]:
+    first_lines: dict[str, int] = {}
+    repeated = []
+    for line, image in images:
+        # A link to an image counts as that image.
+        first = first_lines.setdefault(os.path.realpath(image), line)
+        if first != line:
+            repeated.append(f"{image_list}:{line}: {image}: is already listed in line {first}")
+    return repeated
 
 
 def _streets(name: str, labelled: bool, scenes_folder: Path | None) -> list[Entry]:

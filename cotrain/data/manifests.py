@@ -2,15 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from cotrain.data.file_names import fault_of_name, is_one_line
 from cotrain.data.files import sha256_of, write_text
 from cotrain.errors import InputError
+from cotrain.threads import map_in_order
 
 REQUIRED_COLUMNS = ("id", "image", "width", "height")
 OPTIONAL_COLUMNS = ("bytes", "label", "label_sha256", "score", "kept_pixels", "classes")
@@ -42,7 +42,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 THREADS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image of a set.
 
@@ -89,16 +89,19 @@ def write_manifest(path: str | Path, items: Iterable[Item], relative_to_root: Pa
     root = None if relative_to_root is None else _absolute(relative_to_root)
     columns = [*REQUIRED_COLUMNS]
     columns += [name for name in OPTIONAL_COLUMNS if any(getattr(item, name) is not None for item in rows)]
-    lines = ["\t".join(columns)]
-    for item in rows:
-        texts = [_stored(getattr(item, name), folder, root) for name in columns]
-        if not all(map(is_one_line, texts)):
-            raise InputError(
-                f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, or is "
-                "not UTF-8 text, which a manifest cannot store; rename the file"
-            )
-        lines.append("\t".join(texts))
-    write_text(path, "\n".join(lines) + "\n")
+
+    def lines() -> Iterator[str]:
+        yield "\t".join(columns) + "\n"
+        for item in rows:
+            texts = [_stored(getattr(item, name), folder, root) for name in columns]
+            if not all(map(is_one_line, texts)):
+                raise InputError(
+                    f"{path}: the path {str(item.image)!r} or that of its label holds a tab or line end, or "
+                    "is not UTF-8 text, which a manifest cannot store; rename the file"
+                )
+            yield "\t".join(texts) + "\n"
+
+    write_text(path, lines())
 
 
 def read_manifest(path: str | Path) -> list[Item]:
@@ -108,13 +111,16 @@ def read_manifest(path: str | Path) -> list[Item]:
     row.
     """
     try:
-        # Not splitlines(): it also splits at characters that a path may hold.
-        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        with open(path, encoding="utf-8") as file:
+            return _items_of(file, path)
     except OSError as error:
         raise InputError(f"{path}: manifest cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no manifest: it is not UTF-8 text") from error
-    columns = lines[0].split("\t")
+
+
+def _items_of(file: TextIO, path: str | Path) -> list[Item]:
+    columns = file.readline().removesuffix("\n").split("\t")
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     repeated = len({*columns}) < len(columns)
     unknown = [name for name in columns if name not in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)]
@@ -126,8 +132,8 @@ def read_manifest(path: str | Path) -> list[Item]:
     folder = _absolute(Path(path)).parent
     items: list[Item] = []
     first_lines: dict[str, int] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        cells = line.split("\t")
+    for number, line in enumerate(file, start=2):
+        cells = line.removesuffix("\n").split("\t")
         if len(cells) != len(columns):
             raise InputError(f"{path}:{number}: found {len(cells)} columns, expected {len(columns)}")
         item = _item(dict(zip(columns, cells, strict=True)), folder, f"{path}:{number}")
@@ -146,8 +152,7 @@ def verify_labels(items: Sequence[Item], manifest_path: str | Path) -> None:
 
     Raises InputError that names the first bad label and the number of bad labels.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
-        problems = [problem for problem in pool.map(_label_problem, items) if problem]
+    problems = [problem for problem in map_in_order(_label_problem, items, THREADS) if problem]
     if problems:
         raise InputError(f"{manifest_path}: {len(problems)} of {len(items)} labels are bad: {problems[0]}")
 
@@ -157,6 +162,15 @@ def read_labelled(path: str | Path) -> list[Item]:
     items = read_manifest(path)
     verify_labels(items, path)
     return items
+
+
+def check_listed_size(item: Item, height: int, width: int) -> None:
+    """Raise InputError unless the pixels of an image have the size that its manifest gives."""
+    if (width, height) != (item.width, item.height):
+        raise InputError(
+            f"{item.image}: is {width} × {height} pixels, its manifest says {item.width} × {item.height}; "
+            "was the image replaced after the manifest was made?"
+        )
 
 
 def _label_problem(item: Item) -> str | None:

@@ -90,7 +90,11 @@ def _located(path: Path, origin: str) -> str:
 
 def _keys(paths: Sequence[str], with_folders: bool, loosely: bool) -> list[str]:
     """Return what tells each path from the others of its list; paths come without suffix."""
-    rows = [path.split("/") if with_folders else [path.rpartition("/")[2]] for path in paths]
+    # Folders that all have in common say nothing, and as texts of their own they would take much memory.
+    first, last = (path.split("/")[:-1] for path in (min(paths), max(paths)))
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    start = sum(len(folder) + 1 for folder, _ in shared)
+    rows = [path[start:].split("/") if with_folders else [path.rpartition("/")[2]] for path in paths]
     # Folders that lie at different depths cannot be compared one by one.
     columns = list(zip(*rows, strict=True)) if len({len(row) for row in rows}) == 1 else [paths]
     varying = [_varying_part(column) for column in columns if min(column) != max(column)]

@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +43,10 @@ LEVELS = 65536
 LARGEST_PREDICTION = 2**31
 CHECKSUM = "checksum"
 
+# HDF5 keeps what it knows of the images that were read last, by itself 100 MB and more for each open file. No
+# image is read twice, so this much, which holds the names of some thousand images, is as fast.
+KNOWN_BYTES = 1 << 20
+
 # The largest block that the C library takes into account, see `_keep_freed_memory`.
 LARGE_BLOCK = 31 << 20
 
@@ -52,7 +56,8 @@ class Origin:
     """What one shard of a prediction was made from; all shards of a prediction differ only in `shard`.
 
     `classes` are the classes of the model's label space, in the order of train ids; `model` is a hash of the
-    weights and all settings, `images` a hash of the whole image set; `shard` counts from 0 to `shards` - 1.
+    weights and all settings, `images` a hash of the whole image set in its order; `shard` counts from 0 to
+    `shards` - 1.
     """
 
     classes: Annotated[tuple[str, ...], Meta(min_length=1, max_length=IGNORE)]
@@ -81,9 +86,14 @@ class Origin:
 
 
 def hash_of_images(items: Iterable[Item]) -> str:
-    """Return the SHA-256 of an image set: of its ids, image sizes and file sizes. Order does not matter."""
-    lines = sorted(f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n" for item in items)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    """Return the SHA-256 of a list of images: of ids, image sizes and file sizes, in their order.
+
+    The order decides which images share a shard and a batch, and so the rounding of what is predicted.
+    """
+    content = hashlib.sha256()
+    for item in items:
+        content.update(f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n".encode())
+    return content.hexdigest()
 
 
 def write_histogram(path: Path | str, histogram: NDArray[np.int64], origin: Origin) -> None:
@@ -146,8 +156,11 @@ def check_classes(origin: Origin, path: Path, classes: Sequence[str]) -> None:
         )
 
 
-def check_shards(paths: Sequence[Path], origins: Sequence[Origin]) -> None:
-    """Raise InputError unless `paths`, with their `origins`, are all shards of one prediction, each once."""
+def check_shards(paths: Sequence[Path], origins: Sequence[Origin], whole: bool = True) -> None:
+    """Raise InputError unless `paths`, with their `origins`, are shards of one prediction, each once.
+
+    With `whole` they must be all its shards.
+    """
     if not paths:
         raise InputError("found no shard of a prediction, expected all shards that predict wrote")
     first = origins[0]
@@ -171,7 +184,7 @@ def check_shards(paths: Sequence[Path], origins: Sequence[Origin]) -> None:
                 f"{path}: holds shard {origin.shard}, which {holder} also holds; expected each shard once"
             )
     missing = sorted({*range(first.shards)} - {*holders})
-    if missing:
+    if whole and missing:
         raise InputError(
             f"{', '.join(map(str, paths))}: of {first.shards} shards, counted from 0, "
             f"{', '.join(map(str, missing))} is missing; expected all shards, so that no image is lost"
@@ -239,6 +252,7 @@ class PredictionWriter:
     def __init__(self, path: Path, origin: Origin) -> None:
         self.bytes = _BytesOnDisk(path)
         self.file = h5py.File(self.bytes, "w")
+        _keep_little(self.file)
         self.origin = origin.to_text().encode()
         # Of a fixed length: HDF5 keeps text of any length in a heap, and a damaged heap is read without end.
         self.file.attrs["origin"] = np.bytes_(self.origin)
@@ -266,14 +280,18 @@ class PredictionWriter:
 
 
 class PredictionReader:
-    """Reads the predictions of one image set from all its shards; any number of threads may use it.
+    """Reads the predictions of one image set from its shards; any number of threads may use it.
+
+    Args:
+        shards: the .h5 files.
+        whole: whether they must be all shards of the set.
 
     Raises:
         InputError: a shard is missing, occurs twice, is damaged, or belongs to another prediction than the
             others.
     """
 
-    def __init__(self, shards: Iterable[Path]) -> None:
+    def __init__(self, shards: Iterable[Path], whole: bool = True) -> None:
         _keep_freed_memory()
         self.paths = list(shards)
         self.files = [_opened(path) for path in self.paths]
@@ -282,7 +300,7 @@ class PredictionReader:
             Origin.from_text(text.decode(errors="replace"), path)
             for text, path in zip(self.texts, self.paths, strict=True)
         ]
-        check_shards(self.paths, origins)
+        check_shards(self.paths, origins, whole)
         self.origin = origins[0]
         self.holder = {
             image_id: shard
@@ -301,9 +319,9 @@ class PredictionReader:
             file.close()
 
     def check(self, items: Sequence[Item], manifest: Path, classes: Sequence[str]) -> None:
-        """Raise InputError unless the predictions have these classes and exactly the images of `manifest`."""
+        """Raise InputError unless the set has these classes and exactly the images of `manifest`."""
         check_classes(self.origin, self.paths[0], classes)
-        self.sizes = {item.id: (item.height, item.width) for item in items}
+        self.sizes = {item.id: (item.height, item.width) for item in self.held(items)}
         if self.origin.images == hash_of_images(items):
             return
         missing = [item.id for item in items if item.id not in self.holder]
@@ -313,12 +331,16 @@ class PredictionReader:
             if missing
             else f"image {gone[0]!r} was predicted and is not listed"
             if gone
-            else "the size of an image or of its file has changed"
+            else "the order of the images, or the size of one or of its file, has changed"
         )
         raise InputError(
             f"{manifest}: is not the image set of the predictions {self._names()}: {change}; "
             "predict again with this manifest"
         )
+
+    def held(self, items: Iterable[Item]) -> list[Item]:
+        """Return the images of the set whose predictions are here: all of them if all shards are."""
+        return [item for item in items if item.id in self.holder]
 
     def read(self, image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
         """Return classes (H, W) uint8, read-only, and confidence levels (H, W) uint16 of one image.
@@ -357,6 +379,25 @@ class PredictionReader:
 
     def _names(self) -> str:
         return ", ".join(map(str, self.paths))
+
+
+def check_same_shard(first: PredictionReader, second: PredictionReader, pair_of: Mapping[str, str]) -> None:
+    """Raise InputError unless one shard of a prediction holds the pairs of the images of that of another.
+
+    `pair_of` maps the id of each image of `first` to that of the image of `second` with the same scene.
+    """
+    path, of, other = second.paths[0], first.origin, second.origin
+    if (of.shard, of.shards) != (other.shard, other.shards):
+        raise InputError(
+            f"{path}: is shard {other.shard} of {other.shards}, {first.paths[0]} shard {of.shard} of "
+            f"{of.shards}; expected the same shard of both predictions"
+        )
+    without = [image_id for image_id, pair in pair_of.items() if pair not in second.holder]
+    if without:
+        raise InputError(
+            f"{path}: does not hold {pair_of[without[0]]!r}, the pair of {without[0]!r} in {first.paths[0]}; "
+            "expected predictions with one prediction.batch_size, which decides what is in a shard"
+        )
 
 
 def _keep_freed_memory() -> None:
@@ -478,8 +519,20 @@ def _images(file: h5py.File, path: Path) -> list[str]:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read as predictions ({reason(error)}), expected what predict wrote"
         ) from error
+    _keep_little(file)
+    return file
+
+
+def _keep_little(file: h5py.File) -> None:
+    """Bound the memory of what HDF5 remembers of a file's groups and datasets to `KNOWN_BYTES`."""
+    cache = file.id.get_mdc_config()
+    cache.set_initial_size = True
+    cache.initial_size = cache.min_size = cache.max_size = KNOWN_BYTES
+    # It neither grows nor shrinks.
+    cache.incr_mode = cache.flash_incr_mode = cache.decr_mode = 0
+    file.id.set_mdc_config(cache)

@@ -1,6 +1,6 @@
 """scores.tsv: for each image of a subset, whether it was selected with its pseudo-label, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,13 @@ def write_score_table(
         choices: (N,) whether the image was selected, and why or why not.
         space: names the classes.
     """
-    lines = ["\t".join(["id", "chosen", "why", "score", "kept_share", *space.classes])]
-    for item, score, count, (is_selected, why) in zip(items, scores, counts, choices, strict=True):
-        size = item.width * item.height
-        shares = [f"{value / size:.6f}" for value in count]
-        cells = [item.id, "yes" if is_selected else "no", why, f"{score:.6f}", f"{count.sum() / size:.6f}"]
-        lines.append("\t".join([*cells, *shares]))
-    write_text(path, "\n".join(lines) + "\n")
+
+    def lines() -> Iterator[str]:
+        yield "\t".join(["id", "chosen", "why", "score", "kept_share", *space.classes]) + "\n"
+        for item, score, count, (chosen, why) in zip(items, scores, counts, choices, strict=True):
+            size = item.width * item.height
+            shares = [f"{value / size:.6f}" for value in count]
+            cells = [item.id, "yes" if chosen else "no", why, f"{score:.6f}", f"{count.sum() / size:.6f}"]
+            yield "\t".join([*cells, *shares]) + "\n"
+
+    write_text(path, lines())

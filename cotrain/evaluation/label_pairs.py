@@ -1,7 +1,6 @@
 """Confusion matrix of label files of any tool against the files of the true labels."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import confusion_matrix
 from cotrain.progress import Progress
+from cotrain.threads import map_in_order
 
 
 def confusion_of_pairs(
@@ -43,7 +43,6 @@ def confusion_of_pairs(
         return counts
 
     confusion = np.zeros((space.number_of_classes, space.number_of_classes + 1), np.int64)
-    with ThreadPoolExecutor(workers) as pool:
-        for counts in pool.map(count, pairs):
-            confusion += counts
+    for counts in map_in_order(count, pairs, workers):
+        confusion += counts
     return confusion

@@ -1,6 +1,7 @@
 """Networks as files for other programs (torch.export and ONNX), and how these differ from the original."""
 
 import copy
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,10 @@ def exported(networks: Sequence[Network], height: int, width: int) -> ExportedPr
 
 def save_program(path: Path, program: ExportedProgram) -> None:
     """Write a traced prediction as .pt2."""
-    torch.export.save(program, path)
+    # On a full disk, torch's own writer ends the process when it is closed.
+    memory = io.BytesIO()
+    torch.export.save(program, memory)
+    path.write_bytes(memory.getbuffer())
 
 
 def save_onnx(path: Path, program: ExportedProgram) -> None:

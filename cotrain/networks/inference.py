@@ -16,7 +16,7 @@ from cotrain.adaptation.thresholds import LEVELS
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image, read_label
 from cotrain.data.label_spaces import IGNORE
-from cotrain.data.manifests import Item
+from cotrain.data.manifests import Item, check_listed_size
 from cotrain.devices import autocast
 from cotrain.errors import InputError
 from cotrain.networks.network import Network
@@ -111,12 +111,7 @@ def predict(
 
 
 def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    if (width, height) != (item.width, item.height):
-        raise InputError(
-            f"{item.image}: is {width} × {height} pixels, its manifest says {item.width} × {item.height}; "
-            "was the image replaced after the manifest was made?"
-        )
+    check_listed_size(item, *image.shape[:2])
     return image
 
 

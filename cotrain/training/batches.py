@@ -20,7 +20,7 @@ from cotrain.configuration.choices import ClassMixing
 from cotrain.configuration.sections import Augmentation, TrainingSettings
 from cotrain.data.decoded import map_image
 from cotrain.data.images import read_image, read_label
-from cotrain.data.manifests import Item
+from cotrain.data.manifests import Item, check_listed_size
 from cotrain.errors import InputError
 from cotrain.randomness import generator, seed_of
 from cotrain.training.augmentation import augment
@@ -56,7 +56,8 @@ class Samples:
         assert item.label is not None
         rng = generator(self.seed, self.name, position)
         decoded = self.decoded.get(item.image)
-        image = map_image(decoded) if decoded else read_image(item.image)
+        image = map_image(decoded, item) if decoded else read_image(item.image)
+        check_listed_size(item, *image.shape[:2])
         return augment(image, read_label(item.label), self.augmentation, self.crop_size, rng)
 
 

@@ -63,13 +63,16 @@ class TrainingState:
             self._lock.close()
             raise InputError(
                 f"{self.folder}: another process ({holder}) is training this model, perhaps left over from a "
-                "run that was killed; wait until it has ended, or end it, then start again"
+                "run that was killed; wait until it has ended, or end it (on Slurm: squeue, scancel), then "
+                "start again"
             ) from None
         # Files that a killed process left half written. This process has the lock, so nobody is writing them.
         for partial in self.folder.glob(".*.partial*"):
             partial.unlink()
         self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        job = os.environ.get("SLURM_JOB_ID")
+        of_job = f", Slurm job {job}" if job else ""
+        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}{of_job}\n")
         self._lock.flush()
         return self
 
@@ -124,8 +127,12 @@ class TrainingState:
         note = {"iteration": iteration, "seconds_an_iteration": round(seconds_an_iteration, 6)}
         # Not through `written_whole`: waiting for the disk would cost more than the note is worth.
         temporary = self.folder / ".progress.partial.json"
-        temporary.write_text(json.dumps(note) + "\n", encoding="utf-8")
-        os.replace(temporary, self.folder / PROGRESS_NOTE)
+        try:
+            temporary.write_text(json.dumps(note) + "\n", encoding="utf-8")
+            os.replace(temporary, self.folder / PROGRESS_NOTE)
+        # Where there is no room, the next save says so, and better.
+        except OSError:
+            temporary.unlink(missing_ok=True)
 
 
 class _Hashed:

@@ -117,18 +117,36 @@ def test_the_baseline_may_start_from_a_file(make_plan, tmp_path):
 
 
 def test_networks_that_are_built_before_anything_is_trained(make_plan, tmp_path):
-    """All that could fail later than in the first training, and all that reads or downloads weights."""
+    """Every network that starts from no other model of the run, each once."""
     file = tmp_path / "w.safetensors"
     file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
-    assert make_plan().first_networks == {}
-    assert make_plan(network={"backbone_weights": "none"}).first_networks == {}
     only = {"network": "baseline"}
+    assert make_plan().first_networks == only
     assert make_plan(network={"backbone_weights": "timm"}).first_networks == only
     assert make_plan(network={"backbone_weights": str(file)}).first_networks == only
     assert make_plan(network=OWN_NETWORK).first_networks == only
     assert make_plan(baseline={"initial_weights": str(file)}).first_networks == only
     both = only | {"co_training.network_b": "co_training_b"}
     assert make_plan(co_training={"network_b": OWN_NETWORK}).first_networks == both
+
+
+def test_what_a_run_keeps_of_its_models(make_plan):
+    plan = make_plan(
+        self_training={"rounds": 2},
+        co_training={"cycles": 1, "round_a": 0, "round_b": 1, "network_b": OWN_NETWORK},
+    )
+    assert plan.storage().models == {
+        **{"baseline": "network", "self_training/00": "network", "self_training/01": "network"},
+        **{"co_training/00/a": "network", "co_training/00/b": "co_training.network_b", "final": "network"},
+    }
+
+    def kept(**training):
+        storage = make_plan(training=training).storage()
+        return storage.averages, storage.optimiser_values
+
+    assert kept() == (False, 1)
+    assert kept(average_decay=0.9, momentum=0.0) == (True, 0)
+    assert kept(optimiser="adamw", momentum=0.0) == (False, 2)
 
 
 def test_what_a_labelling_is_made_from(plan):

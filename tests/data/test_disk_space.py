@@ -1,18 +1,43 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cotrain.configuration.run_plan import Storage
-from cotrain.data.disk_space import bytes_of_run, check_disk, size_in_words
+from cotrain.data.disk_space import (
+    bytes_of_model,
+    bytes_of_run,
+    bytes_of_scenes,
+    bytes_of_state,
+    check_disk,
+    missing_bytes,
+    size_in_words,
+)
 from cotrain.data.manifests import Item
+from cotrain.data.network_sizes import NetworkSize, read_network_sizes
 from cotrain.errors import InputError
 
 SOURCE = [Item("s", Path("s.png"), 100, 10)]
 TARGET = [Item(name, Path(f"{name}.png"), 10, 10) for name in "abcd"]
+# 1 000 trained values and 10 others of 4 bytes.
+SIZE = NetworkSize(parameters=1000, tensors=5, bytes=4040, operations_a_pixel=0, saved_bytes_a_pixel=0)
+
+
+def storage_of(**changes):
+    plain = Storage(
+        translations=0,
+        format="png",
+        decoded_cache=False,
+        pseudo_labelled=(),
+        models={},
+        averages=False,
+        optimiser_values=1,
+    )
+    return replace(plain, **changes)
 
 
 def test_bytes_of_a_run():
-    storage = Storage(translations=2, format="jpg", decoded_cache=True, pseudo_labelled=(2, 9))
+    storage = storage_of(translations=2, format="jpg", decoded_cache=True, pseudo_labelled=(2, 9))
     assert bytes_of_run(storage, SOURCE, TARGET) == {
         # 1 000 pixels, twice.
         "translated images": 800,
@@ -24,15 +49,92 @@ def test_bytes_of_a_run():
 
 
 def test_nothing_is_translated_or_decoded():
-    storage = Storage(translations=0, format="png", decoded_cache=False, pseudo_labelled=())
-    sizes = bytes_of_run(storage, SOURCE, TARGET)
+    sizes = bytes_of_run(storage_of(), SOURCE, TARGET)
     assert (sizes["translated images"], sizes["decoded images"]) == (0, 0)
 
 
 def test_a_disk_with_room(tmp_path):
-    check_disk({"labels": 1024}, tmp_path)
-    with pytest.raises(InputError, match=r"the run needs about \d+\.0 GiB \(\d+\.0 GiB labels\)"):
-        check_disk({"labels": 2**60, "predictions": 0}, tmp_path)
+    # A folder that is not there yet is on the disk of the one above it.
+    folder = tmp_path / "not" / "there"
+    check_disk({folder: {"labels": 1024}}, "the run")
+    with pytest.raises(InputError, match=r"the run needs about \d+\.0 GiB \(\d+\.0 GiB labels\); free"):
+        check_disk({folder: {"labels": 2**60, "predictions": 0}}, "the run")
+
+
+def test_folders_on_one_disk_share_it_and_others_do_not(tmp_path, small_disk):
+    """The small disk has 16 KiB free."""
+    kib = 1024
+    check_disk({tmp_path: {"models": 20 * kib}, small_disk: {"states": 10 * kib}}, "the run")
+    with pytest.raises(
+        InputError, match=r"the run needs about 20\.0 KiB \(10\.0 KiB models, 10\.0 KiB states\)"
+    ):
+        check_disk(
+            {small_disk / "a": {"models": 10 * kib}, small_disk / "b": {"states": 10 * kib}}, "the run"
+        )
+
+
+def test_bytes_of_models_and_states():
+    # 120 bytes a tensor besides the values in a weights file, 400 in a state; 10 000 for the records.
+    assert bytes_of_model(storage_of(), SIZE) == 4040 + 5 * 120 + 10_000
+    assert bytes_of_model(storage_of(averages=True), SIZE) == 2 * (4040 + 5 * 120) + 10_000
+    # Two saves, one of them with a value of the optimiser for each parameter; AdamW has two, the average all.
+    assert bytes_of_state(storage_of(), SIZE) == 2 * (4040 + 2000) + 4000 + 2000
+    adamw = storage_of(averages=True, optimiser_values=2)
+    assert bytes_of_state(adamw, SIZE) == 2 * 2 * (4040 + 2000) + 2 * (4000 + 2000)
+    assert bytes_of_state(storage_of(optimiser_values=0), SIZE) == 2 * (4040 + 2000)
+
+
+def test_bytes_of_scenes():
+    assert bytes_of_scenes(3, 100, 10, "jpg") == {"images": 1200, "labels": 300}
+
+
+def test_what_is_there_is_not_asked_for_again(tmp_path):
+    results, states = tmp_path / "results", tmp_path / "state"
+    storage = storage_of(models={"baseline": "network", "co_training/00/b": "co_training.network_b"})
+    larger = replace(SIZE, parameters=2000, bytes=8040)
+    networks = {"network": SIZE, "co_training.network_b": larger}
+    images = {"translated images": 500, "labels": 300, "predictions": 100, "decoded images": 0}
+
+    def missing():
+        return missing_bytes(storage, images, networks, results, states)
+
+    model, state = ([size(storage, of) for of in (SIZE, larger)] for size in (bytes_of_model, bytes_of_state))
+    # The training at work has an optimiser in both saves.
+    assert missing() == (images | {"models": sum(model)}, {"states of trainings": sum(state) + 8000 + 2000})
+
+    for path, size in (
+        (results / "translated" / "game" / "images" / "0.png", 200),
+        (results / "data" / "game" / "labels" / "0.png", 100),
+        (results / "pseudo_labels" / "ensemble" / "labels" / "0.png", 150),
+        # Rendered scenes are there before the run is checked, and are no part of what it needs.
+        (results / "data" / "game" / "scenes" / "images" / "0.jpg", 400),
+        (results / "predictions" / "baseline" / "target" / "0.h5", 999),
+        (states / "co_training" / "00" / "b" / "last.pt", 700),
+        # Its state has been removed, but it will not be trained again.
+        (results / "models" / "baseline" / "weights.safetensors", 1),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(size))
+    assert missing() == (
+        {"translated images": 300, "labels": 50, "predictions": 0, "decoded images": 0, "models": model[1]},
+        {"states of trainings": state[1] - 700 + 8000 + 2000},
+    )
+    (results / "models" / "co_training" / "00" / "b").mkdir(parents=True)
+    (results / "models" / "co_training" / "00" / "b" / "weights.safetensors").write_bytes(b"w")
+    assert missing()[1] == {"states of trainings": 0}
+
+
+def test_a_network_of_unknown_size(tmp_path):
+    with pytest.raises(InputError, match=r"network: its size is not known; run check_networks again"):
+        missing_bytes(storage_of(models={"final": "network"}), {}, {}, tmp_path, tmp_path)
+    (tmp_path / "networks.json").write_text(
+        '{"networks": {"network": {"parameters": 1, "tensors": -1, "bytes": 2, "operations_a_pixel": 3, '
+        '"saved_bytes_a_pixel": 4}}}'
+    )
+    with pytest.raises(
+        InputError, match=r"networks\.json: .* \(networks\.network\.tensors: expected an integer >= 0"
+    ):
+        read_network_sizes(tmp_path / "networks.json")
 
 
 def test_sizes_in_words():

@@ -129,16 +129,16 @@ def test_a_lock_is_held_until_the_process_ends(tmp_path):
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (errno.EDQUOT, r"because your quota at .* is used up; free some space"),
-        (errno.ENOSPC, r"because the disk of .* is full \(\d+ KiB are free\); free some space"),
-        (errno.EACCES, r"because .* may not be written to; change its rights"),
-        (errno.EPERM, r"because .* may not be written to; change its rights"),
-        (errno.EROFS, r"because .* may not be written to; change its rights"),
+        (errno.EDQUOT, "the quota of this disk is used up; free some space"),
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EACCES, r"/.* may not be read or written; change its rights"),
+        (errno.EPERM, r"/.* may not be read or written; change its rights"),
+        (errno.EROFS, r"/.* lies on a disk that is mounted for reading only; choose another folder"),
     ],
 )
 def test_what_the_disk_refuses_is_explained(tmp_path, number, reason):
     with (
-        pytest.raises(InputError, match=rf"file\.txt: cannot be written, {reason}"),
+        pytest.raises(InputError, match=rf"file\.txt: cannot be written: {reason}"),
         written_whole(tmp_path / "file.txt"),
     ):
         raise OSError(number, os.strerror(number))
@@ -165,7 +165,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
 def test_a_full_disk_leaves_no_part_of_a_file(small_disk, write, free_kib):
     (small_disk / "more").write_bytes(bytes((16 - free_kib) * 1024))
     before = sorted(small_disk.iterdir())
-    with pytest.raises(InputError, match=r"file\S*: cannot be written, because the disk of .* is full"):
+    with pytest.raises(InputError, match=r"file\S*: cannot be written: the disk is full"):
         write(small_disk / "file")
     assert sorted(small_disk.iterdir()) == before
 
@@ -178,7 +178,7 @@ def test_a_library_that_hides_a_full_disk_is_seen_through(small_disk):
             except OSError:
                 raise RuntimeError("unexpected pos 64 vs 0") from None
 
-    with pytest.raises(InputError, match=r"the disk of .* is full"):
+    with pytest.raises(InputError, match="the disk is full"):
         fail()
 
 
@@ -208,5 +208,5 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_rights_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="may not be written to; change its rights"):
+    with pytest.raises(InputError, match="may not be read or written; change its rights"):
         write_text(tmp_path / "x", "")

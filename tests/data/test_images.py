@@ -1,8 +1,10 @@
 import contextlib
+import re
 import resource
 import struct
 import tracemalloc
 import zlib
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from cotrain.data.images import (
     image_size,
     is_picture,
     label_palette,
+    label_size,
     nearest,
     read_image,
     read_label,
@@ -110,6 +113,50 @@ def test_every_orientation_of_every_format(tmp_path, name, orientation):
     assert np.abs(found - upright).max() <= (3 if kind in ("JPEG", "AVIF") else 0)
 
 
+def chunk(kind, content):
+    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("lengths", [[10], [0, 7], [5, 5, 5, 9, 5, 5], [8] * 5000])
+@pytest.mark.parametrize("behind", [0, 300_000])
+def test_exif_behind_the_pixels_is_found_wherever_it_is(tmp_path, rgb, lengths, behind):
+    """Behind pixels in parts of any lengths, and before as much else as there may be."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write_image(tmp_path / "a.png", rgb)
+    content = (tmp_path / "a.png").read_bytes()
+    parts = [
+        (content[start + 4 : start + 8], content[start + 8 : end - 4]) for start, end in part_places(content)
+    ]
+    pixels = b"".join(data for kind, data in parts if kind == b"IDAT")
+    cut = [0]
+    for length in lengths:
+        cut.append(min(cut[-1] + length, len(pixels)))
+    pieces = [pixels[start:end] for start, end in pairwise([*cut, len(pixels)])]
+    # The last letters of the pixels look like EXIF, and a text behind it holds all of one.
+    false = chunk(b"eXIf", b"no")[:-4] + bytes(4)
+    (tmp_path / "a.png").write_bytes(
+        content[:8]
+        + b"".join(chunk(kind, data) for kind, data in parts if kind == b"IHDR")
+        + b"".join(chunk(b"IDAT", piece) for piece in pieces)
+        + false
+        + chunk(b"eXIf", exif.tobytes()[6:])
+        + chunk(b"tEXt", b"Comment\0" + bytes(range(32, 96)) * (behind // 64) + b"eXIf")
+        + chunk(b"IEND", b"")
+    )
+    assert image_size(tmp_path / "a.png") == (20, 30)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(rgb, -1))
+
+
+def part_places(content):
+    """Where each part of a PNG begins and ends."""
+    at = 8
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        yield at, end
+        at = end
+
+
 @pytest.mark.parametrize("orientation", STORED)
 def test_a_tiff_whose_orientation_only_its_xmp_data_has(tmp_path, orientation):
     upright = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -178,6 +225,81 @@ def test_label_is_an_eight_bit_palette_png_whose_indices_are_the_ids(tmp_path):
     assert colours[0].tolist() == [[10, 20, 30], [40, 50, 60], [70, 80, 90]]
     assert colours[1, 2].tolist() == [0, 0, 0]
     assert (tmp_path / "label.png").read_bytes()[24:26] == bytes([8, 3]), "8 bit, palette"
+
+
+LABEL_READERS = {
+    "read_label": read_label,
+    "check_label_header": lambda path: check_label_header(path, class_table("cityscapes_ids")),
+    "label_size": label_size,
+    "ids": lambda path: read_own_ids(path, class_table("cityscapes_ids")),
+    "red_channel": lambda path: read_own_ids(path, ClassTable("t", {3: "road"}, encoding="red_channel")),
+    "colours": lambda path: read_own_ids(
+        path, ClassTable("t", {0: "road"}, encoding="colours", colours=[(3, 3, 3)])
+    ),
+    "mask": EgoVehicleMask,
+}
+# Of a label of one channel or of three, as the reader expects it.
+CHANNELS = {name: 3 if name in ("red_channel", "colours") else 1 for name in LABEL_READERS}
+
+
+def label_of(reader):
+    """Regions of two ids with an edge between blocks of a JPEG, as the reader expects it."""
+    label = np.full((32, 48), 3, np.uint8)
+    label[:, 20:] = 0 if reader == "mask" else 3
+    return np.repeat(label[..., None], 3, axis=2) if CHANNELS[reader] == 3 else label
+
+
+@pytest.mark.parametrize("reader", LABEL_READERS)
+@pytest.mark.parametrize(
+    ("name", "options", "found"),
+    [
+        ("a.jpg", {}, "a file of the format JPEG"),
+        # The content counts.
+        ("a.png", {"format": "JPEG", "quality": 100}, "a file of the format JPEG"),
+        ("a.webp", {}, "a file of the format WEBP"),
+        ("a.avif", {}, "a file of the format AVIF"),
+        ("a.jp2", {}, "a file of the format JPEG2000"),
+        ("a.tif", {"compression": "jpeg"}, "a TIFF with lossy compression"),
+    ],
+)
+def test_formats_that_change_ids_are_refused_as_labels_and_masks(tmp_path, reader, name, options, found):
+    Image.fromarray(label_of(reader)).save(tmp_path / name, **options)
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: is {found}, which changes class ids near"):
+        LABEL_READERS[reader](tmp_path / name)
+
+
+@pytest.mark.parametrize("reader", LABEL_READERS)
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.ppm", "a.tif", "lzw.tif", "deflate.tif"])
+def test_formats_that_keep_every_pixel_are_read_as_labels(tmp_path, reader, name):
+    compression = {
+        "lzw.tif": {"compression": "tiff_lzw"},
+        "deflate.tif": {"compression": "tiff_adobe_deflate"},
+    }
+    label = label_of(reader)
+    Image.fromarray(label).save(tmp_path / name, **compression.get(name, {}))
+    found = LABEL_READERS[reader](tmp_path / name)
+    if reader in ("check_label_header", "label_size"):
+        assert found == (48, 32)
+    elif isinstance(found, np.ndarray):
+        assert (found == (0 if reader == "colours" else 3)).all()
+
+
+@pytest.mark.parametrize("reader", LABEL_READERS)
+@pytest.mark.parametrize("name", ["a.png", "late.png", "a.tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_label_that_exif_would_turn_is_refused(tmp_path, reader, name, orientation):
+    """Pillow turns a TIFF and not a PNG: neither may lie otherwise than its image without a word."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(label_of(reader)).save(tmp_path / name, exif=exif)
+    if name == "late.png":
+        (tmp_path / name).write_bytes(with_late_exif((tmp_path / name).read_bytes()))
+    if orientation == 1:
+        LABEL_READERS[reader](tmp_path / name)
+        return
+    message = rf"{re.escape(name)}: its EXIF orientation is {orientation}, expected none: .* without the tag"
+    with pytest.raises(InputError, match=message):
+        LABEL_READERS[reader](tmp_path / name)
 
 
 def test_grey_label_is_read_as_it_is(tmp_path):
@@ -373,6 +495,28 @@ def test_what_is_not_read_is_refused_with_the_reason(tmp_path, rgb, read, conten
         Image.fromarray(rgb).save(path, format=content)
     with pytest.raises(InputError, match=rf"image\.jpg: {message}"):
         read(path)
+
+
+@pytest.mark.parametrize("fill", [b"", b"\0\0"])
+def test_several_jpeg_pictures_one_after_another(tmp_path, rgb, fill):
+    """By another name than a picture's they are refused; in a photo the first is used, and told."""
+    frame = cv2.imencode(".jpg", rgb)[1].tobytes() + fill
+    (tmp_path / "a.mjpeg").write_bytes(frame * 3)
+    with pytest.raises(InputError, match=r"a\.mjpeg: holds 3 JPEG pictures .* expected one; write each into"):
+        check_image(tmp_path / "a.mjpeg")
+    assert not is_picture(tmp_path / "a.mjpeg")
+    (tmp_path / "a.jpg").write_bytes(frame * 3)
+    assert (
+        check_image(tmp_path / "a.jpg").converted
+        == "2 more JPEG pictures follow in the file: the first is used"
+    )
+    assert is_picture(tmp_path / "a.jpg")
+    # One picture is one by any name, also with a thumbnail in its EXIF data.
+    exif = Image.Exif()
+    exif[0x010E] = (cv2.imencode(".jpg", rgb[:8, :8])[1].tobytes()).decode("latin1")
+    Image.fromarray(rgb).save(tmp_path / "b", format="JPEG", exif=exif)
+    assert check_image(tmp_path / "b").converted == ""
+    assert is_picture(tmp_path / "b")
 
 
 def test_what_is_a_picture(tmp_path, rgb):

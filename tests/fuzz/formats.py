@@ -37,6 +37,7 @@ from cotrain.data.label_spaces import definition_of, label_space, make_label_spa
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
+from cotrain.data.network_sizes import read_network_sizes
 from cotrain.data.predictions import (
     Origin,
     PredictionReader,
@@ -48,7 +49,7 @@ from cotrain.data.predictions import (
 from cotrain.data.trees import tree_layout
 from cotrain.evaluation.scores import read_scores, scores
 from cotrain.reporting.time_left import Speeds, cost_of_training
-from tests.miniature import MAPILLARY, picture, scene
+from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
 from workflow_scripts.report import read_notes
 
@@ -130,11 +131,12 @@ def _read_priors(path: Path) -> None:
 
 def _write_index(path: Path) -> None:
     write_image(path.parent / "a.png", picture(0))
-    write_index(path, {path.parent / "a.png": decode(path.parent / "a.png", path.parent)})
+    item = Item("a", path.parent / "a.png", WIDTH, HEIGHT)
+    write_index(path, {item.image: decode(item, path.parent)})
 
 
 def _read_decoded(path: Path) -> None:
-    pixels = map_image(path)
+    pixels = map_image(path, Item("a", Path("a.png"), WIDTH, HEIGHT))
     assert pixels.ndim == 3
     int(pixels.sum())
 
@@ -170,7 +172,7 @@ def _write_journal(path: Path) -> None:
 
 
 def _read_journal(path: Path) -> None:
-    Journal(path).holds("a", {"source": ["x.png", 3]}, [path.parent / "a.png"])
+    Journal(path).finished([("a", {"source": ["x.png", 3]}, [path.parent / "a.png"])])
 
 
 def _read_training(path: Path) -> None:
@@ -279,6 +281,14 @@ FORMATS = [
         read_class_statistics,
     ),
     Format("labelled.check.json", _write_report, read_report),
+    Format(
+        "networks.json",
+        _of_text(
+            '{"networks": {"network": {"parameters": 3, "tensors": 1, "bytes": 12, "operations_a_pixel": 4, '
+            '"saved_bytes_a_pixel": 5}}}'
+        ),
+        read_network_sizes,
+    ),
     Format("checked.json", _of_text('{"reports": ["a.json"], "notes": ["a note"]}'), read_notes),
     Format(
         "training.json",

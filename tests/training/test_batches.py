@@ -197,7 +197,7 @@ def test_decoded_images_give_the_same_batches(make_batches, tmp_path, monkeypatc
     batches = make_batches((2, 2), "plain")
     expected = batches.batch(7)
     with_decoded = {
-        name: replace(samples, decoded={item.image: decode(item.image, tmp_path) for item in samples.items})
+        name: replace(samples, decoded={item.image: decode(item, tmp_path) for item in samples.items})
         for name, samples in (("source", batches.source), ("target", batches.target))
     }
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -189,12 +190,21 @@ def test_a_full_disk_ends_in_a_message_and_keeps_the_save_before(tmp_path, monke
 
         monkeypatch.setattr(_Hashed, "write", full)
         for _ in range(3):
-            with pytest.raises(
-                InputError, match=r"last\.pt: cannot be written, because the disk of .* is full"
-            ):
+            with pytest.raises(InputError, match=r"last\.pt: cannot be written: the disk is full"):
                 state.save({**CONTENT, "iteration": 4})
             assert state.load()["iteration"] == 3
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+def test_a_note_without_room_is_left_out(tmp_path, monkeypatch):
+    def full(self, content, **options):
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with TrainingState(tmp_path, "mine") as state:
+        monkeypatch.setattr(Path, "write_text", full)
+        state.note_progress(3, 0.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_a_save_survives_a_kill_at_any_moment(tmp_path):

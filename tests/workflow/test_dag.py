@@ -61,7 +61,8 @@ def test_paper_sized_graph(run):
     assert jobs["choose_subset"] == jobs["accumulate"] == 10 + 2 * 5
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
-    assert jobs["ensemble_labels"] == jobs["report"] == 1
+    assert jobs["ensemble_labels"] == 8
+    assert jobs["join_ensemble"] == jobs["report"] == 1
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):
@@ -174,8 +175,13 @@ def test_second_target_is_labelled_by_branch_b_alone(run):
     assert inputs["a"] == images.format("camera")
     assert inputs["b"] == f"{images.format('camera_test')}, {images.format('camera')}"
     # The ensemble is of the whole of both views, each predicted by its own branch.
-    [ensemble] = re.findall(r"workflow_scripts\.ensemble_labels (.*)", output)
-    assert f"--images {images.format('camera')} --images-b {images.format('camera_test')} " in ensemble
+    ensemble = re.findall(r"workflow_scripts\.ensemble_labels (.*)", output)
+    assert len(ensemble) == 2
+    for job in ensemble:
+        assert f"--images {images.format('camera')} --images-b {images.format('camera_test')} " in job
+    # Each is made from its own shard of both predictions.
+    of_shards = [re.findall(r"/(\d)\.h5|shards/(\d) ", job) for job in ensemble]
+    assert sorted(of_shards) == [[("0", ""), ("0", ""), ("", "0")], [("1", ""), ("1", ""), ("", "1")]]
     predicted = re.findall(r"--images (\S+) .* --output \S+/co_training/00/(\w)/target/\d+\.h5", output)
     assert set(predicted) == {(images.format("camera"), "a"), (images.format("camera_test"), "b")}
 
@@ -310,6 +316,9 @@ def test_saving_more_often_trains_nothing_anew(finished_run):
     [
         ("label_space", "cityscapes7", {"convert_labels", "train", "predict", "evaluate"}),
         ("device", "cuda", {"train", "predict", "evaluate"}),
+        ("seed", 3, {"translate", "choose_subset", "train", "predict", "evaluate"}),
+        ("translation", {"format": "jpg"}, {"translate", "train", "predict", "evaluate"}),
+        ("training", {"learning_rate": 0.04}, {"train", "predict", "evaluate"}),
         ("ego_vehicle_mask", "mask.png", {"predict", "label_round", "exchange", "evaluate"}),
         ("self_training", {"class_priors": "priors.npy"}, {"label_round", "exchange"}),
     ],
@@ -322,7 +331,7 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
     np.save(finished_run.folder / "priors.npy", np.full((19, 64, 96), 0.5, np.float32))
     configuration = finished_run.configuration()
     try:
-        changed = configuration[key] | value if isinstance(value, dict) else value
+        changed = configuration.get(key, {}) | value if isinstance(value, dict) else value
         finished_run.configure(configuration | {key: changed})
         jobs = planned_jobs(finished_run)
     finally:

@@ -27,6 +27,7 @@ NOT_HERE = {
     "ego_vehicle_mask": "a dataset with ids of the own vehicle",
     "ensemble_labels": "predictions of two models",
     "exchange": "predictions of two models",
+    "join_ensemble": "labels by two models",
     "export": "the packages of its own environment",
     "import_weights": "a checkpoint of another project",
     "oracle_study": "labels of the target, which the tiny run does not have",

@@ -7,6 +7,7 @@ import torch
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
+from cotrain.networks.size import size_of
 from cotrain.networks.weights import save_weights
 from workflow_scripts import check_networks
 
@@ -25,7 +26,7 @@ def check(tmp_path, training_settings, settings_file):
         check_networks.main(
             ["--settings", *settings, "--label-space", "camvid11", "--output", str(output), *more]
         )
-        return json.loads(output.read_text())["parameters"]
+        return json.loads(output.read_text())["networks"]
 
     return go
 
@@ -34,13 +35,20 @@ def test_networks_whose_first_weights_fit(check, tmp_path, network_settings):
     network = build_network(network_settings, 11, seed=1, pretrained=False)
     torch.save({"model": network.model.backbone.state_dict()}, tmp_path / "b.pth")
     save_weights(tmp_path / "w.safetensors", network, network_settings, label_space("camvid11"))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    values = list(network.model.state_dict().values())
+    size = {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "tensors": len(values),
+        # As in memory: float32, and a counter of 64 bit for each batch norm.
+        "bytes": sum(4 * value.numel() if value.is_floating_point() else 8 for value in values),
+        **{name: getattr(size_of(network), name) for name in ("operations_a_pixel", "saved_bytes_a_pixel")},
+    }
     found = check(
         *("--initial-weights", str(tmp_path / "w.safetensors")),
         network={},
         co_training__network_b={"backbone_weights": str(tmp_path / "b.pth")},
     )
-    assert found == {"network": parameters, "co_training.network_b": parameters}
+    assert found == {"network": size, "co_training.network_b": size}
 
 
 def test_mistakes_name_the_key_of_the_network(check, tmp_path, network_settings):

@@ -9,7 +9,15 @@ from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
 from workflow_scripts import collect_checks
 
-STORAGE = Storage(translations=1, format="png", decoded_cache=False, pseudo_labelled=(2,))
+STORAGE = Storage(
+    translations=1,
+    format="png",
+    decoded_cache=False,
+    pseudo_labelled=(2,),
+    models={"baseline": "network"},
+    averages=True,
+    optimiser_values=1,
+)
 
 
 @pytest.fixture
@@ -18,10 +26,15 @@ def arguments(tmp_path, settings_file):
     write_manifest(tmp_path / "a.tsv", [Item(name, tmp_path / f"{name}.png", 64, 32) for name in "pq"])
     write_manifest(tmp_path / "s.tsv", [Item("s", tmp_path / "s.png", 64, 64)])
     (tmp_path / "x.json").write_text('{"device": "cpu"}')
+    size = {"parameters": 1000, "tensors": 5, "bytes": 4000}
+    size |= {"operations_a_pixel": 0, "saved_bytes_a_pixel": 0}
+    (tmp_path / "networks.json").write_text(json.dumps({"networks": {"network": size}}))
     return [
         *("--source", str(tmp_path / "s.tsv"), "--settings", settings_file(Crops(crop=(32, 64)), "crops")),
         *("--reports", str(tmp_path / "x.json"), "--target", str(tmp_path / "a.tsv")),
-        *("--storage", settings_file(STORAGE, "storage"), "--output", str(tmp_path / "checked.json")),
+        *("--storage", settings_file(STORAGE, "storage"), "--networks", str(tmp_path / "networks.json")),
+        *("--results", str(tmp_path / "results"), "--states", str(tmp_path / "state")),
+        *("--output", str(tmp_path / "checked.json")),
     ]
 
 
@@ -35,7 +48,7 @@ def test_reports_are_opened(arguments, tmp_path):
     (tmp_path / "x.json").write_text("[1]")
     with pytest.raises(
         InputError,
-        match=r"x\.json: cannot be read as the report of a check \(.*\), expected what check_data, ",
+        match=r"x\.json: cannot be read as the report of a check \(.*\), expected what check_data or check_",
     ):
         collect_checks.main(arguments)
     (tmp_path / "x.json").unlink()
@@ -144,11 +157,17 @@ def test_priors_of_another_size(arguments, tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(small_disk, arguments, tmp_path):
-    """A source image of 64×64 pixels as PNG takes 6 KiB; the two target images predicted twice, 18 KiB."""
+    """A source image of 64×64 pixels as PNG takes 6 KiB; the two target images predicted twice, 18 KiB.
+
+    Weights and their average take 2 × (4000 + 5 × 120) bytes, their records 10 000; a save takes
+    2 × (4000 + 5 × 400), with the optimiser 6000 more.
+    """
     arguments[-1] = str(small_disk / "data" / "checked.json")
+    arguments += ["--results", str(small_disk), "--states", str(small_disk / "state")]
     message = (
-        r"disk/data: its disk has \d+\.\d KiB free, but the run needs about 24\.8 KiB \(6\.0 KiB translated "
-        r"images, 1\.2 KiB labels, 17\.6 KiB predictions\) and room for its models; free some space"
+        r"disk: its disk has \d+\.\d KiB free, but the run needs about 78\.7 KiB \(6\.0 KiB translated "
+        r"images, 1\.2 KiB labels, 17\.6 KiB predictions, 18\.8 KiB models, 35\.2 KiB states of trainings\); "
+        r"free some space"
     )
     with pytest.raises(InputError, match=message):
         collect_checks.main(arguments)

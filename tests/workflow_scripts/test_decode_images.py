@@ -13,5 +13,5 @@ def test_every_image_of_the_manifest_is_decoded(tmp_path, make_items):
     main(["--manifest", str(tmp_path / "source.tsv"), "--threads", "2", "--output", str(output)])
     decoded = read_index(output / "index.tsv")
     assert list(decoded) == [item.image for item in items]
-    for image, file in decoded.items():
-        np.testing.assert_array_equal(map_image(file), read_image(image))
+    for item, file in zip(items, decoded.values(), strict=True):
+        np.testing.assert_array_equal(map_image(file, item), read_image(item.image))

@@ -1,11 +1,18 @@
+import io
+import shutil
+from dataclasses import replace
+from itertools import chain
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from cotrain.data.files import link_or_copy
 from cotrain.data.images import read_label
-from cotrain.data.manifests import read_manifest
+from cotrain.data.manifests import read_manifest, verify_labels, write_manifest
+from cotrain.data.predictions import PredictionReader, PredictionWriter
 from cotrain.errors import InputError
-from workflow_scripts import ensemble_labels
+from workflow_scripts import ensemble_labels, join_ensemble
 
 
 def run(tmp_path, thresholds_a, thresholds_b, *more):
@@ -13,12 +20,16 @@ def run(tmp_path, thresholds_a, thresholds_b, *more):
         *("--images", str(tmp_path / "a.tsv"), "--images-b", str(tmp_path / "b.tsv")),
         *("--predictions-a", str(tmp_path / "a.h5"), "--predictions-b", str(tmp_path / "b.h5")),
     ]
-    ensemble_labels.main(
-        [
-            *(*of_both, "--thresholds-a", str(thresholds_a), "--thresholds-b", str(thresholds_b)),
-            *("--label-space", "camvid11", "--output", str(tmp_path / "ensemble"), *more),
-        ]
-    )
+    shared = ["--thresholds-a", str(thresholds_a), "--thresholds-b", str(thresholds_b)]
+    shared += ["--label-space", "camvid11"]
+    ensemble_labels.main([*of_both, *shared, "--output", str(tmp_path / "shard"), *more])
+    return join(tmp_path, [tmp_path / "shard"], shared)
+
+
+def join(tmp_path, shards, shared):
+    manifests = [str(shard / "manifest.tsv") for shard in shards]
+    of_all = ["--images", str(tmp_path / "a.tsv"), "--shards", *manifests]
+    join_ensemble.main([*of_all, *shared, "--output", str(tmp_path / "ensemble")])
     return read_manifest(tmp_path / "ensemble" / "manifest.tsv")
 
 
@@ -96,3 +107,108 @@ def test_when_nothing_is_left_the_run_stops(tmp_path, predicted_set, write_thres
     with pytest.raises(InputError, match=message):
         run(tmp_path, thresholds, thresholds)
     assert not (tmp_path / "ensemble" / "manifest.tsv").exists()
+
+
+IMAGES = {name: [(index, 0.9), (1, 0.4 + 0.02 * index)] for index, name in enumerate("eadcbfg")}
+
+
+def write_shards(folder, name, predictions, shards, batch_size=2):
+    """Write NAME.0.h5 and so on: whole batches in turn, as the step predict takes them."""
+    with PredictionReader([folder / f"{name}.h5"]) as whole:
+        ids = list(predictions)
+        batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+        for shard in range(shards):
+            origin = replace(whole.origin, shard=shard, shards=shards)
+            with PredictionWriter(folder / f"{name}.{shard}.h5", origin) as writer:
+                for image_id in chain.from_iterable(batches[shard::shards]):
+                    writer.write(image_id, *whole.read(image_id))
+
+
+def label_shards(tmp_path, thresholds, shards):
+    shared = ["--thresholds-a", str(thresholds), "--thresholds-b", str(thresholds)]
+    shared += ["--label-space", "camvid11"]
+    folders = [tmp_path / "shards" / str(shard) for shard in range(shards)]
+    for shard, folder in enumerate(folders):
+        of_both = [f"--images={tmp_path / 'a.tsv'}", f"--images-b={tmp_path / 'b.tsv'}"]
+        of_both += [f"--predictions-{name}={tmp_path / f'{name}.{shard}.h5'}" for name in "ab"]
+        ensemble_labels.main([*of_both, *shared, "--output", str(folder)])
+    return folders, shared
+
+
+def test_any_number_of_shards_gives_the_same_bytes(tmp_path, predicted_set, write_thresholds):
+    predicted_set("a", IMAGES)
+    predicted_set("b", {f"night {name}": rows for name, rows in IMAGES.items()})
+    thresholds = write_thresholds("t")
+    contents = []
+    # Four batches of seven images: of five shards, one has none.
+    for shards in (1, 2, 3, 5):
+        for name, images in (("a", IMAGES), ("b", [f"night {name}" for name in IMAGES])):
+            write_shards(tmp_path, name, images, shards)
+        folders, shared = label_shards(tmp_path, thresholds, shards)
+        items = join(tmp_path, folders, shared)
+        verify_labels(items, "manifest.tsv")
+        # In the order of the target, not in that of the shards.
+        assert [item.id for item in items] == list("eadcbfg")
+        ensemble = tmp_path / "ensemble"
+        files = {file.relative_to(ensemble): file.read_bytes() for file in ensemble.rglob("*.*")}
+        assert len(files) == 7 + 1
+        contents.append(files)
+        # They are the same files, so they cost no disk, and remain when those of the shards are removed.
+        assert all(item.label.stat().st_nlink == 2 for item in items)
+        shutil.rmtree(tmp_path / "shards")
+        shutil.rmtree(ensemble)
+    assert contents[0] == contents[1] == contents[2] == contents[3]
+    # "f" is the sixth image: its second row has a confidence of 0.5, which is not above the threshold.
+    label = read_png(contents[0], "f")
+    assert [set(row.tolist()) for row in label] == [{5}, {255}]
+    assert [set(row.tolist()) for row in read_png(contents[0], "g")] == [{6}, {1}]
+
+
+def read_png(contents, name):
+    [content] = [content for path, content in contents.items() if path.name == f"{name}.png"]
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image)
+
+
+def test_shards_that_do_not_belong_together_are_refused(tmp_path, predicted_set, write_thresholds):
+    thresholds = write_thresholds("t")
+    for name in "ab":
+        predicted_set(name, IMAGES)
+        write_shards(tmp_path, name, IMAGES, 2)
+    folders, shared = label_shards(tmp_path, thresholds, 2)
+    with pytest.raises(InputError, match=r"image 'd' is in none of .*0/manifest\.tsv, nor are 2 others"):
+        join(tmp_path, folders[:1], shared)
+    shutil.copytree(folders[0], tmp_path / "copy")
+    with pytest.raises(InputError, match=r"copy/manifest\.tsv: labels image 'e', which .*0/manifest\.tsv"):
+        join(tmp_path, [*folders, tmp_path / "copy"], shared)
+    write_manifest(tmp_path / "a.tsv", read_manifest(tmp_path / "a.tsv")[:-1])
+    with pytest.raises(InputError, match=r"labels image 'g', which .*a\.tsv does not list; label again"):
+        join(tmp_path, folders, shared)
+    (folders[1] / "labels" / "d.png").unlink()
+    predicted_set("a", IMAGES)
+    with pytest.raises(InputError, match=r"image 'd': found .*1/labels/d\.png, expected a label file"):
+        join(tmp_path, folders, shared)
+
+
+def test_shards_of_other_parts_of_the_set_are_refused(tmp_path, predicted_set, write_thresholds):
+    thresholds = write_thresholds("t")
+    for name in "ab":
+        predicted_set(name, IMAGES)
+    write_shards(tmp_path, "a", IMAGES, 2)
+    write_shards(tmp_path, "b", IMAGES, 2, batch_size=3)
+    with pytest.raises(InputError, match=r"b\.0\.h5: does not hold 'b', the pair of 'b' in .*batch_size"):
+        label_shards(tmp_path, thresholds, 1)
+    write_shards(tmp_path, "b", IMAGES, 3)
+    with pytest.raises(InputError, match=r"b\.0\.h5: is shard 0 of 3, .*a\.0\.h5 shard 0 of 2"):
+        label_shards(tmp_path, thresholds, 1)
+
+
+def test_labels_are_copied_where_the_disk_has_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", refuse)
+    (tmp_path / "of shard.png").write_bytes(b"label")
+    link_or_copy(tmp_path / "label.png", tmp_path / "of shard.png")
+    assert (tmp_path / "label.png").read_bytes() == b"label"
+    assert (tmp_path / "label.png").stat().st_nlink == 1

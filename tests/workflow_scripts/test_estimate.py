@@ -137,10 +137,15 @@ def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatc
 
     sizes = []
     step = estimate.step
-    monkeypatch.setattr(estimate, "step", lambda *inputs: sizes.append(inputs[2].shape) or step(*inputs))
+
+    def noted(*inputs):
+        sizes.append((inputs[2].shape, inputs[3].shape))
+        return step(*inputs)
+
+    monkeypatch.setattr(estimate, "step", noted)
     main([*arguments, "--gpus-per-training", "2"])
     # Of a batch of two crops of 32 × 32 pixels.
-    assert set(sizes) == {(1, 3, 32, 32)}
+    assert set(sizes) == {((1, 3, 32, 32), (1, 32, 32))}
     assert "2 processes, each on cpu, " in (tmp_path / "estimate.txt").read_text()
 
 

@@ -1,4 +1,6 @@
+import logging
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -146,8 +148,42 @@ def test_a_video(model, tmp_path, caplog):
     video = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
-    assert len(list((tmp_path / "out" / "labels").iterdir())) == 7
+    labels = [f"{number:06d}.png" for number in range(7)]
+    assert sorted(path.name for path in (tmp_path / "out" / "labels" / "drive").iterdir()) == labels
     assert "ends early" not in caplog.text
+
+
+def test_labels_of_a_video_are_those_of_the_last_call(model, tmp_path, caplog):
+    video, labels = tmp_path / "drive.mp4", tmp_path / "out" / "labels" / "drive"
+    write_video(video, 3)
+    segment(model, video, tmp_path / "out", "--write-labels")
+    (labels / "notes.png").write_bytes(b"of the user's own")
+    (labels / ".000001.77.partial.png").write_bytes(b"of a killed call")
+    assert "labels of an earlier call" not in caplog.text
+    # Another video of the folder has its own.
+    shutil.copy(video, tmp_path / "other.mp4")
+    segment(model, tmp_path / "other.mp4", tmp_path / "out", "--write-labels")
+    assert len(list(labels.iterdir())) == 5
+    write_video(video, 2)
+    segment(model, video, tmp_path / "out")
+    assert len(list(labels.iterdir())) == 5
+    assert "labels/drive holds the labels of an earlier call" in caplog.text
+    segment(model, video, tmp_path / "out", "--write-labels")
+    assert sorted(path.name for path in labels.iterdir()) == ["000000.png", "000001.png", "notes.png"]
+
+
+def test_a_video_of_jpeg_pictures_of_an_odd_size_loses_no_pixel(model, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "cotrain")
+    # OpenCV's writer would cut the size.
+    encoded = [cv2.imencode(".jpg", picture[:33, :35])[1].tobytes() for picture in pictures(3)]
+    (tmp_path / "drive.mjpeg").write_bytes(b"".join(encoded))
+    segment(model, tmp_path / "drive.mjpeg", tmp_path / "out", "--write-labels", "--opacity", "0")
+    assert "has 35 × 33 pixels, which MP4 cannot store; the video with the overlay has 36 × 34" in caplog.text
+    assert "its last column and row are repeated" in caplog.text
+    assert read_label(tmp_path / "out" / "labels" / "drive" / "000002.png").shape == (33, 35)
+    frame = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4")).read()[1]
+    assert frame.shape == (34, 36, 3)
+    assert np.abs(frame[:33, :35].astype(int) - pictures(2)[0][:33, :35]).mean() < 10
 
 
 def test_a_video_on_a_full_disk(model, tmp_path, small_disk):
@@ -187,7 +223,7 @@ def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
     assert 2 <= int(found[1]) <= 7
     video = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == int(found[1])
-    assert len(list((tmp_path / "out" / "labels").iterdir())) == int(found[1])
+    assert len(list((tmp_path / "out" / "labels" / "drive").iterdir())) == int(found[1])
 
 
 def test_a_video_without_its_end_is_told(model, tmp_path):
