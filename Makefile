@@ -2,7 +2,8 @@
 # make test          environment and all tests
 # make batch_sheets  what the network of the demo really sees: its first batches, as a picture
 # make fault-tests   full disks, kills and torn files, for some ten minutes
-# make cluster-tests a run on a Slurm of its own, through all that takes jobs away; needs root and Debian's Slurm
+# make cluster-tests a run on a Slurm of its own, through all that takes jobs away; needs root and Debian's Slurm;
+#                    a run with S3 and in pods
 # make audit         known flaws of the pinned packages; needs the network
 # make mutation-test changes the code at 60 places, one at a time, and shows what the tests do not see
 # make fuzz          damaged files of every format, and configurations that nobody would write; CASES=10000 of each
@@ -30,7 +31,8 @@ mutation-test: $(BIN)/.ready-development
 fault-tests: $(BIN)/.ready-development
 	$(BIN)/python -m pytest -s tests/faults/*.py
 
-cluster-tests: $(BIN)/.ready-development
+cluster-tests: $(BIN)/.ready-development envs/requirements-cluster-tests.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-cluster-tests.txt
 	tests/cluster/one_node_slurm.sh $(BIN)/python -m pytest -s tests/cluster/*.py
 
 # In an environment of its own: it needs packages that the project does not.

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 min_version("9.18")
@@ -52,6 +53,22 @@ except InputError as error:
 os.environ[MOST_PIXELS_VARIABLE] = str(configuration.most_pixels)
 
 
+# Used only with `--software-deployment-method apptainer`. Relative to the working folder: Snakemake refuses an image
+# whose path has a space, also where it is not used.
+IMAGE = "cotrain.sif"
+
+
+container: IMAGE
+
+
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not os.path.isfile(IMAGE):
+    stop(
+        f"--software-deployment-method apptainer: there is no image {IMAGE} in the working folder; docs/cloud.md says "
+        "how to make it"
+    )
+
+
+include: "rules/storage.smk"
 include: "rules/common.smk"
 include: "rules/needs.smk"
 include: "rules/changes.smk"
@@ -85,11 +102,14 @@ onstart:
     # Snakemake's lock is in force, because the profile is not.
     try:
         hold_until_exit(
-            Path(STATE, "workflow.lock"), f"another snakemake is at work on run {configuration.run}"
+            Path(on_this_machine(STATE), "workflow.lock"),
+            f"another snakemake is at work on run {configuration.run}",
         )
     except InputError as error:
         stop(error)
-    show_on_terminal(workflow, workflow.dag.needrun_jobs(), cost_left, Path(STATE, "speeds.json"))
+    show_on_terminal(
+        workflow, workflow.dag.needrun_jobs(), cost_left, Path(on_this_machine(STATE), "speeds.json")
+    )
 
 
 onsuccess:

@@ -42,8 +42,13 @@ write_settings(Path(CONFIGURATION), configuration)
 
 
 def users_file(path):
-    """A file of the user's, if there is one. The prefix of a module is not for it, but for what the run makes."""
-    return local(path) if path else []
+    """A file of the user's, if there is one: neither a module's prefix nor a storage is for it, but for what the
+    run makes. Not `local`: without a shared file system, Snakemake runs jobs with such inputs itself.
+    """
+    if not path:
+        return []
+    refuse_relative(path, "the configuration names a file")
+    return flag(path, PATH_MODIFIER_FLAG)
 
 
 EGO_VEHICLE_MASK = users_file(configuration.ego_vehicle_mask)
@@ -263,7 +268,8 @@ def prediction_settings(wildcards):
 
 def prediction_files(model, image_set, suffix):
     """The files of a model's predictions of an image set, one per shard."""
-    return [f"{RUN}/predictions/{model}/{image_set}/{shard}{suffix}" for shard in range(SHARDS)]
+    folder = f"{RUN}/predictions/{model}/{image_set}"
+    return [not_stored(f"{folder}/{shard}{suffix}") for shard in range(SHARDS)]
 
 
 def scored(wildcards):
@@ -287,7 +293,7 @@ def shards(labelling, suffix):
 
 def ensemble_shards(name):
     """What the shards of the final labels consist of: their manifests, or their folders of labels."""
-    return [f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}" for shard in range(SHARDS)]
+    return [not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}") for shard in range(SHARDS)]
 
 
 def target_images(step):

@@ -191,8 +191,8 @@ rule predict:
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         settings=prediction_settings,
     output:
-        predictions=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.h5"),
-        histogram=temp(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npz"),
+        predictions=temp(not_stored(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.h5")),
+        histogram=temp(not_stored(f"{RUN}/predictions/{{model}}/{{image_set}}/{{shard}}.histogram.npz")),
     log:
         f"{RUN}/logs/predict/{{model}}/{{image_set}}/{{shard}}.log",
     benchmark:

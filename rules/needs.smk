@@ -12,6 +12,8 @@ from cotrain.data.network_sizes import read_network_sizes
 
 # A job has no use for more, since the disk is then the limit; fewer cores than these are no obstacle.
 IMAGE_THREADS = 8
+# In MB. A pod writes to the volume; on its own disk are the code and the plugin of the storage.
+DISK_OF_POD = 2000
 # HDF5 lets one thread read at a time: more than these label no faster.
 LABELLING_THREADS = 4
 CLASSES = label_space(configuration.label_space).number_of_classes
@@ -23,13 +25,14 @@ def needs(of_job):
     def part(name):
         return lambda wildcards, threads, attempt: attempt * getattr(of_job(wildcards, threads), name)
 
-    return {"mem_mb": part("memory"), "runtime": part("minutes"), "disk_mb": part("disk")}
+    disk = DISK_OF_POD if SHARES_ONLY_VOLUME else part("disk")
+    return {"mem_mb": part("memory"), "runtime": part("minutes"), "disk_mb": disk}
 
 
 def images_of(dataset):
     """The images of a dataset, from its check; before it, what the configuration says, or a guess."""
     for labels in ("labelled", "images"):
-        found = images_of_check(Path(RUN, "data", dataset, f"{labels}.check.json"))
+        found = images_of_check(Path(on_this_machine(RUN), "data", dataset, f"{labels}.check.json"))
         if found:
             return found
     entry = configuration.datasets[dataset]
@@ -46,7 +49,7 @@ def largest(datasets):
 
 def network_of(model):
     """The size of a model's network; before one has been built, that of a large one."""
-    found = Path(RUN, "data", "networks.json")
+    found = Path(on_this_machine(RUN), "data", "networks.json")
     return read_network_sizes(found)[plan.network_key(model)] if found.exists() else LARGE_NETWORK
 
 

@@ -41,12 +41,13 @@ def cost_left(job):
     # Iterations of two networks take differently long.
     kind = "train b" if plan.has_own_network(model) else "train"
     iterations = plan.training_settings(plan.settings_name(model)).iterations
-    return cost_of_training(kind, iterations, Path(STATE, str(model)))
+    return cost_of_training(kind, iterations, Path(on_this_machine(STATE), str(model)))
 
 
 def result_of_run():
-    table = Path(RUN, "report", "models.txt")
-    return f"all models are compared in {table}" if table.exists() else f"the files are in {RUN}"
+    folder = Path(on_this_machine(RUN))
+    table = folder / "report" / "models.txt"
+    return f"all models are compared in {table}" if table.exists() else f"the files are in {folder}"
 
 
 # ------------------------------------------------------------------------------ `snakemake --report`

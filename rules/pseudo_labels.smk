@@ -61,7 +61,7 @@ rule label_round:
     output:
         manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
         scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/self_training/{{round}}/labels"),
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/self_training/{{round}}/labels")),
     log:
         f"{RUN}/logs/label_round/{{round}}.log",
     benchmark:
@@ -103,8 +103,8 @@ rule exchange:
             branch=["a", "b"],
         ),
         labels=[
-            directory(f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/labels"),
-            directory(f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/labels"),
+            directory(not_stored(f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/labels")),
+            directory(not_stored(f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/labels")),
         ],
     log:
         f"{RUN}/logs/exchange/{{cycle}}.log",
@@ -162,7 +162,7 @@ rule relabel:
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
         manifest=f"{RUN}/pseudo_labels/{{step}}/relabelled/manifest.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels"),
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels")),
     log:
         f"{RUN}/logs/relabel/{{step}}.log",
     benchmark:
@@ -194,8 +194,8 @@ rule ensemble_labels:
         images_b=second_target_images() or TARGET_IMAGES,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
     output:
-        manifest=temp(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/manifest.tsv"),
-        labels=temp(directory(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/labels")),
+        manifest=temp(not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/manifest.tsv")),
+        labels=temp(directory(not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{{shard}}/labels"))),
     log:
         f"{RUN}/logs/ensemble_labels/{{shard}}.log",
     benchmark:
@@ -228,7 +228,7 @@ rule join_ensemble:
         thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
-        labels=directory(f"{RUN}/pseudo_labels/ensemble/labels"),
+        labels=directory(not_stored(f"{RUN}/pseudo_labels/ensemble/labels")),
     log:
         f"{RUN}/logs/join_ensemble.log",
     benchmark:

@@ -31,7 +31,10 @@ LONGEST_MESSAGE = 240
 NEWS_OF_A_SCHEDULER = re.compile(r"has been submitted with |^Submitted |^Trying to restart job ")
 SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")
 # What Snakemake says before it starts.
-PREAMBLE = ("Building DAG of jobs", "Using shell", "Conda environments: ignored")
+PREAMBLE = (
+    *("Building DAG of jobs", "Using shell"),
+    *("Conda environments: ignored", "Singularity containers: ignored"),
+)
 
 
 class Terminal(logging.Handler):

@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -16,7 +19,9 @@ def test_conda_and_pip_install_the_same():
 
 
 def test_every_requirement_is_pinned():
-    for name in ("requirements.txt", "requirements-export.txt", "requirements-development.txt"):
+    names = sorted(path.name for path in ENVIRONMENTS.glob("requirements*.txt"))
+    assert {"requirements.txt", "requirements-cluster.txt", "requirements-cluster-tests.txt"} < {*names}
+    for name in names:
         assert pins(name)
         assert all(line.count("==") == 1 for line in pins(name))
 
@@ -24,3 +29,50 @@ def test_every_requirement_is_pinned():
 def test_no_index_address_is_in_any_file():
     for path in ENVIRONMENTS.iterdir():
         assert "://" not in path.read_text()
+
+
+def test_the_image_installs_the_pins():
+    """It names files of requirements and no package, and takes torch by the same pins."""
+    recipe = (ENVIRONMENTS / "Containerfile").read_text()
+    assert "==" not in recipe.replace("^torch(vision)?==", "")
+    assert "-r requirements.txt" in (ENVIRONMENTS / "requirements-cluster.txt").read_text()
+    for name in re.findall(r"[\w-]+\.txt", recipe):
+        assert name == "torch.txt" or (ENVIRONMENTS / name).is_file()
+    found = [line for line in pins("requirements.txt") if re.match(r"^torch(vision)?==", line)]
+    assert len(found) == 2
+    assert "USER 1000" in recipe
+
+
+def test_image_that_is_not_there_is_told_before_anything_is_done(tmp_path):
+    (tmp_path / "a folder").mkdir()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ENVIRONMENTS.parent / "Snakefile")]
+    command += ["--software-deployment-method", "apptainer", "--", "baseline"]
+    done = subprocess.run(command, cwd=tmp_path / "a folder", capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "there is no image cotrain.sif in the working folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_manifests_of_the_cluster_agree_with_its_profile():
+    """The volume, its path, the image and the account of the driver are those of the pods that it starts."""
+    folder = ENVIRONMENTS.parent / "profiles" / "kubernetes"
+    profile = yaml.safe_load((folder / "profile.yaml").read_text())
+    driver = yaml.safe_load((folder / "driver.yaml").read_text())["spec"]["template"]["spec"]
+    resources = list(yaml.safe_load_all((folder / "cluster.yaml").read_text()))
+    claim, account = (
+        next(item["metadata"]["name"] for item in resources if item["kind"] == kind)
+        for kind in ("PersistentVolumeClaim", "ServiceAccount")
+    )
+    (volume,) = profile["kubernetes-persistent-volumes"]
+    name, path = volume.split(":")
+    assert (name, account) == (claim, profile["kubernetes-service-account-name"])
+    assert driver["serviceAccountName"] == account
+    assert driver["volumes"] == [{"name": name, "persistentVolumeClaim": {"claimName": name}}]
+    for container in (*driver["containers"], *driver["initContainers"]):
+        assert container["volumeMounts"] == [{"name": name, "mountPath": path}]
+        assert container["image"] == profile["container-image"]
+    assert profile["local-storage-prefix"] == profile["remote-job-local-storage-prefix"] == f"{path}/storage"
+    s3 = yaml.safe_load((folder.parent / "s3" / "profile.yaml").read_text())
+    for profile_with_storage in (profile, s3):
+        assert profile_with_storage["keep-storage-local-copies"] is True
+        assert re.fullmatch(r"s3://[\w-]+/\w+", profile_with_storage["default-storage-prefix"])
