@@ -344,7 +344,8 @@ def one_of_each(commands):
     for command in reversed(commands):
         if any(command is one for one in first) or any(map(command.makes, read_by_them)):
             needed.append(command)
-            read_by_them.update(command.arguments)
+            # Some flags take NAME=FILE.
+            read_by_them.update(argument.partition("=")[2] or argument for argument in command.arguments)
     return needed[::-1]
 
 
