@@ -383,6 +383,8 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             {"datasets.more": {"layout": "streets", "look": "game", "images": 3}},
             "datasets.more.seed: 1 (the default) gives the same scenes as datasets.game: expected another",
         ),
+        # Without a look, nobody knows which scenes they are.
+        ({"datasets.more": {"layout": "streets", "images": 3}}, "datasets.more.look: missing"),
         (
             {"prediction.calibration_images": 240},
             "prediction.calibration_images: found 240, but datasets.game has 240 images: expected fewer",
@@ -613,6 +615,13 @@ def test_weights_files_that_are_none(config: dict[str, Any], tmp_path: Path) -> 
     assert problems(config, {"baseline.initial_weights": cut_off}) == [
         f"baseline.initial_weights: {cut_off}: cannot be read as weights: it is damaged or cut off: it has "
         "10 bytes, its header asks for 88. Download or copy it again"
+    ]
+    # A header without tensors.
+    empty = str(tmp_path / "empty.safetensors")
+    Path(empty).write_bytes(b"\2\0\0\0\0\0\0\0{}more")
+    assert problems(config, {"baseline.initial_weights": empty}) == [
+        f"baseline.initial_weights: {empty}: cannot be read as weights: it is damaged or cut off: it has "
+        "14 bytes, its header asks for 10. Download or copy it again"
     ]
     [line] = problems(config, {"baseline.initial_weights": page})
     assert line.endswith("those of a backbone are for network.backbone_weights)")

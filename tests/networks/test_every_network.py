@@ -325,7 +325,10 @@ def test_weights_that_cannot_be_downloaded(settings, monkeypatch, tmp_path):
         build_network(settings, CLASSES, 1, pretrained=True)
     message = str(error.value)
     assert str(tmp_path) in message
-    assert re.search(r"Download https://huggingface.co/timm/\S+/resolve/main/model.safetensors on", message)
+    assert re.search(
+        rf"Download https://huggingface.co/timm/{settings.backbone}\.\S+/resolve/main/model.safetensors on",
+        message,
+    )
     assert "give the path of the file as network.backbone_weights" in message
 
 

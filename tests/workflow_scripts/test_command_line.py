@@ -1,5 +1,6 @@
 import argparse
 import ast
+import errno
 import inspect
 import logging
 import os
@@ -181,6 +182,19 @@ def test_how_a_step_fails(error, status, capsys):
     assert ended.value.code == status
     assert str(error) in shown
     assert ("Traceback" in shown) == (status == 1)
+
+
+def test_how_a_step_fails_on_a_full_disk(capsys):
+    parse(new_parser("Does.", "do"), [])
+
+    def main():
+        raise OSError(errno.ENOSPC, "No space left on device", "some/file.json")
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 2
+    assert "error: some/file.json: " in (shown := capsys.readouterr().err)
+    assert "Traceback" not in shown
 
 
 def test_names_of_classes_become_train_ids():

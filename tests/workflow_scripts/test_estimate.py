@@ -132,6 +132,17 @@ def test_out_of_memory_ends_with_advice(arguments, monkeypatch):
         main(arguments)
 
 
+def test_the_clock_waits_for_a_gpu(monkeypatch):
+    from cotrain.training import estimate
+
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    estimate._finish(torch.device("cpu"))
+    assert waited == []
+    estimate._finish(torch.device("cuda", 1))
+    assert waited == [torch.device("cuda", 1)]
+
+
 def test_each_of_several_processes_has_its_share(arguments, tmp_path, monkeypatch):
     from cotrain.training import estimate
 
