@@ -190,7 +190,7 @@ def images_of(job: PlannedJob, plan: RunPlan) -> int:
     if job.rule == "exchange":
         return 2 * configuration.co_training.images_per_step
     if job.rule == "ensemble_labels":
-        return 2 * IMAGES[configuration.target]
+        return math.ceil(2 * IMAGES[configuration.target] / configuration.prediction.shards)
     return IMAGES[wildcards["dataset"]] if "dataset" in wildcards else 0
 
 

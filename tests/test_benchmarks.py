@@ -230,7 +230,8 @@ def test_jobs_of_the_schedule_are_those_of_the_workflow(tmp_path):
     # Branch a begins with the first round, branch b with the last one.
     assert "train self_training/00" in before("predict self_training/00 subset/co_training/00/a 0")
     assert "train self_training/01" in before(f"predict self_training/01 subset/{last} 0")
-    assert before("train final") >= {"train baseline", "ensemble_labels"}
+    assert before("train final") >= {"train baseline", "join_ensemble"}
+    assert before("join_ensemble") >= {"ensemble_labels 0", "ensemble_labels 1"}
     assert before("evaluate final cityscapes_val") == {
         "convert_labels cityscapes_val",
         *(f"predict final labelled/cityscapes_val {shard}" for shard in (0, 1)),
@@ -249,6 +250,7 @@ def test_jobs_of_the_schedule_are_those_of_the_workflow(tmp_path):
     assert seconds[f"predict {step} accumulated 0"] == pytest.approx(4 + 50 / 25)
     assert seconds["translate gtav"] == pytest.approx(1 + 24_966 * 0.2 / 8)
     assert seconds["exchange 00"] == pytest.approx(1 + 14.2)
+    assert seconds["ensemble_labels 1"] == pytest.approx(1 + 2_975 * 14.2 / 1_000)
     assert seconds["accumulate self_training/01"] == 1
 
 
