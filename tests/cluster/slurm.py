@@ -138,7 +138,7 @@ def test_a_cancelled_training_goes_on(run: Run, local_weights: bytes) -> None:
 
 
 def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_weights: bytes) -> None:
-    run.configure(merged(run.configuration(), {"baseline": {"iterations": 3000}}))
+    run.configure(merged(run.configuration(), {"baseline": {"iterations": 1500}}))
     # A minute is the least that Slurm grants. It is told 20 s before.
     driver = Driver(
         run,
@@ -149,7 +149,7 @@ def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_weights: 
     assert training(run)["resumes"] >= 1
     log = (run.folder / "results/tiny/logs/train/baseline.log").read_text()
     stopped = int(re.findall(r"stopped by SIGTERM at iteration (\d+), state saved", log)[0])
-    resumed = int(re.findall(r"resumed at iteration (\d+) of 3000", log)[0])
+    resumed = int(re.findall(r"resumed at iteration (\d+) of 1500", log)[0])
     assert resumed == stopped > 0
     print(driver.text, log)
 
