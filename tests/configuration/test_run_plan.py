@@ -367,3 +367,12 @@ def test_choices_of_the_labelling_steps(make_plan):
     assert plan.accumulation_choices(ModelName("self_training", 1))._asdict() == first
     second = {"accumulation": "best_score", "ranking": "confidence_gain", "step": "00"}
     assert plan.accumulation_choices(ModelName("co_training", 0, "a"))._asdict() == second
+
+
+def test_the_network_of_each_branch_and_whose_code_it_runs(make_plan):
+    branch_b = ModelName.parse("co_training/01/b")
+    of_timm = make_plan()
+    assert (of_timm.own_code(BASELINE), of_timm.network_key(branch_b)) == (None, "network")
+    plan = make_plan(co_training={"network_b": OWN_NETWORK})
+    assert (plan.own_code(branch_b), plan.network_key(branch_b)) == ("my.networks:make", "co_training.network_b")
+    assert (plan.own_code(BASELINE), plan.network_key(BASELINE)) == (None, "network")
