@@ -203,8 +203,8 @@ set-resources:
     mpi: srun
     tasks: 2
     launcher: >-
-      srun python -m torch.distributed.run --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d
-      --rdzv-endpoint $(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1):29500 --rdzv-id $SLURM_JOB_ID
+      srun --ntasks 2 python -m torch.distributed.run --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d
+      --rdzv-endpoint $(squeue --noheader --job $SLURM_JOB_ID --format %B):29500 --rdzv-id $SLURM_JOB_ID
       --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
 """
 
