@@ -103,6 +103,8 @@ def test_what_a_check_has_found(tmp_path):
     assert images_of_check(report) is None
     report.write_text(json.dumps({"images": 5, "sizes": {"4x3": 2, "10x2": 3}, "warnings": []}))
     assert images_of_check(report) == Images(5, 20, 84)
+    report.write_text('{"sizes": {}}')
+    assert images_of_check(report) == Images(0, 0, 0)
     report.write_text('{"sizes": {"4x3": -1}}')
     with pytest.raises(InputError, match="check_data"):
         images_of_check(report)
