@@ -126,11 +126,11 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
 
 def test_results_share_nothing(config: dict[str, Any]) -> None:
     first = resolve(config)
-    first["self_training"]["batch_ratio"][0] = 77
-    first["co_training"]["portion_b"]["initial"] = 77
-    first["datasets"]["game"]["seed"] = 77
+    first["self_training"]["batch_ratio"][0] = 7777777
+    first["co_training"]["portion_b"]["initial"] = 7777777
+    first["datasets"]["game"]["seed"] = 7777777
     second = resolve(config)
-    assert "77" not in yaml.safe_dump(second)
+    assert "7777777" not in yaml.safe_dump(second)
     assert second["co_training"]["portion_a"]["initial"] == 0.5
 
 
