@@ -22,8 +22,10 @@ demo: $(BIN)/.ready
 batch_sheets: $(BIN)/.ready
 	$(BIN)/snakemake batch_sheets
 
+# Whole runs use all cores themselves.
 test: $(BIN)/.ready-development
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/workflow
+	$(BIN)/python -m pytest tests/workflow
 
 mutation-test: $(BIN)/.ready-development
 	$(BIN)/python -m tests.mutations
