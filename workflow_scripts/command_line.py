@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -25,6 +26,8 @@ logger = logging.getLogger("cotrain")
 
 # Set by the workflow: the terminal then shows only warnings and progress of a step; its log file has all.
 MESSAGES_IN_LOG_ONLY = "COTRAIN_MESSAGES_IN_LOG_ONLY"
+# A line of a log: what is above it is from an attempt that has failed.
+ANOTHER_ATTEMPT = "--- another attempt"
 
 # Turns of a loop in GNU's library, which torch brings on Linux; milliseconds in LLVM's and Intel's.
 SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
@@ -337,14 +340,39 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
 
 
 def _log_file(path: Path) -> logging.Handler:
-    """Return what writes messages into a file; on a full disk they are lost, without an error for each."""
+    """Return what writes messages into a file; on a full disk they are lost, without an error for each.
+
+    Snakemake removes the log of a job before it tries the job again. So until a step has succeeded, its log
+    has a second name, from which it gets its first one back.
+    """
+    unfinished = _unfinished(path)
     try:
         make_folder(path.parent)
+        with suppress(OSError):
+            if unfinished.exists() and not path.exists():
+                os.link(unfinished, path)
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(f"{ANOTHER_ATTEMPT}\n")
         handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
+        # Not on every disk; the log then begins anew with each attempt.
+        with suppress(OSError):
+            os.link(path, unfinished)
     except OSError as error:
         raise InputError(f"--log-file: {path} cannot be written ({os.strerror(error.errno or 0)})") from error
     handler.handleError = lambda record: None  # type: ignore[method-assign]
     return handler
+
+
+def _unfinished(log: str | Path) -> Path:
+    return Path(log).with_name(f".{Path(log).name}.unfinished")
+
+
+def _finish_logs() -> None:
+    """Let the next run of a step that has succeeded begin a log of its own."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            with suppress(OSError):
+                _unfinished(handler.baseFilename).unlink(missing_ok=True)
 
 
 def _is_for_terminal(record: logging.LogRecord) -> bool:
@@ -369,6 +397,7 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
+        _finish_logs()
     except InputError as error:
         logger.error("error: %s", error)
         sys.exit(2)

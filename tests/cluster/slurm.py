@@ -148,9 +148,9 @@ def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_weights: 
     assert driver.wait() == 0, driver.text[-3000:]
     assert training(run)["resumes"] >= 1
     log = (run.folder / "results/tiny/logs/train/baseline.log").read_text()
-    stopped = int(re.findall(r"stopped by SIGTERM at iteration (\d+), state saved", log)[0])
-    resumed = int(re.findall(r"resumed at iteration (\d+) of 1500", log)[0])
-    assert resumed == stopped > 0
+    # The log keeps all attempts.
+    stopped = re.findall(r"stopped by SIGTERM at iteration (\d+), state saved", log)
+    assert re.findall(r"resumed at iteration (\d+) of 1500", log) == stopped != []
     print(driver.text, log)
 
 

@@ -374,5 +374,8 @@ def test_the_network_of_each_branch_and_whose_code_it_runs(make_plan):
     of_timm = make_plan()
     assert (of_timm.own_code(BASELINE), of_timm.network_key(branch_b)) == (None, "network")
     plan = make_plan(co_training={"network_b": OWN_NETWORK})
-    assert (plan.own_code(branch_b), plan.network_key(branch_b)) == ("my.networks:make", "co_training.network_b")
+    assert (plan.own_code(branch_b), plan.network_key(branch_b)) == (
+        "my.networks:make",
+        "co_training.network_b",
+    )
     assert (plan.own_code(BASELINE), plan.network_key(BASELINE)) == (None, "network")

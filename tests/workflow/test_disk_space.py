@@ -15,7 +15,9 @@ def test_models_and_states_take_what_was_estimated(finished_run, tmp_path):
         part.values() for part in missing_bytes(storage, {}, networks, tmp_path, tmp_path)
     )
     for estimate, folder in ((before, results / "models"), (of_states, states)):
-        assert 1 <= estimate / bytes_below(folder) <= 1.6
+        # A target of its own makes the sheets.
+        sheets = sum(path.stat().st_size for path in folder.rglob("batches.png"))
+        assert 1 <= estimate / (bytes_below(folder) - sheets) <= 1.6
     # Nothing of this is asked for again.
     below_results, below_states = missing_bytes(storage, {}, networks, results, states)
     assert below_results == {"models": 0}

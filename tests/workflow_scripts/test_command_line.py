@@ -19,6 +19,7 @@ from cotrain.configuration.sections import InferenceSettings, OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
+from rules.terminal import messages_of
 from workflow_scripts.command_line import (
     class_ids,
     inference_settings,
@@ -167,6 +168,38 @@ def test_messages_go_to_the_log_too(tmp_path, capsys):
     logging.getLogger("cotrain").info("again")
     assert "again" not in (tmp_path / "logs" / "a.log").read_text()
     assert capsys.readouterr().err.count("again") == 1
+
+
+def test_a_log_keeps_the_attempts_that_have_failed(tmp_path):
+    log = tmp_path / "logs" / "a.log"
+
+    def attempt(text, error=None):
+        parse(new_parser("Does.", "do"), ["--log-file", str(log)])
+
+        def main():
+            logging.getLogger("cotrain").info(text)
+            if error:
+                raise error
+
+        if error:
+            with pytest.raises(SystemExit):
+                run(main)
+        else:
+            run(main)
+        return [line[-len("another attempt") :].split("  ")[-1] for line in log.read_text().splitlines()]
+
+    assert attempt("first", InputError("is bad")) == ["first", "error: is bad"]
+    # As Snakemake does before it tries again.
+    log.unlink()
+    second = attempt("second", InputError("is bad"))
+    assert second == ["first", "error: is bad", "another attempt", "second", "error: is bad"]
+    assert messages_of(log) == ["second", "error: is bad"]
+    log.unlink()
+    assert attempt("third") == [*second, "another attempt", "third"]
+    # Now that the step has succeeded, its next run begins a log of its own.
+    assert [path.name for path in log.parent.iterdir()] == ["a.log"]
+    log.unlink()
+    assert attempt("fourth") == ["fourth"]
 
 
 @pytest.mark.parametrize(("error", "status"), [(InputError("a.txt: is empty"), 2), (ValueError("oops"), 1)])
