@@ -184,10 +184,14 @@ def predicting_weights(model):
     return f"{RUN}/models/{model}/{name}.safetensors"
 
 
-def temperature(wildcards):
+def temperature_of(model):
     """The temperature that a model's logits are divided by, if models are calibrated."""
     is_calibrated = configuration.prediction.calibration_images
-    return f"{RUN}/models/{wildcards.model}/temperature.json" if is_calibrated else []
+    return f"{RUN}/models/{model}/temperature.json" if is_calibrated else []
+
+
+def temperature(wildcards):
+    return temperature_of(wildcards.model)
 
 
 def allow_code(wildcards):
@@ -279,8 +283,31 @@ def scored(wildcards):
     return {"model": predicting_weights(wildcards.model), "temperature": temperature(wildcards)}
 
 
-def scores(*models):
-    return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+def finished(*models):
+    """What a target asks of models: their scores or, without a test set, that they are there."""
+    if configuration.test:
+        return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+    return [*map(weights, models), *(path for model in models if (path := temperature_of(model)))]
+
+
+def records(*models):
+    """What is known of models without labels."""
+    return [f"{RUN}/models/{model}/training.json" for model in models]
+
+
+def models_in_report(wildcards, input):
+    """The flag of the report with its models: their scores, or the records of their trainings."""
+    flag, paths = ("scores", input.models) if configuration.test else ("trainings", input.records)
+    return flags(**{flag: [f"{model}={path}" for model, path in zip(plan.models, paths)]})
+
+
+def upper_bound_to_compare(wildcards):
+    if not configuration.test:
+        stop(
+            "upper_bound: there is no test set, and an upper bound is only there to compare scores with: expected "
+            "a dataset for test"
+        )
+    return finished("upper_bound")
 
 
 # ---------------------------------------------------------------------------------- pseudo-labels

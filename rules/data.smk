@@ -107,7 +107,7 @@ rule collect_checks:
         networks=f"{RUN}/data/networks.json",
         source=manifests(configuration.source, "labelled"),
         target=TARGET_IMAGES,
-        test=manifests([configuration.test], "labelled"),
+        test=manifests([configuration.test] if configuration.test else [], "labelled"),
         target_b=second_target_images(),
         class_priors=class_priors(),
         ego_vehicle_mask=EGO_VEHICLE_MASK,

@@ -2,17 +2,26 @@
 
 
 rule report:
-    """The table of all models: gain over the baseline, share of the gap closed."""
+    """The table of all models: their scores or, without a test set, what is known without labels."""
     input:
-        scores=scores(*plan.models),
+        models=finished(*plan.models),
+        records=[] if configuration.test else records(*plan.models),
         # Not an ancient one: its notes stand in the report, and nothing depends on the report.
         checked=f"{RUN}/data/checked.json",
     output:
-        comparison("models.tsv", "all scores, for a spreadsheet"),
+        comparison(
+            "models.tsv", "all scores, for a spreadsheet" if configuration.test else "for a spreadsheet"
+        ),
         f"{RUN}/report/models.md",
-        comparison("models.txt", "table of all models and of their classes"),
-        comparison("models.png", "mean IoU of all models"),
-        comparison("classes.tsv", "IoU of each class, for a spreadsheet"),
+        comparison(
+            "models.txt", "table of all models" + (" and of their classes" if configuration.test else "")
+        ),
+        [
+            comparison("models.png", "mean IoU of all models"),
+            comparison("classes.tsv", "IoU of each class, for a spreadsheet"),
+        ]
+        if configuration.test
+        else [],
     log:
         f"{RUN}/logs/report.log",
     benchmark:
@@ -23,45 +32,45 @@ rule report:
     resources:
         **needs(of_lists),
     params:
-        scores=lambda wildcards, input: [f"{model}={path}" for model, path in zip(plan.models, input)],
+        models=models_in_report,
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.report --scores {params.scores:q} --checked {input.checked:q}"
+        "python -m workflow_scripts.report {params.models} --checked {input.checked:q}"
         " --output {params.folder:q} --log-file {log:q}"
 
 
 rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
-        scores("baseline"),
+        finished("baseline"),
         settings(WHOLE),
 
 
 rule self_training:
     """All rounds of self-training, and their scores."""
     input:
-        scores("baseline", *plan.rounds),
+        finished("baseline", *plan.rounds),
         settings(WHOLE),
 
 
 rule co_training:
     """All cycles of co-training, and their scores."""
     input:
-        scores("baseline", *plan.steps),
+        finished("baseline", *plan.steps),
         settings(WHOLE),
 
 
 rule final:
     """The final model, and its scores."""
     input:
-        scores("baseline", "final"),
+        finished("baseline", "final"),
         settings(WHOLE),
 
 
 rule upper_bound:
     """The model trained with the labels of the target, to compare with, and its scores."""
     input:
-        scores("upper_bound"),
+        upper_bound_to_compare,
         settings(WHOLE),
 
 

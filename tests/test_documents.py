@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from cotrain.configuration.reading import resolve
+from cotrain.configuration.reading import merged, resolve
+from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import settings_named
 from cotrain.data.images import write_image, write_label
 from cotrain.training.augmentation import largest_scaled_size
@@ -38,14 +39,23 @@ def test_links_between_documents_resolve(document):
 
 def test_the_own_camera_of_the_readme_is_planned_as_printed(tmp_path, monkeypatch):
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"```yaml\n( *run: my_camera\n.*?)```", text, re.DOTALL)
-    content = yaml.safe_load(re.sub(r"^   ", "", block, flags=re.MULTILINE))
+    recipe = text.split("## Your own camera")[1].split("\n## ")[0]
+    content, scores = (
+        yaml.safe_load(re.sub(r"^   ", "", block, flags=re.MULTILINE))
+        for block in re.findall(r"```yaml\n(.*?)```", recipe, re.DOTALL)
+    )
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "lists" / "a.png", np.zeros((1080, 1920, 3), np.uint8))
     write_label(tmp_path / "lists" / "l.png", np.zeros((1080, 1920), np.uint8), [])
-    for name, line in (("camera", "a.png"), ("test_images", "a.png"), ("test_labels", "l.png")):
-        (tmp_path / "lists" / f"{name}.txt").write_text(f"{line}\n")
+    # First there are only images.
+    (tmp_path / "lists" / "camera.txt").write_text("a.png\n")
     configuration = resolve(content)
+    assert (configuration.run, configuration.test) == ("my_camera", None)
+    for name, line in (("test_images", "a.png"), ("test_labels", "l.png")):
+        (tmp_path / "lists" / f"{name}.txt").write_text(f"{line}\n")
+    scored = resolve(merged(content, scores))
+    assert scored.test == "camera_test"
+    assert RunPlan(scored).datasets == ["camera", "camera_test", "game"]
     crops = settings_named(configuration, "crops")
     game = configuration.datasets["game"]
     # The crop fits into the rendered streets and into photographs of a usual camera.

@@ -120,7 +120,7 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
     problems = []
     checked: dict[str, CheckedDataset] = {}
     roles = [*configuration.source, configuration.test, configuration.target, *plan.target_datasets]
-    for name in dict.fromkeys(roles):
+    for name in dict.fromkeys(filter(None, roles)):
         dataset = configuration.datasets[name]
         if isinstance(dataset, StreetsSettings):
             logger.info("%s: rendered by the workflow, nothing to check", name)
@@ -140,7 +140,7 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
     notes = notes_on_datasets(
         [checked[name] for name in configuration.source if name in checked],
         [checked[name] for name in plan.target_datasets if name in checked],
-        checked.get(configuration.test),
+        checked.get(configuration.test) if configuration.test else None,
         checked.get(configuration.target) if configuration.upper_bound else None,
         whole_source=all(name in checked for name in configuration.source),
     )

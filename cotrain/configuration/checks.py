@@ -111,6 +111,28 @@ def _check_roles(problems: Problems) -> None:
         problems.add(second_view, f"{target_b!r} is the target itself: set co_training.same_domain to true")
 
 
+def _check_scores(problems: Problems) -> None:
+    """Check that nothing asks for scores where there is no test set to measure them on."""
+    # A wrong name is told already.
+    if value_at(problems.filled, ("test",)) is not None:
+        return
+    expected = "expected a dataset for test, or"
+    if problems.value("upper_bound"):
+        text = "found true, but there is no test, and an upper bound is only there to compare scores with"
+        problems.add(("upper_bound",), f"{text}: {expected} false")
+    without = "but there is no test, so no model is scored"
+    for key, default in (("class_subsets", "[]"), ("write_outputs", "false")):
+        path: KeyPath = ("evaluation", key)
+        if problems.value(*path):
+            problems.add(path, f"found {problems.shown(*path)}, {without}: {expected} {default}")
+    # Whatever is left out of it is as in prediction.
+    protocol = problems.value("evaluation", "protocol") or {}
+    for key in protocol:
+        if problems.value("evaluation", "protocol", key) != problems.value("prediction", key):
+            path = ("evaluation", "protocol", key)
+            problems.add(path, f"found {problems.shown(*path)}, {without}: {expected} no such key")
+
+
 def _check_training(problems: Problems) -> None:
     """Check pairs of bounds, the mask, and that the batch can be shared."""
     size, processes = problems.value("training", "batch_size"), problems.value("gpus_per_training")
@@ -328,6 +350,7 @@ def _section(value: Any) -> dict[str, Any]:
 CHECKS = (
     _check_datasets,
     _check_roles,
+    _check_scores,
     _check_training,
     _check_stages,
     _check_network,

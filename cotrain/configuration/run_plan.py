@@ -226,7 +226,8 @@ class RunPlan:
         """The datasets whose labels the run reads, sorted."""
         configuration = self.configuration
         target = [configuration.target] if configuration.upper_bound else []
-        return sorted({*configuration.source, configuration.test, *target})
+        test = [configuration.test] if configuration.test else []
+        return sorted({*configuration.source, *test, *target})
 
     @property
     def datasets(self) -> list[str]:
@@ -386,6 +387,7 @@ class RunPlan:
         labellings = [
             Amount(what=f"score {model}", number=ALL_IMAGES, settings_name=self.settings_name(model))
             for model in self.models
+            if configuration.test
         ]
         for step in self.steps:
             stage, teacher = self.stage_of(step), self.teacher(step)

@@ -940,7 +940,8 @@ class Configuration(Section, frozen=True, kw_only=True):
     upper_bound: Annotated[
         bool,
         "Also train a model like the final one, but with the target's own labels. It shows how much of the "
-        "gap between the baseline and this model the run has closed. `target` needs labels for it.",
+        "gap between the baseline and this model the run has closed. `target` needs labels for it, and the "
+        "comparison needs `test`.",
     ] = False
     datasets: Annotated[
         dict[
@@ -971,9 +972,12 @@ class Configuration(Section, frozen=True, kw_only=True):
         "Dataset of the camera to adapt to. Only `upper_bound` and `oracle_studies` read its labels.",
     ]
     test: Annotated[
-        DatasetName,
-        "Dataset with labels that every model is scored on. No model is chosen by these scores.",
-    ]
+        str | None,
+        Meta(title="a dataset name, or null"),
+        "Dataset with labels that every model is scored on. No model is chosen by these scores. Without it, "
+        "the run makes the same models and scores none; its table then shows what is known without labels. If"
+        " you add `test` later, the models that are there are scored and none is trained again.",
+    ] = None
     ego_vehicle_mask: Annotated[
         Text | None,
         Meta(title="the path of an image, or null"),

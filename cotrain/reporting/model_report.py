@@ -1,7 +1,10 @@
-"""The report of a run's models: their scores side by side, as text for a terminal and as a Markdown page."""
+"""The report of a run's models, as text for a terminal and as a Markdown page.
+
+With a test set it shows their scores side by side, without one what is known without labels.
+"""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cotrain.evaluation.scores import ModelScores
 from cotrain.reporting.table import (
@@ -11,7 +14,22 @@ from cotrain.reporting.table import (
     models_table,
     to_markdown,
     to_text,
+    trainings_table,
     transposed,
+)
+from cotrain.training.record import TrainingRecord
+
+NO_SCORES = "No scores: no test set is given"
+HOW_TO_GET_SCORES = (
+    "The configuration has no `test`, so nothing says how good these models are. For scores, list some "
+    "labelled images of the camera as a further dataset, and name it with the key `test`. The same command "
+    "then scores these models; it trains none again."
+)
+WITHOUT_LABELS = (
+    "This is known without labels. It tells how each training went, not which model is best. Target images: "
+    "those with pseudo-labels that the model learnt from. Kept pixels: the share of their pixels that has a "
+    "pseudo-label. Vanished classes: not predicted near the end of the training, although the labels hold "
+    "them."
 )
 
 
@@ -26,13 +44,17 @@ def circumstances(row: ModelScores) -> str:
     return ", ".join(facts)
 
 
+def _filled(text: str) -> str:
+    return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def report_text(rows: Sequence[ModelScores], notes: Sequence[str] = ()) -> str:
     """Return the report for a terminal; `notes` say what a reader of the scores must know of the data."""
     parts = [
         "Scores by model (%; gain in points)",
         circumstances(rows[0]) + "\n",
         to_text(models_table(rows)),
-        *(textwrap.fill(f"Note: {note}", TEXT_WIDTH, break_long_words=False) + "\n" for note in notes),
+        *(_filled(f"Note: {note}") for note in notes),
         "IoU by class (%)\n",
         classes_text(rows),
     ]
@@ -50,3 +72,39 @@ def report_markdown(rows: Sequence[ModelScores], picture: str, notes: Sequence[s
         + "".join(f"Note: {note}\n\n" for note in notes)
         + f"![mIoU by model]({picture})\n\n## IoU by class (%)\n\n{to_markdown(by_class)}"
     )
+
+
+def unscored_text(trainings: Mapping[str, TrainingRecord], notes: Sequence[str] = ()) -> str:
+    """Return the report of models without scores for a terminal; `notes` as in `report_text`."""
+    vanished = "".join(map(_filled, _vanished(trainings)))
+    parts = [
+        f"{NO_SCORES}\n",
+        _filled(HOW_TO_GET_SCORES),
+        _filled(WITHOUT_LABELS),
+        to_text(trainings_table(trainings)),
+        *([vanished] if vanished else []),
+        *(_filled(f"Note: {note}") for note in notes),
+    ]
+    return "\n".join(parts)
+
+
+def unscored_markdown(trainings: Mapping[str, TrainingRecord], notes: Sequence[str] = ()) -> str:
+    """Return the report of models without scores as a Markdown page; `notes` as in `report_text`."""
+    paragraphs = [
+        f"# {NO_SCORES}",
+        HOW_TO_GET_SCORES,
+        WITHOUT_LABELS,
+        to_markdown(trainings_table(trainings)).rstrip(),
+        *(["\n".join(f"- {line}" for line in vanished)] if (vanished := _vanished(trainings)) else []),
+        *(f"Note: {note}" for note in notes),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _vanished(trainings: Mapping[str, TrainingRecord]) -> list[str]:
+    """Return a line for each model of which classes have vanished."""
+    return [
+        f"Vanished in {model}: {', '.join(training.vanished_classes)}"
+        for model, training in trainings.items()
+        if training.vanished_classes
+    ]

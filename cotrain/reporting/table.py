@@ -3,10 +3,11 @@
 Scores are in per cent and differences in points, as usual in the field.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import ModelScores
+from cotrain.training.record import TrainingRecord
 
 BASELINE = "baseline"
 UPPER_BOUND = "upper_bound"
@@ -85,6 +86,26 @@ def classes_table(rows: Sequence[ModelScores], decimals: int = 2) -> Table:
     """Return the IoU in per cent: a header of class names and one line for each model."""
     table: Table = [["model", *rows[0].iou]]
     table += [[row.model, *(percent(value, decimals) for value in row.iou.values())] for row in rows]
+    return table
+
+
+def trainings_table(trainings: Mapping[str, TrainingRecord]) -> Table:
+    """Return what is known of models without labels: a header and one line per model, in their order."""
+    table: Table = [
+        ["model", "iterations", "last loss", "target images", "kept pixels (%)", "vanished classes"]
+    ]
+    for model, training in trainings.items():
+        images, loss = training.images, training.last_loss
+        table.append(
+            [
+                model,
+                str(training.settings.iterations),
+                MISSING if loss is None else f"{loss:.3f}",
+                str(images.target) if images.target else MISSING,
+                percent(images.kept_share, 1),
+                str(len(training.vanished_classes)),
+            ]
+        )
     return table
 
 

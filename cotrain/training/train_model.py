@@ -15,7 +15,6 @@ import cotrain
 from cotrain.configuration.choices import Device
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import sha256_of, write_json, write_text
-from cotrain.data.json_files import Record, read_record
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.devices import claimed_device
 from cotrain.errors import InputError
@@ -27,6 +26,7 @@ from cotrain.training.guidance import about_vanished, memory_advice, peak_memory
 from cotrain.training.inputs import TrainingFiles, TrainingImages
 from cotrain.training.loop import Training, train
 from cotrain.training.parallel import Workers, joined_workers
+from cotrain.training.record import kept_share, read_training_record
 from cotrain.training.state import TrainingState, fingerprint
 
 logger = logging.getLogger("cotrain")
@@ -179,12 +179,17 @@ def record_of(
         "label_space": space.name,
         "settings": msgspec.to_builtins(settings),
         "parents": parents,
-        "images": {"source": len(images.source), "target": len(images.target or [])},
+        "images": {
+            "source": len(images.source),
+            "target": len(images.target or []),
+            "kept_share": kept_share(images.target or []),
+        },
         "seconds": round(training.seconds, 1),
         "resumes": training.resumes,
         "processes": workers.count,
         "device": torch.cuda.get_device_name(device) if is_cuda else processor,
         "peak_memory_mib": peak_memory_mib(device),
+        "last_loss": training.history[-1]["loss"],
         "vanished_classes": [space.classes[train_id] for train_id in training.vanished],
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "code": code_hash(),
@@ -214,12 +219,6 @@ def write_model(
     save_weights(folder / "weights.safetensors", training.network, settings.network, space)
 
 
-class TrainingRecord(Record, frozen=True):
-    """What is read of the `training.json` of a model."""
-
-    vanished_classes: list[str] = msgspec.field(default_factory=list)
-
-
 def vanished_before(initial_weights: Path | None) -> list[str]:
     """Return the classes that the model whose weights a training starts from no longer predicts."""
     if initial_weights is None:
@@ -228,4 +227,4 @@ def vanished_before(initial_weights: Path | None) -> list[str]:
     # Weights from elsewhere have no such record beside them.
     if not path.is_file():
         return []
-    return read_record(path, TrainingRecord, "the record of a training", "what train wrote").vanished_classes
+    return read_training_record(path).vanished_classes

@@ -323,12 +323,63 @@ def test_no_hint_where_there_is_none_to_give(config, changes, line):
     assert problems(config, changes) == [line]
 
 
-@pytest.mark.parametrize("key", ["run", "datasets", "source", "target", "test"])
+@pytest.mark.parametrize("key", ["run", "datasets", "source", "target"])
 def test_missing_required_key(config: dict[str, Any], key: str) -> None:
     del config[key]
     lines = problems(config)
     assert len(lines) == 1
     assert lines[0].startswith(f"{key}: missing, expected ")
+
+
+@pytest.mark.parametrize("changes", [{}, {"evaluation": {"write_outputs": False}, "prediction.flip": True}])
+def test_a_run_needs_no_test_set(config: dict[str, Any], changes: dict[str, Any]) -> None:
+    without = changed(config, changes)
+    del without["test"], without["datasets"]["camera_test"]
+    filled = resolve(without)
+    assert filled["test"] is None
+    # What is filled in for the protocol asks for nothing.
+    assert filled["evaluation"]["protocol"]["flip"] is filled["prediction"]["flip"]
+    assert resolve(filled) == filled
+    assert resolve(without | {"test": None}) == filled
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"upper_bound": True, "target": "camera_test"},
+            [
+                "upper_bound: found true, but there is no test, and an upper bound is only there to compare "
+                "scores with: expected a dataset for test, or false"
+            ],
+        ),
+        (
+            {"evaluation.class_subsets": ["synthia13"]},
+            [
+                "evaluation.class_subsets: found ['synthia13'], but there is no test, so no model is scored: "
+                "expected a dataset for test, or []"
+            ],
+        ),
+        (
+            {"evaluation": {"write_outputs": True, "protocol": {"flip": True, "resize": None}}},
+            [
+                "evaluation.protocol.flip: found true, but there is no test, so no model is scored: expected "
+                "a dataset for test, or no such key",
+                "evaluation.write_outputs: found true, but there is no test, so no model is scored: expected "
+                "a dataset for test, or false",
+            ],
+        ),
+    ],
+)
+def test_nothing_may_ask_for_scores_without_a_test_set(
+    config: dict[str, Any], changes: dict[str, Any], expected: list[str]
+) -> None:
+    assert sorted(problems(config, {"test": None, **changes})) == expected
+
+
+def test_a_wrong_test_set_is_told_once(config: dict[str, Any]) -> None:
+    [line] = problems(config, {"test": "camera_tset", "evaluation": {"write_outputs": True}})
+    assert line.startswith("test: 'camera_tset' is not a dataset")
 
 
 @pytest.mark.parametrize(("name", "key"), [("game", "look"), ("game", "layout"), ("camera", "images")])
@@ -340,7 +391,7 @@ def test_missing_key_of_a_dataset(config: dict[str, Any], name: str, key: str) -
 @pytest.mark.parametrize("empty", [{}, {"datasets": None}])
 def test_an_empty_configuration_names_everything_missing(empty: dict[str, Any]) -> None:
     keys = [line.split(":")[0] for line in problems(empty)]
-    assert keys == ["run", "datasets", "source", "target", "test"]
+    assert keys == ["run", "datasets", "source", "target"]
 
 
 def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[str, Any]) -> None:

@@ -348,6 +348,15 @@ def test_all_the_work_of_a_run(make_plan):
     assert settings["label for co_training/00/a"] == "self_training"
 
 
+def test_a_run_without_a_test_set_makes_the_same_models_and_scores_none(make_plan):
+    plan, scored = make_plan(test=None), make_plan()
+    assert plan.models == scored.models
+    assert (plan.labelled_datasets, plan.datasets) == (["game"], ["camera", "game"])
+    assert (plan.work().trainings, plan.storage()) == (scored.work().trainings, scored.storage())
+    left_out = set(scored.work().labellings) - set(plan.work().labellings)
+    assert {amount.what for amount in left_out} == {f"score {model}" for model in scored.models}
+
+
 def test_choices_of_the_labelling_steps(make_plan):
     plan = make_plan(
         self_training={"rounds": 2, "accumulation": "all", "ranking": "class_count"},

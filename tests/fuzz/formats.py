@@ -292,7 +292,10 @@ FORMATS = [
     Format("checked.json", _of_text('{"reports": ["a.json"], "notes": ["a note"]}'), read_notes),
     Format(
         "training.json",
-        _of_text('{"vanished_classes": ["road"], "seconds": 3}'),
+        _of_text(
+            '{"settings": {"iterations": 9}, "images": {"source": 4, "target": 2, "kept_share": 0.5},'
+            ' "last_loss": 1.5, "vanished_classes": ["road"], "seconds": 3}'
+        ),
         _read_training,
     ),
     Format("done.jsonl", _write_journal, _read_journal),

@@ -175,6 +175,12 @@ def test_whole_configuration_is_checked_and_target_labels_are_not_opened(tmp_pat
     assert "city: only images, the run never opens its labels" in shown.err
 
 
+def test_a_configuration_without_a_test_set_is_checked(tmp_path, capfd):
+    check_data.main(run_configuration(tmp_path, test=None))
+    shown = [line for line in capfd.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert shown == ["gta: 4 images of 64×48 (4)", "city: 4 images of 64×48 (4)"]
+
+
 def test_a_report_is_of_one_dataset(tmp_path):
     with pytest.raises(InputError, match="--output: holds the report of one dataset, expected --layout or"):
         check_data.main([*run_configuration(tmp_path), "--output", str(tmp_path / "check.json")])

@@ -124,3 +124,49 @@ def test_notes_about_the_data_stand_below_the_table(files, tmp_path, capsys):
             continue
         with pytest.raises(InputError, match=rf"checked\.json: .*{message}"):
             main(arguments)
+
+
+def test_models_without_scores(files, tmp_path, capsys):
+    """No file of the scores that a run had before is left beside the tables that have none."""
+    folder = tmp_path / "report"
+    report(files, folder, ["baseline", "final"])
+    (folder / "estimate.txt").write_text("two hours")
+    records = {}
+    for model, target in (("final", 5), ("baseline", 0)):
+        records[model] = tmp_path / f"{model}.training.json"
+        content = {
+            "settings": {"iterations": 30},
+            "images": {"source": 2, "target": target},
+            "last_loss": 0.25,
+        }
+        records[model].write_text(json.dumps(content))
+    checked = tmp_path / "checked.json"
+    checked.write_text(json.dumps({"notes": ["game: look at it"]}))
+    capsys.readouterr()
+    trainings = [f"{model}={path}" for model, path in records.items()]
+    main(["--trainings", *trainings, "--checked", str(checked), "--output", str(folder)])
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("estimate.txt", "models.md", "models.tsv", "models.txt")
+    ]
+    assert (folder / "models.tsv").read_text().splitlines() == [
+        "model\titerations\tlast loss\ttarget images\tkept pixels (%)\tvanished classes",
+        "final\t30\t0.250\t5\t\t0",
+        "baseline\t30\t0.250\t\t\t0",
+    ]
+    text = (folder / "models.txt").read_text()
+    assert capsys.readouterr().out == f"\n{text}\nTables: {folder}\n"
+    assert "Note: game: look at it" in text
+    assert "Note: game: look at it" in (folder / "models.md").read_text()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--scores", "a=b.json", "--trainings", "a=c.json"]])
+def test_models_have_scores_or_records(tmp_path, arguments):
+    with pytest.raises(SystemExit):
+        main([*arguments, "--output", str(tmp_path)])
+
+
+def test_a_record_that_is_none_is_named(files, tmp_path):
+    with pytest.raises(InputError, match=r"final\.json: cannot be read as the record of a training"):
+        main(["--trainings", f"final={files['final']}", "--output", str(tmp_path)])
+    with pytest.raises(InputError, match=r"--trainings: found `final`, expected MODEL=PATH"):
+        main(["--trainings", "final", "--output", str(tmp_path)])

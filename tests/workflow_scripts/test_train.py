@@ -63,7 +63,9 @@ def test_what_a_training_leaves(arguments, tmp_path):
     history = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text().splitlines()]
     assert [entry["iteration"] for entry in history] == [1, 2, 3]
     training = record(tmp_path / "model")
-    assert training["images"] == {"source": 3, "target": 2}
+    # Their labels are no pseudo-labels.
+    assert training["images"] == {"source": 3, "target": 2, "kept_share": None}
+    assert training["last_loss"] == history[-1]["loss"]
     assert set(training["parents"]) == {str(tmp_path / "source.tsv"), str(tmp_path / "target.tsv")}
     assert (training["settings"]["iterations"], training["label_space"], training["resumes"]) == (
         3,
@@ -236,6 +238,10 @@ def test_two_processes_train_one_model(arguments, tmp_path, network_settings, ca
         for name in ("model", "alone")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert [record(tmp_path / name)["last_loss"] for name in ("model", "alone")] == [
+        losses[0][-1],
+        losses[1][-1],
+    ]
     vanished = [record(tmp_path / name)["vanished_classes"] for name in ("model", "alone")]
     assert vanished[0] == vanished[1]
     # The state of two serves one: there is nothing left to train.
