@@ -56,7 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="results/RUN of a finished run")
-    jobs = list(jobs_of_run(parser.parse_args(arguments).run))
+    run = parser.parse_args(arguments).run
+    jobs = list(jobs_of_run(run))
+    if not jobs:
+        parser.error(
+            f"{run}: expected the folder of a run, results/RUN, with what its jobs took beside their logs"
+        )
     print(
         f"{'rule':<18}{'jobs':>5}{'MB asked':>10}{'taken':>7}{'share':>7}"
         f"{'min asked':>11}{'taken':>8}{'share':>7}"
@@ -75,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(jobs)} jobs, {len(exceeding)} took more than they had asked for")
     for job in exceeding:
         print(f"  {job}")
-    sys.exit(bool(exceeding) or not jobs)
+    sys.exit(bool(exceeding))
 
 
 if __name__ == "__main__":

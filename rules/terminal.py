@@ -29,6 +29,9 @@ WITHOUT_LINE = ("report", "write_settings")
 LONGEST_MESSAGE = 240
 # What an executor says of a job, and Snakemake of a job that has failed before.
 NEWS_OF_A_SCHEDULER = re.compile(r"has been submitted with |^Submitted |^Trying to restart job ")
+RESTARTED = re.compile(r"Trying to restart job (\d+)")
+# With these words an executor begins what says nothing of the reason.
+SAME_EACH_TIME = re.compile(r"\s*(?:sbatch call:|Detailed failure reason|For further error details)")
 SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")
 # What Snakemake says before it starts.
 PREAMBLE = (
@@ -56,7 +59,7 @@ class Terminal(logging.Handler):
         self.cost_of, self.speeds, self.stream = cost_of, speeds, stream
         self.began = time.monotonic()
         self.started: dict[int, tuple[float, Cost]] = {}
-        self.failures: list[str] = []
+        self.failures: dict[int, str] = {}
         self.is_interrupted = False
 
     def write(self, text: str) -> None:
@@ -80,6 +83,9 @@ class Terminal(logging.Handler):
         elif event is None and (
             record.levelno == logging.WARNING or NEWS_OF_A_SCHEDULER.search(record.getMessage())
         ):
+            # What has failed and is tried again is no reason for the end.
+            if restarted := RESTARTED.match(record.getMessage()):
+                self.failures.pop(int(restarted[1]), None)
             self.write(SUBMITTED_TO_SLURM.sub(_submitted, record.getMessage()))
 
     def fail(self, record: logging.LogRecord) -> None:
@@ -87,10 +93,9 @@ class Terminal(logging.Handler):
         message = failure(record.rule_name, record.log)  # type: ignore[attr-defined]
         of_scheduler = getattr(record, "rule_msg", None)
         if of_scheduler:
-            # What follows is the same each time.
-            message = f"{message}; {of_scheduler.partition('. ')[0]}"
+            message = f"{message}; {SAME_EACH_TIME.split(of_scheduler)[0].rstrip(' .')}"
             self.write(message)
-        self.failures.append(message)
+        self.failures[record.jobid] = message  # type: ignore[attr-defined]
 
     def finish(self, job_id: int) -> None:
         """Say that a job is finished, and how long the rest takes."""
@@ -129,7 +134,7 @@ class Terminal(logging.Handler):
 
     def end_early(self) -> None:
         """Say why the run ended, as the last line."""
-        messages = list(dict.fromkeys(self.failures))
+        messages = list(dict.fromkeys(self.failures.values()))
         if self.is_interrupted or not messages:
             messages = [*messages, "interrupted; the same command goes on where it stopped"]
         for message in messages:
