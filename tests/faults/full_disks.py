@@ -29,6 +29,8 @@ from tests.workflow.test_two_networks import NETWORK_B, USERS_MODULE, with_all_e
 
 BIN = Path(sys.executable).parent
 SIZE = 64 * 2**20
+# It gives labels a second name; its manifest takes the room of the labels that these replace.
+NEEDS_NO_ROOM = {"join_ensemble"}
 FREE_KIB = [0, 4, 16]
 MESSAGE = re.compile("error: .*(the disk is full|its disk has .* free, but|but only .* are free)")
 # Their outputs hold times, paths of logs or nothing that a full disk could cut off.
@@ -250,7 +252,7 @@ def try_on_full_disk(run: Run, step: str, command: str, without_room: dict[str, 
             # Decoded images are known by the times of their images: for other steps nothing has happened.
             os.utime(path, ns=ns)
     assert not faults, "\n".join(faults)
-    assert without_room[step], f"{step} found room on the full disk:\n{command}"
+    assert without_room[step] or step in NEEDS_NO_ROOM, f"{step} found room on the full disk:\n{command}"
 
 
 def made_with_room(run: Run, step: str, command: str) -> None:
