@@ -262,7 +262,7 @@ rule decode_images:
         "../envs/environment.yaml"
     threads: IMAGE_THREADS
     resources:
-        **needs(of_dataset(written=3.0)),
+        **needs(of_dataset(written=DECODED)),
     params:
         folder=folder_of_output,
     shell:

@@ -1,5 +1,7 @@
 # What jobs ask of a scheduler: memory, time, disk. How much a step needs is in cotrain/configuration/requirements.py;
 # here is from which images and which network. A retry asks for more.
+from functools import cache
+
 from cotrain.configuration import requirements
 from cotrain.configuration.requirements import (
     LARGE_NETWORK,
@@ -7,6 +9,7 @@ from cotrain.configuration.requirements import (
     Images,
     images_of_check,
 )
+from cotrain.data.disk_space import BYTES_A_PIXEL, DECODED, LABEL
 from cotrain.data.label_spaces import label_space
 from cotrain.data.network_sizes import read_network_sizes
 
@@ -29,11 +32,20 @@ def needs(of_job):
     return {"mem_mb": part("memory"), "runtime": part("minutes"), "disk_mb": disk}
 
 
+# Snakemake asks for each resource of each job. A file that is made or changed meanwhile is read again.
+read_once = cache(lambda read, path, changed: read(path))
+
+
+def known_from(read, *names):
+    """What `read` returns of a file of the run's data; None as long as it is not there."""
+    path = Path(on_this_machine(RUN), "data", *names)
+    return read_once(read, path, path.stat().st_mtime_ns) if path.exists() else None
+
+
 def images_of(dataset):
     """The images of a dataset, from its check; before it, what the configuration says, or a guess."""
     for labels in ("labelled", "images"):
-        found = images_of_check(Path(on_this_machine(RUN), "data", dataset, f"{labels}.check.json"))
-        if found:
+        if found := known_from(images_of_check, dataset, f"{labels}.check.json"):
             return found
     entry = configuration.datasets[dataset]
     if entry.layout == "streets":
@@ -49,8 +61,8 @@ def largest(datasets):
 
 def network_of(model):
     """The size of a model's network; before one has been built, that of a large one."""
-    found = Path(on_this_machine(RUN), "data", "networks.json")
-    return read_network_sizes(found)[plan.network_key(model)] if found.exists() else LARGE_NETWORK
+    found = known_from(read_network_sizes, "networks.json")
+    return found[plan.network_key(model)] if found else LARGE_NETWORK
 
 
 def images_of_set(images, model):
@@ -78,13 +90,13 @@ def of_rendering(wildcards, threads):
     return requirements.of_images(images_of(wildcards.dataset), threads, written=0.5, processes=True)
 
 
-def of_dataset(written=0.1):
+def of_dataset(written=LABEL):
     """A step that works on all images of a dataset, and writes so many bytes a pixel."""
     return lambda wildcards, threads: requirements.of_images(images_of(wildcards.dataset), threads, written)
 
 
 def of_translation(wildcards, threads):
-    written = 1.5 * configuration.translation.targets_per_image
+    written = BYTES_A_PIXEL["png"] * configuration.translation.targets_per_image
     return requirements.of_images(images_of(wildcards.dataset), threads, written)
 
 
@@ -94,7 +106,7 @@ def of_source(wildcards, threads):
 
 def of_labelling(wildcards, threads):
     """A step that labels target images from predictions."""
-    return requirements.of_images(largest(plan.target_datasets), threads, written=0.1)
+    return requirements.of_images(largest(plan.target_datasets), threads, written=LABEL)
 
 
 def of_network(wildcards, threads):
