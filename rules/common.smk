@@ -73,6 +73,7 @@ wildcard_constraints:
     labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
     settings=any_of([WHOLE, *settings_names(configuration)]),
+    view="images(_b)?",
 
 
 def flags_of_inputs(*names):
@@ -281,6 +282,22 @@ def scored(wildcards):
     if SHARDS > 1:
         return {"predictions": prediction_files(wildcards.model, f"labelled/{wildcards.dataset}", ".h5")}
     return {"model": predicting_weights(wildcards.model), "temperature": temperature(wildcards)}
+
+
+def sampled_images(view):
+    """The images that a sample is drawn from: branch b may have its own."""
+    return second_target_images() if view == "images_b" else TARGET_IMAGES
+
+
+def sample_of(model):
+    """The sample of the images that a model adapts to; the same scenes for all models."""
+    view = "images" if target_images(model) == TARGET_IMAGES else "images_b"
+    return f"{RUN}/sample/{view}.tsv"
+
+
+def sample_predictions(*models):
+    """The predictions of the sample by models."""
+    return [f"{RUN}/sample/{model}.h5" for model in models]
 
 
 def finished(*models):

@@ -247,6 +247,29 @@ rule contact_sheets:
         [f"{RUN}/data/{dataset}/contact_sheet.png" for dataset in plan.datasets],
 
 
+rule sample:
+    """Choose a few target images, which every model predicts, to compare the models on."""
+    input:
+        lambda wildcards: sampled_images(wildcards.view),
+    output:
+        f"{RUN}/sample/{{view}}.tsv",
+    log:
+        f"{RUN}/logs/sample/{{view}}.log",
+    benchmark:
+        f"{RUN}/logs/sample/{{view}}.tsv"
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
+    params:
+        number=configuration.report.sample_images,
+        seed=configuration.seed,
+    shell:
+        "python -m workflow_scripts.sample --images {input:q} --number {params.number} --seed {params.seed}"
+        " --output {output:q} --log-file {log:q}"
+
+
 rule decode_images:
     """Store the decoded training images of a dataset, so that crops need no decoding."""
     input:

@@ -111,7 +111,8 @@ class Work(Section, frozen=True, kw_only=True):
 class Storage(Section, frozen=True, kw_only=True):
     """What a run writes to disk, for a check of the free space.
 
-    `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps.
+    `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps,
+    `sample_images` the target images that each model predicts for the report.
     `models` says the key of each model's network, `averages` whether each keeps averaged weights too, and
     `optimiser_values` how many values the optimiser keeps for each parameter.
     """
@@ -120,6 +121,7 @@ class Storage(Section, frozen=True, kw_only=True):
     format: ImageFormat
     decoded_cache: bool
     pseudo_labelled: tuple[int, ...]
+    sample_images: int
     models: dict[str, str]
     averages: bool
     optimiser_values: int
@@ -373,6 +375,7 @@ class RunPlan:
             format=translation.format,
             decoded_cache=configuration.training.decoded_cache,
             pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
+            sample_images=configuration.report.sample_images,
             models={str(model): self.network_key(model) for model in self.models},
             averages=bool(training.average_decay),
             optimiser_values=optimiser_values,

@@ -876,6 +876,17 @@ class Evaluation(Section, frozen=True, kw_only=True):
     ] = Views()
 
 
+class ReportSection(Section, frozen=True, kw_only=True):
+    """What a run shows of its models."""
+
+    sample_images: Annotated[
+        Positive,
+        "Number of target images that every model predicts, so that models can be compared without labels. They "
+        "are chosen by the seed and spread over the whole list. More images make the numbers surer and take "
+        "time and disk space for each model.",
+    ] = 32
+
+
 # ---------------------------------------------------------------------------------------- the whole
 
 
@@ -997,3 +1008,4 @@ class Configuration(Section, frozen=True, kw_only=True):
     co_training: CoTraining
     final: Final
     evaluation: Evaluation
+    report: ReportSection
