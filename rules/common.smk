@@ -29,6 +29,8 @@ PROCESSES = configuration.gpus_per_training
 LABEL_SPACE = shlex.quote(configuration.label_space)
 SHARDS = configuration.prediction.shards
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
+# How many pixels of each class the source has.
+SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in configuration.source]
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")

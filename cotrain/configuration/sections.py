@@ -31,6 +31,7 @@ from cotrain.configuration.choices import (
     ImageFormat,
     ImageRanking,
     Look,
+    OnCollapse,
     Precision,
 )
 from cotrain.configuration.names import DATASET_PATTERN
@@ -881,9 +882,9 @@ class ReportSection(Section, frozen=True, kw_only=True):
 
     sample_images: Annotated[
         Positive,
-        "Number of target images that every model predicts, so that models can be compared without labels. They "
-        "are chosen by the seed and spread over the whole list. More images make the numbers surer and take "
-        "time and disk space for each model.",
+        "Number of target images that every model predicts, so that models can be compared without labels. "
+        "They are chosen by the seed and spread over the whole list. More images make the numbers surer, and "
+        "take time and disk space for each model.",
     ] = 32
 
 
@@ -948,6 +949,12 @@ class Configuration(Section, frozen=True, kw_only=True):
         "so large that it fills the memory, so larger pictures are refused. For a step by hand, the "
         "environment variable `COTRAIN_MOST_PIXELS` says it.",
     ] = MOST_PIXELS
+    on_collapse: Annotated[
+        OnCollapse,
+        "What happens when a model that is to label target images has collapsed: it takes nearly all of them "
+        "for one class or two, of which the source shows far less. `stop` ends the run before anything is "
+        "trained on such labels, `warn` goes on. Neither changes a model.",
+    ] = "stop"
     upper_bound: Annotated[
         bool,
         "Also train a model like the final one, but with the target's own labels. It shows how much of the "

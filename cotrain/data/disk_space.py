@@ -37,7 +37,6 @@ def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item
     of_source, of_target = (sum(item.width * item.height for item in items) for items in (source, target))
     trained = of_source * max(1, storage.translations)
 
-
     def of_part(images: int) -> float:
         return of_target * min(1.0, images / max(len(target), 1))
 

@@ -155,7 +155,12 @@ def test_a_sample_is_spread_and_so_are_its_first_images():
     assert len({tuple(spread_sample(100, 5, seed)) for seed in range(20)}) > 10
     assert [place // 125 for place in spread_sample(1000, 8, 1)] == [0, 4, 2, 6, 1, 5, 3, 7]
     # Parts of 10 / 4 places begin at 0, 2, 5 and 7.
-    assert [np.searchsorted([2, 5, 7], place, side="right") for place in spread_sample(10, 4, 3)] == [0, 2, 1, 3]
+    assert [np.searchsorted([2, 5, 7], place, side="right") for place in spread_sample(10, 4, 3)] == [
+        0,
+        2,
+        1,
+        3,
+    ]
 
 
 @pytest.mark.parametrize("images", [0, 1, 2, 5])

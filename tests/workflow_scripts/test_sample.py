@@ -13,6 +13,6 @@ def test_the_same_places_are_chosen_in_two_views(tmp_path):
         flags = ["--number", "4", "--seed", "7", "--output", str(output)]
         sample.main(["--images", str(tmp_path / f"{view}.tsv"), *flags])
         chosen[view] = [item.id for item in read_manifest(output)]
-        assert {item for item in read_manifest(output)} <= set(items)
+        assert set(read_manifest(output)) <= set(items)
     assert [int(name[1:]) // 10 for name in chosen["p"]] == [0, 2, 1, 3]
     assert [name[1:] for name in chosen["p"]] == [name[1:] for name in chosen["q"]]
