@@ -60,6 +60,13 @@ def any_of(names):
     return "|".join(map(str, names))
 
 
+# The pages of photos: a whole run has the last models of all stages on it, a named target those that it makes.
+PHOTO_SHEETS = {
+    "photos": "final",
+    **{f"photos_{stage}": stage for stage in ("baseline", "self_training", "co_training")},
+}
+
+
 STEPS, DATASETS = any_of(plan.steps), any_of(configuration.datasets)
 
 
@@ -76,6 +83,7 @@ wildcard_constraints:
     shard=r"\d+",
     settings=any_of([WHOLE, *settings_names(configuration)]),
     view="images(_b)?",
+    sheet=any_of(PHOTO_SHEETS),
 
 
 def flags_of_inputs(*names):
@@ -297,9 +305,26 @@ def sample_of(model):
     return f"{RUN}/sample/{view}.tsv"
 
 
+def sample_manifests():
+    """The samples of the run: of the target, and of the images of branch b, if it has its own."""
+    views = ["images", *(["images_b"] if second_target_images() else [])]
+    return [f"{RUN}/sample/{view}.tsv" for view in views]
+
+
 def sample_predictions(*models):
     """The predictions of the sample by models."""
     return [f"{RUN}/sample/{model}.h5" for model in models]
+
+
+def photo_sheet(stage):
+    """The page of photos with the last models of all stages up to one."""
+    [name] = [name for name, last in PHOTO_SHEETS.items() if last == stage]
+    return f"{RUN}/report/{name}.jpg"
+
+
+def shown_models(wildcards):
+    """The models on a page of photos."""
+    return plan.last_models(PHOTO_SHEETS[wildcards.sheet])
 
 
 def finished(*models):

@@ -134,8 +134,12 @@ def of_prediction(wildcards, threads):
 def of_sample(wildcards, threads):
     """It predicts the sample of the target's images."""
     model = ModelName.parse(wildcards.model)
-    images = images_of(plan.target_dataset(model)).part(configuration.report.sample_images)
+    images = images_of(plan.target_dataset(model)).part(plan.sample_images)
     return predicting(images, model, plan.prediction_settings(), threads)
+
+
+def of_photos(wildcards, threads):
+    return requirements.of_images(largest(plan.target_datasets).part(plan.sample_images), threads)
 
 
 def of_evaluation(wildcards, threads):

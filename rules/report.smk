@@ -8,6 +8,8 @@ rule report:
         records=[] if configuration.test else records(*plan.models),
         # Not an ancient one: its notes stand in the report, and nothing depends on the report.
         checked=f"{RUN}/data/checked.json",
+        # Before the report, because the table is the last that a run shows.
+        photos=photo_sheet("final"),
     output:
         comparison(
             "models.tsv", "all scores, for a spreadsheet" if configuration.test else "for a spreadsheet"
@@ -39,10 +41,48 @@ rule report:
         " --output {params.folder:q} --log-file {log:q}"
 
 
+rule photo_sheet:
+    """Make a page that shows some of the target's photos as the models segment them, side by side."""
+    input:
+        images=f"{RUN}/sample/images.tsv",
+        images_b=f"{RUN}/sample/images_b.tsv" if second_target_images() else [],
+        predictions=lambda wildcards: sample_predictions(*shown_models(wildcards)),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        label_space=users_file(
+            configuration.label_space if is_definition(configuration.label_space) else None
+        ),
+    output:
+        report(
+            f"{RUN}/report/{{sheet}}.jpg",
+            caption="captions/photos.rst",
+            category="Photos",
+            labels={"content": "photos, as the models see them"},
+        ),
+    log:
+        f"{RUN}/logs/photo_sheet/{{sheet}}.log",
+    benchmark:
+        f"{RUN}/logs/photo_sheet/{{sheet}}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs(of_photos),
+    params:
+        inputs=flags_of_inputs("images", "images_b", "ego_vehicle_mask"),
+        predictions=lambda wildcards, input: [
+            f"{model}={path}" for model, path in zip(shown_models(wildcards), input.predictions)
+        ],
+        photos=flags(photos=len(configuration.report.photos) or None),
+        label_space=LABEL_SPACE,
+    shell:
+        "python -m workflow_scripts.photo_sheet {params.inputs} --predictions {params.predictions:q}"
+        " {params.photos} --label-space {params.label_space} --output {output:q} --log-file {log:q}"
+
+
 rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
         finished("baseline"),
+        photo_sheet("baseline"),
         settings(WHOLE),
 
 
@@ -50,6 +90,7 @@ rule self_training:
     """All rounds of self-training, and their scores."""
     input:
         finished("baseline", *plan.rounds),
+        photo_sheet("self_training"),
         settings(WHOLE),
 
 
@@ -57,6 +98,7 @@ rule co_training:
     """All cycles of co-training, and their scores."""
     input:
         finished("baseline", *plan.steps),
+        photo_sheet("co_training"),
         settings(WHOLE),
 
 
@@ -64,6 +106,7 @@ rule final:
     """The final model, and its scores."""
     input:
         finished("baseline", "final"),
+        photo_sheet("final"),
         settings(WHOLE),
 
 

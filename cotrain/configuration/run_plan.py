@@ -28,6 +28,7 @@ from cotrain.configuration.names import (
     ImageSet,
     Labelling,
     ModelName,
+    Stage,
     co_training_branch,
     self_training_round,
     steps_of,
@@ -208,7 +209,25 @@ class RunPlan:
             first.append(co_training_branch(0, "b"))
         return {self.network_key(model): self.settings_name(model) for model in first}
 
+    def last_models(self, stage: Stage) -> list[ModelName]:
+        """Return the baseline and the last model of each stage, up to this one, of both branches."""
+        configuration = self.configuration
+        last = [
+            BASELINE,
+            self_training_round(configuration.self_training.rounds - 1),
+            *(co_training_branch(configuration.co_training.cycles - 1, branch) for branch in BRANCHES),
+            FINAL,
+        ]
+        end = max(place for place, model in enumerate(last) if model.stage == stage)
+        return last[: end + 1]
+
     # -------------------------------------------------------------------------------- datasets
+
+    @property
+    def sample_images(self) -> int:
+        """The number of target images that every model predicts for the report."""
+        report = self.configuration.report
+        return max(report.sample_images, len(report.photos))
 
     def target_dataset(self, step: ModelName) -> str:
         """Return the dataset that a step labels: branch b may have its own."""
@@ -375,7 +394,7 @@ class RunPlan:
             format=translation.format,
             decoded_cache=configuration.training.decoded_cache,
             pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
-            sample_images=configuration.report.sample_images,
+            sample_images=self.sample_images,
             models={str(model): self.network_key(model) for model in self.models},
             averages=bool(training.average_decay),
             optimiser_values=optimiser_values,

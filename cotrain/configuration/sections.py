@@ -886,6 +886,16 @@ class ReportSection(Section, frozen=True, kw_only=True):
         "They are chosen by the seed and spread over the whole list. More images make the numbers surer, and "
         "take time and disk space for each model.",
     ] = 32
+    photos: Annotated[
+        tuple[Text, ...],
+        Meta(
+            max_length=50,
+            title="a list of up to 50 names or paths of target images",
+            extra_json_schema={"uniqueItems": True},
+        ),
+        "Target images that `report/photos.jpg` shows, each as the models of the run segment it. Each is the "
+        "name of an image, or its path. An empty list shows the first six of those that the seed chooses.",
+    ] = ()
 
 
 # ---------------------------------------------------------------------------------------- the whole

@@ -62,7 +62,7 @@ def test_paper_sized_graph(run):
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
     assert jobs["ensemble_labels"] == 8
-    assert jobs["join_ensemble"] == jobs["report"] == 1
+    assert jobs["join_ensemble"] == jobs["report"] == jobs["photo_sheet"] == 1
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):
@@ -154,6 +154,29 @@ def test_own_definitions_are_inputs_of_what_reads_them(run):
     assert inputs["evaluate"][-1] == "subset.yaml"
     done = run.snakemake("--", "results/tiny/data/camera_test/train_ids.tsv")
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_photos_show_the_last_model_of_each_stage_that_a_target_makes(run):
+    configuration = run.configuration()
+    configuration["report"] = {"photos": ["camera/03.png", "05"]}
+    run.configure(configuration)
+    # Before anything is trained, it is known whether there are such images.
+    chosen = "--photos camera/03.png 05 --output results/tiny/sample/images.tsv"
+    assert chosen in dry_run(run, "collect_checks")
+    shown = {}
+    for target in ("baseline", "self_training", "co_training", "final"):
+        [command] = re.findall(r"workflow_scripts\.photo_sheet (.*)", dry_run(run, target))
+        assert "--photos 2 " in command
+        output = re.search(r"--output results/tiny/report/(\w+)\.jpg", command)[1]
+        predictions = re.search(r"--predictions (.*?) --", command)[1].split()
+        shown[output] = [prediction.partition("=")[0] for prediction in predictions]
+    models = ["baseline", "self_training/01", "co_training/00/a", "co_training/00/b", "final"]
+    assert shown == {
+        "photos_baseline": models[:1],
+        "photos_self_training": models[:2],
+        "photos_co_training": models[:4],
+        "photos": models,
+    }
 
 
 def test_upper_bound_is_trained_only_when_asked(run):
