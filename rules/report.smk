@@ -1,4 +1,4 @@
-# Scores of all models side by side, and the named targets of the workflow.
+# All models side by side, in numbers and in pictures, and the named targets of the workflow.
 
 
 rule report:
