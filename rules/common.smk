@@ -2,7 +2,7 @@
 import shlex
 import tempfile
 
-from cotrain.configuration.names import BASELINE, UPPER_BOUND, ImageSet, Labelling, ModelName
+from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
     WHOLE,
@@ -327,10 +327,35 @@ def shown_models(wildcards):
     return plan.last_models(PHOTO_SHEETS[wildcards.sheet])
 
 
+def learnt_labels(model):
+    """The pseudo-labels that a model learns from."""
+    step = "ensemble/manifest" if model == str(FINAL) else f"{model}/accumulated"
+    return f"{RUN}/pseudo_labels/{step}.tsv"
+
+
+def files_of_models(wildcards, input):
+    """The flags of the step `health` with the files of each model."""
+    models = {"labels": plan.health().before}
+    kinds = ("predictions", "labels", "trainings", "temperatures", "scores")
+    return flags(
+        **{
+            kind: [
+                f"{model}={path}" for model, path in zip(models.get(kind, plan.models), input.get(kind, []))
+            ]
+            for kind in kinds
+        }
+    )
+
+
+def scores(*models):
+    """The scores of models, where there is a test set."""
+    return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+
+
 def finished(*models):
     """What a target asks of models: their scores or, without a test set, that they are there."""
     if configuration.test:
-        return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+        return scores(*models)
     return [*map(weights, models), *(path for model in models if (path := temperature_of(model)))]
 
 

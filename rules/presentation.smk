@@ -74,6 +74,16 @@ def comparison(name, content):
     )
 
 
+def verdict(name, content):
+    """A file that says how the models do without labels."""
+    return report(
+        f"{RUN}/report/{name}",
+        caption="captions/health.rst",
+        category="Health",
+        labels={"content": content},
+    )
+
+
 def study(name, content):
     """A file that compares the pseudo-labels of a dataset with its labels."""
     return report(

@@ -1,11 +1,50 @@
 # All models side by side, in numbers and in pictures, and the named targets of the workflow.
 
 
+rule health:
+    """How the models do without labels: a line for each, and a verdict with the likeliest causes."""
+    input:
+        images=sample_of(BASELINE),
+        images_b=sample_of(plan.branch_steps[-1]) if second_target_images() else [],
+        predictions=sample_predictions(*plan.models),
+        labels=[learnt_labels(model) for model in plan.health().before],
+        trainings=records(*plan.models),
+        temperatures=[path for model in plan.models if (path := temperature_of(model))],
+        scores=scores(*plan.models) if configuration.test else [],
+        source_checks=SOURCE_CHECKS,
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        settings=settings("health"),
+    output:
+        [
+            verdict("health.txt", "health of all models"),
+            verdict("health.tsv", "class shares, for a spreadsheet"),
+            f"{RUN}/report/health.json",
+        ],
+    log:
+        f"{RUN}/logs/health.log",
+    benchmark:
+        f"{RUN}/logs/health.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
+    params:
+        inputs=flags_of_inputs("images", "images_b", "source_checks", "ego_vehicle_mask", "settings"),
+        files=files_of_models,
+        label_space=LABEL_SPACE,
+        folder=folder_of_output,
+    shell:
+        "python -m workflow_scripts.health {params.inputs} {params.files} --label-space {params.label_space}"
+        " --threads {threads} --output {params.folder:q} --log-file {log:q}"
+
+
 rule report:
     """The table of all models: their scores or, without a test set, what is known without labels."""
     input:
         models=finished(*plan.models),
         records=[] if configuration.test else records(*plan.models),
+        health=f"{RUN}/report/health.txt",
         # Not an ancient one: its notes stand in the report, and nothing depends on the report.
         checked=f"{RUN}/data/checked.json",
         # Before the report, because the table is the last that a run shows.
@@ -37,7 +76,7 @@ rule report:
         models=models_in_report,
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.report {params.models} --checked {input.checked:q}"
+        "python -m workflow_scripts.report {params.models} --checked {input.checked:q} --health {input.health:q}"
         " --output {params.folder:q} --log-file {log:q}"
 
 

@@ -13,6 +13,7 @@ from cotrain.adaptation.sampling import co_training_subset_seed, self_training_s
 from cotrain.adaptation.thresholds import portion_at
 from cotrain.configuration.choices import (
     Accumulation,
+    ClassMixing,
     Collaboration,
     ExchangeRanking,
     Fill,
@@ -126,6 +127,23 @@ class Storage(Section, frozen=True, kw_only=True):
     models: dict[str, str]
     averages: bool
     optimiser_values: int
+
+
+class HealthSettings(Section, frozen=True, kw_only=True):
+    """What a verdict on a run must know of its plan and of its keys.
+
+    `before` names the models whose place each model takes, `labellers` those that made the labels it learns
+    from; models without any have none. `rankings` and `hard_pixel_shares` are those of each stage.
+    """
+
+    before: dict[str, tuple[str, ...]]
+    labellers: dict[str, tuple[str, ...]]
+    rankings: dict[str, str]
+    hard_pixel_shares: dict[str, float]
+    collaboration: Collaboration
+    rare_class_sampling: bool
+    final_mixing: ClassMixing
+    final_initial_weights: str
 
 
 class RunPlan:
@@ -381,6 +399,42 @@ class RunPlan:
             precision=self.configuration.precision,
             deterministic=self.configuration.deterministic,
             **shared_values(Views, views),
+        )
+
+    def labellers(self, model: ModelName) -> list[ModelName]:
+        """Return the models that make the labels that a model learns from."""
+        if model == FINAL:
+            return [self.predicted(Labelling(ensemble_branch=branch))[0] for branch in BRANCHES]
+        if model not in self.steps:
+            return []
+        if model.branch is None:
+            return [self.teacher(model)]
+        senders = {"own": [model.branch], "exchange": [*{*BRANCHES} - {model.branch}], "both": BRANCHES}
+        branches = senders[self.configuration.co_training.collaboration]
+        return [self.teacher(co_training_branch(model.place, branch)) for branch in branches]
+
+    def health(self) -> HealthSettings:
+        """Return what a verdict on the run must know."""
+        configuration = self.configuration
+        final, self_training, co_training = (
+            configuration.final,
+            configuration.self_training,
+            configuration.co_training,
+        )
+        before = {step: [self.teacher(step)] for step in self.steps} | {FINAL: self.labellers(FINAL)}
+        return HealthSettings(
+            before={str(model): tuple(map(str, models)) for model, models in before.items()},
+            labellers={str(model): tuple(map(str, self.labellers(model))) for model in before},
+            rankings={"self_training": self_training.ranking, "co_training": co_training.ranking},
+            hard_pixel_shares={
+                "self_training": self_training.hard_pixel_share,
+                "co_training": co_training.hard_pixel_share,
+                "final": final.hard_pixel_share,
+            },
+            collaboration=co_training.collaboration,
+            rare_class_sampling=configuration.training.rare_class_sampling.enabled,
+            final_mixing=final.class_mixing,
+            final_initial_weights=final.initial_weights,
         )
 
     def storage(self) -> Storage:
