@@ -12,9 +12,9 @@ from PIL import Image
 from cotrain.data.images import write_label
 
 
-def dry_run(run, target):
-    """Return what a dry run says of each job on the way to `target`, and its commands."""
-    done = run.snakemake("--dry-run", "--printshellcmds", "--quiet", "host", "--", target)
+def dry_run(run, *targets):
+    """Return what a dry run says of each job on the way to `targets`, and its commands."""
+    done = run.snakemake("--dry-run", "--printshellcmds", "--quiet", "host", "--", *targets)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 
@@ -164,12 +164,12 @@ def test_photos_show_the_last_model_of_each_stage_that_a_target_makes(run):
     chosen = "--photos camera/03.png 05 --output results/tiny/sample/images.tsv"
     assert chosen in dry_run(run, "collect_checks")
     shown = {}
-    for target in ("baseline", "self_training", "co_training", "final"):
-        [command] = re.findall(r"workflow_scripts\.photo_sheet (.*)", dry_run(run, target))
+    output = dry_run(run, "baseline", "self_training", "co_training", "final")
+    for command in re.findall(r"workflow_scripts\.photo_sheet (.*)", output):
         assert "--photos 2 " in command
-        output = re.search(r"--output results/tiny/report/(\w+)\.jpg", command)[1]
+        page = re.search(r"--output results/tiny/report/(\w+)\.jpg", command)[1]
         predictions = re.search(r"--predictions (.*?) --", command)[1].split()
-        shown[output] = [prediction.partition("=")[0] for prediction in predictions]
+        shown[page] = [prediction.partition("=")[0] for prediction in predictions]
     models = ["baseline", "self_training/01", "co_training/00/a", "co_training/00/b", "final"]
     assert shown == {
         "photos_baseline": models[:1],

@@ -70,7 +70,7 @@ def test_the_same_models_are_planned_and_none_is_scored(run):
 
 def test_a_run_ends_with_what_is_known_without_labels(unscored):
     run, results, output = unscored
-    files = ["models.md", "models.tsv", "models.txt", "photos.jpg"]
+    files = ["health.json", "health.tsv", "health.txt", "models.md", "models.tsv", "models.txt", "photos.jpg"]
     assert sorted(path.name for path in (results / "report").iterdir()) == files
     assert not (results / "evaluation").exists()
     text = (results / "report" / "models.txt").read_text()
