@@ -52,7 +52,6 @@ def each(path, *values):
 VALUES = [
     each("device", *get_args(Device)),
     each("gpus_per_training", 1, 2),
-    each("on_collapse", "warn", "stop"),
     [
         {"label_space": "cityscapes19"},
         {"label_space": "own space.yaml", "evaluation": {"class_subsets": ["sub set.yaml"]}},
@@ -97,6 +96,7 @@ VALUES = [
     each("evaluation.write_outputs", False, True),
     # None in the run that has no upper bound and asks for nothing in `evaluation`.
     each("test", "camera_test", None, *["camera_test"] * 4),
+    each("on_collapse", "warn", "stop"),
 ]
 NUMBER = max(map(len, VALUES))
 TARGETS = ("all", "contact_sheets", "batch_sheets", "estimate", "oracle_studies")
