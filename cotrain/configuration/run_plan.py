@@ -491,6 +491,14 @@ class RunPlan:
                     settings_name=self.settings_name(model),
                 )
             )
+        labellings += [
+            Amount(
+                what=f"sample by {model}",
+                number=configuration.report.sample_images,
+                settings_name=self.settings_name(model),
+            )
+            for model in self.models
+        ]
         held_out = configuration.prediction.calibration_images * len(configuration.source)
         if held_out:
             labellings += [

@@ -163,10 +163,8 @@ def _starved(
         seen = [by_name[name].pixels for name in settings.labellers.get(model.model, ()) if name in by_name]
         is_predicted = any(shares_of(pixels)[train_id] >= STARVED * of_source[train_id] for pixels in seen)
         cause = _why_starved(model.model, is_predicted, settings)
-        steps = f", {number} models" if number > 1 else ""
-        text = (
-            f"{classes[train_id]} ({shares[0]:.2f} % of the labels, {shares[1]:.2f} % of the source{steps})"
-        )
+        sets = f"; so in {number} sets of labels" if number > 1 else ""
+        text = f"{classes[train_id]} ({shares[0]:.2f} % of the labels, {shares[1]:.2f} % of the source{sets})"
         groups.setdefault((model.model, cause), []).append(text)
     return [
         Finding("starved", f"The pseudo-labels of {model} are starved of {_listed(names)}; {cause}.")

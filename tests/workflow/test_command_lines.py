@@ -52,7 +52,6 @@ def each(path, *values):
 VALUES = [
     each("device", *get_args(Device)),
     each("gpus_per_training", 1, 2),
-    each("on_collapse", "warn", "stop"),
     [
         {"label_space": "cityscapes19"},
         {"label_space": "own space.yaml", "evaluation": {"class_subsets": ["sub set.yaml"]}},
@@ -98,6 +97,7 @@ VALUES = [
     each("report.photos", [], ["03", "camera/01.png"]),
     # None in the run that has no upper bound and asks for nothing in `evaluation`.
     each("test", "camera_test", None, *["camera_test"] * 4),
+    each("on_collapse", "warn", "stop"),
 ]
 NUMBER = max(map(len, VALUES))
 TARGETS = ("all", "contact_sheets", "batch_sheets", "estimate", "oracle_studies")
