@@ -94,9 +94,9 @@ VALUES = [
     each("co_training.relabel_cycles", 1, 1, 1, 0, 1, 1),
     each("final.initial_weights", "baseline", "co_training/00/a"),
     each("evaluation.write_outputs", False, True),
-    each("report.photos", [], ["03", "camera/01.png"]),
     # None in the run that has no upper bound and asks for nothing in `evaluation`.
     each("test", "camera_test", None, *["camera_test"] * 4),
+    each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
 ]
 NUMBER = max(map(len, VALUES))
