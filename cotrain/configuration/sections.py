@@ -103,8 +103,8 @@ class StreetsSettings(Section, DatasetSettings, frozen=True, kw_only=True):
         "a real camera.",
     ]
     images: Annotated[Positive, "Number of images."] = 240
-    width: Annotated[StreetSide, "Width of the images in pixels."] = 480
-    height: Annotated[StreetSide, "Height of the images in pixels."] = 270
+    width: Annotated[StreetSide, "Width of the images in pixels. The default suits the default crop."] = 1280
+    height: Annotated[StreetSide, "Height of the images in pixels."] = 720
     seed: Annotated[
         NotNegative,
         "Seed of the scenes. Two datasets with the same look need different seeds, because with the same "
@@ -537,6 +537,13 @@ class Views(Section, frozen=True, kw_only=True):
         SizeOrNull,
         "Height and width in pixels to which images are resized before they enter the network. null keeps "
         "the size of each image. Predictions are scaled back to the size of the image.",
+    ] = None
+    short_side: Annotated[
+        Side | None,
+        Meta(title="an integer >= 32, or null"),
+        "Length in pixels to which the shorter side of an image is scaled before the image enters the "
+        "network, in place of `resize`; the other side keeps its proportion. It suits images of several "
+        "sizes. null does not scale.",
     ] = None
     scales: Annotated[
         Scales,

@@ -80,8 +80,8 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
         "layout": "streets",
         "look": "game",
         "images": 240,
-        "width": 480,
-        "height": 270,
+        "width": 1280,
+        "height": 720,
         "seed": 1,
     }
     assert resolved["datasets"]["camera"] == {
@@ -106,7 +106,7 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
     assert resolved["self_training"]["batch_ratio"] == [2, 2]
     assert resolved["co_training"]["batch_ratio"] == [1, 3]
     assert resolved["final"]["class_mixing"] == "none"
-    protocol = {"resize": None, "scales": [1.0], "flip": False, "window": None}
+    protocol = {"resize": None, "short_side": None, "scales": [1.0], "flip": False, "window": None}
     assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False, "protocol": protocol}
 
 
@@ -119,7 +119,7 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
     assert resolved["co_training"]["confidence"] == {"lower": 0.6, "upper": 0.95}
     assert resolved["training"]["target_augmentation"]["cutout"] == {"holes": [1, 3], "size_px": [100, 200]}
     assert resolved["training"]["source_augmentation"]["cutout"]["holes"] == [0, 0]
-    protocol = {"resize": None, "scales": [1.0], "flip": False, "window": None}
+    protocol = {"resize": None, "short_side": None, "scales": [1.0], "flip": False, "window": None}
     assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False, "protocol": protocol}
     assert resolved["network"]["aspp_dilations"] == [6, 12, 18]
 
@@ -165,11 +165,18 @@ def test_the_home_folder_is_written_out(config: dict[str, Any], monkeypatch: pyt
 def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any]) -> None:
     prediction = {"prediction.resize": [512, 1024], "prediction.flip": True}
     resolved = resolve(changed(config, prediction))["evaluation"]["protocol"]
-    assert resolved == {"resize": [512, 1024], "scales": [1.0], "flip": True, "window": None}
+    assert resolved == {
+        "resize": [512, 1024],
+        "short_side": None,
+        "scales": [1.0],
+        "flip": True,
+        "window": None,
+    }
 
     own = {"evaluation.protocol": {"resize": None, "scales": [0.75, 1.0]}}
     resolved = resolve(changed(config, prediction | own))["evaluation"]["protocol"]
-    assert resolved == {"resize": None, "scales": [0.75, 1.0], "flip": True, "window": None}
+    expected = {"resize": None, "short_side": None, "scales": [0.75, 1.0], "flip": True, "window": None}
+    assert resolved == expected
 
 
 @pytest.mark.parametrize(
@@ -433,6 +440,18 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         (
             {"datasets.more": {"layout": "streets", "look": "game", "images": 3}},
             "datasets.more.seed: 1 (the default) gives the same scenes as datasets.game: expected another",
+        ),
+        (
+            {"datasets.game.width": 480, "datasets.game.height": 270},
+            "training.crop: [512, 1024] (the default) is [height, width] of more pixels than the rendered "
+            "source "
+            "images have: they are at most [270, 480] after training.source_augmentation; expected a "
+            "smaller crop, "
+            "or larger width and height in datasets.game",
+        ),
+        (
+            {"prediction.resize": [512, 1024], "prediction.short_side": 300},
+            "prediction.short_side: found 300, but resize is [512, 1024]",
         ),
         # Without a look, nobody knows which scenes they are.
         ({"datasets.more": {"layout": "streets", "images": 3}}, "datasets.more.look: missing"),
@@ -904,7 +923,7 @@ def test_command_prints_the_resolved_configuration(
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text(yaml.safe_dump(config))
     second.write_text("run: other\nself_training: {rounds: 4}\n")
-    main(["--config", str(first), str(second)])
+    main(["--config", str(first), str(second), "--all"])
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed == resolve({**config, "run": "other", "self_training": {"rounds": 4}})
     assert printed["co_training"]["round_b"] == 3
