@@ -11,13 +11,10 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from cotrain.configuration.advice import advice, summary
 from cotrain.configuration.reading import read_configuration
-from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.sections import Configuration, FilesSettings, StreetsSettings
-from cotrain.data.images import image_size
-from cotrain.data.layouts import dataset_entries
+from cotrain.configuration.sections import Configuration
 from cotrain.errors import InputError
+from cotrain.reporting.overview import overview
 from workflow_scripts.command_line import new_parser, parse, run
 
 EXAMPLE = "python -m workflow_scripts.configuration --config config/config.yaml"
@@ -57,25 +54,6 @@ def values_of(configuration: Configuration) -> str:
     # Lists in place of tuples, which YAML would mark.
     content = json.loads(json.dumps(msgspec.to_builtins(configuration)))
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
-
-
-def overview(configuration: Configuration) -> str:
-    """Return what the run comes to, and the advice; opens only the header of one image."""
-    images, sizes = {}, {}
-    for name in RunPlan(configuration).datasets:
-        settings = configuration.datasets[name]
-        if isinstance(settings, StreetsSettings):
-            images[name], sizes[name] = settings.images, (settings.height, settings.width)
-            continue
-        entries = dataset_entries(name, settings, labelled=False)
-        assert isinstance(settings, FilesSettings)
-        images[name] = -(-len(entries) // settings.every)
-        if name == configuration.target:
-            width, height = image_size(entries[0].image)
-            sizes[name] = height, width
-    found = advice(configuration, images, sizes[configuration.target])
-    text = "".join(f"- {line}\n" for line in found) if found else "Nothing looks unintended.\n"
-    return f"{summary(configuration, images)}\n\n{text}"
 
 
 if __name__ == "__main__":

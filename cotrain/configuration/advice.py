@@ -1,5 +1,4 @@
-"""What a configuration comes to, and what in it is allowed but hardly meant; known before anything is "
-"made."""
+"""What a configuration comes to, and what in it is allowed but hardly meant, before anything is made."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

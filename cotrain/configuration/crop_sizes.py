@@ -1,5 +1,4 @@
-"""Which sizes images have when crops are cut from them; without pixels, so that a configuration can be "
-"checked."""
+"""Which sizes images have when crops are cut from them: without pixels, so for a configuration too."""
 
 from collections.abc import Iterable, Sequence
 

@@ -33,7 +33,7 @@ from cotrain.configuration.choices import (
     Look,
     Precision,
 )
-from cotrain.configuration.names import DATASET_PATTERN
+from cotrain.configuration.names import DATASET_PATTERN, RUN_PATTERN
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -892,7 +892,7 @@ class Configuration(Section, frozen=True, kw_only=True):
     run: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$(?!\n)",
+            pattern=rf"^{RUN_PATTERN}$(?!\n)",
             max_length=LONGEST_NAME,
             title="a name of up to 100 letters, digits, '_', '-' and '.' that does not begin with '.'",
         ),
