@@ -108,7 +108,12 @@ onstart:
     except InputError as error:
         stop(error)
     show_on_terminal(
-        workflow, workflow.dag.needrun_jobs(), cost_left, Path(on_this_machine(STATE), "speeds.json")
+        workflow,
+        workflow.dag.needrun_jobs(),
+        cost_left,
+        Path(on_this_machine(STATE), "speeds.json"),
+        estimate_of_run(),
+        notes_on_run(),
     )
 
 
