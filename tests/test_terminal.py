@@ -78,7 +78,7 @@ def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):
     speeds = Speeds(tmp_path / "speeds.json")
 
     def begun(estimate):
-        terminal = Terminal([Job()], lambda job: Cost("predict", 3), speeds, io.StringIO())
+        terminal = Terminal([Job()], lambda job: Cost("train", 30), speeds, io.StringIO())
         terminal.begin(estimate, ["keep is 3"])
         return AT.sub("", terminal.stream.getvalue()).splitlines()
 
@@ -89,5 +89,5 @@ def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):
         "note: keep is 3",
     ]
     # What jobs took is known better than what was measured before.
-    speeds.add(Cost("predict", 1), 20.0)
+    speeds.add(Cost("train", 1), 2.0)
     assert begun("2 h 10 min") == ["1 jobs to do, about 1 min 00 s", "note: keep is 3"]
