@@ -2,7 +2,7 @@
 import shlex
 import tempfile
 
-from cotrain.configuration.names import BASELINE, UPPER_BOUND, ImageSet, Labelling, ModelName
+from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
     WHOLE,
@@ -29,6 +29,8 @@ PROCESSES = configuration.gpus_per_training
 LABEL_SPACE = shlex.quote(configuration.label_space)
 SHARDS = configuration.prediction.shards
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
+# How many pixels of each class the source has.
+SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in configuration.source]
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")
@@ -58,6 +60,13 @@ def any_of(names):
     return "|".join(map(str, names))
 
 
+# The pages of photos: a whole run has the last models of all stages on it, a named target those that it makes.
+PHOTO_SHEETS = {
+    "photos": "final",
+    **{f"photos_{stage}": stage for stage in ("baseline", "self_training", "co_training")},
+}
+
+
 STEPS, DATASETS = any_of(plan.steps), any_of(configuration.datasets)
 
 
@@ -73,6 +82,8 @@ wildcard_constraints:
     labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
     settings=any_of([WHOLE, *settings_names(configuration)]),
+    view="images(_b)?",
+    sheet=any_of(PHOTO_SHEETS),
 
 
 def flags_of_inputs(*names):
@@ -283,10 +294,68 @@ def scored(wildcards):
     return {"model": predicting_weights(wildcards.model), "temperature": temperature(wildcards)}
 
 
+def sampled_images(view):
+    """The images that a sample is drawn from: branch b may have its own."""
+    return second_target_images() if view == "images_b" else TARGET_IMAGES
+
+
+def sample_of(model):
+    """The sample of the images that a model adapts to; the same scenes for all models."""
+    view = "images" if target_images(model) == TARGET_IMAGES else "images_b"
+    return f"{RUN}/sample/{view}.tsv"
+
+
+def sample_manifests():
+    """The samples of the run: of the target, and of the images of branch b, if it has its own."""
+    views = ["images", *(["images_b"] if second_target_images() else [])]
+    return [f"{RUN}/sample/{view}.tsv" for view in views]
+
+
+def sample_predictions(*models):
+    """The predictions of the sample by models."""
+    return [f"{RUN}/sample/{model}.h5" for model in models]
+
+
+def photo_sheet(stage):
+    """The page of photos with the last models of all stages up to one."""
+    [name] = [name for name, last in PHOTO_SHEETS.items() if last == stage]
+    return f"{RUN}/report/{name}.jpg"
+
+
+def shown_models(wildcards):
+    """The models on a page of photos."""
+    return plan.last_models(PHOTO_SHEETS[wildcards.sheet])
+
+
+def learnt_labels(model):
+    """The pseudo-labels that a model learns from."""
+    step = "ensemble/manifest" if model == str(FINAL) else f"{model}/accumulated"
+    return f"{RUN}/pseudo_labels/{step}.tsv"
+
+
+def files_of_models(wildcards, input):
+    """The flags of the step `health` with the files of each model."""
+    models = {"labels": plan.health().before}
+    kinds = ("predictions", "labels", "trainings", "temperatures", "scores")
+    return flags(
+        **{
+            kind: [
+                f"{model}={path}" for model, path in zip(models.get(kind, plan.models), input.get(kind, []))
+            ]
+            for kind in kinds
+        }
+    )
+
+
+def scores(*models):
+    """The scores of models, where there is a test set."""
+    return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+
+
 def finished(*models):
     """What a target asks of models: their scores or, without a test set, that they are there."""
     if configuration.test:
-        return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+        return scores(*models)
     return [*map(weights, models), *(path for model in models if (path := temperature_of(model)))]
 
 

@@ -113,6 +113,8 @@ rule collect_checks:
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         settings=settings("crops"),
         storage=settings("storage"),
+        # For `report.photos`: a name that no image has is told before anything is trained.
+        sample=sample_manifests(),
     output:
         f"{RUN}/data/checked.json",
     log:
@@ -245,6 +247,32 @@ rule contact_sheets:
     """Contact sheets of all datasets of the run."""
     input:
         [f"{RUN}/data/{dataset}/contact_sheet.png" for dataset in plan.datasets],
+
+
+rule sample:
+    """Choose a few target images, which every model predicts, to compare the models on."""
+    input:
+        images=lambda wildcards: sampled_images(wildcards.view),
+        paired_with=lambda wildcards: TARGET_IMAGES if wildcards.view == "images_b" else [],
+    output:
+        f"{RUN}/sample/{{view}}.tsv",
+    log:
+        f"{RUN}/logs/sample/{{view}}.log",
+    benchmark:
+        f"{RUN}/logs/sample/{{view}}.tsv"
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
+    params:
+        inputs=flags_of_inputs("images", "paired_with"),
+        number=plan.sample_images,
+        seed=configuration.seed,
+        photos=flags(photos=configuration.report.photos),
+    shell:
+        "python -m workflow_scripts.sample {params.inputs} --number {params.number} --seed {params.seed}"
+        " {params.photos} --output {output:q} --log-file {log:q}"
 
 
 rule decode_images:

@@ -214,6 +214,36 @@ rule predict:
         " --output {output.predictions:q} --log-file {log:q}"
 
 
+rule predict_sample:
+    """Predict the sample of the target's images with a model, to compare all models on them."""
+    input:
+        model=predicting_weights("{model}"),
+        temperature=temperature,
+        images=lambda wildcards: sample_of(ModelName.parse(wildcards.model)),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        settings=settings("prediction"),
+    output:
+        predictions=f"{RUN}/sample/{{model}}.h5",
+        histogram=f"{RUN}/sample/{{model}}.histogram.npz",
+    log:
+        f"{RUN}/logs/predict_sample/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/predict_sample/{{model}}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        **needs(of_sample),
+        gpu=GPU,
+    params:
+        inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
+        allow_code=allow_code,
+        device=configuration.device,
+    shell:
+        "python -m workflow_scripts.predict {params.inputs} {params.allow_code} --device {params.device}"
+        " --threads {threads} --output {output.predictions:q} --log-file {log:q}"
+
+
 rule evaluate:
     """Score a model on the labelled test set."""
     input:

@@ -131,6 +131,17 @@ def of_prediction(wildcards, threads):
     return predicting(found.part(-(-found.number // SHARDS)), model, settings, threads)
 
 
+def of_sample(wildcards, threads):
+    """It predicts the sample of the target's images."""
+    model = ModelName.parse(wildcards.model)
+    images = images_of(plan.target_dataset(model)).part(plan.sample_images)
+    return predicting(images, model, plan.prediction_settings(), threads)
+
+
+def of_photos(wildcards, threads):
+    return requirements.of_images(largest(plan.target_datasets).part(plan.sample_images), threads)
+
+
 def of_evaluation(wildcards, threads):
     images = images_of(wildcards.dataset)
     return predicting(images, ModelName.parse(wildcards.model), plan.evaluation_settings(), threads)

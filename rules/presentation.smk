@@ -67,7 +67,16 @@ def result_of_run():
     folder = Path(on_this_machine(RUN))
     table = folder / "report" / "models.txt"
     done = "compared" if configuration.test else "listed, without scores,"
-    return f"all models are {done} in {table}" if table.exists() else f"the files are in {folder}"
+    found = f"all models are {done} in {table}" if table.exists() else f"the files are in {folder}"
+    # Of what was asked for: another target may have made another one.
+    sheets = [
+        folder / "report" / f"{job.wildcards.sheet}.jpg"
+        for job in workflow.dag.jobs
+        if job.rule.name == name_of_rule("photo_sheet")
+    ]
+    return "; photos, as the models see them: ".join(
+        [found, *(str(sheet) for sheet in sheets if sheet.exists())]
+    )
 
 
 # ------------------------------------------------------------------------------ `snakemake --report`
@@ -80,6 +89,16 @@ def comparison(name, content):
         caption="captions/models.rst" if configuration.test else "captions/unscored.rst",
         category="Scores" if configuration.test else "Models",
         subcategory="All models",
+        labels={"content": content},
+    )
+
+
+def verdict(name, content):
+    """A file that says how the models do without labels."""
+    return report(
+        f"{RUN}/report/{name}",
+        caption="captions/health.rst",
+        category="Health",
         labels={"content": content},
     )
 

@@ -28,7 +28,9 @@ rule choose_subset:
 rule thresholds:
     """Find one confidence threshold per class from the confidence histograms of all shards."""
     input:
-        lambda wildcards: shards(wildcards.labelling, ".histogram.npz"),
+        histograms=lambda wildcards: shards(wildcards.labelling, ".histogram.npz"),
+        # Ancient, since no threshold depends on them.
+        source_checks=ancient(SOURCE_CHECKS),
     output:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
@@ -40,14 +42,19 @@ rule thresholds:
         "../envs/environment.yaml"
     resources:
         **needs(of_lists),
+        # A resource, since a change of it is no reason to label again.
+        on_collapse=configuration.on_collapse,
     params:
         label_space=LABEL_SPACE,
+        inputs=flags_of_inputs("histograms", "source_checks"),
+        name=lambda wildcards: plan.predicted(Labelling.parse(wildcards.labelling))[0],
         choices=lambda wildcards: flags(
             **plan.threshold_choices(Labelling.parse(wildcards.labelling))._asdict()
         ),
     shell:
-        "python -m workflow_scripts.thresholds --histograms {input:q} --label-space {params.label_space}"
-        " {params.choices} --output {output:q} --log-file {log:q}"
+        "python -m workflow_scripts.thresholds {params.inputs} --label-space {params.label_space}"
+        " {params.choices} --name {params.name} --on-collapse {resources.on_collapse}"
+        " --output {output:q} --log-file {log:q}"
 
 
 rule label_round:

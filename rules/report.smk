@@ -1,4 +1,42 @@
-# Scores of all models side by side, and the named targets of the workflow.
+# All models side by side, in numbers and in pictures, and the named targets of the workflow.
+
+
+rule health:
+    """How the models do without labels: a line for each, and a verdict with the likeliest causes."""
+    input:
+        images=sample_of(BASELINE),
+        images_b=sample_of(plan.branch_steps[-1]) if second_target_images() else [],
+        predictions=sample_predictions(*plan.models),
+        labels=[learnt_labels(model) for model in plan.health().before],
+        trainings=records(*plan.models),
+        temperatures=[path for model in plan.models if (path := temperature_of(model))],
+        scores=scores(*plan.models) if configuration.test else [],
+        source_checks=SOURCE_CHECKS,
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        settings=settings("health"),
+    output:
+        [
+            verdict("health.txt", "health of all models"),
+            verdict("health.tsv", "class shares, for a spreadsheet"),
+            f"{RUN}/report/health.json",
+        ],
+    log:
+        f"{RUN}/logs/health.log",
+    benchmark:
+        f"{RUN}/logs/health.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: LABELLING_THREADS
+    resources:
+        **needs(of_labelling),
+    params:
+        inputs=flags_of_inputs("images", "images_b", "source_checks", "ego_vehicle_mask", "settings"),
+        files=files_of_models,
+        label_space=LABEL_SPACE,
+        folder=folder_of_output,
+    shell:
+        "python -m workflow_scripts.health {params.inputs} {params.files} --label-space {params.label_space}"
+        " --threads {threads} --output {params.folder:q} --log-file {log:q}"
 
 
 rule report:
@@ -6,8 +44,11 @@ rule report:
     input:
         models=finished(*plan.models),
         records=[] if configuration.test else records(*plan.models),
+        health=f"{RUN}/report/health.txt",
         # Not an ancient one: its notes stand in the report, and nothing depends on the report.
         checked=f"{RUN}/data/checked.json",
+        # Before the report, because the table is the last that a run shows.
+        photos=photo_sheet("final"),
     output:
         comparison(
             "models.tsv", "all scores, for a spreadsheet" if configuration.test else "for a spreadsheet"
@@ -35,14 +76,52 @@ rule report:
         models=models_in_report,
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.report {params.models} --checked {input.checked:q}"
+        "python -m workflow_scripts.report {params.models} --checked {input.checked:q} --health {input.health:q}"
         " --output {params.folder:q} --log-file {log:q}"
+
+
+rule photo_sheet:
+    """Make a page that shows some of the target's photos as the models segment them, side by side."""
+    input:
+        images=f"{RUN}/sample/images.tsv",
+        images_b=f"{RUN}/sample/images_b.tsv" if second_target_images() else [],
+        predictions=lambda wildcards: sample_predictions(*shown_models(wildcards)),
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        label_space=users_file(
+            configuration.label_space if is_definition(configuration.label_space) else None
+        ),
+    output:
+        report(
+            f"{RUN}/report/{{sheet}}.jpg",
+            caption="captions/photos.rst",
+            category="Photos",
+            labels={"content": "photos, as the models see them"},
+        ),
+    log:
+        f"{RUN}/logs/photo_sheet/{{sheet}}.log",
+    benchmark:
+        f"{RUN}/logs/photo_sheet/{{sheet}}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs(of_photos),
+    params:
+        inputs=flags_of_inputs("images", "images_b", "ego_vehicle_mask"),
+        predictions=lambda wildcards, input: [
+            f"{model}={path}" for model, path in zip(shown_models(wildcards), input.predictions)
+        ],
+        photos=flags(photos=len(configuration.report.photos) or None),
+        label_space=LABEL_SPACE,
+    shell:
+        "python -m workflow_scripts.photo_sheet {params.inputs} --predictions {params.predictions:q}"
+        " {params.photos} --label-space {params.label_space} --output {output:q} --log-file {log:q}"
 
 
 rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
         finished("baseline"),
+        photo_sheet("baseline"),
         settings(WHOLE),
 
 
@@ -50,6 +129,7 @@ rule self_training:
     """All rounds of self-training, and their scores."""
     input:
         finished("baseline", *plan.rounds),
+        photo_sheet("self_training"),
         settings(WHOLE),
 
 
@@ -57,6 +137,7 @@ rule co_training:
     """All cycles of co-training, and their scores."""
     input:
         finished("baseline", *plan.steps),
+        photo_sheet("co_training"),
         settings(WHOLE),
 
 
@@ -64,6 +145,7 @@ rule final:
     """The final model, and its scores."""
     input:
         finished("baseline", "final"),
+        photo_sheet("final"),
         settings(WHOLE),
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.adaptation.labelling import EnsembleLabeller
+from cotrain.adaptation.labelling import EnsembleLabeller, labels_in_words
 from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.data.counting import count_ids
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, read_manifest, write_manifest
@@ -81,18 +82,22 @@ def main(arguments: list[str] | None = None) -> None:
             mask=mask,
         )
         part = predictions_a.held(items)
+        places = {item.id: place for place, item in enumerate(part)}
+        counts = np.zeros((len(part), space.number_of_classes), np.int64)
         with Progress(len(part), "images", f"ensemble labels {options.output}") as progress:
 
             def label_of(item: Item) -> tuple[NDArray[np.uint8], float]:
-                scored_label = labeller.scored_label(item)
+                label, score = labeller.scored_label(item)
+                counts[places[item.id]] = count_ids(label)[: space.number_of_classes]
                 progress.advance()
-                return scored_label
+                return label, score
 
             folder = options.output / "labels"
             labelled = write_pseudo_labels(part, label_of, folder, space, options.threads)
     manifest = options.output / "manifest.tsv"
     write_manifest(manifest, labelled, Path.cwd())
-    logger.info("labelled %d of %d images; %s", len(labelled), len(items), manifest)
+    what = labels_in_words(counts.sum(0), labelled, space.classes)
+    logger.info("labelled %d of %d images: %s; %s", len(labelled), len(items), what, manifest)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 in:  a manifest of images with labels of train ids; a model, given by its folder or weights file (the
      probabilities of several models are averaged), or all shards that predict wrote for these images
 out: OUTPUT/scores.json, OUTPUT/confusion.tsv, OUTPUT/confusion.png and, with --write-outputs,
-     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays)
+     OUTPUT/images/*.png (predicted train ids) and OUTPUT/coloured/*.jpg (overlays with a legend)
 
 The step score_labels scores label files that any other tool has written.
 """
@@ -24,7 +24,7 @@ from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import confusion_matrix
 from cotrain.progress import Progress
-from cotrain.reporting.pictures import overlay
+from cotrain.reporting.pictures import overlay, with_legend
 from cotrain.reporting.score_files import write_score_files
 from workflow_scripts.command_line import (
     add_class_subsets_argument,
@@ -139,7 +139,8 @@ def _count(
         if outputs:
             write_label(outputs / "images" / f"{item.id}.png", classes, space.palette)
             picture = overlay(read_image(item.image), classes, space.palette)
-            write_image(outputs / "coloured" / f"{item.id}.jpg", picture)
+            page = with_legend(picture, space.classes, space.palette)
+            write_image(outputs / "coloured" / f"{item.id}.jpg", page)
 
     with Background() as background, Progress(len(items), "images", title) as progress:
         for item, classes in predictions:

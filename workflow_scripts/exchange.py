@@ -21,7 +21,7 @@ from cotrain.adaptation.branch_exchange import (
     write_picked_labels,
 )
 from cotrain.adaptation.collaboration import COLLABORATIONS, FILL_MODES
-from cotrain.adaptation.labelling import Labeller, what_to_change
+from cotrain.adaptation.labelling import Labeller, labels_in_words, what_to_change
 from cotrain.adaptation.ranking import EXCHANGE_RANKINGS
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.configuration.names import BRANCHES
@@ -142,10 +142,17 @@ def main(arguments: list[str] | None = None) -> None:
         logger.warning("warning: %s", problem)
     for name in without:
         logger.warning("warning: this cycle adds no image to those before it in branch %s", name)
+    lines = []
     for name in BRANCHES:
-        path = options.output / name / "selected.tsv"
-        write_manifest(path, selected[name], Path.cwd())
-        logger.info("branch %s gets %d images; %s", name, len(selected[name]), path)
+        write_manifest(options.output / name / "selected.tsv", selected[name], Path.cwd())
+        counts = sum(
+            (evidence[sender].counts[index] for sender, index in taken[name]),
+            np.zeros(space.number_of_classes, int),
+        )
+        what = labels_in_words(counts, selected[name], space.classes)
+        lines.append(f"branch {name} gets {len(selected[name])} images: {what}")
+    # One line, since a terminal shows the last.
+    logger.info("%s; %s", "; ".join(lines), options.output)
 
 
 if __name__ == "__main__":

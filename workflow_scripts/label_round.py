@@ -8,7 +8,7 @@ out: OUTPUT/labels/*.png (train ids with palette, 255 where the model is unsure)
 
 from pathlib import Path
 
-from cotrain.adaptation.labelling import Labeller, what_to_change
+from cotrain.adaptation.labelling import Labeller, labels_in_words, what_to_change
 from cotrain.adaptation.pseudo_labels import prior_threshold_at
 from cotrain.adaptation.ranking import IMAGE_RANKINGS
 from cotrain.adaptation.round_selection import evidence_of_round, select_images
@@ -93,7 +93,9 @@ def main(arguments: list[str] | None = None) -> None:
         advice = what_to_change([table], "self_training", "self_training.iterations")
         logger.warning("warning: this round adds no image to those before it: %s\n%s", reason, advice)
     write_manifest(options.output / "selected.tsv", selected, Path.cwd())
-    logger.info("%d of %d images kept; %s", len(selected), len(items), options.output / "selected.tsv")
+    what = labels_in_words(evidence.counts[selection.kept].sum(0), selected, space.classes)
+    manifest = options.output / "selected.tsv"
+    logger.info("%d of %d images kept: %s; %s", len(selected), len(items), what, manifest)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Models are shown in the order in which they are given. Gains are differences from the model called `baseline`.
 If a model is called `upper_bound`, the report also shows how much of the gap to it is closed. Below the table
-stand the notes that collect_checks wrote about the data. OUTPUT gets models.tsv, classes.tsv, models.md,
-models.txt and models.png.
+stand the notes that collect_checks wrote about the data, and at the end what health has found. OUTPUT gets
+models.tsv, classes.tsv, models.md, models.txt and models.png.
 
 Models that were not scored are shown with --trainings in place of --scores. OUTPUT then gets only models.tsv,
 models.md and models.txt, which say what is known without labels.
@@ -17,6 +17,7 @@ import msgspec
 
 from cotrain.data.files import write_text
 from cotrain.data.json_files import Record, read_record
+from cotrain.errors import InputError, reason
 from cotrain.evaluation.scores import ModelScores, read_scores
 from cotrain.reporting.model_report import report_markdown, report_text, unscored_markdown, unscored_text
 from cotrain.reporting.pictures import mean_iou_picture
@@ -70,35 +71,47 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--checked", type=Path, metavar="FILE", help="checked.json of the run, with its notes"
     )
+    parser.add_argument("--health", type=Path, metavar="FILE", help="health.txt of the run")
     add_output_argument(parser, "FOLDER", "folder of the report")
     options = parse(parser, arguments)
 
     notes = read_notes(options.checked) if options.checked else []
+    health = read_health(options.health) if options.health else ""
     write = write_scored if options.scores else write_unscored
-    text = write(options.output, options.scores or options.trainings, notes)
+    text = write(options.output, options.scores or options.trainings, notes, health)
     made = "Tables and picture" if options.scores else "Tables"
     sys.stdout.write(f"\n{text}\n{made}: {options.output}\n")
 
 
-def write_scored(folder: Path, scores: Sequence[str], notes: Sequence[str]) -> str:
+def read_health(path: Path) -> str:
+    """Return the text that the step health wrote."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as the health of a run ({reason(error)}), expected what health wrote"
+        ) from error
+
+
+def write_scored(folder: Path, scores: Sequence[str], notes: Sequence[str], health: str) -> str:
     """Write the report of models with scores, given as `MODEL=PATH`, and return its text."""
     rows = read_all(scores)
-    text = report_text(rows, notes)
+    text = report_text(rows, notes, health)
     write_text(folder / "models.tsv", to_tsv(models_table(rows)))
     write_text(folder / "classes.tsv", to_tsv(classes_table(rows)))
-    write_text(folder / "models.md", report_markdown(rows, PICTURE, notes))
+    write_text(folder / "models.md", report_markdown(rows, PICTURE, notes, health))
     write_text(folder / "models.txt", text)
     mean_iou_picture(folder / PICTURE, rows)
     return text
 
 
-def write_unscored(folder: Path, trainings: Sequence[str], notes: Sequence[str]) -> str:
+def write_unscored(folder: Path, trainings: Sequence[str], notes: Sequence[str], health: str) -> str:
     """Write the report of models without scores, given as `MODEL=PATH`, and return its text."""
     paths = named_paths("--trainings", "MODEL=PATH, e.g. baseline=training.json", trainings)
     models = {model: read_training_record(path) for model, path in paths.items()}
-    text = unscored_text(models, notes)
+    text = unscored_text(models, notes, health)
     write_text(folder / "models.tsv", to_tsv(trainings_table(models)))
-    write_text(folder / "models.md", unscored_markdown(models, notes))
+    write_text(folder / "models.md", unscored_markdown(models, notes, health))
     write_text(folder / "models.txt", text)
     # Those of a run that had a test set before are no longer about these models.
     for name in OF_SCORES:

@@ -4,7 +4,7 @@ in:  the folder of a model or its weights file (the probabilities of several mod
      images, one image, or a video file
 out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
      for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/NAME/000000.png, …,
-     in place of those of an earlier call
+     in place of those of an earlier call. Below each overlay there is a legend of the classes
 
 Images that cannot be read are left out and named at the end, and the exit status is 2. OUTPUT/done.jsonl says
 from what each picture was made: the same command makes only what is missing.
@@ -40,7 +40,7 @@ from cotrain.data.lists import read_folder
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.progress import Progress
-from cotrain.reporting.pictures import overlay
+from cotrain.reporting.pictures import overlay, with_legend
 from workflow_scripts.command_line import (
     add_inference_arguments,
     add_model_argument,
@@ -61,7 +61,7 @@ EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/fina
 DEFAULT_FRAMES_PER_SECOND = 25.0
 MOST_FRAMES_PER_SECOND = 1000.0
 # Stands in the journal: with another number here all images are segmented again.
-VERSION = 1
+VERSION = 2
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -160,7 +160,8 @@ def _segment_images(
     def write(item: Item, image: np.ndarray, classes: np.ndarray) -> None:
         label, picture = _outputs(output, item.id)
         write_label(label, classes, space.palette)
-        write_image(picture, overlay(image, classes, space.palette, opacity))
+        shown = overlay(image, classes, space.palette, opacity)
+        write_image(picture, with_legend(shown, space.classes, space.palette))
         journal.add(item.id, made_from[item.id], [label, picture])
 
     items: list[Item] = []
@@ -211,7 +212,7 @@ def _segment_video(
     write_labels: bool,
     batch_size: int,
 ) -> None:
-    """Write the video with an overlay on each frame, and with `write_labels` the label of each.
+    """Write the video with an overlay on each frame, a legend below, and with `write_labels` each label.
 
     MP4 stores even sizes: a last column or row is repeated where it has to be. Labels have the size of the
     frames.
@@ -232,8 +233,8 @@ def _segment_video(
     right, below = width % 2, height % 2
     if right or below:
         logger.info(
-            "%s: has %d × %d pixels, which MP4 cannot store; the video with the overlay has %d × %d: its "
-            "last %s repeated",
+            "%s: has %d × %d pixels, which MP4 cannot store; in the video with the overlay it has %d × %d: "
+            "its last %s repeated",
             *(path, width, height, width + right, height + below),
             " and ".join(["column"] * right + ["row"] * below) + (" are" if right and below else " is"),
         )
@@ -251,11 +252,14 @@ def _segment_video(
         written_whole(output / f"{path.stem}.mp4") as temporary,
         Progress(max(expected, 1), "frames", f"segment {path}") as progress,
     ):
-        size = (width + right, height + below)
+        empty = np.zeros((height + below, width + right, 3), np.uint8)
+        # The legend is drawn once; each frame takes the place of the one before.
+        page = _even(with_legend(empty, space.classes, space.palette))
+        size = (page.shape[1], page.shape[0])
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
         if not writer.isOpened():
             raise InputError(
-                f"{output}: a video of {width} × {height} pixels and {rate:g} frames a second cannot "
+                f"{output}: a video of {size[0]} × {size[1]} pixels and {rate:g} frames a second cannot "
                 "be written as MP4"
             )
         try:
@@ -266,9 +270,9 @@ def _segment_video(
                         file.unlink()
                     remove_partial(labels / "*.png")
                 for frame, label in zip(batch, labels_of(batch), strict=True):
-                    picture = overlay(frame, label, space.palette, opacity)
-                    picture = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
-                    writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+                    picture = _even(overlay(frame, label, space.palette, opacity))
+                    page[: picture.shape[0], : picture.shape[1]] = picture
+                    writer.write(cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
                     if write_labels:
                         write_label(labels / f"{done:06d}.png", label, space.palette)
                     done += 1
@@ -295,6 +299,12 @@ def _segment_video(
             done,
             expected,
         )
+
+
+def _even(picture: np.ndarray) -> np.ndarray:
+    """Return the picture with even height and width: a last column or row is repeated where it has to be."""
+    height, width = picture.shape[:2]
+    return cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:

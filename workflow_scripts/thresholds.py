@@ -3,11 +3,18 @@
 in:  the confidence histograms of an image set's shards
 out: thresholds.json. For each class: the threshold as confidence and as level (0 to 65535), the wanted
      portion, the number of pixels found, their highest confidence, and the share of them that is kept
+
+With --source-checks it stops if the model has collapsed: if it takes nearly all pixels for one class or two,
+of which the source shows far less.
 """
 
 from pathlib import Path
+from typing import get_args
 
+from cotrain.adaptation.collapse import collapse_in_words, found_collapse, mean_confidence
 from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.configuration.choices import OnCollapse
+from cotrain.data.checks import source_pixels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
@@ -43,6 +50,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--upper", type=share, required=True, help="no threshold is higher than this confidence"
     )
+    parser.add_argument(
+        "--source-checks",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="labelled.check.json of each source dataset, by which a collapsed model is known",
+    )
+    parser.add_argument("--name", default="the model", help="name of the model that predicted, for messages")
+    parser.add_argument(
+        "--on-collapse",
+        choices=get_args(OnCollapse),
+        default="stop",
+        help="what to do if the model has collapsed (default: stop)",
+    )
     add_output_argument(parser, "FILE", "thresholds as JSON")
     options = parse(parser, arguments)
 
@@ -60,6 +82,13 @@ def main(arguments: list[str] | None = None) -> None:
             f"{options.histograms[0]}: counts no pixel of any class; was the image set empty, "
             "or does the ego-vehicle mask cover every pixel?"
         )
+    source = source_pixels(options.source_checks, classes)
+    collapse = found_collapse(histogram.sum(1), source)
+    if collapse:
+        what = collapse_in_words(collapse, options.name, classes, mean_confidence(histogram))
+        if options.on_collapse == "stop":
+            raise InputError(f"{what}, or go on with on_collapse: warn")
+        logger.warning("warning: %s", what)
     table = ThresholdTable.from_histogram(histogram, options.portion, options.lower, options.upper, classes)
     table.write(options.output)
     logger.info(

@@ -14,7 +14,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from cotrain.data.files import write_json
-from cotrain.data.json_files import Record, read_record
+from cotrain.data.json_files import Record, Share, read_record
 
 # A network that needs a temperature beyond these is not trained yet, or was trained on the held-out labels.
 LOWEST, HIGHEST = 0.05, 20.0
@@ -24,6 +24,13 @@ class TemperatureRecord(Record, frozen=True):
     """What is read of the file of a calibration."""
 
     temperature: Annotated[float, Meta(ge=LOWEST, le=HIGHEST)]
+
+
+class CalibrationRecord(TemperatureRecord, frozen=True):
+    """What a report reads of the file of a calibration."""
+
+    accuracy: Share
+    confidence: tuple[Share, Share]
 
 
 # Each bisection halves the interval of log T, which has a width of 6.
@@ -103,6 +110,11 @@ def read_temperature(path: Path) -> float:
         "a temperature",
         "`temperature`, a number from 0.05 to 20, as calibrate writes it",
     ).temperature
+
+
+def read_calibration(path: Path) -> CalibrationRecord:
+    """Return what `write_calibration` wrote; InputError if it did not write the file."""
+    return read_record(path, CalibrationRecord, "a calibration", "what calibrate wrote")
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,6 +18,9 @@ from cotrain.data.manifests import Item
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader
 
+# `labels_in_words` names at most so many classes that have no label.
+NAMED_CLASSES = 4
+
 
 @dataclass(frozen=True)
 class Labeller:
@@ -69,6 +72,25 @@ class EnsembleLabeller:
         )
         label = filter_prediction(classes, levels, self.thresholds, self.mask.of_size(*classes.shape))
         return label, image_score(label, levels)
+
+
+def labels_in_words(counts: NDArray[np.int64], items: Sequence[Item], classes: Sequence[str]) -> str:
+    """Return in one line how many pixels have pseudo-labels, the largest class, and the classes without any.
+
+    `counts` int64 (C,) are the pixels of each class in the labels of `items`.
+    """
+    pixels, kept = sum(item.width * item.height for item in items), int(counts.sum())
+    if not kept:
+        return "no pixel has a label"
+    largest = int(counts.argmax())
+    without = [name for name, number in zip(classes, counts, strict=True) if not number]
+    more = len(without) - NAMED_CLASSES
+    named = ", ".join(without[:NAMED_CLASSES]) + (f" and {more} more" if more > 0 else "")
+    shares = 100 * kept / pixels, 100 * counts[largest] / kept
+    return (
+        f"{shares[0]:.1f} % of their pixels have labels, {shares[1]:.1f} % of these are {classes[largest]}"
+        + (f", none is {named}" if without else "")
+    )
 
 
 def what_to_change(tables: Sequence[ThresholdTable], section: str, iterations: str) -> str:

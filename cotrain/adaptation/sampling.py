@@ -48,6 +48,21 @@ def choose_subset(paths: Sequence[str], number: int, seed: int, every: int = 1) 
     return np.array(order, dtype=np.int64)
 
 
+def spread_sample(number_of_images: int, number: int, seed: int) -> NDArray[np.int64]:
+    """Return int64 (M,): the places of a few images that stand for a whole list, M = `number` or all of them.
+
+    The list is cut into M parts of equal length, and one image is drawn from each. The order is such that the
+    first few of the sample are spread over the list too: first part, middle, quarters, and so on.
+    """
+    number = min(number, number_of_images)
+    bounds = np.arange(number + 1) * number_of_images // max(number, 1)
+    drawn = generator(seed, "sample").integers(bounds[:-1], bounds[1:])
+    bits = max(number - 1, 0).bit_length()
+    # The places of a van der Corput sequence: the bits of each number in reverse.
+    order = sorted(range(number), key=lambda part: f"{part:0{bits}b}"[::-1])
+    return drawn[order].astype(np.int64)
+
+
 def class_probabilities(pixel_counts: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
     """Return float64 (C,): the probability that rare-class sampling draws each class; they sum to 1.
 

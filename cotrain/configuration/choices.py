@@ -17,6 +17,7 @@ ExchangeRanking = Literal[
     "void_pixels",
 ]
 Accumulation = Literal["best_score", "all", "none"]
+OnCollapse = Literal["stop", "warn"]
 Fill = Literal["add", "subtract", "none"]
 Collaboration = Literal["exchange", "own", "both"]
 

@@ -13,6 +13,7 @@ from cotrain.adaptation.sampling import co_training_subset_seed, self_training_s
 from cotrain.adaptation.thresholds import portion_at
 from cotrain.configuration.choices import (
     Accumulation,
+    ClassMixing,
     Collaboration,
     ExchangeRanking,
     Fill,
@@ -28,6 +29,7 @@ from cotrain.configuration.names import (
     ImageSet,
     Labelling,
     ModelName,
+    Stage,
     co_training_branch,
     self_training_round,
     steps_of,
@@ -111,7 +113,8 @@ class Work(Section, frozen=True, kw_only=True):
 class Storage(Section, frozen=True, kw_only=True):
     """What a run writes to disk, for a check of the free space.
 
-    `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps.
+    `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps,
+    `sample_images` the target images that each model predicts for the report.
     `models` says the key of each model's network, `averages` whether each keeps averaged weights too, and
     `optimiser_values` how many values the optimiser keeps for each parameter.
     """
@@ -120,9 +123,27 @@ class Storage(Section, frozen=True, kw_only=True):
     format: ImageFormat
     decoded_cache: bool
     pseudo_labelled: tuple[int, ...]
+    sample_images: int
     models: dict[str, str]
     averages: bool
     optimiser_values: int
+
+
+class HealthSettings(Section, frozen=True, kw_only=True):
+    """What a verdict on a run must know of its plan and of its keys.
+
+    `before` names the models whose place each model takes, `labellers` those that made the labels it learns
+    from; models without any have none. `rankings` and `hard_pixel_shares` are those of each stage.
+    """
+
+    before: dict[str, tuple[str, ...]]
+    labellers: dict[str, tuple[str, ...]]
+    rankings: dict[str, str]
+    hard_pixel_shares: dict[str, float]
+    collaboration: Collaboration
+    rare_class_sampling: bool
+    final_mixing: ClassMixing
+    final_initial_weights: str
 
 
 class RunPlan:
@@ -206,7 +227,25 @@ class RunPlan:
             first.append(co_training_branch(0, "b"))
         return {self.network_key(model): self.settings_name(model) for model in first}
 
+    def last_models(self, stage: Stage) -> list[ModelName]:
+        """Return the baseline and the last model of each stage, up to this one, of both branches."""
+        configuration = self.configuration
+        last = [
+            BASELINE,
+            self_training_round(configuration.self_training.rounds - 1),
+            *(co_training_branch(configuration.co_training.cycles - 1, branch) for branch in BRANCHES),
+            FINAL,
+        ]
+        end = max(place for place, model in enumerate(last) if model.stage == stage)
+        return last[: end + 1]
+
     # -------------------------------------------------------------------------------- datasets
+
+    @property
+    def sample_images(self) -> int:
+        """The number of target images that every model predicts for the report."""
+        report = self.configuration.report
+        return max(report.sample_images, len(report.photos))
 
     def target_dataset(self, step: ModelName) -> str:
         """Return the dataset that a step labels: branch b may have its own."""
@@ -362,6 +401,42 @@ class RunPlan:
             **shared_values(Views, views),
         )
 
+    def labellers(self, model: ModelName) -> list[ModelName]:
+        """Return the models that make the labels that a model learns from."""
+        if model == FINAL:
+            return [self.predicted(Labelling(ensemble_branch=branch))[0] for branch in BRANCHES]
+        if model not in self.steps:
+            return []
+        if model.branch is None:
+            return [self.teacher(model)]
+        senders = {"own": [model.branch], "exchange": [*{*BRANCHES} - {model.branch}], "both": BRANCHES}
+        branches = senders[self.configuration.co_training.collaboration]
+        return [self.teacher(co_training_branch(model.place, branch)) for branch in branches]
+
+    def health(self) -> HealthSettings:
+        """Return what a verdict on the run must know."""
+        configuration = self.configuration
+        final, self_training, co_training = (
+            configuration.final,
+            configuration.self_training,
+            configuration.co_training,
+        )
+        before = {step: [self.teacher(step)] for step in self.steps} | {FINAL: self.labellers(FINAL)}
+        return HealthSettings(
+            before={str(model): tuple(map(str, models)) for model, models in before.items()},
+            labellers={str(model): tuple(map(str, self.labellers(model))) for model in before},
+            rankings={"self_training": self_training.ranking, "co_training": co_training.ranking},
+            hard_pixel_shares={
+                "self_training": self_training.hard_pixel_share,
+                "co_training": co_training.hard_pixel_share,
+                "final": final.hard_pixel_share,
+            },
+            collaboration=co_training.collaboration,
+            rare_class_sampling=configuration.training.rare_class_sampling.enabled,
+            final_mixing=final.class_mixing,
+            final_initial_weights=final.initial_weights,
+        )
+
     def storage(self) -> Storage:
         """Return what the run writes to disk."""
         configuration, translation = self.configuration, self.configuration.translation
@@ -373,6 +448,7 @@ class RunPlan:
             format=translation.format,
             decoded_cache=configuration.training.decoded_cache,
             pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
+            sample_images=self.sample_images,
             models={str(model): self.network_key(model) for model in self.models},
             averages=bool(training.average_decay),
             optimiser_values=optimiser_values,
@@ -415,6 +491,14 @@ class RunPlan:
                     settings_name=self.settings_name(model),
                 )
             )
+        labellings += [
+            Amount(
+                what=f"sample by {model}",
+                number=configuration.report.sample_images,
+                settings_name=self.settings_name(model),
+            )
+            for model in self.models
+        ]
         held_out = configuration.prediction.calibration_images * len(configuration.source)
         if held_out:
             labellings += [

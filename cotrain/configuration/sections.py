@@ -31,6 +31,7 @@ from cotrain.configuration.choices import (
     ImageFormat,
     ImageRanking,
     Look,
+    OnCollapse,
     Precision,
 )
 from cotrain.configuration.names import DATASET_PATTERN, RUN_PATTERN
@@ -883,6 +884,27 @@ class Evaluation(Section, frozen=True, kw_only=True):
     ] = Views()
 
 
+class ReportSection(Section, frozen=True, kw_only=True):
+    """What a run shows of its models."""
+
+    sample_images: Annotated[
+        Positive,
+        "Number of target images that every model predicts, so that models can be compared without labels. "
+        "They are chosen by the seed and spread over the whole list. More images make the numbers surer, and "
+        "take time and disk space for each model.",
+    ] = 32
+    photos: Annotated[
+        tuple[Text, ...],
+        Meta(
+            max_length=50,
+            title="a list of up to 50 names or paths of target images",
+            extra_json_schema={"uniqueItems": True},
+        ),
+        "Target images that `report/photos.jpg` shows, each as the models of the run segment it. Each is the "
+        "name of an image, or its path. An empty list shows the first six of those that the seed chooses.",
+    ] = ()
+
+
 # ---------------------------------------------------------------------------------------- the whole
 
 
@@ -944,6 +966,12 @@ class Configuration(Section, frozen=True, kw_only=True):
         "so large that it fills the memory, so larger pictures are refused. For a step by hand, the "
         "environment variable `COTRAIN_MOST_PIXELS` says it.",
     ] = MOST_PIXELS
+    on_collapse: Annotated[
+        OnCollapse,
+        "What happens when a model that is to label target images has collapsed: it takes nearly all of them "
+        "for one class or two, of which the source shows far less. `stop` ends the run before anything is "
+        "trained on such labels, `warn` goes on. Neither changes a model.",
+    ] = "stop"
     upper_bound: Annotated[
         bool,
         "Also train a model like the final one, but with the target's own labels. It shows how much of the "
@@ -1004,3 +1032,4 @@ class Configuration(Section, frozen=True, kw_only=True):
     co_training: CoTraining
     final: Final
     evaluation: Evaluation
+    report: ReportSection

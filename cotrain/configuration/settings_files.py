@@ -34,13 +34,14 @@ def settings_names(configuration: Configuration) -> list[str]:
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]
-    return [*trainings, "translation", "prediction", "evaluation", "crops", "storage", "work", *datasets]
+    others = ("translation", "prediction", "evaluation", "crops", "health", "storage", "work")
+    return [*trainings, *others, *datasets]
 
 
 def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
-    Names: `training/STAGE`, `translation`, `prediction`, `evaluation`, `crops`, `storage`, `work`,
+    Names: `training/STAGE`, `translation`, `prediction`, `evaluation`, `crops`, `health`, `storage`, `work`,
     `datasets/NAME/images` (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for
     the whole. InputError for others.
     """
@@ -64,6 +65,8 @@ def settings_named(configuration: Configuration, name: str) -> Section:
         return plan.evaluation_settings()
     if name == "crops":
         return Crops(**shared_values(Crops, configuration.training))
+    if name == "health":
+        return plan.health()
     return plan.storage() if name == "storage" else plan.work()
 
 

@@ -21,7 +21,7 @@ from cotrain.data.images import (
     label_palette,
     read_own_ids,
 )
-from cotrain.data.json_files import Count, Share
+from cotrain.data.json_files import Count, Share, read_record
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.data.plausibility import implausible_shares, in_a_row
@@ -66,6 +66,22 @@ class CheckReport(TypedDict):
     void_pixels: NotRequired[Count]
     classes: NotRequired[dict[str, ClassContent]]
     ids: NotRequired[dict[str, IdContent]]
+
+
+def source_pixels(reports: Sequence[Path], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return int64 (C,): the pixels of each class of labelled datasets, from the reports of their checks.
+
+    Raises InputError for a file that is no report of whole labels, or one of other classes.
+    """
+    total = np.zeros(len(classes), np.int64)
+    for path in reports:
+        report = read_record(path, CheckReport, "the report of a check", "what check_data wrote")
+        found = report.get("classes")
+        if found is None or [*found] != [*classes]:
+            names = "no labels" if found is None else f"the classes {', '.join(found)}"
+            raise InputError(f"{path}: counts {names}, expected {', '.join(classes)}; check the data again")
+        total += [content["pixels"] for content in found.values()]
+    return total
 
 
 def raise_problems(subject: str, problems: Sequence[str]) -> None:

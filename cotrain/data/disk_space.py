@@ -36,14 +36,17 @@ def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item
     """
     of_source, of_target = (sum(item.width * item.height for item in items) for items in (source, target))
     trained = of_source * max(1, storage.translations)
-    pseudo_labels = sum(
-        of_target * min(1.0, images / max(len(target), 1)) for images in storage.pseudo_labelled
-    )
+
+    def of_part(images: int) -> float:
+        return of_target * min(1.0, images / max(len(target), 1))
+
+    pseudo_labels = sum(map(of_part, storage.pseudo_labelled))
+    sample = of_part(storage.sample_images)
     return {
         "translated images": round(of_source * storage.translations * BYTES_A_PIXEL[storage.format]),
         "labels": round(LABEL * (of_source + pseudo_labels + of_target)),
-        # Of both branches at a time, for the ensemble.
-        "predictions": round(2 * PREDICTION * of_target),
+        # Of both branches at a time, for the ensemble; those of the sample are kept.
+        "predictions": round(PREDICTION * (2 * of_target + len(storage.models) * sample)),
         "decoded images": round(DECODED * (trained + of_target)) if storage.decoded_cache else 0,
     }
 
@@ -99,7 +102,7 @@ def missing_bytes(
     there = {
         "translated images": [results / "translated"],
         "labels": [results / "pseudo_labels", *results.glob("data/*/labels")],
-        "predictions": [results / "predictions"],
+        "predictions": [results / "predictions", results / "sample"],
         "decoded images": [results / "decoded"],
     }
     below_results = {kind: max(0, size - sum(map(bytes_below, there[kind]))) for kind, size in images.items()}

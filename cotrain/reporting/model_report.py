@@ -44,25 +44,32 @@ def circumstances(row: ModelScores) -> str:
     return ", ".join(facts)
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
+    """Return a paragraph whose lines fit a terminal."""
     return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
-def report_text(rows: Sequence[ModelScores], notes: Sequence[str] = ()) -> str:
-    """Return the report for a terminal; `notes` say what a reader of the scores must know of the data."""
+def report_text(rows: Sequence[ModelScores], notes: Sequence[str] = (), health: str = "") -> str:
+    """Return the report for a terminal.
+
+    `notes` say what a reader of the scores must know of the data, `health` how the models do without labels.
+    """
     parts = [
         "Scores by model (%; gain in points)",
         circumstances(rows[0]) + "\n",
         to_text(models_table(rows)),
-        *(_filled(f"Note: {note}") for note in notes),
+        *(filled(f"Note: {note}") for note in notes),
         "IoU by class (%)\n",
         classes_text(rows),
+        *([health] if health else []),
     ]
     return "\n".join(parts)
 
 
-def report_markdown(rows: Sequence[ModelScores], picture: str, notes: Sequence[str] = ()) -> str:
-    """Return the report as a Markdown page that shows the file `picture`; `notes` as in `report_text`."""
+def report_markdown(
+    rows: Sequence[ModelScores], picture: str, notes: Sequence[str] = (), health: str = ""
+) -> str:
+    """Return the report as a Markdown page that shows the file `picture`; the rest as in `report_text`."""
     # Markdown pages scroll downwards: classes, which are many, become lines.
     by_class = transposed(classes_table(rows))
     by_class[0][0] = "class"
@@ -71,25 +78,35 @@ def report_markdown(rows: Sequence[ModelScores], picture: str, notes: Sequence[s
         f"{to_markdown(models_table(rows))}\n"
         + "".join(f"Note: {note}\n\n" for note in notes)
         + f"![mIoU by model]({picture})\n\n## IoU by class (%)\n\n{to_markdown(by_class)}"
+        + (f"\n{_as_block(health)}\n" if health else "")
     )
 
 
-def unscored_text(trainings: Mapping[str, TrainingRecord], notes: Sequence[str] = ()) -> str:
-    """Return the report of models without scores for a terminal; `notes` as in `report_text`."""
-    vanished = "".join(map(_filled, _vanished(trainings)))
+def _as_block(health: str) -> str:
+    return f"## Health\n\n```text\n{health.rstrip()}\n```"
+
+
+def unscored_text(
+    trainings: Mapping[str, TrainingRecord], notes: Sequence[str] = (), health: str = ""
+) -> str:
+    """Return the report of models without scores for a terminal; the rest as in `report_text`."""
+    vanished = "".join(map(filled, _vanished(trainings)))
     parts = [
         f"{NO_SCORES}\n",
-        _filled(HOW_TO_GET_SCORES),
-        _filled(WITHOUT_LABELS),
+        filled(HOW_TO_GET_SCORES),
+        filled(WITHOUT_LABELS),
         to_text(trainings_table(trainings)),
         *([vanished] if vanished else []),
-        *(_filled(f"Note: {note}") for note in notes),
+        *(filled(f"Note: {note}") for note in notes),
+        *([health] if health else []),
     ]
     return "\n".join(parts)
 
 
-def unscored_markdown(trainings: Mapping[str, TrainingRecord], notes: Sequence[str] = ()) -> str:
-    """Return the report of models without scores as a Markdown page; `notes` as in `report_text`."""
+def unscored_markdown(
+    trainings: Mapping[str, TrainingRecord], notes: Sequence[str] = (), health: str = ""
+) -> str:
+    """Return the report of models without scores as a Markdown page; the rest as in `report_text`."""
     paragraphs = [
         f"# {NO_SCORES}",
         HOW_TO_GET_SCORES,
@@ -97,6 +114,7 @@ def unscored_markdown(trainings: Mapping[str, TrainingRecord], notes: Sequence[s
         to_markdown(trainings_table(trainings)).rstrip(),
         *(["\n".join(f"- {line}" for line in vanished)] if (vanished := _vanished(trainings)) else []),
         *(f"Note: {note}" for note in notes),
+        *([_as_block(health)] if health else []),
     ]
     return "\n\n".join(paragraphs) + "\n"
 

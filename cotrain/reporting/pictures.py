@@ -7,6 +7,7 @@ matplotlib, because loading it takes longer than most steps.
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -31,23 +32,41 @@ MAPS_IN_ROW = 4
 
 TEXT_SIZE = 13
 TITLE_SIZE = 22
+TITLE_OF_COLUMN_SIZE = 16
 MARGIN = 24
 GAP = 20
 LEGEND_GAP = 6
 SHARE_BAR_HEIGHT = 8
+# Letters of the legend in the width of a large picture, roughly.
+SCREEN_LINE = 80
 
 # The colours of Okabe and Ito are distinguishable for colour-blind people and in print.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8E3B8A"
 INK_HEX, FAINT_HEX, HAIRLINE_HEX = "#22262d", "#787e87", "#e3e5e9"
 
 
+# What Pillow's own font has besides ASCII.
+IN_PILLOWS_FONT = str.maketrans("", "", "·…")
+
+
+def _font(size: int, text: str) -> Any:
+    """Return a font that has the letters of `text`, as far as the packages at hand have one."""
+    return _font_of(size, text.translate(IN_PILLOWS_FONT).isascii())
+
+
 @cache
-def _font(size: int) -> Any:
+def _font_of(size: int, ascii_only: bool) -> Any:
+    if not ascii_only:
+        # matplotlib brings letters of many scripts.
+        import matplotlib
+
+        with suppress(OSError):
+            return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
     return ImageFont.load_default(size)
 
 
 def _text_length(text: str, size: int) -> int:
-    return int(np.ceil(_font(size).getlength(text)))
+    return int(np.ceil(_font(size, text).getlength(text)))
 
 
 def shortened(text: str, width: int, size: int = TEXT_SIZE) -> str:
@@ -67,6 +86,18 @@ def shortened(text: str, width: int, size: int = TEXT_SIZE) -> str:
 def _page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     page = Image.new("RGB", (width, height), PAGE)
     return page, ImageDraw.Draw(page)
+
+
+def _put(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    colour: Colour,
+    size: int = TEXT_SIZE,
+    anchor: str = "la",
+) -> None:
+    """Write a line of text at `place`; `anchor` is Pillow's word for which point of the text that is."""
+    draw.text(place, text, fill=colour, font=_font(size, text), anchor=anchor)
 
 
 def colourise(label: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
@@ -96,6 +127,13 @@ def resized(rgb: np.ndarray, width: int) -> np.ndarray:
     # Averaging avoids jagged edges in smaller images; larger images need interpolation.
     method = cv2.INTER_AREA if width < rgb.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=method), dtype=np.uint8)
+
+
+def fitted(rgb: np.ndarray, side: int) -> np.ndarray:
+    """Return the image as it fits into a square of `side` pixels; a narrower one is white at its right."""
+    height, width = rgb.shape[:2]
+    picture = resized(rgb, max(1, min(side, round(side * width / height))))
+    return cv2.copyMakeBorder(picture, 0, 0, 0, side - picture.shape[1], cv2.BORDER_CONSTANT, value=PAGE)
 
 
 def share_bar(shares: Sequence[float] | np.ndarray, palette: Sequence[Colour], width: int) -> np.ndarray:
@@ -133,49 +171,71 @@ def heading(title: str, subtitle: str, width: int) -> np.ndarray:
     """Return a strip of `width` pixels with a title and a fainter line below it."""
     page, draw = _page(width, MARGIN + TITLE_SIZE + TEXT_SIZE + 22)
     room = width - 2 * MARGIN
-    draw.text((MARGIN, MARGIN - 6), shortened(title, room, TITLE_SIZE), fill=INK, font=_font(TITLE_SIZE))
-    draw.text((MARGIN, MARGIN + TITLE_SIZE + 6), shortened(subtitle, room), fill=FAINT, font=_font(TEXT_SIZE))
+    _put(draw, (MARGIN, MARGIN - 6), shortened(title, room, TITLE_SIZE), INK, TITLE_SIZE)
+    _put(draw, (MARGIN, MARGIN + TITLE_SIZE + 6), shortened(subtitle, room), FAINT)
+    return np.array(page)
+
+
+def column_titles(titles: Sequence[str], width: int) -> np.ndarray:
+    """Return a strip with a title over each column of a `contact_sheet` whose pictures are `width` wide."""
+    size = TITLE_OF_COLUMN_SIZE
+    page, draw = _page(2 * MARGIN + len(titles) * (width + GAP) - GAP, size + 12)
+    for number, title in enumerate(titles):
+        _put(draw, (MARGIN + number * (width + GAP), 0), shortened(title, width, size), INK, size)
     return np.array(page)
 
 
 def legend(
-    classes: Sequence[str], palette: Sequence[Colour], width: int, notes: Sequence[str] | None = None
+    classes: Sequence[str],
+    palette: Sequence[Colour],
+    width: int,
+    notes: Sequence[str] | None = None,
+    text_size: int = TEXT_SIZE,
 ) -> np.ndarray:
     """Return a strip of `width` pixels with a patch of colour and the name of each class, in columns.
 
     `notes` holds one fainter text for each class, written after its name. The height depends on the number of
-    classes.
+    classes. All is as large as `text_size` says. A strip is wider than `width` if a name would not fit.
     """
     texts = notes if notes is not None else [""] * len(classes)
-    patch, line, note_gap = 14, 24, 6
-    room = width - 2 * MARGIN
-    longest = max(_text_length(name, TEXT_SIZE) for name in classes)
-    longest_note = max(_text_length(note, TEXT_SIZE) for note in texts)
-    entry = patch + 8 + longest + (note_gap + longest_note if longest_note else 0)
-    columns = min(len(classes), max(1, (room + GAP) // (entry + GAP)))
+    unit = text_size / TEXT_SIZE
+    patch, line, gap, note_gap = (round(unit * size) for size in (14, 24, GAP, 6))
+    longest = max(_text_length(name, text_size) for name in classes)
+    longest_note = max(_text_length(note, text_size) for note in texts)
+    before_name = patch + round(unit * 8)
+    entry = before_name + longest + (note_gap + longest_note if longest_note else 0)
+    room = max(width - 2 * MARGIN, entry)
+    columns = min(len(classes), (room + gap) // (entry + gap))
     # As many lines as needed, filled evenly: 11 classes in up to 10 columns become 6 + 5, not 10 + 1.
     lines = -(-len(classes) // columns)
     columns = -(-len(classes) // lines)
-    page, draw = _page(width, lines * line + MARGIN)
+    page, draw = _page(room + 2 * MARGIN, lines * line + MARGIN)
     for number, (name, colour, note) in enumerate(zip(classes, palette, texts, strict=True)):
-        left = MARGIN + (number % columns) * (entry + GAP)
-        top = number // columns * line
+        left = MARGIN + (number % columns) * (entry + gap)
+        middle = number // columns * line + line // 2
+        top = middle - patch // 2
         draw.rounded_rectangle(
-            (left, top + 5, left + patch - 1, top + 4 + patch), radius=3, fill=tuple(colour), outline=HAIRLINE
+            (left, top, left + patch - 1, top + patch - 1),
+            radius=patch // 4,
+            fill=tuple(colour),
+            outline=HAIRLINE,
         )
-        text_left = left + patch + 8
-        middle = top + 5 + patch // 2
-        draw.text((text_left, middle), name, fill=INK, font=_font(TEXT_SIZE), anchor="lm")
-        note_left = text_left + _text_length(name, TEXT_SIZE) + note_gap
-        draw.text((note_left, middle), note, fill=FAINT, font=_font(TEXT_SIZE), anchor="lm")
+        text_left = left + before_name
+        _put(draw, (text_left, middle), name, INK, text_size, anchor="lm")
+        note_left = text_left + _text_length(name, text_size) + note_gap
+        _put(draw, (note_left, middle), note, FAINT, text_size, anchor="lm")
     return np.array(page)
 
 
 def with_legend(
     picture: np.ndarray, names: Sequence[str], colours: Sequence[Colour], notes: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Return the picture with a legend of its colours below it, see `legend`."""
-    return stacked([picture, legend(names, colours, picture.shape[1], notes)], LEGEND_GAP)
+    """Return the picture with a legend of its colours below it, see `legend`.
+
+    The legend grows with the picture, so that it can be read when a large one is shown on a screen.
+    """
+    text_size = max(TEXT_SIZE, picture.shape[1] // SCREEN_LINE)
+    return stacked([picture, legend(names, colours, picture.shape[1], notes, text_size)], LEGEND_GAP)
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Sequence[str]]) -> np.ndarray:
@@ -199,7 +259,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Seque
         for picture, name, width in zip(row, names, widths[: len(row)], strict=True):
             page.paste(Image.fromarray(picture), (left, top))
             text = shortened(name, width)
-            draw.text((left, top + picture.shape[0] + 6), text, fill=FAINT, font=_font(TEXT_SIZE))
+            _put(draw, (left, top + picture.shape[0] + 6), text, FAINT)
             left += width + GAP
         top += height + caption_height + GAP
     return np.array(page)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cotrain.adaptation.labelling import EnsembleLabeller, Labeller
+from cotrain.adaptation.labelling import EnsembleLabeller, Labeller, labels_in_words
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.manifests import Item
 from cotrain.data.masks import EgoVehicleMask
@@ -61,3 +61,18 @@ def test_ensemble_takes_the_surer_model_of_each_pixel():
     label, score = labeller.scored_label(ITEM)
     np.testing.assert_array_equal(label, [[0, 1, 1]])
     assert score == pytest.approx((30000 + 41000 + 50001) / 3 / 65535)
+
+
+def test_what_pseudo_labels_hold():
+    items = [Item(name, Path(f"{name}.png"), 10, 5) for name in "ab"]
+    classes = ("road", "car", "sky", "pole", "sign", "fence", "wall")
+
+    def words(*counts):
+        return labels_in_words(np.array(counts), items, classes[: len(counts)])
+
+    assert words(30, 20) == "50.0 % of their pixels have labels, 60.0 % of these are road"
+    assert words(0, 25, 0) == (
+        "25.0 % of their pixels have labels, 100.0 % of these are car, none is road, sky"
+    )
+    assert words(1, 0, 0, 0, 0, 0, 0).endswith("none is car, sky, pole, sign and 2 more")
+    assert words(0, 0) == "no pixel has a label"

@@ -11,6 +11,7 @@ from cotrain.adaptation.sampling import (
     class_probabilities,
     co_training_subset_seed,
     self_training_subset_seed,
+    spread_sample,
 )
 from cotrain.errors import InputError
 
@@ -144,3 +145,25 @@ def test_rare_class_sampler_is_a_function_of_position():
 def test_rare_class_sampler_without_labels():
     with pytest.raises(InputError, match="no pixel of any class"):
         RareClassSampler(np.zeros((3, 2), dtype=np.int64), 0, 0.01, 1)
+
+
+def test_a_sample_is_spread_and_so_are_its_first_images():
+    for seed in range(20):
+        sample = spread_sample(100, 5, seed).tolist()
+        # Of five parts of 20 places in the order 0, 4, 2, 1, 3: 0, 100, 10, 1, 11 are their bits in reverse.
+        assert [place // 20 for place in sample] == [0, 4, 2, 1, 3]
+    assert len({tuple(spread_sample(100, 5, seed)) for seed in range(20)}) > 10
+    assert [place // 125 for place in spread_sample(1000, 8, 1)] == [0, 4, 2, 6, 1, 5, 3, 7]
+    # Parts of 10 / 4 places begin at 0, 2, 5 and 7.
+    assert [np.searchsorted([2, 5, 7], place, side="right") for place in spread_sample(10, 4, 3)] == [
+        0,
+        2,
+        1,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("images", [0, 1, 2, 5])
+def test_a_sample_of_few_images_has_them_all(images):
+    assert sorted(spread_sample(images, 5, 1).tolist()) == [*range(images)]
+    assert spread_sample(images, 5, 1).dtype == np.int64

@@ -320,6 +320,7 @@ def test_all_the_work_of_a_run(make_plan):
         baseline={"iterations": 4},
         final={"iterations": 7},
         prediction={"calibration_images": 3},
+        report={"sample_images": 12},
     )
     work = plan.work()
     assert [(amount.what, amount.number, amount.settings_name) for amount in work.trainings] == [
@@ -341,6 +342,7 @@ def test_all_the_work_of_a_run(make_plan):
         "ensemble, branch a": -1,
         "ensemble, branch b": -1,
         **{f"calibrate {model}": 3 for model in plan.models},
+        **{f"sample by {model}": 12 for model in plan.models},
     }
     settings = {amount.what: amount.settings_name for amount in work.labellings}
     # Who labels decides how fast.
@@ -355,6 +357,39 @@ def test_a_run_without_a_test_set_makes_the_same_models_and_scores_none(make_pla
     assert (plan.work().trainings, plan.storage()) == (scored.work().trainings, scored.storage())
     left_out = set(scored.work().labellings) - set(plan.work().labellings)
     assert {amount.what for amount in left_out} == {f"score {model}" for model in scored.models}
+
+
+def test_a_verdict_knows_who_came_before_and_who_labelled(make_plan):
+    def health(collaboration):
+        plan = make_plan(
+            self_training={"rounds": 2, "hard_pixel_share": 0.7, "ranking": "void_pixels"},
+            co_training={"cycles": 2, "round_a": 0, "collaboration": collaboration},
+            final={"class_mixing": "plain", "initial_weights": "self_training/01"},
+            training={"rare_class_sampling": {"enabled": True}},
+        )
+        return plan.health()
+
+    exchanged = health("exchange")
+    rounds = {"self_training/00": ("baseline",), "self_training/01": ("self_training/00",)}
+    assert exchanged.before == {
+        **rounds,
+        **{"co_training/00/a": ("self_training/00",), "co_training/00/b": ("self_training/01",)},
+        **{"co_training/01/a": ("co_training/00/a",), "co_training/01/b": ("co_training/00/b",)},
+        "final": ("co_training/01/a", "co_training/01/b"),
+    }
+    # Each branch learns from the labels of the other.
+    assert exchanged.labellers == {
+        **rounds,
+        **{"co_training/00/a": ("self_training/01",), "co_training/00/b": ("self_training/00",)},
+        **{"co_training/01/a": ("co_training/00/b",), "co_training/01/b": ("co_training/00/a",)},
+        "final": ("co_training/01/a", "co_training/01/b"),
+    }
+    assert health("own").labellers == health("own").before
+    assert health("both").labellers["co_training/01/b"] == ("co_training/00/a", "co_training/00/b")
+    assert exchanged.rankings["self_training"] == "void_pixels"
+    assert exchanged.hard_pixel_shares["self_training"] == 0.7
+    assert (exchanged.final_mixing, exchanged.final_initial_weights) == ("plain", "self_training/01")
+    assert exchanged.rare_class_sampling
 
 
 def test_choices_of_the_labelling_steps(make_plan):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cotrain.configuration.reading import read_settings, settings_of
-from cotrain.configuration.run_plan import Work
+from cotrain.configuration.run_plan import HealthSettings, Work
 from cotrain.configuration.sections import (
     Crops,
     DatasetSettings,
@@ -33,6 +33,7 @@ PROJECT = Path(__file__).parents[2]
         ("evaluation", InferenceSettings),
         ("crops", Crops),
         ("work", Work),
+        ("health", HealthSettings),
         ("datasets/game/labelled", DatasetSettings),
         ("datasets/camera/images", DatasetSettings),
     ],
@@ -124,6 +125,7 @@ EDITS = [
     ({"prediction": {"flip": True}}, "prediction evaluation"),
     ({"prediction": {"batch_size": 2}}, "prediction evaluation"),
     ({"prediction": {"shards": 2}}, ""),
+    ({"on_collapse": "warn", "report": {"sample_images": 3}}, ""),
     ({"evaluation": {"protocol": {"flip": True}}}, "evaluation"),
     ({"training": {"save_every_iterations": 3, "log_every_iterations": 4, "decoded_cache": True}}, ""),
     ({"threads_per_training": 3, "self_training": {"keep": 50}}, ""),

@@ -29,6 +29,7 @@ def storage_of(**changes):
         format="png",
         decoded_cache=False,
         pseudo_labelled=(),
+        sample_images=1,
         models={},
         averages=False,
         optimiser_values=1,
@@ -38,12 +39,15 @@ def storage_of(**changes):
 
 def test_bytes_of_a_run():
     storage = storage_of(translations=2, format="jpg", decoded_cache=True, pseudo_labelled=(2, 9))
+    models = {"baseline": "network", "final": "network"}
+    storage = replace(storage, sample_images=3, models=models)
     assert bytes_of_run(storage, SOURCE, TARGET) == {
         # 1 000 pixels, twice.
         "translated images": 800,
         # Of the source 1 000 pixels, of the steps 200 and 400, of the ensemble 400.
         "labels": 200,
-        "predictions": 1760,
+        # At 2.2 bytes: 400 pixels of both branches, and of two models the 300 of the sample.
+        "predictions": 1760 + 1320,
         "decoded images": 3 * (2000 + 400),
     }
 

@@ -15,8 +15,10 @@ from cotrain.reporting.pictures import (
     beside,
     chain_positions,
     colourise,
+    column_titles,
     confusion_picture,
     contact_sheet,
+    fitted,
     heading,
     heat_maps,
     legend,
@@ -26,6 +28,7 @@ from cotrain.reporting.pictures import (
     share_bar,
     shortened,
     stacked,
+    with_legend,
 )
 
 PALETTE = ((200, 0, 0), (0, 100, 0))
@@ -107,6 +110,50 @@ def test_legend_writes_notes():
     with_notes = legend(classes, PALETTE, width, ["61.5 %", "3.0 %"])
     assert with_notes.shape[1] == width
     assert (with_notes < 255).any(axis=2).sum() > (without < 255).any(axis=2).sum()
+
+
+def test_legend_of_narrow_and_of_large_pictures():
+    names = ["traffic light", "road"]
+    narrow = with_legend(plain(10, 20, 7), names, PALETTE)
+    # It is as wide as the longest name needs: nothing is cut off, and the picture stays where it is.
+    assert narrow.shape[1] > 20
+    assert (narrow[:10, :20] == 7).all()
+    assert (narrow[:, -MARGIN:] == 255).all()
+    assert set(PALETTE) <= colours(narrow)
+    large, usual = (with_legend(plain(10, width, 7), names, PALETTE) for width in (4000, 1000))
+    patches = [(picture == PALETTE[0]).all(axis=2).sum() for picture in (large, usual)]
+    # Letters of 4000 / 80 = 50 pixels in place of 13, and patches of 54 in place of 14, outline and all.
+    assert patches[0] / patches[1] == pytest.approx((52 / 12) ** 2, rel=0.05)
+
+
+def test_letters_of_other_scripts_are_drawn():
+    def ink(text):
+        return (heading(text, "", 400) < 255).any(axis=2)
+
+    # Letters that a font does not have all look alike.
+    assert (ink("Улица") != ink("ёЁжщё")).any()
+    assert (ink("ü") != ink("ö")).any()
+    for odd in ("街道", "😀", "שלום", "\ud800"):
+        assert ink(odd).any()
+
+
+def test_fitted_fits_into_a_square():
+    upright, wide = fitted(plain(80, 40, 7), 100), fitted(plain(20, 40, 7), 100)
+    assert upright.shape == (100, 100, 3)
+    assert (upright[:, :50] == 7).all()
+    assert (upright[:, 50:] == 255).all()
+    assert wide.shape == (50, 100, 3)
+    assert (wide == 7).all()
+
+
+def test_column_titles_stand_over_the_columns_of_a_sheet():
+    strip = column_titles(["photo", "a title that is much longer than its column is wide"], 60)
+    page = contact_sheet([[plain(9, 60, 7), plain(9, 60, 7)]], [["", ""]])
+    assert strip.shape[1] == page.shape[1]
+    ink = (strip < 255).any(axis=(0, 2))
+    assert ink[MARGIN : MARGIN + 60].any()
+    assert not ink[MARGIN + 60 : MARGIN + 60 + GAP].any()
+    assert not ink[MARGIN + 60 + GAP + 60 :].any()
 
 
 def test_heading_fills_the_width():

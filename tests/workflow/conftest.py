@@ -54,6 +54,8 @@ def tiny_configuration() -> dict:
     return {
         "run": "tiny",
         "device": "cpu",
+        # So little training gives models that have.
+        "on_collapse": "warn",
         "threads_per_training": 1,
         "datasets": {name: dataset(name) for name in ("synthetic", "camera", "camera_test")},
         "source": ["synthetic"],

@@ -12,9 +12,9 @@ from PIL import Image
 from cotrain.data.images import write_label
 
 
-def dry_run(run, target):
-    """Return what a dry run says of each job on the way to `target`, and its commands."""
-    done = run.snakemake("--dry-run", "--printshellcmds", "--quiet", "host", "--", target)
+def dry_run(run, *targets):
+    """Return what a dry run says of each job on the way to `targets`, and its commands."""
+    done = run.snakemake("--dry-run", "--printshellcmds", "--quiet", "host", "--", *targets)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 
@@ -62,7 +62,7 @@ def test_paper_sized_graph(run):
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
     assert jobs["ensemble_labels"] == 8
-    assert jobs["join_ensemble"] == jobs["report"] == 1
+    assert jobs["join_ensemble"] == jobs["report"] == jobs["photo_sheet"] == 1
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):
@@ -154,6 +154,29 @@ def test_own_definitions_are_inputs_of_what_reads_them(run):
     assert inputs["evaluate"][-1] == "subset.yaml"
     done = run.snakemake("--", "results/tiny/data/camera_test/train_ids.tsv")
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_photos_show_the_last_model_of_each_stage_that_a_target_makes(run):
+    configuration = run.configuration()
+    configuration["report"] = {"photos": ["camera/03.png", "05"]}
+    run.configure(configuration)
+    # Before anything is trained, it is known whether there are such images.
+    chosen = "--photos camera/03.png 05 --output results/tiny/sample/images.tsv"
+    assert chosen in dry_run(run, "collect_checks")
+    shown = {}
+    output = dry_run(run, "baseline", "self_training", "co_training", "final")
+    for command in re.findall(r"workflow_scripts\.photo_sheet (.*)", output):
+        assert "--photos 2 " in command
+        page = re.search(r"--output results/tiny/report/(\w+)\.jpg", command)[1]
+        predictions = re.search(r"--predictions (.*?) --", command)[1].split()
+        shown[page] = [prediction.partition("=")[0] for prediction in predictions]
+    models = ["baseline", "self_training/01", "co_training/00/a", "co_training/00/b", "final"]
+    assert shown == {
+        "photos_baseline": models[:1],
+        "photos_self_training": models[:2],
+        "photos_co_training": models[:4],
+        "photos": models,
+    }
 
 
 def test_upper_bound_is_trained_only_when_asked(run):
@@ -393,6 +416,8 @@ def test_every_labelling_gets_its_choices(three_rounds_and_two_cycles):
             chosen.setdefault((step, stage, "lower"), set()).update(flags["lower"])
     found = {" ".join(key): values for key, values in chosen.items()}
     assert found == {
+        # Of the sample that all models predict.
+        "sample  number": {"32"},
         **{"choose_subset self_training number": {"6"}, "choose_subset self_training every": {"2"}},
         **{"choose_subset co_training number": {"6"}, "choose_subset co_training every": {"1"}},
         **{"thresholds self_training lower": {"0.03"}, "thresholds co_training lower": {"0.05"}},
@@ -411,8 +436,8 @@ def test_the_ego_vehicle_takes_no_part_in_any_labelling(three_rounds_and_two_cyc
     for (step, _), flags in three_rounds_and_two_cycles.items():
         (masked if flags.get("ego-vehicle-mask") == ["mask.png"] else others).add(step)
     labelling = {"predict", "label_round", "exchange", "relabel", "ensemble_labels"}
-    # The checks before the run compare its size.
-    assert masked == {*labelling, "collect_checks"}
+    # The checks before the run compare its size; the report leaves it out.
+    assert masked == {*labelling, "collect_checks", "health", "photo_sheet"}
     assert not masked & others
 
 

@@ -38,6 +38,8 @@ TINY = {
         "rare_class_sampling": {"min_pixels": 10},
     },
     "prediction": {"resize": None},
+    # So little training gives models that have.
+    "on_collapse": "warn",
     "baseline": {"iterations": 8},
     "self_training": {
         "rounds": 2,

@@ -25,6 +25,7 @@ def test_report_shows_scores_data_and_pictures(finished_run):
             "data/camera/images.check.txt",
             "data/camera_test/contact_sheet.png",
             "models/baseline/batches.png",
+            "report/photos.jpg",
         ),
     ):
         assert b64encode((results / name).read_bytes()).decode() in html, name
@@ -35,6 +36,7 @@ def test_report_shows_scores_data_and_pictures(finished_run):
         "Each row is a labelled class",
         "The first batches of the training of baseline",
         "mean IoU of all models",
+        "Some photos of the target, one in each row",
     ):
         assert text in html, text
     # It opens without a network.

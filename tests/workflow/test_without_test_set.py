@@ -70,14 +70,17 @@ def test_the_same_models_are_planned_and_none_is_scored(run):
 
 def test_a_run_ends_with_what_is_known_without_labels(unscored):
     run, results, output = unscored
-    files = ["models.md", "models.tsv", "models.txt"]
+    files = ["health.json", "health.tsv", "health.txt", "models.md", "models.tsv", "models.txt", "photos.jpg"]
     assert sorted(path.name for path in (results / "report").iterdir()) == files
     assert not (results / "evaluation").exists()
     text = (results / "report" / "models.txt").read_text()
     assert text.startswith("No scores: no test set is given\n")
     assert text.strip() in output
     last = output.strip().splitlines()[-1]
-    assert last.endswith("all models are listed, without scores, in results/tiny/report/models.txt")
+    assert last.endswith(
+        "all models are listed, without scores, in results/tiny/report/models.txt; photos, as the models see "
+        "them: results/tiny/report/photos.jpg"
+    )
     assert "weights in" not in output
     # The run before had noted that a test image is also one of the target.
     assert "Note" not in text

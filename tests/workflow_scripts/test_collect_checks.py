@@ -14,6 +14,7 @@ STORAGE = Storage(
     format="png",
     decoded_cache=False,
     pseudo_labelled=(2,),
+    sample_images=2,
     models={"baseline": "network"},
     averages=True,
     optimiser_values=1,
@@ -165,8 +166,8 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(small_disk,
     arguments[-1] = str(small_disk / "data" / "checked.json")
     arguments += ["--results", str(small_disk), "--states", str(small_disk / "state")]
     message = (
-        r"disk: its disk has \d+\.\d KiB free, but the run needs about 78\.7 KiB \(6\.0 KiB translated "
-        r"images, 1\.2 KiB labels, 17\.6 KiB predictions, 18\.8 KiB models, 35\.2 KiB states of trainings\); "
+        r"disk: its disk has \d+\.\d KiB free, but the run needs about 87\.5 KiB \(6\.0 KiB translated "
+        r"images, 1\.2 KiB labels, 26\.4 KiB predictions, 18\.8 KiB models, 35\.2 KiB states of trainings\); "
         r"free some space"
     )
     with pytest.raises(InputError, match=message):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cotrain.data.files import sha256_of
-from cotrain.data.images import read_label, write_label
+from cotrain.data.images import read_image, read_label, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.data.predictions import PredictionReader
@@ -38,7 +38,9 @@ def test_scores_by_hand(model, tmp_path):
     assert (scores["model"], scores["images"], scores["protocol"]["label_space"]) == ("final", 5, "camvid11")
     assert scores["mean_iou_of"] == {"camvid11": scores["mean_iou"]}
     assert len(list((output / "images").glob("*.png"))) == 5
-    assert len(list((output / "coloured").glob("*.jpg"))) == 5
+    coloured = [read_image(path) for path in (output / "coloured").glob("*.jpg")]
+    # Below each picture the legend.
+    assert [picture.shape[0] > 39 + 24 for picture in coloured] == [True] * 5
     assert (output / "confusion.png").stat().st_size > 1000
     lines = (output / "confusion.tsv").read_text().splitlines()[1:]
     assert sum(int(cell) for line in lines for cell in line.split("\t")[1:]) == 5 * 39 * 48

@@ -170,3 +170,19 @@ def test_a_record_that_is_none_is_named(files, tmp_path):
         main(["--trainings", f"final={files['final']}", "--output", str(tmp_path)])
     with pytest.raises(InputError, match=r"--trainings: found `final`, expected MODEL=PATH"):
         main(["--trainings", "final", "--output", str(tmp_path)])
+
+
+def test_the_health_stands_at_the_end(files, tmp_path):
+    health = tmp_path / "health.txt"
+    health.write_text("Health\n\nVerdict\n\nAll is well.\n")
+    main(
+        ["--scores", f"final={files['final']}", "--health", str(health), "--output", str(tmp_path / "report")]
+    )
+    text, page = ((tmp_path / "report" / name).read_text() for name in ("models.txt", "models.md"))
+    assert text.endswith("Health\n\nVerdict\n\nAll is well.\n")
+    assert page.endswith("\n\n## Health\n\n```text\nHealth\n\nVerdict\n\nAll is well.\n```\n")
+    health.unlink()
+    with pytest.raises(
+        InputError, match=r"health\.txt: cannot be read as the health of a run .*No such file"
+    ):
+        main(["--scores", f"final={files['final']}", "--health", str(health), "--output", str(tmp_path)])

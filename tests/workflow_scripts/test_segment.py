@@ -14,7 +14,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.weights import load_networks, save_weights
-from cotrain.reporting.pictures import overlay
+from cotrain.reporting.pictures import LEGEND_GAP, legend, overlay
 from workflow_scripts.segment import main
 
 SPACE = label_space("camvid11")
@@ -51,7 +51,11 @@ def test_a_folder_of_images(model, tmp_path):
     shown = read_image(tmp_path / "out" / "overlays" / "1.jpg").astype(int)
     expected = overlay(pictures(2)[1], label, SPACE.palette, 0.25)
     # JPEG moves grey levels, and sharp edges of colour most.
-    assert np.abs(shown - expected).mean() < 10
+    assert np.abs(shown[:48, :64] - expected).mean() < 10
+    # Below it the legend, as wide as the longest name needs.
+    strip = legend(SPACE.classes, SPACE.palette, 64)
+    assert shown.shape == (48 + LEGEND_GAP + strip.shape[0], strip.shape[1], 3)
+    assert np.abs(shown[-strip.shape[0] :] - strip).mean() < 10
     # The weights file itself is taken as well.
     segment(model / "weights.safetensors", tmp_path / "images", tmp_path / "again")
     assert np.array_equal(read_label(tmp_path / "again" / "labels" / "1.png"), label)
@@ -178,11 +182,18 @@ def test_a_video_of_jpeg_pictures_of_an_odd_size_loses_no_pixel(model, tmp_path,
     encoded = [cv2.imencode(".jpg", picture[:33, :35])[1].tobytes() for picture in pictures(3)]
     (tmp_path / "drive.mjpeg").write_bytes(b"".join(encoded))
     segment(model, tmp_path / "drive.mjpeg", tmp_path / "out", "--write-labels", "--opacity", "0")
-    assert "has 35 × 33 pixels, which MP4 cannot store; the video with the overlay has 36 × 34" in caplog.text
+    assert (
+        "has 35 × 33 pixels, which MP4 cannot store; in the video with the overlay it has 36 × 34"
+        in caplog.text
+    )
     assert "its last column and row are repeated" in caplog.text
     assert read_label(tmp_path / "out" / "labels" / "drive" / "000002.png").shape == (33, 35)
     frame = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4")).read()[1]
-    assert frame.shape == (34, 36, 3)
+    strip = legend(SPACE.classes, SPACE.palette, 36)
+    shape = 34 + LEGEND_GAP + strip.shape[0], strip.shape[1]
+    assert frame.shape == (*(side + side % 2 for side in shape), 3)
+    below = frame[34 + LEGEND_GAP : shape[0], : shape[1], ::-1].astype(int)
+    assert np.abs(below - strip).mean() < 10
     assert np.abs(frame[:33, :35].astype(int) - pictures(2)[0][:33, :35]).mean() < 10
 
 

@@ -14,14 +14,14 @@ CLASSES = 11
 ORIGIN = Origin(label_space("camvid11").classes, "a model", "an image set", 0, 1)
 
 
-def run(tmp_path, histograms, *portion, lower="0.5", upper="0.9"):
+def run(tmp_path, histograms, *portion, lower="0.5", upper="0.9", more=()):
     paths = []
     for number, histogram in enumerate(histograms):
         paths.append(str(tmp_path / f"{number}.npz"))
         write_histogram(paths[-1], histogram, replace(ORIGIN, shard=number, shards=len(histograms)))
     flags = ["--label-space", "camvid11", "--portion", *portion]
     flags += ["--lower", lower, "--upper", upper, "--output", str(tmp_path / "t.json")]
-    thresholds.main(["--histograms", *paths, *flags])
+    thresholds.main(["--histograms", *paths, *flags, *more])
     return json.loads((tmp_path / "t.json").read_text())
 
 
@@ -103,3 +103,47 @@ def test_portions_and_bounds_that_do_not_fit_are_refused(tmp_path):
         run(tmp_path, [histogram(c0=[1])], "0.5", "0.6")
     with pytest.raises(InputError, match=r"--lower: found 0\.9, expected at most --upper, 0\.5"):
         run(tmp_path, [histogram(c0=[1])], "0.5", lower="0.9", upper="0.5")
+
+
+def source_check(path, pixels):
+    """Write the report of a check that has found so many pixels of each class."""
+    names = label_space("camvid11").classes
+    content = {
+        name: {"pixels": number, "share": 0.0, "images": 1}
+        for name, number in zip(names, pixels, strict=True)
+    }
+    report = {"images": 1, "sizes": {}, "turned": [], "converted": {}, "warnings": [], "classes": content}
+    path.write_text(json.dumps(report))
+    return str(path)
+
+
+def test_a_collapsed_model_labels_nothing(tmp_path, caplog):
+    # Both source datasets together: 30 % road, of which the model makes 96 %, and is sure of it.
+    checks = [source_check(tmp_path / f"{n}.json", (35, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0)) for n in (0, 1)]
+    road = histogram(c3=[60000] * 24, c0=[60000])
+    more = ["--source-checks", *checks, "--name", "self_training/00"]
+    with pytest.raises(InputError) as error:
+        run(tmp_path, [road], "0.5", more=more)
+    assert str(error.value) == (
+        "self_training/00 has collapsed: 96.0 % of the target is road to it, 30.0 % of the source is; it is "
+        "sure of that, so its training went astray: lower training.learning_rate, or go on with on_collapse: "
+        "warn"
+    )
+    assert not (tmp_path / "t.json").exists()
+    result = run(tmp_path, [road], "0.5", more=[*more, "--on-collapse", "warn"])
+    assert "warning: self_training/00 has collapsed" in caplog.text
+    # The thresholds are the same as where nothing is known of the source.
+    assert result == run(tmp_path, [road], "0.5")
+
+
+def test_the_source_has_the_classes_of_the_run(tmp_path):
+    path = tmp_path / "check.json"
+    source_check(path, [1] * CLASSES)
+    path.write_text(path.read_text().replace("bicyclist", "tricyclist"))
+    with pytest.raises(
+        InputError, match=r"check\.json: counts the classes sky, .*, tricyclist, expected sky"
+    ):
+        run(tmp_path, [histogram(c0=[9])], "0.5", more=["--source-checks", str(path)])
+    path.write_text('{"images": 1, "sizes": {}, "turned": [], "converted": {}, "warnings": []}')
+    with pytest.raises(InputError, match=r"check\.json: counts no labels, expected sky"):
+        run(tmp_path, [histogram(c0=[9])], "0.5", more=["--source-checks", str(path)])
