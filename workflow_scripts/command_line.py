@@ -16,6 +16,7 @@ from cotrain.data.file_names import is_one_line
 from cotrain.data.files import make_folder
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import FAULTS_OF_THE_MACHINE, InputError
+from cotrain.networks.model_folder import weights_file
 from cotrain.progress import CLEARED_LINE
 
 if TYPE_CHECKING:
@@ -188,16 +189,12 @@ def named_paths(flag: str, form: str, arguments: Sequence[str]) -> dict[str, Pat
 def model_file(text: str) -> Path:
     """Read an argument that is a model: its weights file, or its folder.
 
-    A folder stands for its averaged weights if there are any, because they predict better.
-    argparse.ArgumentTypeError when it holds no weights.
+    argparse.ArgumentTypeError when the folder holds no weights.
     """
-    path = Path(text)
-    if not path.is_dir():
-        return path
-    for name in ("averaged.safetensors", "weights.safetensors"):
-        if (path / name).exists():
-            return path / name
-    raise argparse.ArgumentTypeError(f"{path}: holds no weights.safetensors; is its training unfinished?")
+    try:
+        return weights_file(Path(text))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_model_argument(parser: argparse.ArgumentParser, required: bool = True) -> None:

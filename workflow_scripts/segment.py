@@ -62,7 +62,7 @@ EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/fina
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
 DEFAULT_FRAMES_PER_SECOND = 25.0
 MOST_FRAMES_PER_SECOND = 1000.0
-# What browsers play, and OpenCV's packages can write: they have no encoder for H.264, and VP9 takes four times as long.
+# What browsers play and OpenCV's packages can write: they encode no H.264, and VP9 takes five times as long.
 VIDEO_SUFFIX, VIDEO_CODE = ".webm", "VP80"
 # Stands in the journal: with another number here all images are segmented again.
 VERSION = 1
