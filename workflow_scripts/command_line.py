@@ -34,11 +34,26 @@ ANOTHER_ATTEMPT = "--- another attempt"
 SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 
 
+# What stands before the name of a step in its usage and examples: how steps are started.
+MODULES = "python -m workflow_scripts."
+_start = MODULES
+
+
+def begin_commands_with(start: str) -> None:
+    """Let `--help` show commands as they are given: `start`, such as "cotrain ", stands before the step."""
+    global _start
+    _start = start
+
+
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """Return a parser that shows the step's docstring and an example, and knows `--log-file FILE`."""
+    """Return a parser that shows the step's docstring and an example, and knows `--log-file FILE`.
+
+    `example` is at least one command, `python -m workflow_scripts.STEP …`; the last names the step.
+    """
     parser = argparse.ArgumentParser(
+        prog=_start + example.rpartition(MODULES)[2].split()[0],
         description=description,
-        epilog=f"example:\n  {example}",
+        epilog=f"example:\n  {example.replace(MODULES, _start)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--log-file", type=Path, help="also write all messages into this file")
