@@ -39,31 +39,61 @@ rule report:
         " --output {params.folder:q} --log-file {log:q}"
 
 
+rule model_card:
+    """Say beside its weights what a model is, what it learnt from, how good it is and how to load it."""
+    input:
+        record=f"{RUN}/models/{{model}}/training.json",
+        networks=f"{RUN}/data/networks.json",
+        settings=settings("prediction"),
+        scores=lambda wildcards: scores(wildcards.model),
+        temperature=temperature,
+        # Not an ancient one, as in the report.
+        checked=f"{RUN}/data/checked.json",
+    output:
+        f"{RUN}/models/{{model}}/README.md",
+    log:
+        f"{RUN}/logs/model_card/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/model_card/{{model}}.tsv"
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
+    params:
+        inputs=flags_of_inputs("record", "networks", "settings", "scores", "temperature", "checked"),
+        names=names_on_card,
+        label_space=LABEL_SPACE,
+    shell:
+        "python -m workflow_scripts.model_card {params.inputs} {params.names}"
+        " --label-space {params.label_space} --output {output:q} --log-file {log:q}"
+
+
 rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
-        finished("baseline"),
+        described("baseline"),
         settings(WHOLE),
 
 
 rule self_training:
     """All rounds of self-training, and their scores."""
     input:
-        finished("baseline", *plan.rounds),
+        described("baseline", *plan.rounds),
         settings(WHOLE),
 
 
 rule co_training:
     """All cycles of co-training, and their scores."""
     input:
-        finished("baseline", *plan.steps),
+        described("baseline", *plan.steps),
         settings(WHOLE),
 
 
 rule final:
     """The final model, and its scores."""
     input:
-        finished("baseline", "final"),
+        described("baseline", "final"),
         settings(WHOLE),
 
 
