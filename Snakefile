@@ -80,6 +80,7 @@ rule all:
     """Every model of the run, evaluated, and the table that compares them."""
     input:
         lambda wildcards: rules.report.output,
+        lambda wildcards: described(*plan.models),
         settings(WHOLE),
 
 

@@ -10,8 +10,10 @@ import yaml
 from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.reading import merged, resolve
 from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.settings_files import settings_named
-from cotrain.data.images import write_image, write_label
+from cotrain.configuration.sections import InferenceSettings
+from cotrain.configuration.settings_files import settings_named, write_settings
+from cotrain.data.images import read_image, read_label, write_image, write_label
+from cotrain.data.label_spaces import label_space
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -65,6 +67,38 @@ def test_the_own_camera_of_the_readme_is_planned_as_printed(tmp_path, monkeypatc
     ):
         keys = augmentation.resize, augmentation.short_sides, augmentation.max_long_side
         assert limit_of_crops(crops.crop, [size], *keys) is None
+
+
+def test_the_program_of_the_readme_runs_as_printed(tmp_path, monkeypatch, capsys, network_settings):
+    import torch
+
+    from cotrain.networks.build import build_network
+    from cotrain.networks.inference import predict_images
+    from cotrain.networks.weights import load_network, save_weights
+
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    space = label_space("cityscapes7")
+    torch.set_num_threads(1)
+    network = build_network(network_settings, space.number_of_classes, 1, pretrained=False)
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
+    weights = tmp_path / "results" / "my_camera" / "models" / "final" / "weights.safetensors"
+    save_weights(weights, network, network_settings, space)
+    settings = InferenceSettings(resize=(40, 72))
+    write_settings(tmp_path / "results" / "my_camera" / "settings" / "prediction.json", settings)
+    blocks = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
+    write_image(tmp_path / "photo.jpg", np.kron(blocks, np.ones((7, 7, 1), np.uint8)))
+    exec(compile(program, "README.md", "exec"), {})
+    photo = read_image(tmp_path / "photo.jpg")
+    network = load_network(weights).eval()
+    [expected], _ = predict_images([network], photo[None], settings, torch.device("cpu"))
+    np.testing.assert_array_equal(read_label(tmp_path / "photo.png"), expected)
+    printed = {name: (expected == i).mean() for i, name in enumerate(space.classes) if (expected == i).any()}
+    assert len(printed) > 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name}: {share:.1%} of the photo" for name, share in printed.items()
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))

@@ -135,7 +135,8 @@ def load_network(path: Path, allowed_code: Collection[str] = ()) -> Network:
     if isinstance(settings, OwnNetworkSettings) and settings.name not in allowed_code:
         raise InputError(
             f"{path}: its network is made by the function {settings.name!r}, whose code would be run. If you "
-            f"trust this function, and the person who made the file, add --allow-code {settings.name}"
+            f"trust this function, and the person who made the file, add --allow-code {settings.name} (in "
+            f"Python: allow_code=[{settings.name!r}])"
         )
     try:
         network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)

@@ -1,6 +1,5 @@
 """One model from files to files: what `python -m workflow_scripts.train` does."""
 
-import hashlib
 import json
 import logging
 import platform
@@ -11,7 +10,6 @@ from typing import Any
 import msgspec
 import torch
 
-import cotrain
 from cotrain.configuration.choices import Device
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import sha256_of, write_json, write_text
@@ -26,7 +24,7 @@ from cotrain.training.guidance import about_vanished, memory_advice, peak_memory
 from cotrain.training.inputs import TrainingFiles, TrainingImages
 from cotrain.training.loop import Training, train
 from cotrain.training.parallel import Workers, joined_workers
-from cotrain.training.record import kept_share, read_training_record
+from cotrain.training.record import code_hash, kept_share, read_training_record
 from cotrain.training.state import TrainingState, fingerprint
 
 logger = logging.getLogger("cotrain")
@@ -194,14 +192,6 @@ def record_of(
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "code": code_hash(),
     }
-
-
-def code_hash() -> str:
-    """Return a hash of the library's source, to tell models apart that different code made."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(cotrain.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def write_model(
