@@ -7,8 +7,9 @@ from PIL import Image
 
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import TrainingSettings
+from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
-from cotrain.data.manifests import write_manifest
+from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.reporting.pictures import overlay, resized
 from workflow_scripts import batch_sheet
 from workflow_scripts.command_line import add_training_arguments, new_parser, parse, training_files
@@ -57,6 +58,10 @@ def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
 
 
 def test_the_head_says_how_much_is_void(arguments, tmp_path, monkeypatch):
+    for item in read_manifest(tmp_path / "target.tsv"):
+        label = read_label(item.label)
+        label[: len(label) // 2] = 255
+        write_label(item.label, label, [])
     said = []
     heading = batch_sheet.heading
     monkeypatch.setattr(
