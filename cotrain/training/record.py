@@ -30,7 +30,10 @@ class RecordedImages(Record, frozen=True):
 
 
 class TrainingRecord(Record, frozen=True):
-    """What is read of the `training.json` of a model; `last_loss` is None in one of an earlier version."""
+    """What is read of the `training.json` of a model.
+
+    `last_loss` is None in one of an earlier version, and where no iteration was made.
+    """
 
     settings: RecordedSettings
     images: RecordedImages
