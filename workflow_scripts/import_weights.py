@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--network",
         type=Path,
         metavar="FILE",
-        help="YAML or JSON file with the section network of your own model, such as a configuration; other keys "
-        "in it are not read (default: the paper's network)",
+        help="YAML or JSON file with the section network of your own model, such as a configuration; other "
+        "keys in it are not read (default: the paper's network)",
     )
     parser.add_argument(
         "--label-space",
@@ -57,8 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     settings = network_section(options.network) if options.network else None
     if settings and not options.label_space:
         raise InputError(
-            "--label-space: missing; no file of weights says which output is which class: expected the classes "
-            "that the model was trained on, in their order"
+            "--label-space: missing; no file of weights says which output is which class: expected the "
+            "classes that the model was trained on, in their order"
         )
     space = label_space(options.label_space or DEFAULT_LABEL_SPACE)
 
@@ -134,8 +134,8 @@ def import_published(path: Path, tensors: "dict[str, Tensor]", space: LabelSpace
     if wrong:
         raise InputError(
             f"{path}: not the weights of the paper's network for {space.name}, as Detectron2 "
-            f"names them: {'; '.join(wrong)}. Describe another network with --network. Weights of a backbone with "
-            "timm's names need no conversion: give them as network.backbone_weights"
+            f"names them: {'; '.join(wrong)}. Describe another network with --network. Weights of a backbone "
+            "with timm's names need no conversion: give them as network.backbone_weights"
         )
     tensors = {name: published[name].to(torch.float32).contiguous() for name in own}
     if whole:

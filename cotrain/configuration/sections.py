@@ -512,8 +512,8 @@ class TrainingSettings(Learning, frozen=True, kw_only=True):
     """Everything that decides one training, apart from its inputs.
 
     How often it saves and logs, and where it finds its images decoded, is not here: it changes nothing that
-    is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is that of
-    the initial weights.
+    is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is that
+    of the initial weights.
     """
 
     network: NetworkSettings
@@ -679,8 +679,8 @@ class Baseline(Section, frozen=True, kw_only=True):
 
     iterations: Annotated[
         NotNegative,
-        "Number of training iterations. 0 trains nothing and takes the model of `initial_weights` as it is, to "
-        "go on from a finished model (`docs/more_photos.md`).",
+        "Number of training iterations. 0 trains nothing and takes the model of `initial_weights` as it is, "
+        "to go on from a finished model (`docs/more_photos.md`).",
     ] = 60000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[

@@ -35,8 +35,8 @@ def network_with(
             raise InputError(f"not the weights of this network: {error}") from error
         raise InputError(
             f"its network has {number} outputs, and {space.name} has {space.number_of_classes} classes "
-            f"({', '.join(space.classes)}); expected an output for each class, in this order. Give the classes "
-            "that it was trained on, in their order, as --label-space; a .yaml file can list your own"
+            f"({', '.join(space.classes)}); expected an output for each class, in this order. Give the "
+            "classes that it was trained on, in their order, as --label-space; a .yaml file can list your own"
         ) from error
     taken = set(map(id, tensors.values()))
     more = {
@@ -45,8 +45,8 @@ def network_with(
     if more:
         raise InputError(
             f"not the weights of this network: it has all {len(expected)} tensors, but besides them "
-            f"{unexpected({}, more)[0]}. Describe the larger network, or write the wanted tensors into a file "
-            "of their own with torch.save"
+            f"{unexpected({}, more)[0]}. Describe the larger network, or write the wanted tensors into a "
+            "file of their own with torch.save"
         )
     network.model.load_state_dict(tensors, strict=False)
     return network, prefix

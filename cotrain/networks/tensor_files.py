@@ -208,7 +208,7 @@ def matched(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tupl
 
 
 def closest(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors of `found` with expected names, below the prefix that has most of them, and the prefix.
+    """Return the tensors of `found` with expected names, and the prefix below which there are most.
 
     Their shapes may be others; see `matched`. Without any expected name, nothing is returned.
     """

@@ -26,13 +26,13 @@ OTHERS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"%PDF": "a PDF document",
 }
-# An ONNX file is a protobuf: the version of its format, which is small, and then another field of it. Those of one
-# byte are texts, a number, the graph, sets of operators, and remarks.
+# An ONNX file is a protobuf: the version of its format, which is small, and then another field of it. Those
+# of one byte are texts, a number, the graph, sets of operators, and remarks.
 ONNX_VERSION = b"\x08"
 ONNX_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 NO_GRAPH = (
-    "a graph for inference, without the parts that training needs; expected the weights alone. Where the model "
-    "was trained, write its state dict: torch.save(network.state_dict(), 'weights.pth')"
+    "a graph for inference, without the parts that training needs; expected the weights alone. Where the "
+    "model was trained, write its state dict: torch.save(network.state_dict(), 'weights.pth')"
 )
 AGAIN = "Download or copy it again"
 EXPECTED = "expected a .safetensors file, or a file that torch.save wrote of a state dict"

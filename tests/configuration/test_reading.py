@@ -563,8 +563,8 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ),
         (
             {"baseline.iterations": 0},
-            "baseline.iterations: found 0, but baseline.initial_weights is pretrained, so there is no model to "
-            "take as it is: expected more, or the path of a model's weights for initial_weights",
+            "baseline.iterations: found 0, but baseline.initial_weights is pretrained, so there is no model "
+            "to take as it is: expected more, or the path of a model's weights for initial_weights",
         ),
         (
             {"self_training.iterations": 0},

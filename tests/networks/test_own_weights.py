@@ -156,8 +156,8 @@ def test_another_number_of_classes_is_said_so(kind, outputs, own, network_settin
         f"model.{name}": tensor for name, tensor in trained(settings, outputs).model.state_dict().items()
     }
     message = (
-        rf"its network has {outputs} outputs, and own has 3 classes \(sky, road, car\); expected an output for "
-        r"each class, in this order\. Give .* --label-space"
+        rf"its network has {outputs} outputs, and own has 3 classes \(sky, road, car\); expected an output "
+        r"for each class, in this order\. Give .* --label-space"
     )
     with pytest.raises(InputError, match=message):
         network_with(found, settings, SPACE)
