@@ -119,9 +119,8 @@ def train_model(
             write_model(output, training, record, settings, space)
             if missing:
                 logger.warning("%s", about_vanished(name, missing, before, has_target=number > 0))
-            if not settings.iterations:
-                logger.info("%s: the model of %s as it is", name, files.initial_weights)
-            logger.info("%s: weights in %s", name, output / "weights.safetensors")
+            taken = "" if settings.iterations else f", those of {files.initial_weights} as they are"
+            logger.info("%s: weights in %s%s", name, output / "weights.safetensors", taken)
 
 
 def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSpace) -> None:
