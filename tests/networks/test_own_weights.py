@@ -222,3 +222,22 @@ def test_the_classes_must_be_told(tmp_path):
 def test_a_normalisation_that_cannot_be_meant(own, arguments, message):
     with pytest.raises(InputError, match=message):
         build_network(replace(own, arguments=arguments), 3, seed=0, pretrained=False)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
+def test_a_graph_for_inference_is_refused_wherever_weights_are_taken(
+    name, tmp_path, network_settings, training_settings
+):
+    path = tmp_path / name
+    path.write_bytes(b"\x08\n\x12\x07pytorch\x1a\x062.15.0:")
+    (tmp_path / "network.yaml").write_text("network: {}\n")
+    backbone = replace(network_settings, backbone_weights=str(path))
+    for take in (
+        lambda: main(["--from", str(path), "--output", str(tmp_path / "w.safetensors")]),
+        lambda: imported(path, tmp_path / "network.yaml", "camvid11", tmp_path / "w.safetensors"),
+        lambda: build_network(backbone, 11, seed=0, pretrained=True),
+        lambda: check_initial_weights(path, training_settings, label_space("camvid11")),
+        lambda: load_network(path),
+    ):
+        with pytest.raises(InputError, match=rf"{name}: .*it is an ONNX file, .*write its state dict"):
+            take()
