@@ -57,7 +57,7 @@ def second(finished_run):
     (folder / "tiny_2.yaml").write_text(yaml.safe_dump(content))
     yield finished_run
     for name in ("results/tiny_2", "state/tiny_2", "some data/new"):
-        shutil.rmtree(folder / name)
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def test_a_second_run_goes_on_from_the_finished_model(second):
