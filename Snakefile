@@ -80,6 +80,7 @@ rule all:
     """Every model of the run, evaluated, and the table that compares them."""
     input:
         lambda wildcards: rules.report.output,
+        lambda wildcards: described(*plan.models),
         settings(WHOLE),
 
 
@@ -108,7 +109,12 @@ onstart:
     except InputError as error:
         stop(error)
     show_on_terminal(
-        workflow, workflow.dag.needrun_jobs(), cost_left, Path(on_this_machine(STATE), "speeds.json")
+        workflow,
+        workflow.dag.needrun_jobs(),
+        cost_left,
+        Path(on_this_machine(STATE), "speeds.json"),
+        estimate_of_run(),
+        notes_on_run(),
     )
 
 

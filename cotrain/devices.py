@@ -38,8 +38,29 @@ def claimed_device(setting: str, deterministic: bool = False) -> Iterator[torch.
         yield device
 
 
-@contextmanager
-def _claimed_device(setting: str) -> Iterator[torch.device]:
+def usable_device(name: str | torch.device) -> torch.device:
+    """Return the device `name`: "auto" (CUDA, else MPS, else CPU) or what torch.device takes.
+
+    Raises:
+        InputError: there is no such device, or not on this machine.
+    """
+    try:
+        device = torch.device(_usable_kind(name) if name == "auto" else name)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(
+            f"device: found {name!r}, expected auto, cpu, mps, cuda, or cuda:1 for the second GPU"
+        ) from error
+    _usable_kind(device.type)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device: found {str(device)!r}, but this machine has {torch.cuda.device_count()} usable GPUs, "
+            "which are counted from 0"
+        )
+    return device
+
+
+def _usable_kind(setting: str) -> str:
+    """Return the kind of device that a setting means; InputError if this machine does not have it."""
     kind = setting
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -55,6 +76,12 @@ def _claimed_device(setting: str) -> Iterator[torch.device]:
             "device: 'mps' is set, but PyTorch finds no Apple GPU on this machine; "
             "set device (by hand: --device) to auto or cpu to compute without one"
         )
+    return kind
+
+
+@contextmanager
+def _claimed_device(setting: str) -> Iterator[torch.device]:
+    kind = _usable_kind(setting)
     if kind != "cuda":
         yield torch.device(kind)
         return

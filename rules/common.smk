@@ -351,15 +351,35 @@ def files_of_models(wildcards, input):
 
 
 def scores(*models):
-    """The scores of models, where there is a test set."""
-    return [f"{RUN}/evaluation/{model}/{configuration.test}/scores.json" for model in models]
+    """The scores of models, if there is a test set."""
+    folder = f"{RUN}/evaluation"
+    return [f"{folder}/{model}/{configuration.test}/scores.json" for model in models if configuration.test]
 
 
 def finished(*models):
-    """What a target asks of models: their scores or, without a test set, that they are there."""
+    """What the report asks of models: their scores or, without a test set, that they are there."""
     if configuration.test:
         return scores(*models)
     return [*map(weights, models), *(path for model in models if (path := temperature_of(model)))]
+
+
+def described(*models):
+    """What a target asks of models: that they are finished, and their cards."""
+    return [*finished(*models), *(f"{RUN}/models/{model}/README.md" for model in models)]
+
+
+def names_on_card(wildcards):
+    """Flags of a card: the names of a model's network and datasets, and of the weights that predict."""
+    model = ModelName.parse(wildcards.model)
+    # Alone, a folder stands for its averaged weights.
+    is_last_of_two = configuration.training.average_decay and configuration.prediction.weights == "last"
+    return flags(
+        network=plan.network_key(model),
+        source=configuration.source,
+        target=None if model == BASELINE else plan.target_dataset(model),
+        test=configuration.test,
+        weights="weights.safetensors" if is_last_of_two else None,
+    )
 
 
 def records(*models):
@@ -379,7 +399,7 @@ def upper_bound_to_compare(wildcards):
             "upper_bound: there is no test set, and an upper bound is only there to compare scores with: expected "
             "a dataset for test"
         )
-    return finished("upper_bound")
+    return described("upper_bound")
 
 
 # ---------------------------------------------------------------------------------- pseudo-labels

@@ -1,4 +1,5 @@
 # What a person sees of a run and can ask for: flags that are refused, the time left, `snakemake --report`, targets.
+from cotrain.reporting.overview import notes_on
 from cotrain.reporting.time_left import Cost, cost_of_training
 
 # Number of steps for which each of these rules has jobs. With several, a job waits for one of the same rule, of the
@@ -42,6 +43,24 @@ def cost_left(job):
     kind = "train b" if plan.has_own_network(model) else "train"
     iterations = plan.training_settings(plan.settings_name(model)).iterations
     return cost_of_training(kind, iterations, Path(on_this_machine(STATE), str(model)))
+
+
+def estimate_of_run():
+    """The time of the whole run, if `snakemake estimate` has measured it."""
+    path = Path(on_this_machine(RUN), "report", "estimate.txt")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return next((line.removeprefix("all").strip() for line in lines if line.startswith("all ")), "")
+
+
+def notes_on_run():
+    """What in the configuration is hardly meant, before anything is trained."""
+    if os.path.exists(weights(BASELINE)):
+        return []
+    try:
+        return notes_on(configuration)
+    except InputError:
+        # A job says what is wrong with lists and folders.
+        return []
 
 
 def result_of_run():

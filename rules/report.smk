@@ -10,7 +10,7 @@ rule health:
         labels=[learnt_labels(model) for model in plan.health().before],
         trainings=records(*plan.models),
         temperatures=[path for model in plan.models if (path := temperature_of(model))],
-        scores=scores(*plan.models) if configuration.test else [],
+        scores=scores(*plan.models),
         source_checks=SOURCE_CHECKS,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         settings=settings("health"),
@@ -119,10 +119,40 @@ rule photo_sheet:
         " {params.photos} --label-space {params.label_space} --output {output:q} --log-file {log:q}"
 
 
+rule model_card:
+    """Say beside its weights what a model is, what it learnt from, how good it is and how to load it."""
+    input:
+        record=f"{RUN}/models/{{model}}/training.json",
+        networks=f"{RUN}/data/networks.json",
+        settings=settings("prediction"),
+        scores=lambda wildcards: scores(wildcards.model),
+        temperature=temperature,
+        # Not an ancient one, as in the report.
+        checked=f"{RUN}/data/checked.json",
+    output:
+        f"{RUN}/models/{{model}}/README.md",
+    log:
+        f"{RUN}/logs/model_card/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/model_card/{{model}}.tsv"
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs(of_lists),
+    params:
+        inputs=flags_of_inputs("record", "networks", "settings", "scores", "temperature", "checked"),
+        names=names_on_card,
+        label_space=LABEL_SPACE,
+    shell:
+        "python -m workflow_scripts.model_card {params.inputs} {params.names}"
+        " --label-space {params.label_space} --output {output:q} --log-file {log:q}"
+
+
 rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:
-        finished("baseline"),
+        described("baseline"),
         photo_sheet("baseline"),
         settings(WHOLE),
 
@@ -130,7 +160,7 @@ rule baseline:
 rule self_training:
     """All rounds of self-training, and their scores."""
     input:
-        finished("baseline", *plan.rounds),
+        described("baseline", *plan.rounds),
         photo_sheet("self_training"),
         settings(WHOLE),
 
@@ -138,7 +168,7 @@ rule self_training:
 rule co_training:
     """All cycles of co-training, and their scores."""
     input:
-        finished("baseline", *plan.steps),
+        described("baseline", *plan.steps),
         photo_sheet("co_training"),
         settings(WHOLE),
 
@@ -146,7 +176,7 @@ rule co_training:
 rule final:
     """The final model, and its scores."""
     input:
-        finished("baseline", "final"),
+        described("baseline", "final"),
         photo_sheet("final"),
         settings(WHOLE),
 

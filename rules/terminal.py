@@ -123,10 +123,16 @@ class Terminal(logging.Handler):
         seconds = seconds_left(costs, self.speeds.seconds)
         return "" if seconds is None else duration(seconds)
 
-    def begin(self) -> None:
-        """Say how much there is to do."""
+    def begin(self, estimate: str, notes: Iterable[str]) -> None:
+        """Say how much there is to do, and `notes`; an `estimate` counts until speeds are known."""
         left = self.left()
-        self.write(f"{self.total} jobs to do" + (f", about {left}" if left else ""))
+        time = f", about {left}" if left else ""
+        if not time:
+            known = f"; the estimate for the whole run is {estimate}" if estimate else ""
+            time = known or "; `snakemake estimate` says how long the whole run takes"
+        self.write(f"{self.total} jobs to do{time}")
+        for note in notes:
+            self.write(f"note: {note}")
 
     def end(self, result: str) -> None:
         """Say that all is done; `result` is where the result lies."""
@@ -204,7 +210,12 @@ def name_targets(targets: Sequence[str]) -> None:
 
 
 def show_on_terminal(
-    workflow: Any, jobs: Iterable[Any], cost_of: Callable[[Any], Cost], speeds: Path
+    workflow: Any,
+    jobs: Iterable[Any],
+    cost_of: Callable[[Any], Cost],
+    speeds: Path,
+    estimate: str,
+    notes: Iterable[str],
 ) -> None:
     """Put a `Terminal` in the place of Snakemake's output, unless the user has asked for that."""
     handler = default_handler(workflow)
@@ -215,7 +226,7 @@ def show_on_terminal(
     logger.addHandler(terminal)
     # The steps inherit it.
     os.environ[MESSAGES_IN_LOG_ONLY] = "1"
-    terminal.begin()
+    terminal.begin(estimate, notes)
 
 
 def terminals() -> list[Terminal]:

@@ -1,17 +1,25 @@
 """What the documents show must work as printed."""
 
 import re
+import shlex
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.reading import merged, resolve
 from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.settings_files import settings_named
-from cotrain.data.images import write_image, write_label
-from cotrain.training.augmentation import largest_scaled_size
+from cotrain.configuration.sections import InferenceSettings
+from cotrain.configuration.settings_files import settings_named, write_settings
+from cotrain.data.images import read_image, read_label, write_image, write_label
+from cotrain.data.label_spaces import label_space
+from cotrain.networks.build import build_network
+from cotrain.training.train_model import check_initial_weights
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -37,36 +45,143 @@ def test_links_between_documents_resolve(document):
             assert anchor in heading_anchors(target.read_text(encoding="utf-8")), link
 
 
-def test_the_own_camera_of_the_readme_is_planned_as_printed(tmp_path, monkeypatch):
+def test_the_configurations_of_the_readme_are_planned_as_printed(tmp_path, monkeypatch):
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    recipe = text.split("## Your own camera")[1].split("\n## ")[0]
-    content, scores = (
-        yaml.safe_load(re.sub(r"^   ", "", block, flags=re.MULTILINE))
-        for block in re.findall(r"```yaml\n(.*?)```", recipe, re.DOTALL)
-    )
+    recipe = text.split("### Scores")[1].split("\n## ")[0]
+    scores, content = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", recipe, re.DOTALL))
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "lists" / "a.png", np.zeros((1080, 1920, 3), np.uint8))
     write_label(tmp_path / "lists" / "l.png", np.zeros((1080, 1920), np.uint8), [])
     # First there are only images.
     (tmp_path / "lists" / "camera.txt").write_text("a.png\n")
     configuration = resolve(content)
-    assert (configuration.run, configuration.test) == ("my_camera", None)
+    assert (configuration.run, configuration.test) == ("by_hand", None)
     for name, line in (("test_images", "a.png"), ("test_labels", "l.png")):
         (tmp_path / "lists" / f"{name}.txt").write_text(f"{line}\n")
     scored = resolve(merged(content, scores))
     assert scored.test == "camera_test"
     assert RunPlan(scored).datasets == ["camera", "camera_test", "game"]
     crops = settings_named(configuration, "crops")
-    game = configuration.datasets["game"]
-    # The crop fits into the rendered streets and into photographs of a usual camera.
-    for size, augmentation in (
-        ((game.height, game.width), crops.source_augmentation),
-        ((1080, 1920), crops.target_augmentation),
-    ):
-        assert np.all(np.array(largest_scaled_size(*size, augmentation)) >= crops.crop)
+    # The default crop fits into photographs of a usual camera. Streets are checked above.
+    augmentation = crops.target_augmentation
+    keys = augmentation.resize, augmentation.short_sides, augmentation.max_long_side
+    assert limit_of_crops(crops.crop, [(1080, 1920)], *keys) is None
+
+
+def test_the_program_of_the_readme_runs_as_printed(tmp_path, monkeypatch, capsys, network_settings):
+    import torch
+
+    from cotrain.networks.build import build_network
+    from cotrain.networks.inference import predict_images
+    from cotrain.networks.weights import load_network, save_weights
+
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    space = label_space("cityscapes7")
+    torch.set_num_threads(1)
+    network = build_network(network_settings, space.number_of_classes, 1, pretrained=False)
+    torch.nn.init.normal_(network.model.classifier.weight, std=3.0)
+    weights = tmp_path / "results" / "my_camera" / "models" / "final" / "weights.safetensors"
+    save_weights(weights, network, network_settings, space)
+    settings = InferenceSettings(resize=(40, 72))
+    write_settings(tmp_path / "results" / "my_camera" / "settings" / "prediction.json", settings)
+    blocks = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
+    write_image(tmp_path / "photo.jpg", np.kron(blocks, np.ones((7, 7, 1), np.uint8)))
+    exec(compile(program, "README.md", "exec"), {})
+    photo = read_image(tmp_path / "photo.jpg")
+    network = load_network(weights).eval()
+    [expected], _ = predict_images([network], photo[None], settings, torch.device("cpu"))
+    np.testing.assert_array_equal(read_label(tmp_path / "photo.png"), expected)
+    printed = {name: (expected == i).mean() for i, name in enumerate(space.classes) if (expected == i).any()}
+    assert len(printed) > 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name}: {share:.1%} of the photo" for name, share in printed.items()
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_no_command_in_a_document_holds_json(document):
     for block in re.findall(r"```console\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
         assert "'{" not in block
+
+
+def blocks(document: str, kind: str) -> list[str]:
+    """Return what the code blocks of a kind in a document hold."""
+    text = (PROJECT / document).read_text(encoding="utf-8")
+    return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+
+
+def camera_of_the_readme() -> dict:
+    recipe = next(block for block in blocks("README.md", "yaml") if "run: my_camera" in block)
+    return yaml.safe_load(re.sub(r"^   ", "", recipe, flags=re.MULTILINE))
+
+
+def run_as_printed(command: str) -> None:
+    """Run a command of a step in this process."""
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[:2] == ["python", "-m"]
+    import_module(words[2]).main(words[3:])
+
+
+def test_more_photos_are_planned_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("lists/camera.txt", "lists/camera_all.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("a.png\n")
+    [printed] = blocks("docs/more_photos.md", "yaml")
+    second = yaml.safe_load(printed)
+    weights = tmp_path / second["baseline"]["initial_weights"]
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    first = resolve(camera_of_the_readme())
+    assert second["baseline"]["initial_weights"].startswith(f"results/{first.run}/")
+    configuration = resolve(merged(camera_of_the_readme(), second))
+    assert (configuration.run, configuration.baseline.iterations) == ("my_camera_2", 0)
+    assert configuration.datasets["camera"].images == "lists/camera_all.txt"
+    assert configuration.self_training == first.self_training
+
+
+def test_an_own_model_is_imported_and_used_as_printed(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    network, classes, baseline = blocks("docs/own_model.md", "yaml")
+    [module] = blocks("docs/own_model.md", "python")
+    import_weights, segment = blocks("docs/own_model.md", "console")
+    files = {
+        "my_network.py": module,
+        "my_project/unet.py": "from torch import nn\n\n"
+        "def UNet(width, classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.ReLU(), nn.Conv2d(width, classes, 1))\n",
+        "config/my_classes.yaml": classes,
+        "lists/camera.txt": "a.png\n",
+    }
+    content = camera_of_the_readme() | yaml.safe_load(network)
+    # As long as the weights are not there, the configuration only describes the network.
+    files["config/my_camera.yaml"] = yaml.safe_dump(content)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    try:
+        settings = resolve(content).network
+        trained = build_network(settings, 3, seed=9, pretrained=False)
+        with torch.no_grad():
+            # So that every pixel is of the second class.
+            trained.model[2].bias += torch.tensor([0.0, 99.0, 0.0])
+        state = {f"module.{name}": tensor for name, tensor in trained.model.state_dict().items()}
+        torch.save({"state_dict": state}, tmp_path / "checkpoint.pth")
+        run_as_printed(import_weights)
+
+        configuration = resolve(merged(content, yaml.safe_load(baseline)))
+        training = RunPlan(configuration).training_settings("baseline")
+        assert training.iterations == 0
+        check_initial_weights(
+            Path(configuration.baseline.initial_weights), training, label_space(configuration.label_space)
+        )
+        write_image(tmp_path / "photos" / "a.png", np.zeros((64, 96, 3), np.uint8))
+        run_as_printed(segment)
+        assert np.all(read_label(tmp_path / "segmented" / "labels" / "a.png") == 1)
+    finally:
+        for name in ("my_network", "my_project", "my_project.unet"):
+            sys.modules.pop(name, None)

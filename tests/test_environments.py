@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -24,6 +25,26 @@ def test_every_requirement_is_pinned():
     for name in names:
         assert pins(name)
         assert all(line.count("==") == 1 for line in pins(name))
+
+
+def numbers(version):
+    return [int(part) for part in version.split(".")]
+
+
+def test_the_package_asks_for_the_pins_or_newer():
+    """Only of torch, and torchvision with it, an older version is enough, which README.md names."""
+    project = tomllib.loads((ENVIRONMENTS.parent / "pyproject.toml").read_text())["project"]
+    pinned = dict(line.split("==") for line in pins("requirements.txt"))
+    bounds = dict(line.split(">=") for line in project["dependencies"])
+    # The workflow, which only a clone has, needs these.
+    assert pinned.keys() - bounds.keys() == {"snakemake", "pygments"}
+    assert bounds.keys() < pinned.keys()
+    other = {name: bound for name, bound in bounds.items() if bound != pinned[name]}
+    assert other == {"torch": "2.6", "torchvision": "0.21"}
+    assert all(numbers(bound) < numbers(pinned[name]) for name, bound in other.items())
+    readme = (ENVIRONMENTS.parent / "README.md").read_text()
+    assert f"torch {bounds['torch']} or newer" in readme
+    assert f"Python {project['requires-python'].removeprefix('>=')} to " in readme
 
 
 def test_no_index_address_is_in_any_file():

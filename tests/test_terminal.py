@@ -7,7 +7,7 @@ import re
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from cotrain.reporting.time_left import Speeds
+from cotrain.reporting.time_left import Cost, Speeds
 from rules.terminal import Terminal
 
 AT = re.compile(r"\d\d:\d\d:\d\d  ")
@@ -69,3 +69,25 @@ def test_only_what_is_not_tried_again_is_a_reason_for_the_end(terminal):
     terminal.end_early()
     [line] = AT.sub("", terminal.stream.getvalue().lstrip("\0")).splitlines()
     assert "invalid partition" in line
+
+
+def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):
+    class Job:
+        jobid, rule, log = 1, None, []
+
+    speeds = Speeds(tmp_path / "speeds.json")
+
+    def begun(estimate):
+        terminal = Terminal([Job()], lambda job: Cost("train", 30), speeds, io.StringIO())
+        terminal.begin(estimate, ["keep is 3"])
+        return AT.sub("", terminal.stream.getvalue()).splitlines()
+
+    unknown = "1 jobs to do; `snakemake estimate` says how long the whole run takes"
+    assert begun("") == [unknown, "note: keep is 3"]
+    assert begun("2 h 10 min") == [
+        "1 jobs to do; the estimate for the whole run is 2 h 10 min",
+        "note: keep is 3",
+    ]
+    # What jobs took is known better than what was measured before.
+    speeds.add(Cost("train", 1), 2.0)
+    assert begun("2 h 10 min") == ["1 jobs to do, about 1 min 00 s", "note: keep is 3"]

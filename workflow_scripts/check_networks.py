@@ -2,7 +2,8 @@
 
 in:  settings of trainings that start from no other model of the run, and the weights file that the first of
      them starts from, if it does
-out: a JSON file with the size of each network: parameters, tensors and bytes
+out: a JSON file with the size of each network (parameters, tensors and bytes), and where its first weights
+     come from
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import write_json
 from cotrain.data.label_spaces import label_space
-from cotrain.data.network_sizes import NetworkSizes
+from cotrain.data.network_sizes import Networks
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     add_label_space_argument,
@@ -46,10 +47,11 @@ def main(arguments: list[str] | None = None) -> None:
     trainings = {key: read_settings(path, TrainingSettings) for key, path in files.items()}
     space = label_space(options.label_space)
 
+    from cotrain.networks.backbones import first_weights_of
     from cotrain.networks.size import size_of
     from cotrain.training.train_model import check_initial_weights, first_network
 
-    sizes, initial_weights = {}, options.initial_weights
+    sizes, first_weights, initial_weights = {}, {}, options.initial_weights
     for key, settings in trainings.items():
         try:
             if initial_weights:
@@ -61,9 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
             rest = text.removeprefix("network.")
             raise InputError(text if rest == text else f"{key}.{rest}") from error
         sizes[key] = size_of(network)
+        first_weights[key] = first_weights_of(settings.network, initial_weights)
         logger.info("%s: %s parameters, its first weights fit", key, f"{sizes[key].parameters:,}")
         initial_weights = None
-    write_json(options.output, to_builtins(NetworkSizes(sizes)))
+    write_json(options.output, to_builtins(Networks(networks=sizes, first_weights=first_weights)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from cotrain.data.file_names import is_one_line
 from cotrain.data.files import make_folder
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import FAULTS_OF_THE_MACHINE, InputError
+from cotrain.networks.model_folder import weights_file
 from cotrain.progress import CLEARED_LINE
 
 if TYPE_CHECKING:
@@ -33,11 +34,26 @@ ANOTHER_ATTEMPT = "--- another attempt"
 SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 
 
+# What stands before the name of a step in its usage and examples: how steps are started.
+MODULES = "python -m workflow_scripts."
+_start = MODULES
+
+
+def begin_commands_with(start: str) -> None:
+    """Let `--help` show commands as they are given: `start`, such as "cotrain ", stands before the step."""
+    global _start
+    _start = start
+
+
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """Return a parser that shows the step's docstring and an example, and knows `--log-file FILE`."""
+    """Return a parser that shows the step's docstring and an example, and knows `--log-file FILE`.
+
+    `example` is at least one command, `python -m workflow_scripts.STEP …`; the last names the step.
+    """
     parser = argparse.ArgumentParser(
+        prog=_start + example.rpartition(MODULES)[2].split()[0],
         description=description,
-        epilog=f"example:\n  {example}",
+        epilog=f"example:\n  {example.replace(MODULES, _start)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--log-file", type=Path, help="also write all messages into this file")
@@ -188,16 +204,12 @@ def named_paths(flag: str, form: str, arguments: Sequence[str]) -> dict[str, Pat
 def model_file(text: str) -> Path:
     """Read an argument that is a model: its weights file, or its folder.
 
-    A folder stands for its averaged weights if there are any, because they predict better.
-    argparse.ArgumentTypeError when it holds no weights.
+    argparse.ArgumentTypeError when the folder holds no weights.
     """
-    path = Path(text)
-    if not path.is_dir():
-        return path
-    for name in ("averaged.safetensors", "weights.safetensors"):
-        if (path / name).exists():
-            return path / name
-    raise argparse.ArgumentTypeError(f"{path}: holds no weights.safetensors; is its training unfinished?")
+    try:
+        return weights_file(Path(text))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_model_argument(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -10,6 +10,8 @@ reading and writing labels, and the communication between processes.
 
 from pathlib import Path
 
+import msgspec
+
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.run_plan import Work
 from cotrain.configuration.sections import TrainingSettings
@@ -17,6 +19,7 @@ from cotrain.data.files import write_text
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
+from cotrain.progress import Progress
 from workflow_scripts.command_line import (
     add_gpus_per_training_argument,
     add_inference_arguments,
@@ -81,18 +84,23 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     share = len(Workers(count=processes).slots(first.batch_size))
     speeds: dict[str, Speed] = {}
-    with claimed_device(options.device, first.deterministic) as device:
+    number = len({msgspec.json.encode(settings.network) for settings in trainings.values()}) + 1
+    with (
+        claimed_device(options.device, first.deterministic) as device,
+        Progress(number, "measurements", "estimate") as progress,
+    ):
         for name, settings in trainings.items():
             # Stages differ in their data; most share one network, whose speed is measured once.
             same = [other for other in speeds if trainings[other].network == settings.network]
-            speeds[name] = (
-                speeds[same[0]]
-                if same
-                else measured_speed(name, settings, share, space, target, inference, device)
-            )
+            if same:
+                speeds[name] = speeds[same[0]]
+                continue
+            speeds[name] = measured_speed(name, settings, share, space, target, inference, device)
+            progress.advance(f"the network of {name}")
         memory = peak_memory_mib(device)
         threads = loader_threads(options.threads, device.type)
         seconds_a_crop = measured_seconds_a_crop(first, space, options.source) / threads / processes
+        progress.advance("making batches")
         device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     of_processes = f"{processes} processes, each " if processes > 1 else ""

@@ -1,16 +1,17 @@
-"""Export a model for other programs: ONNX and torch.export, each compared with the original on real images.
+"""Export a model for other programs: torch.export or ONNX, compared with the original on real images.
 
 in:  the folder of a model or its weights file (the probabilities of several models are averaged); images for
      the comparison
-out: OUTPUT/model.onnx and OUTPUT/model.pt2 (torch.export). They map images, uint8 RGB (N, 3, HEIGHT, WIDTH),
-     to classes (train ids, uint8) and confidence (their probabilities, float32), both (N, HEIGHT, WIDTH).
-     OUTPUT/model.json holds classes, colours, and how much each file differs from the original.
+out: OUTPUT/model.pt2 (torch.export) and with --formats pt2 onnx also OUTPUT/model.onnx. They map images,
+     uint8 RGB (N, 3, HEIGHT, WIDTH), to classes (train ids, uint8) and confidence (their probabilities,
+     float32), both (N, HEIGHT, WIDTH). OUTPUT/model.json holds classes, colours, and how much each file
+     differs from the original.
 
-Any number N of images works, but HEIGHT and WIDTH are fixed. ONNX needs the packages of
-envs/requirements-export.txt.
+Any number N of images works, but HEIGHT and WIDTH are fixed. ONNX needs three packages more, which a message
+names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.export --model results/demo/models/final \\
     --images results/demo/data/camera_test/scenes/images/0000*.jpg --output exported"""
+FORMATS = ("pt2", "onnx")
+# What ONNX files are written and compared with.
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 # Where two classes are equally likely, rounding decides; elsewhere no pixel may change its class.
 SHARE_OF_OTHER_CLASSES = 0.001
@@ -52,13 +55,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
+    parser.add_argument(
+        "--formats", nargs="+", choices=FORMATS, default=["pt2"], help="what to write (default: pt2)"
+    )
     add_threads_argument(parser, default=1)
     add_output_argument(parser, "FOLDER", "folder to write into")
     options = parse(parser, arguments)
     missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
+    if "onnx" in options.formats and missing:
         raise InputError(
-            f"ONNX needs the packages {', '.join(missing)}: pip install -r envs/requirements-export.txt"
+            f"--formats onnx: needs packages that are not installed: pip install {' '.join(missing)}"
         )
     if (options.height is None) != (options.width is None):
         raise InputError("--height and --width: found one of them, expected both or none")
@@ -70,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cotrain.networks.export import (
         INPUT,
         OUTPUTS,
+        Program,
         difference,
         exported,
         original,
@@ -87,10 +94,19 @@ def main(arguments: list[str] | None = None) -> None:
     batches = [*np.split(images, len(images)), images[[0, -1]]]
     program = exported(networks, height, width)
     differences = {}
-    for name, save, load in (
-        ("model.pt2", save_program, saved_program),
-        ("model.onnx", save_onnx, lambda path: saved_onnx(path, options.threads)),
-    ):
+    ways: dict[str, tuple[Callable[..., None], Callable[[Path], Program]]] = {
+        "pt2": (save_program, saved_program),
+        "onnx": (save_onnx, lambda path: saved_onnx(path, options.threads)),
+    }
+    for kind, (save, load) in ways.items():
+        name = f"model.{kind}"
+        if kind not in options.formats:
+            if (options.output / name).exists():
+                logger.warning(
+                    "warning: %s is of an earlier call, perhaps of another model; model.json is not about it",
+                    options.output / name,
+                )
+            continue
         with written_whole(options.output / name) as path:
             save(path, program)
             deviation = difference(original(networks), load(path), batches)

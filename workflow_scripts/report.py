@@ -13,13 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from cotrain.data.files import write_text
-from cotrain.data.json_files import Record, read_record
 from cotrain.errors import InputError, reason
 from cotrain.evaluation.scores import ModelScores, read_scores
 from cotrain.reporting.model_report import report_markdown, report_text, unscored_markdown, unscored_text
+from cotrain.reporting.notes import read_notes
 from cotrain.reporting.pictures import mean_iou_picture
 from cotrain.reporting.table import (
     check_comparable,
@@ -42,23 +40,12 @@ PICTURE = "models.png"
 OF_SCORES = (PICTURE, "classes.tsv")
 
 
-class CheckedRecord(Record, frozen=True):
-    """What is read of the file of collect_checks."""
-
-    notes: list[str] = msgspec.field(default_factory=list)
-
-
 def read_all(arguments: Sequence[str]) -> list[ModelScores]:
     """Read `MODEL=PATH` arguments, in their order."""
     paths = named_paths("--scores", "MODEL=PATH, e.g. baseline=scores.json", arguments)
     models = [read_scores(path, model) for model, path in paths.items()]
     check_comparable(models)
     return models
-
-
-def read_notes(path: Path) -> list[str]:
-    """Return the notes in the file of collect_checks."""
-    return read_record(path, CheckedRecord, "the notes on the data", "what collect_checks wrote").notes
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,15 +3,18 @@
 in:  the folder of a model or its weights file (the probabilities of several models are averaged); a folder of
      images, one image, or a video file
 out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour) and OUTPUT/overlays/NAME.jpg;
-     for a video OUTPUT/NAME.mp4 with the overlay, and with --write-labels OUTPUT/labels/NAME/000000.png, …,
-     in place of those of an earlier call. Below each overlay there is a legend of the classes
+     for a video OUTPUT/NAME.webm (VP8, which browsers play) with the overlay, and with --write-labels
+     OUTPUT/labels/NAME/000000.png, …, in place of those of an earlier call. Below each overlay there is a
+     legend of the classes
 
 Images that cannot be read are left out and named at the end, and the exit status is 2. OUTPUT/done.jsonl says
 from what each picture was made: the same command makes only what is missing.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +63,8 @@ EXAMPLE = """python -m workflow_scripts.segment --model results/demo/models/fina
     --input results/demo/data/camera_test/scenes/images --output by_hand/segmented"""
 DEFAULT_FRAMES_PER_SECOND = 25.0
 MOST_FRAMES_PER_SECOND = 1000.0
+# What browsers play and OpenCV's packages can write: they encode no H.264, and VP9 takes five times as long.
+VIDEO_SUFFIX, VIDEO_CODE = ".webm", "VP80"
 # Stands in the journal: with another number here all images are segmented again.
 VERSION = 2
 
@@ -83,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif is_picture(options.input):
         images = [options.input]
     if images is None:
-        refuse_overwriting([options.output / f"{options.input.stem}.mp4"], [options.input])
+        refuse_overwriting([_video_output(options.output, options.input)], [options.input])
     else:
         refuse_overwriting(
             [path for image in images for path in _outputs(options.output, image.stem)], images
@@ -202,6 +207,24 @@ def _outputs(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / "labels" / f"{name}.png", folder / "overlays" / f"{name}.jpg"
 
 
+def _video_output(folder: Path, video: Path) -> Path:
+    """Return where a video with the overlay goes."""
+    return folder / f"{video.stem}{VIDEO_SUFFIX}"
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what a library written in C says on standard error."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _segment_video(
     path: Path,
     labels_of: Callable[[list[np.ndarray]], np.ndarray],
@@ -214,7 +237,7 @@ def _segment_video(
 ) -> None:
     """Write the video with an overlay on each frame, a legend below, and with `write_labels` each label.
 
-    MP4 stores even sizes: a last column or row is repeated where it has to be. Labels have the size of the
+    OpenCV writes even sizes: a last column or row is repeated where it has to be. Labels have the size of the
     frames.
     """
     video = cv2.VideoCapture(str(path))
@@ -233,8 +256,8 @@ def _segment_video(
     right, below = width % 2, height % 2
     if right or below:
         logger.info(
-            "%s: has %d × %d pixels, which MP4 cannot store; in the video with the overlay it has %d × %d: "
-            "its last %s repeated",
+            "%s: has %d × %d pixels, and only even sizes can be written; the video with the overlay has "
+            "%d × %d: its last %s repeated",
             *(path, width, height, width + right, height + below),
             " and ".join(["column"] * right + ["row"] * below) + (" are" if right and below else " is"),
         )
@@ -249,18 +272,20 @@ def _segment_video(
         )
     done = 0
     with (
-        written_whole(output / f"{path.stem}.mp4") as temporary,
+        written_whole(_video_output(output, path)) as temporary,
         Progress(max(expected, 1), "frames", f"segment {path}") as progress,
     ):
         empty = np.zeros((height + below, width + right, 3), np.uint8)
         # The legend is drawn once; each frame takes the place of the one before.
         page = _even(with_legend(empty, space.classes, space.palette))
         size = (page.shape[1], page.shape[0])
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+        # FFmpeg says that WebM has no table of such codes, whichever is given.
+        with _silent():
+            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*VIDEO_CODE), rate, size)
         if not writer.isOpened():
             raise InputError(
                 f"{output}: a video of {size[0]} × {size[1]} pixels and {rate:g} frames a second cannot "
-                "be written as MP4"
+                "be written as WebM; its width and height may be at most 16 383"
             )
         try:
             frames = _frames(video)
@@ -283,9 +308,7 @@ def _segment_video(
         if done == 0:
             raise InputError(f"{path}: the video holds no frame that can be read")
         # OpenCV does not say that a disk is full.
-        written = cv2.VideoCapture(str(temporary))
-        frames_written = int(written.get(cv2.CAP_PROP_FRAME_COUNT))
-        written.release()
+        frames_written = _number_of_frames(temporary)
         if frames_written != done:
             raise InputError(
                 f"{output}: of {done} frames {frames_written} could be written as a video; is the disk full? "
@@ -305,6 +328,17 @@ def _even(picture: np.ndarray) -> np.ndarray:
     """Return the picture with even height and width: a last column or row is repeated where it has to be."""
     height, width = picture.shape[:2]
     return cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+
+
+def _number_of_frames(path: Path) -> int:
+    """Return how many frames can be decoded: the head of a file that was cut off may promise more."""
+    with _silent():
+        video = cv2.VideoCapture(str(path))
+        number = 0
+        while video.grab():
+            number += 1
+        video.release()
+    return number
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:

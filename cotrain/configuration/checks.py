@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cotrain.configuration.choices import PACKAGED_BACKBONES
+from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.names import BASELINE, BRANCHES, ModelName, steps_of
 from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, in_words, value_at
 from cotrain.configuration.schema import listed
@@ -148,6 +149,45 @@ def _check_training(problems: Problems) -> None:
         if pair is not None and (pair[0] > pair[1] or (must_differ and pair[0] == pair[1])):
             problems.add(path, f"expected the smaller number first, found {in_words(pair)}")
     problems.expect_file(("ego_vehicle_mask",))
+
+
+def _check_crops(problems: Problems) -> None:
+    """Check that crops fit into streets that are yet to be rendered; images of others are measured later."""
+    crop = problems.value("training", "crop")
+    if crop is None:
+        return
+    target = problems.value("target")
+    for part, names in (("source", problems.value("source")), ("target", target and [target])):
+        keys = [
+            problems.value("training", f"{part}_augmentation", key)
+            for key in ("resize", "short_sides", "max_long_side")
+        ]
+        entries = [problems.value("datasets", name) or {} for name in names or ()]
+        if not entries or any(entry.get("layout") != "streets" for entry in entries) or None in keys[1:]:
+            continue
+        limit = limit_of_crops(crop, [(entry["height"], entry["width"]) for entry in entries], *keys)
+        if limit:
+            larger = " and ".join(f"datasets.{name}" for name in names)
+            text = (
+                f"{problems.shown('training', 'crop')} is [height, width] of more pixels than the rendered "
+                f"{part} images have: they are at most {in_words([*limit])} after "
+                f"training.{part}_augmentation; expected a smaller crop, or larger width and height in "
+                f"{larger}"
+            )
+            problems.add(("training", "crop"), text, bad_value=False)
+
+
+def _check_views(problems: Problems) -> None:
+    """Check that one key says at which size images enter the network."""
+    for section in (("prediction",), ("evaluation", "protocol")):
+        resize, short_side = (problems.value(*section, key) for key in ("resize", "short_side"))
+        is_given = any(value_at(problems.given, (*section, key)) for key in ("resize", "short_side"))
+        if resize is not None and short_side is not None and is_given:
+            text = (
+                f"found {short_side}, but resize is {in_words(resize)}, and both say the size of an image in "
+                "the network: expected null for one of them"
+            )
+            problems.add((*section, "short_side"), text, bad_value=False)
 
 
 def _check_stages(problems: Problems) -> None:
@@ -295,19 +335,27 @@ def _check_calibration(problems: Problems) -> None:
 def _check_initial_weights(problems: Problems) -> None:
     """Check that the baseline starts from a model of this project, if it starts from a file."""
     path, words = ("baseline", "initial_weights"), ("pretrained",)
-    value = problems.value(*path)
+    value, iterations = problems.value(*path), ("baseline", "iterations")
+    if value == "pretrained" and problems.value(*iterations) == 0:
+        text = "found 0, but baseline.initial_weights is pretrained, so there is no model to take as it is"
+        problems.add(
+            iterations, f"{text}: expected more, or the path of a model's weights for initial_weights"
+        )
     if value is None or value in words:
         return
-    if value.endswith(".safetensors"):
+    if os.path.isfile(value) or value.endswith((".safetensors", ".onnx")):
+        # What the file is says more than its name.
         _check_weights_file(problems, path)
+    if value.endswith(".safetensors") or path in problems.bad_values:
         return
     text = (
-        f"expected pretrained or the path of a .safetensors file that the step train wrote, found {value!r}"
+        "expected pretrained or the path of a .safetensors file that the step train or import_weights wrote, "
+        f"found {value!r}"
     )
     if os.path.isfile(value):
         text += (
-            " (the step import_weights converts weights of the paper's network; those of a backbone are for "
-            "network.backbone_weights)"
+            " (import_weights converts weights of your own network and of the paper's; those of a backbone "
+            "are for network.backbone_weights)"
         )
     problems.add(path, text + did_you_mean(value, words))
 
@@ -352,6 +400,8 @@ CHECKS = (
     _check_roles,
     _check_scores,
     _check_training,
+    _check_crops,
+    _check_views,
     _check_stages,
     _check_network,
     _check_predicting_weights,

@@ -18,6 +18,7 @@ STEP_PATTERN = r"self_training/\d\d|co_training/\d\d/[ab]"
 MODEL_PATTERN = rf"baseline|{STEP_PATTERN}|final|upper_bound"
 LABELLING_PATTERN = rf"({STEP_PATTERN})(/relabelled)?|ensemble/[ab]"
 DATASET_PATTERN = r"[a-z0-9_]+"
+RUN_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 IMAGE_SET_PATTERN = rf"target|accumulated|labelled/{DATASET_PATTERN}|subset/({STEP_PATTERN})"
 
 

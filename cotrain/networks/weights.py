@@ -72,8 +72,8 @@ def _header(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: the file does not say which network it belongs to; expected weights.safetensors or "
             "averaged.safetensors of a model that the step train made. The step import_weights converts "
-            "published weights of the paper's network. Weights of a backbone alone are for "
-            "network.backbone_weights"
+            "weights of your own network (docs/own_model.md) and published ones of the paper's. Weights of a "
+            "backbone alone are for network.backbone_weights"
         )
     try:
         content = json.loads(header[HEADER_KEY])
@@ -135,7 +135,8 @@ def load_network(path: Path, allowed_code: Collection[str] = ()) -> Network:
     if isinstance(settings, OwnNetworkSettings) and settings.name not in allowed_code:
         raise InputError(
             f"{path}: its network is made by the function {settings.name!r}, whose code would be run. If you "
-            f"trust this function, and the person who made the file, add --allow-code {settings.name}"
+            f"trust this function, and the person who made the file, add --allow-code {settings.name} (in "
+            f"Python: allow_code=[{settings.name!r}])"
         )
     try:
         network = build_network(settings, space.number_of_classes, seed=0, pretrained=False)

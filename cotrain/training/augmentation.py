@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cotrain.configuration.crop_sizes import limit_of_crops, scaled_size
 from cotrain.configuration.sections import Augmentation, Cutout
 from cotrain.data.label_spaces import IGNORE
 from cotrain.errors import InputError
@@ -39,12 +40,7 @@ def draw_scaled_size(
 ) -> tuple[int, int]:
     """Return the (height, width) that the frame is scaled to before cropping."""
     short_side = float(rng.choice(augmentation.short_sides)) if augmentation.short_sides else None
-    return _scaled_size(height, width, short_side, augmentation)
-
-
-def largest_scaled_size(height: int, width: int, augmentation: Augmentation) -> tuple[int, int]:
-    """Return the largest (height, width) that a frame of this size can be scaled to before cropping."""
-    return _scaled_size(height, width, max(augmentation.short_sides, default=None), augmentation)
+    return scaled_size((height, width), augmentation.resize, short_side, augmentation.max_long_side)
 
 
 def check_crop(
@@ -63,26 +59,14 @@ def check_crop(
         part: "source" or "target", for the message.
         origin: where the images are listed, for the message.
     """
-    largest = [largest_scaled_size(height, width, augmentation) for height, width in sizes]
-    height, width = crop
-    if any(scaled[0] >= height and scaled[1] >= width for scaled in largest):
-        return
-    limit = max(largest, key=lambda size: size[0] * size[1])
-    raise InputError(
-        f"training.crop: {width}×{height} pixels are more than any image of {origin} has: at most "
-        f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
-        f"short_sides in training.{part}_augmentation"
-    )
-
-
-def _scaled_size(
-    height: int, width: int, short_side: float | None, augmentation: Augmentation
-) -> tuple[int, int]:
-    height, width = augmentation.resize or (height, width)
-    if short_side is None:
-        return height, width
-    scale = min(short_side / min(height, width), augmentation.max_long_side / max(height, width))
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+    keys = augmentation.resize, augmentation.short_sides, augmentation.max_long_side
+    limit = limit_of_crops(crop, sizes, *keys)
+    if limit:
+        raise InputError(
+            f"training.crop: {crop[1]}×{crop[0]} pixels are more than any image of {origin} has: at most "
+            f"{limit[1]}×{limit[0]} after training.{part}_augmentation; expected a smaller crop, or larger "
+            f"short_sides in training.{part}_augmentation"
+        )
 
 
 def draw_window(

@@ -3,11 +3,14 @@
 Without torch, so that a report can read it.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+import cotrain
 from cotrain.data.json_files import Count, Record, Share, read_record
 from cotrain.data.manifests import Item
 
@@ -19,6 +22,8 @@ class RecordedSettings(Record, frozen=True):
     """Of the settings of a training."""
 
     iterations: Count
+    batch_size: Count | None = None
+    network: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class RecordedImages(Record, frozen=True):
@@ -30,12 +35,20 @@ class RecordedImages(Record, frozen=True):
 
 
 class TrainingRecord(Record, frozen=True):
-    """What is read of the `training.json` of a model; `last_loss` is None in one of an earlier version."""
+    """What is read of the `training.json` of a model.
+
+    `last_loss` is None in one of an earlier version, and where no iteration was made. `parents` are the
+    hashes of the files that decided the training, by their paths.
+    """
 
     settings: RecordedSettings
     images: RecordedImages
     last_loss: float | None = None
     vanished_classes: list[str] = msgspec.field(default_factory=list)
+    parents: dict[str, str] = msgspec.field(default_factory=dict)
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    code: str = ""
+    model: str = "of an unknown name"
 
 
 def read_training_record(path: Path) -> TrainingRecord:
@@ -52,3 +65,11 @@ def kept_share(target: Sequence[Item]) -> float | None:
     if not kept or len(kept) < len(target):
         return None
     return round(sum(kept) / sum(item.width * item.height for item in target), DECIMALS)
+
+
+def code_hash() -> str:
+    """Return a hash of the library's source, to tell models apart that different code made."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(cotrain.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

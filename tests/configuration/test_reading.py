@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
         "layout": "streets",
         "look": "game",
         "images": 240,
-        "width": 480,
-        "height": 270,
+        "width": 1280,
+        "height": 720,
         "seed": 1,
     }
     assert resolved["datasets"]["camera"] == {
@@ -106,7 +107,7 @@ def test_minimal_configuration_gets_all_defaults(config: dict[str, Any]) -> None
     assert resolved["self_training"]["batch_ratio"] == [2, 2]
     assert resolved["co_training"]["batch_ratio"] == [1, 3]
     assert resolved["final"]["class_mixing"] == "none"
-    protocol = {"resize": None, "scales": [1.0], "flip": False, "window": None}
+    protocol = {"resize": None, "short_side": None, "scales": [1.0], "flip": False, "window": None}
     assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False, "protocol": protocol}
 
 
@@ -119,7 +120,7 @@ def test_defaults_beside_given_values_and_in_empty_sections(config: dict[str, An
     assert resolved["co_training"]["confidence"] == {"lower": 0.6, "upper": 0.95}
     assert resolved["training"]["target_augmentation"]["cutout"] == {"holes": [1, 3], "size_px": [100, 200]}
     assert resolved["training"]["source_augmentation"]["cutout"]["holes"] == [0, 0]
-    protocol = {"resize": None, "scales": [1.0], "flip": False, "window": None}
+    protocol = {"resize": None, "short_side": None, "scales": [1.0], "flip": False, "window": None}
     assert resolved["evaluation"] == {"class_subsets": [], "write_outputs": False, "protocol": protocol}
     assert resolved["network"]["aspp_dilations"] == [6, 12, 18]
 
@@ -165,11 +166,18 @@ def test_the_home_folder_is_written_out(config: dict[str, Any], monkeypatch: pyt
 def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any]) -> None:
     prediction = {"prediction.resize": [512, 1024], "prediction.flip": True}
     resolved = resolve(changed(config, prediction))["evaluation"]["protocol"]
-    assert resolved == {"resize": [512, 1024], "scales": [1.0], "flip": True, "window": None}
+    assert resolved == {
+        "resize": [512, 1024],
+        "short_side": None,
+        "scales": [1.0],
+        "flip": True,
+        "window": None,
+    }
 
     own = {"evaluation.protocol": {"resize": None, "scales": [0.75, 1.0]}}
     resolved = resolve(changed(config, prediction | own))["evaluation"]["protocol"]
-    assert resolved == {"resize": None, "scales": [0.75, 1.0], "flip": True, "window": None}
+    expected = {"resize": None, "short_side": None, "scales": [0.75, 1.0], "flip": True, "window": None}
+    assert resolved == expected
 
 
 @pytest.mark.parametrize(
@@ -434,6 +442,18 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             {"datasets.more": {"layout": "streets", "look": "game", "images": 3}},
             "datasets.more.seed: 1 (the default) gives the same scenes as datasets.game: expected another",
         ),
+        (
+            {"datasets.game.width": 480, "datasets.game.height": 270},
+            "training.crop: [512, 1024] (the default) is [height, width] of more pixels than the rendered "
+            "source "
+            "images have: they are at most [270, 480] after training.source_augmentation; expected a "
+            "smaller crop, "
+            "or larger width and height in datasets.game",
+        ),
+        (
+            {"prediction.resize": [512, 1024], "prediction.short_side": 300},
+            "prediction.short_side: found 300, but resize is [512, 1024]",
+        ),
         # Without a look, nobody knows which scenes they are.
         ({"datasets.more": {"layout": "streets", "images": 3}}, "datasets.more.look: missing"),
         (
@@ -540,6 +560,15 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         (
             {"baseline.initial_weights": "/none/w.pth"},
             "baseline.initial_weights: expected pretrained or the path of a .safetensors file",
+        ),
+        (
+            {"baseline.iterations": 0},
+            "baseline.iterations: found 0, but baseline.initial_weights is pretrained, so there is no model "
+            "to take as it is: expected more, or the path of a model's weights for initial_weights",
+        ),
+        (
+            {"self_training.iterations": 0},
+            "self_training.iterations: expected an integer >= 1, found 0",
         ),
     ],
 )
@@ -675,7 +704,19 @@ def test_weights_files_that_are_none(config: dict[str, Any], tmp_path: Path) -> 
         "14 bytes, its header asks for 10. Download or copy it again"
     ]
     [line] = problems(config, {"baseline.initial_weights": page})
-    assert line.endswith("those of a backbone are for network.backbone_weights)")
+    assert "it is a web page (HTML)" in line
+    checkpoint, graph = str(tmp_path / "model.pth"), str(tmp_path / "model.onnx")
+    with zipfile.ZipFile(checkpoint, "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    for iterations in (0, 60000):
+        changes = {"baseline.initial_weights": checkpoint, "baseline.iterations": iterations}
+        [line] = problems(config, changes)
+        assert line.startswith("baseline.initial_weights: expected pretrained or the path of a .safetensors")
+        assert line.endswith("those of a backbone are for network.backbone_weights)")
+    Path(graph).write_bytes(b"\x08\x0a\x12\x07pytorch")
+    for key in ("baseline.initial_weights", "network.backbone_weights"):
+        [line] = problems(config, {key: graph})
+        assert line.startswith(f"{key}: {graph}: cannot be read as weights: it is an ONNX file, a graph for")
     network_b = {"backbone": "resnet50", "backbone_weights": page}
     [line] = problems(config, {"co_training.network_b": network_b})
     assert line.startswith(f"co_training.network_b.backbone_weights: {page}: cannot be read as weights")
@@ -904,7 +945,7 @@ def test_command_prints_the_resolved_configuration(
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text(yaml.safe_dump(config))
     second.write_text("run: other\nself_training: {rounds: 4}\n")
-    main(["--config", str(first), str(second)])
+    main(["--config", str(first), str(second), "--all"])
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed == resolve({**config, "run": "other", "self_training": {"rounds": 4}})
     assert printed["co_training"]["round_b"] == 3

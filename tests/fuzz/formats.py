@@ -37,7 +37,7 @@ from cotrain.data.label_spaces import definition_of, label_space, make_label_spa
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
-from cotrain.data.network_sizes import read_network_sizes
+from cotrain.data.network_sizes import read_networks
 from cotrain.data.predictions import (
     Origin,
     PredictionReader,
@@ -48,10 +48,10 @@ from cotrain.data.predictions import (
 )
 from cotrain.data.trees import tree_layout
 from cotrain.evaluation.scores import read_scores, scores
+from cotrain.reporting.notes import read_notes
 from cotrain.reporting.time_left import Speeds, cost_of_training
 from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
-from workflow_scripts.report import read_notes
 
 SPACE = label_space("camvid11")
 TWO_CLASSES = ("road", "sky")
@@ -285,9 +285,10 @@ FORMATS = [
         "networks.json",
         _of_text(
             '{"networks": {"network": {"parameters": 3, "tensors": 1, "bytes": 12, "operations_a_pixel": 4, '
-            '"saved_bytes_a_pixel": 5}}}'
+            '"saved_bytes_a_pixel": 5}}, "first_weights": {"network": {"what": "of timm", '
+            '"pretrained": true, "licence": "mit", "url": "a"}}}'
         ),
-        read_network_sizes,
+        read_networks,
     ),
     Format("checked.json", _of_text('{"reports": ["a.json"], "notes": ["a note"]}'), read_notes),
     Format(

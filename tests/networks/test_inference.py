@@ -15,7 +15,13 @@ from cotrain.data.images import read_image, write_image, write_label
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
-from cotrain.networks.inference import batches_of_one_size, intervals, labelled_logits, predict
+from cotrain.networks.inference import (
+    batches_of_one_size,
+    intervals,
+    labelled_logits,
+    predict,
+    size_in_network,
+)
 
 CPU = torch.device("cpu")
 CLASSES = 11
@@ -223,6 +229,29 @@ def test_confidences_are_in_range(network, make_items):
     assert prediction.classes.max() < CLASSES
     torch.nn.init.normal_(network.model.classifier.weight, std=1e5)
     assert predicted(network, make_items("y", 1), 1)[0].levels.max() == 65535
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "expected"),
+    [
+        ((1080, 1920), {"short_side": 216}, (216, 384)),
+        ((1920, 1080), {"short_side": 216}, (384, 216)),
+        ((48, 64), {"short_side": 96}, (96, 128)),
+        ((1080, 1920), {"resize": (300, 400)}, (300, 400)),
+        ((1080, 1920), {}, (1080, 1920)),
+    ],
+)
+def test_the_size_in_the_network_by_hand(size, settings, expected):
+    assert size_in_network(size, InferenceSettings(**settings)) == expected
+
+
+def test_a_short_side_keeps_the_proportions_of_each_image(network, make_items):
+    seen = []
+    network.model.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    items = make_items("x", 9, SIZES)
+    predictions = predicted(network, items, 1, short_side=32)
+    assert [prediction.classes.shape for prediction in predictions] == [(i.height, i.width) for i in items]
+    assert {min(size) for size in seen} == {32}
 
 
 def test_resize_changes_what_the_network_sees_but_not_the_size(network, make_items):

@@ -215,7 +215,7 @@ def test_a_header_that_names_code_runs_none(saved, tmp_path, monkeypatch):
     own = OwnNetworkSettings(name="code_of_somebody:make")
     model = torch.nn.Conv2d(3, CLASSES, 8, 8)
     save_weights(path, SimpleNamespace(model=model), own, SPACE)
-    message = r"made by the function 'code_of_somebody:make', .* add --allow-code code_of_somebody:make$"
+    message = r"function 'code_of_somebody:make', .* add --allow-code code_of_somebody:make \(in Python: "
     for load in (load_network, lambda path: load_networks([path], allowed_code=["code_of_somebody:other"])):
         with pytest.raises(InputError, match=message):
             load(path)

@@ -1,12 +1,16 @@
 import csv
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
+import torch
 
+from cotrain import __version__
 from cotrain.data.images import read_label
 from cotrain.data.manifests import read_manifest, verify_labels
+from tests.workflow.test_dag import planned_jobs
 
 MODELS = ["baseline", "self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b", "final"]
 
@@ -36,6 +40,40 @@ def test_a_test_image_that_is_also_a_target_image_is_noted_below_the_table(finis
     assert "camera_test/03.png, there " in note
     assert f"Note: {note}" in " ".join((results / "report" / "models.txt").read_text().split())
     assert f"Note: {note}" in (results / "report" / "models.md").read_text()
+
+
+def test_every_model_has_a_card(finished_run):
+    results = finished_run.folder / "results" / "tiny"
+    cards = {model: (results / "models" / model / "README.md").read_text() for model in MODELS}
+    parameters = json.loads((results / "data" / "networks.json").read_text())["networks"]["network"][
+        "parameters"
+    ]
+    for model, card in cards.items():
+        assert card.startswith(f"# Model `{model}`\n")
+        assert f"backbone test_efficientnet (timm), {parameters:,} parameters" in card
+        scores = json.loads((results / "evaluation" / model / "camera_test" / "scores.json").read_text())
+        assert "measured on camera_test: 4 images" in card
+        assert f"\n| {100 * scores['mean_iou']:.2f} | " in card
+        assert "Note: 1 of the 4 test images of camera_test is also in camera" in card
+        assert "Source: 8 labelled images of synthetic\n" in card
+        assert "First weights: random numbers; no weights of others\n" in card
+    assert "Target: no image is trained on\n" in cards["baseline"]
+    assert "Target: 8 images of camera with pseudo-labels, which cover " in cards["final"]
+    # The code at hand has trained it.
+    assert f"Trained by: cotrain {__version__}" in cards["final"]
+    [program] = re.findall(r"```python\n(.*?)```", cards["final"], re.DOTALL)
+    names = {"images": torch.zeros(2, 3, 50, 70, dtype=torch.uint8)}
+    exec(program.replace("path/of/this/folder", str(results / "models" / "final")), names)
+    assert names["classes"].shape == names["confidence"].shape == (2, 50, 70)
+
+
+def test_a_finished_run_without_a_card_gets_it_and_nothing_else(finished_run):
+    card = finished_run.folder / "results" / "tiny" / "models" / "final" / "README.md"
+    card.rename(card.with_suffix(".kept"))
+    try:
+        assert planned_jobs(finished_run) == {"model_card": 1, "all": 1}
+    finally:
+        card.with_suffix(".kept").rename(card)
 
 
 def test_each_training_names_its_parents(finished_run):

@@ -70,7 +70,11 @@ VALUES = [
     each("translation.format", *get_args(ImageFormat)),
     each("translation.targets_per_image", 1, 3),
     each("training.decoded_cache", False, True),
-    [{}, {"training": {"average_decay": 0.5}, "prediction": {"weights": "averaged"}}],
+    [
+        {},
+        {"training": {"average_decay": 0.5}, "prediction": {"weights": "averaged"}},
+        {"training": {"average_decay": 0.5}},
+    ],
     each("training.rare_class_sampling.enabled", False, True),
     each("prediction.shards", 1, 2),
     # In a run for each device.

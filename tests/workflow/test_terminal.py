@@ -20,7 +20,12 @@ def test_every_job_has_one_line(finished_run):
     # Settings are written in no time, the report has its table in place of a line, and `all` only collects.
     counts = [int(match[1]) for match in found]
     [total] = {int(match[2]) for match in found}
-    assert re.search(rf"  {total} jobs to do\n", output)
+    assert re.search(
+        rf"  {total} jobs to do; `snakemake estimate` says how long the whole run takes\n", output
+    )
+    # Before them stands what is hardly meant: the tiny run's trainings are far too short.
+    notes = re.findall(r"\d\d:\d\d:\d\d  note: (.*)", output.split("[1/")[0])
+    assert any(note.startswith("baseline.iterations is ") for note in notes)
     assert not [match for match in found if "settings of" in match[4]]
     assert len(found) > 60
     assert counts[-1] >= total - 3

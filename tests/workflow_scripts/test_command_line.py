@@ -65,7 +65,7 @@ def test_the_folder_holds_only_steps_and_what_they_share():
     [folder] = map(Path, workflow_scripts.__path__)
     steps = [f"{name.removeprefix('workflow_scripts.')}.py" for name in STEPS]
     found = [path.name for path in folder.iterdir() if path.name != "__pycache__"]
-    assert sorted(found) == sorted(["__init__.py", "command_line.py", *steps])
+    assert sorted(found) == sorted(["__init__.py", "__main__.py", "command_line.py", *steps])
     assert "workflow_scripts.command_line" not in STEPS
 
 
@@ -90,6 +90,7 @@ def test_help_explains_and_shows_an_example(name, capsys):
     assert ended.value.code == 0
     assert module.__doc__.splitlines()[0] in shown
     assert f"python -m {name} " in shown[shown.index("example:") :]
+    assert shown.startswith(f"usage: python -m {name} ")
 
 
 def test_no_step_imports_torch_before_it_computes():

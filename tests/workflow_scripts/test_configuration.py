@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from cotrain.configuration.schema import whole_schema
+from cotrain.errors import InputError
 from workflow_scripts import configuration
 
 PROJECT = Path(__file__).parents[2]
@@ -35,3 +36,26 @@ def test_one_action_at_a_time(capsys):
             configuration.main(flags)
         assert ended.value.code == 2
     assert "not allowed with argument --schema" in capsys.readouterr().err
+
+
+def test_a_configuration_ends_in_a_summary(capsys):
+    configuration.main(["--config", "config/config.yaml"])
+    printed = capsys.readouterr().out
+    assert "run      demo, 7 classes (cityscapes7), seed 100\n" in printed
+    # 350 + 2 × 120 + 2 × 100 + 350
+    assert "1 140 iterations in all" in printed
+    assert printed.endswith("\nNothing looks unintended.\n")
+
+
+def test_a_schedule_that_is_too_short_is_named_before_anything_is_made(tmp_path, capsys):
+    later = tmp_path / "later.yaml"
+    later.write_text("self_training: {iterations: 10}\n")
+    configuration.main(["--config", "config/config.yaml", str(later)])
+    printed = capsys.readouterr().out
+    assert "- self_training.iterations is 10: a network learns next to nothing" in printed
+    assert "- training.warmup_iterations is 20, and self_training ends after 10 iterations" in printed
+
+
+def test_all_keys_of_what(capsys):
+    with pytest.raises(InputError, match="--all: prints the keys of a configuration"):
+        configuration.main(["--schema", "--all"])

@@ -51,7 +51,7 @@ def run(model, images, output, *more):
 
 
 def test_files_and_what_they_say(model, images, tmp_path, caplog):
-    run(model, images, tmp_path / "out")
+    run(model, images, tmp_path / "out", "--formats", "pt2", "onnx")
     described = json.loads((tmp_path / "out" / "model.json").read_text())
     assert described["classes"] == list(SPACE.classes)
     assert described["palette"] == [list(colour) for colour in SPACE.palette]
@@ -59,7 +59,8 @@ def test_files_and_what_they_say(model, images, tmp_path, caplog):
     assert described["weights"] == {
         str(model / "weights.safetensors"): sha256_of(model / "weights.safetensors")
     }
-    assert described["differences"]["model.onnx"]["confidence"] < 1e-4
+    assert list(described["differences"]) == ["model.pt2", "model.onnx"]
+    assert all(found["confidence"] < 1e-4 for found in described["differences"].values())
     assert "model.onnx: confidences differ from the original by up to " in caplog.text
 
     # A program of somebody else's, who has only the description.
@@ -76,7 +77,7 @@ def test_files_and_what_they_say(model, images, tmp_path, caplog):
 
 
 def test_another_size(model, images, tmp_path):
-    run(model, images[:1], tmp_path / "out", "--height", "24", "--width", "64")
+    run(model, images[:1], tmp_path / "out", "--height", "24", "--width", "64", "--formats", "onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
     assert session.get_inputs()[0].shape == ["batch", 3, 24, 64]
     assert [output.shape for output in session.get_outputs()] == [["batch", 24, 64]] * 2
@@ -97,6 +98,28 @@ def test_bad_input(model, images, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"gone: there is no such file"):
         run(tmp_path / "gone", images, tmp_path / "out")
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "no_such_package"))
-    message = r"packages no_such_package: pip install -r envs/requirements-export\.txt"
-    with pytest.raises(InputError, match=message):
-        run(model, images, tmp_path / "out")
+    with pytest.raises(InputError, match=r"--formats onnx: .*: pip install no_such_package$"):
+        run(model, images, tmp_path / "out", "--formats", "onnx")
+    with pytest.raises(SystemExit):
+        run(model, images, tmp_path / "out", "--formats", "tflite")
+
+
+def test_the_default_needs_no_package_of_onnx(model, images, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(export, "PACKAGES", ("no_such_package",))
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        # An import of it then raises ImportError.
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.onnx").write_bytes(b"of an earlier call")
+    run(model, images, tmp_path / "out")
+    assert (tmp_path / "out" / "model.onnx").read_bytes() == b"of an earlier call"
+    assert "model.onnx is of an earlier call, perhaps of another model" in caplog.text
+    assert list(json.loads((tmp_path / "out" / "model.json").read_text())["differences"]) == ["model.pt2"]
+    program = torch.export.load(tmp_path / "out" / "model.pt2").module()
+    pictures = np.stack([read_image(path) for path in images])
+    classes, confidences = program(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    network = load_network(model / "weights.safetensors", ALLOWED[1:]).eval()
+    settings = InferenceSettings(batch_size=3, precision="float32")
+    expected, levels = predict_images([network], pictures, settings, torch.device("cpu"))
+    np.testing.assert_array_equal(classes.numpy(), expected)
+    np.testing.assert_allclose(confidences.numpy(), levels / 65535, atol=1e-5)

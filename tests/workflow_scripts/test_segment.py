@@ -15,6 +15,7 @@ from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.weights import load_networks, save_weights
 from cotrain.reporting.pictures import LEGEND_GAP, legend, overlay
+from workflow_scripts.segment import _number_of_frames as number_of_frames
 from workflow_scripts.segment import main
 
 SPACE = label_space("camvid11")
@@ -146,10 +147,14 @@ def write_video(path, number, code="mp4v"):
     writer.release()
 
 
-def test_a_video(model, tmp_path, caplog):
+def test_a_video(model, tmp_path, caplog, capfd):
     write_video(tmp_path / "drive.mp4", 7)
     segment(model, tmp_path / "drive.mp4", tmp_path / "out", "--write-labels")
-    video = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
+    assert "FFMPEG" not in capfd.readouterr().err
+    video = cv2.VideoCapture(str(tmp_path / "out" / "drive.webm"))
+    # What browsers play: VP8 in WebM.
+    assert video.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"VP80")
+    assert (tmp_path / "out" / "drive.webm").read_bytes()[:64].count(b"webm") == 1
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     labels = [f"{number:06d}.png" for number in range(7)]
@@ -182,13 +187,10 @@ def test_a_video_of_jpeg_pictures_of_an_odd_size_loses_no_pixel(model, tmp_path,
     encoded = [cv2.imencode(".jpg", picture[:33, :35])[1].tobytes() for picture in pictures(3)]
     (tmp_path / "drive.mjpeg").write_bytes(b"".join(encoded))
     segment(model, tmp_path / "drive.mjpeg", tmp_path / "out", "--write-labels", "--opacity", "0")
-    assert (
-        "has 35 × 33 pixels, which MP4 cannot store; in the video with the overlay it has 36 × 34"
-        in caplog.text
-    )
-    assert "its last column and row are repeated" in caplog.text
+    assert "has 35 × 33 pixels, and only even sizes can be written; the video" in caplog.text
+    assert "has 36 × 34: its last column and row are repeated" in caplog.text
     assert read_label(tmp_path / "out" / "labels" / "drive" / "000002.png").shape == (33, 35)
-    frame = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4")).read()[1]
+    frame = cv2.VideoCapture(str(tmp_path / "out" / "drive.webm")).read()[1]
     strip = legend(SPACE.classes, SPACE.palette, 36)
     shape = 34 + LEGEND_GAP + strip.shape[0], strip.shape[1]
     assert frame.shape == (*(side + side % 2 for side in shape), 3)
@@ -197,8 +199,20 @@ def test_a_video_of_jpeg_pictures_of_an_odd_size_loses_no_pixel(model, tmp_path,
     assert np.abs(frame[:33, :35].astype(int) - pictures(2)[0][:33, :35]).mean() < 10
 
 
+def test_frames_of_a_video_that_was_cut_off_are_counted(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "a.webm"), cv2.VideoWriter.fourcc(*"VP80"), 25.0, (64, 48))
+    for frame in np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8):
+        writer.write(frame)
+    writer.release()
+    assert number_of_frames(tmp_path / "a.webm") == 20
+    cut_off(tmp_path / "a.webm", 0.6)
+    # Its head still says 20.
+    assert cv2.VideoCapture(str(tmp_path / "a.webm")).get(cv2.CAP_PROP_FRAME_COUNT) == 20
+    assert 8 <= number_of_frames(tmp_path / "a.webm") <= 16
+
+
 def test_a_video_on_a_full_disk(model, tmp_path, small_disk):
-    write_video(tmp_path / "drive.mp4", 40)
+    write_video(tmp_path / "drive.mp4", 120)
     before = sorted(small_disk.rglob("*"))
     (small_disk / "more").write_bytes(bytes(12 * 1024))
     with pytest.raises(InputError, match=r"could be written as a video; is the disk full"):
@@ -232,7 +246,7 @@ def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
     segment(model, tmp_path / "drive.mkv", tmp_path / "out", "--write-labels")
     found = re.search(r"drive\.mkv: the video ends early: (\d) of 9 frames could be read", caplog.text)
     assert 2 <= int(found[1]) <= 7
-    video = cv2.VideoCapture(str(tmp_path / "out" / "drive.mp4"))
+    video = cv2.VideoCapture(str(tmp_path / "out" / "drive.webm"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == int(found[1])
     assert len(list((tmp_path / "out" / "labels" / "drive").iterdir())) == int(found[1])
 
@@ -323,9 +337,9 @@ def test_what_is_segmented_is_not_overwritten(model, tmp_path):
     write_image(tmp_path / "out" / "overlays" / "a.jpg", image)
     with pytest.raises(InputError, match=r"overlays/a\.jpg is also an input and would be overwritten"):
         segment(model, tmp_path / "out" / "overlays", tmp_path / "out")
-    video = tmp_path / "drive.mp4"
+    video = tmp_path / "drive.webm"
     video.write_bytes(b"a video")
-    with pytest.raises(InputError, match=r"drive\.mp4 is also an input and would be overwritten"):
+    with pytest.raises(InputError, match=r"drive\.webm is also an input and would be overwritten"):
         segment(model, video, tmp_path)
     assert video.read_bytes() == b"a video"
 

@@ -68,6 +68,8 @@ def test_damaged_files_and_what_to_remove(run, capfd):
         ("history.jsonl", '{"loss": 1}\n{"lo', "history.jsonl:2: is not valid JSON"),
         ("class_priors.npy", "no array", "is not a readable .npy file"),
         ("weights.safetensors", "<html>", "weights.safetensors"),
+        # A table, but of something else.
+        ("index.tsv", "id\tscore\na\t1\n", "index.tsv"),
     ],
 )
 def test_forms_of_other_files(run, capfd, name, content, message):

@@ -1,0 +1,187 @@
+"""From photos to a configuration that a run takes as it is."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cotrain.configuration.reading import read_configuration
+from cotrain.data.images import write_image, write_label
+from cotrain.errors import InputError
+from workflow_scripts import init
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(init, "FRAMES", 4)
+    return tmp_path
+
+
+def photos(folder, sizes):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(1)
+    for number, size in enumerate(sizes):
+        write_image(folder / f"{number}.jpg", rng.integers(0, 256, (*size, 3)).astype(np.uint8))
+
+
+def labelled(folder, number=3):
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for index in range(number):
+        write_image(folder / "images" / f"{index}.png", np.full((96, 128, 3), 40 * index, np.uint8))
+        write_label(folder / "labels" / f"{index}.png", np.full((96, 128), index % 3, np.uint8), [])
+    return [str(folder / "images"), str(folder / "labels"), "cityscapes_train_ids"]
+
+
+def test_a_folder_of_all_kinds_of_files(folder, caplog, capsys):
+    photos(folder / "photos" / "monday", [(120, 160)] * 5 + [(160, 120)])
+    photos(folder / "photos" / "tuesday", [(240, 320)])
+    (folder / "photos" / "torn.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (folder / "photos" / "notes.txt").write_text("bring milk")
+    with caplog.at_level("INFO", logger="cotrain"):
+        init.main(["--target", "photos", "--name", "car", "--device", "cpu"])
+    configuration = read_configuration([Path("config/car.yaml")])
+    assert configuration.run == "car"
+    assert (configuration.source, configuration.target, configuration.test) == (("streets",), "camera", None)
+    # Upright and wide photos: a square crop, of no more than three quarters of 120 pixels.
+    assert configuration.training.crop == (80, 80)
+    assert configuration.prediction.short_side == 120
+    assert (configuration.datasets["streets"].height, configuration.datasets["streets"].width) == (120, 160)
+    assert configuration.self_training.images_per_round == 7
+    listed = Path("lists/car/photos.txt").read_text().split()
+    assert len(listed) == 7
+    assert all(Path(path).is_absolute() for path in listed)
+    assert "torn.jpg: is not an image" in caplog.text or "left out photos/torn.jpg" in caplog.text
+    text = Path("config/car.yaml").read_text()
+    assert "# A first run for 7 photos of 3 sizes, the usual is 160×120, with the preset `try`" in text
+    assert "# One file is left out: no photo that can be used." in text
+    assert re.search(r"# Measured here \(cpu, \d+ threads\): [\d.e+]+ iterations a second", text)
+    assert "snakemake --configfile config/car.yaml" in caplog.text
+    assert "Nothing looks unintended" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"config/car.yaml: there is one already; choose another --name"):
+        init.main(["--target", "photos", "--name", "car"])
+
+
+def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):
+    writer = cv2.VideoWriter("drive.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for shade in range(10):
+        writer.write(np.full((120, 160, 3), 20 * shade, np.uint8))
+    writer.release()
+    source, test = labelled(folder / "game data"), labelled(folder / "test")
+    flags = ["--source", *source, "--source", "streets", "--test", *test, "--label-space", "cityscapes19"]
+    init.main(["--target", "drive.avi", "--device", "cpu", *flags])
+    configuration = read_configuration([Path("config/my_camera.yaml")])
+    assert configuration.source == ("streets", "source")
+    assert configuration.test == "camera_test"
+    assert configuration.label_space == "cityscapes19"
+    # Ten frames, four wanted: every third.
+    frames = Path("lists/my_camera/photos.txt").read_text().split("\n")[:-1]
+    assert [Path(path).name for path in frames] == [f"drive_{number:06d}.jpg" for number in (0, 3, 6, 9)]
+    assert all(Path(path).is_file() for path in frames)
+    # The crop fits the source too, which is smaller: 96 is its short side, and 88 three quarters of 120.
+    assert configuration.training.crop == (80, 112)
+    assert len(Path("lists/my_camera/source_images.txt").read_text().split("\n")) == 4
+    assert "# Photos are one in 3 frames of drive.avi." in Path("config/my_camera.yaml").read_text()
+
+
+def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
+    photos(folder / "photos", [(800, 1400)] * 2)
+    init.main(["--target", "photos", "--preset", "paper", "--device", "cpu"])
+    configuration = read_configuration([Path("config/my_camera.yaml")])
+    assert configuration.training.crop == (512, 1024)
+    assert configuration.baseline.iterations == 60000
+    assert "this machine has no GPU (cpu)" in Path("config/my_camera.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], "--target: is missing"),
+        (["--target", "gone"], "--target: gone does not exist"),
+        (["--target", "empty"], "--target: no photo in empty can be read"),
+        (["--target", "photos", "--name", ".x"], "--name: found '.x', expected at most 100 letters"),
+        (["--target", "photos", "--name", "a/b"], "--name: found 'a/b'"),
+        (["--target", "photos", "--label-space", "city"], "city"),
+        (["--target", "photos", "--source", "gta5"], "--source: found gta5, expected `streets`"),
+        (["--target", "photos", "--source", "gta5", "gone"], "--source: there is no folder gone"),
+        (
+            ["--target", "photos", "--source", "a", "b", "c"],
+            "--source: found the class table c, expected one",
+        ),
+        (["--target", "photos", "--test", "gone", "b", "camvid"], "--test: gone does not exist"),
+        (["--target", "photos", "--test", "empty", "b", "camvid"], "--test: empty holds no file whose name"),
+        (["--target", "photos/0.txt"], "list cannot be read|does not exist"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_written(folder, flags, expected):
+    photos(folder / "photos", [(120, 160)])
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match=expected):
+        init.main(flags)
+    assert not Path("config").exists()
+
+
+def test_labels_of_another_table_are_refused(folder):
+    photos(folder / "photos", [(120, 160)])
+    source = labelled(folder / "game")
+    write_label(folder / "game" / "labels" / "1.png", np.full((96, 128), 77, np.uint8), [])
+    with pytest.raises(InputError, match="holds the ids 77"):
+        init.main(["--target", "photos", "--source", *source])
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "x", "nan"])
+def test_hours_are_a_number_above_zero(hours, capsys):
+    with pytest.raises(SystemExit):
+        init.main(["--hours", hours])
+    assert f"found {hours}, expected a number of hours above 0" in capsys.readouterr().err
+
+
+def test_it_asks_on_a_terminal(folder):
+    photos(folder / "photos", [(120, 160)] * 2)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workflow_scripts.init", "--device", "cpu"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd=folder,
+    )
+    os.close(follower)
+    seen = ""
+    answers = {
+        "Photos of your camera": "photos",
+        "How long may it take [try]": "soon\n",
+        "Labelled images to learn from": "",
+        "Labelled photos of your camera": "",
+        "Name of the run [my_camera]": "bus",
+    }
+    while process.poll() is None or select.select([leader], [], [], 0)[0]:
+        if not select.select([leader], [], [], 60)[0]:
+            break
+        try:
+            seen += os.read(leader, 4096).decode(errors="replace")
+        except OSError:
+            break
+        for question, answer in list(answers.items()):
+            if re.search(re.escape(question) + r"[^\n]*: $", seen.replace("\r", "")):
+                os.write(leader, f"{answer}\n".encode())
+                del answers[question]
+    process.wait(60)
+    os.close(leader)
+    assert answers == {}, seen
+    assert process.returncode == 0, seen
+    # An answer that is none is refused, and the question asked again.
+    assert "expected one of try, laptop, gpu, paper" in seen
+    assert read_configuration([folder / "config" / "bus.yaml"]).run == "bus"

@@ -1,0 +1,544 @@
+"""Write a first configuration for your own camera.
+
+in:  photos of the camera (a folder, a list or a video), and what to learn from: rendered streets, or labelled
+     images of your own or of a published dataset
+out: config/NAME.yaml, in which a comment explains every choice, and lists below lists/NAME. The run that it
+     describes passes every check. Photos that cannot be read are left out and named.
+
+Presets: `try` (minutes on a CPU), `laptop` (an evening on a CPU), `gpu` (hours on one GPU), `paper` (the
+published schedule). The step measures how fast this machine is, and chooses the iterations by that. On a
+terminal it asks for what is not given. Nothing is trained.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from cotrain.configuration.choices import LARGEST_STREET, SMALLEST_STREET
+from cotrain.configuration.first_run import (
+    MOST_DECODED_BYTES,
+    PRESETS,
+    Dataset,
+    FirstRun,
+    Photos,
+    Preset,
+    Sizes,
+    Speed,
+    configuration_text,
+    every_photo,
+    fitting_sizes,
+    fitting_stages,
+    seconds_of_run,
+)
+from cotrain.configuration.names import RUN_PATTERN
+from cotrain.configuration.reading import resolve
+from cotrain.configuration.run_plan import RunPlan
+from cotrain.configuration.sections import (
+    LONGEST_NAME,
+    Configuration,
+    DatasetSettings,
+    ListsSettings,
+    PublishedSettings,
+    StreetsSettings,
+)
+from cotrain.data.checks import check_items
+from cotrain.data.class_tables import class_table_names
+from cotrain.data.files import write_text
+from cotrain.data.images import IMAGE_SUFFIXES, is_picture, read_image
+from cotrain.data.label_spaces import label_space
+from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
+from cotrain.data.lists import read_list
+from cotrain.data.manifests import Item
+from cotrain.data.photos import images_below, usable_photos
+from cotrain.data.trees import tree_layout_names
+from cotrain.data.video import number_of_frames, write_frames
+from cotrain.errors import InputError
+from cotrain.progress import Progress, duration
+from cotrain.reporting.overview import overview
+from workflow_scripts.command_line import (
+    add_device_argument,
+    add_threads_argument,
+    logger,
+    new_parser,
+    parse,
+    positive,
+    run,
+    share,
+)
+
+EXAMPLE = """python -m workflow_scripts.init --target /data/my_photos
+  python -m workflow_scripts.init --name car --target drive.mp4 --preset laptop --hours 2
+  python -m workflow_scripts.init --target /data/my_photos --preset gpu --source gta5 /data/gta5 \\
+    --test lists/test_images.txt lists/test_labels.txt cityscapes_train_ids"""
+
+SHOWN = 10
+# Frames that a video is split into, unless --every or --change says otherwise.
+FRAMES = 300
+SOURCE_FORMS = "`streets`, `LAYOUT ROOT` or `IMAGES LABELS CLASSES`"
+TEST_FORMS = "`LAYOUT ROOT [SPLIT]` or `IMAGES LABELS CLASSES`"
+# Photos of which the reading is timed.
+TIMED = 8
+FEW_PHOTOS = 20
+# Of a training: more hardly read images faster.
+MOST_THREADS = 8
+# Than the time that a run may take.
+MUCH_MORE = 1.25
+
+
+class Set(NamedTuple):
+    """A dataset that exists: its entry, its images, and what the comment says of it."""
+
+    entry: Dataset
+    items: Sequence[Item]
+
+    @property
+    def photos(self) -> Photos:
+        """How many images it has of each size."""
+        return Photos(Counter((item.height, item.width) for item in self.items))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = new_parser(__doc__, EXAMPLE)
+    parser.add_argument("--target", type=Path, help="photos of your camera: a folder, a list, or a video")
+    parser.add_argument("--name", default="my_camera", help="name of the run (default: my_camera)")
+    parser.add_argument(
+        "--source",
+        nargs="+",
+        action="append",
+        metavar="SOURCE",
+        help=f"labelled images to learn from: {SOURCE_FORMS}; IMAGES and LABELS are lists or folders, "
+        "CLASSES is a class table. May be given several times (default: streets)",
+    )
+    parser.add_argument(
+        "--test",
+        nargs="+",
+        metavar="TEST",
+        help=f"labelled images of your camera, for scores: {TEST_FORMS} (default: none)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help=f"{'; '.join(f'{name}: {preset.words}' for name, preset in PRESETS.items())} (default: try)",
+    )
+    parser.add_argument(
+        "--hours", type=hours, help="time that the run may take (default: as the preset says)"
+    )
+    parser.add_argument("--label-space", help="classes to learn (default: as the preset says)")
+    parser.add_argument(
+        "--every", type=positive, help=f"of a video, take every k-th frame (default: {FRAMES} in all)"
+    )
+    parser.add_argument(
+        "--change",
+        type=share,
+        help="of a video, take frames that differ by this share, e.g. 0.03 (extract_frames)",
+    )
+    add_device_argument(parser)
+    add_threads_argument(parser, default=min(MOST_THREADS, number_of_cores()))
+    options = parse(parser, arguments)
+    ask_for_missing(options)
+    if options.target is None:
+        raise InputError(
+            "--target: is missing, expected a folder of photos, a list or a video of your camera"
+        )
+    output = Path("config", f"{options.name}.yaml")
+    check_name(options.name, output)
+    preset_name = options.preset or "try"
+    preset = PRESETS[preset_name]
+    space = label_space(options.label_space or preset.label_space)
+    threads = options.threads
+    lists = Path("lists", options.name)
+
+    target, left_out = target_of(options, lists, threads, preset)
+    sources: list[Set] = []
+    for form in options.source or [["streets"]]:
+        if form != ["streets"]:
+            sources.append(
+                labelled_set("--source", form, free_name(form, sources), lists, space.name, threads)
+            )
+    is_rendered = not sources or ["streets"] in (options.source or [])
+    test = (
+        labelled_set("--test", options.test, "camera_test", lists, space.name, threads)
+        if options.test
+        else None
+    )
+
+    sizes = fitting_sizes(preset, target.photos, [source.photos for source in sources])
+    datasets = [source.entry for source in sources]
+    if is_rendered:
+        datasets.insert(0, streets_entry(preset.streets, sizes))
+    source_names = [dataset.name for dataset in datasets]
+    datasets.append(target.entry)
+    if test:
+        datasets.append(test.entry)
+    choice = FirstRun(
+        run=options.name,
+        command=shlex.join(["python", "-m", "workflow_scripts.init", *(arguments or sys.argv[1:])]),
+        preset_name=preset_name,
+        label_space=space.name if not options.label_space else options.label_space,
+        datasets=datasets,
+        source=source_names,
+        test="camera_test" if test else None,
+        target=target.photos,
+        sizes=sizes,
+        stages=preset.stages,
+        threads=threads,
+        device=options.device,
+        decoded_cache=False,
+        facts=[],
+    )
+    budget = options.hours or preset.hours
+    speed, reading, device = measured(choice, target.items)
+    if speed is not None:
+        choice = choice._replace(
+            stages=fitting_stages(preset, len(target.items), speed, budget),
+            decoded_cache=reading > speed.iteration and decoded_bytes(target.items) < MOST_DECODED_BYTES,
+        )
+    choice = choice._replace(facts=facts(choice, preset_name, target, left_out, speed, device, budget))
+    text = configuration_text(choice)
+    # The same checks as a run makes; a problem here would be ours, and is told before a file is there.
+    configuration = configuration_of(text)
+    write_text(output, text)
+    print(overview(configuration))
+    for fact in choice.facts[1:]:
+        logger.info("%s", fact)
+    photos_page = f"results/{options.name}/report"
+    logger.info(
+        "%s is written; now run: snakemake --configfile %s (it ends with pictures and a table in %s)",
+        *(output, output, photos_page),
+    )
+
+
+def number_of_cores() -> int:
+    """Return how many cores this process may use."""
+    # Not on every system.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hours(text: str) -> float:
+    """Read an argument that is a number of hours above 0; argparse.ArgumentTypeError when it is not."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 10_000:
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number of hours above 0, such as 1.5")
+    return value
+
+
+def check_name(name: str, output: Path) -> None:
+    """Raise InputError unless a run may have this name and has no configuration yet."""
+    if not re.fullmatch(RUN_PATTERN, name) or len(name) > LONGEST_NAME:
+        raise InputError(
+            f"--name: found {name!r}, expected at most {LONGEST_NAME} letters, digits, '_', '-' and '.', "
+            "and no '.' at the beginning"
+        )
+    if output.exists():
+        raise InputError(f"{output}: there is one already; choose another --name, or remove the file")
+
+
+def ask_for_missing(options: argparse.Namespace) -> None:
+    """Ask on a terminal for the photos, the preset, the source and the test set, if they are not given."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    values = vars(options)
+    # Whoever gives the photos knows the flags.
+    if values["target"] is not None:
+        return
+    values["target"] = ask("Photos of your camera (folder, list or video)", Path)
+    if values["preset"] is None:
+        for name, preset in PRESETS.items():
+            sys.stderr.write(f"  {name:<7} {preset.words}\n")
+        values["preset"] = ask("How long may it take", known(PRESETS), "try")
+    if values["source"] is None:
+        values["source"] = [ask(f"Labelled images to learn from: {SOURCE_FORMS}", shlex.split, "streets")]
+    if values["test"] is None:
+        values["test"] = (
+            ask(f"Labelled photos of your camera, for scores: {TEST_FORMS}", shlex.split, "") or None
+        )
+    values["name"] = ask("Name of the run", str, values["name"])
+
+
+def known(names: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that takes one of `names`."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected one of {', '.join(names)}")
+        return text
+
+    return read
+
+
+def ask(question: str, read: Callable[[str], object], default: str | None = None) -> object:
+    """Ask until there is an answer that can be read; an empty answer is the default."""
+    shown = "" if default is None else f" [{default or 'none'}]"
+    while True:
+        sys.stderr.write(f"{question}{shown}: ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise InputError("no answer; give the flags that `--help` shows")
+        text = line.strip() or default
+        if text is None:
+            continue
+        try:
+            return read(text)
+        except ValueError as error:
+            sys.stderr.write(f"  {error}\n")
+
+
+# ------------------------------------------------------------------------------------------- photos
+
+
+def target_of(
+    options: argparse.Namespace, lists: Path, threads: int, preset: Preset
+) -> tuple[Set, dict[Path, str]]:
+    """Return the photos of the camera that the run takes, listed in a file, and why others are left out."""
+    path: Path = options.target
+    if not path.exists():
+        raise InputError(f"--target: {path} does not exist, expected a folder of photos, a list or a video")
+    comment = "Your photos."
+    if path.is_dir():
+        paths = images_below(path)
+    elif path.suffix.lower() in (".txt", ".lst", ".csv"):
+        paths = [image for _, image in read_list(path)]
+    elif is_picture(path):
+        paths = [path]
+    else:
+        every = options.every
+        change = options.change
+        if every is None:
+            every = 1 if change is not None else max(1, -(-number_of_frames(path) // FRAMES))
+        folder = Path("data", options.name, "frames")
+        paths = write_frames(path, folder, every, change)
+        kind = f"one in {every} frames" if every > 1 else "the frames"
+        comment = f"Photos are {kind} of {path}{f' that differ by {change:g}' if change is not None else ''}."
+    items, left_out = usable_photos(paths, threads)
+    for image, reason in list(left_out.items())[:SHOWN]:
+        logger.warning("left out %s: %s", image, reason)
+    if len(left_out) > SHOWN:
+        logger.warning("and %d more", len(left_out) - SHOWN)
+    if not items:
+        raise InputError(
+            f"--target: no photo in {path} can be read, expected files whose names end in "
+            f"{', '.join(IMAGE_SUFFIXES)}"
+        )
+    file = lists / "photos.txt"
+    write_text(file, "".join(f"{item.image}\n" for item in items))
+    every = every_photo(preset, len(items))
+    taken = ""
+    if every > 1:
+        taken = f", every: {every}"
+        comment += (
+            f" One in {every} of {len(items)} is enough for a run this short; for a longer one, take all."
+        )
+    entry = Dataset("camera", f"{{layout: lists, images: {quoted(file)}{taken}}}", comment)
+    return Set(entry, items[::every]), left_out
+
+
+# ---------------------------------------------------------------------------------- labelled images
+
+
+def free_name(form: Sequence[str], sources: Sequence[Set]) -> str:
+    """Return a name in `datasets` for a source."""
+    name = form[0] if form[0] in tree_layout_names() else "source"
+    taken = {source.entry.name for source in sources}
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+def labelled_set(flag: str, form: Sequence[str], name: str, lists: Path, space: str, threads: int) -> Set:
+    """Return the labelled images that `flag` names, checked to their last pixel."""
+    forms = SOURCE_FORMS if flag == "--source" else TEST_FORMS
+    settings: DatasetSettings
+    if form[0] in tree_layout_names() and 2 <= len(form) <= 3:
+        split = form[2] if len(form) == 3 else None
+        root = os.path.abspath(os.path.expanduser(form[1]))
+        if not os.path.isdir(root):
+            raise InputError(f"{flag}: there is no folder {form[1]}, expected the root of {form[0]}")
+        settings = PublishedSettings(layout=form[0], root=root, split=split)
+        text = f"{{layout: {form[0]}, root: {quoted(root)}{f', split: {quoted(split)}' if split else ''}}}"
+        comment = f"{form[0]}, as its makers publish it."
+    elif len(form) == 3:
+        if form[2] not in class_table_names() and not os.path.isfile(form[2]):
+            raise InputError(
+                f"{flag}: found the class table {form[2]}, expected one of "
+                f"{', '.join(class_table_names())}, or a "
+                ".yaml file (config/README.md says how to write one)"
+            )
+        images, labels = (
+            listed(flag, Path(path), lists / f"{name}_{part}.txt", suffixes)
+            for path, part, suffixes in (
+                (form[0], "images", IMAGE_SUFFIXES),
+                (form[1], "labels", (".png",)),
+            )
+        )
+        settings = ListsSettings(layout="lists", images=str(images), labels=str(labels), classes=form[2])
+        files_of = f"images: {quoted(images)}, labels: {quoted(labels)}"
+        text = f"{{layout: lists, {files_of}, classes: {quoted(form[2])}}}"
+        comment = "Your labelled images."
+    else:
+        raise InputError(
+            f"{flag}: found {shlex.join(form)}, expected {forms}; layouts are "
+            f"{', '.join(tree_layout_names())}"
+        )
+    files = find_dataset(name, settings, labelled=True)
+    table = dataset_class_table(name, settings)
+    with Progress(len(files.items), "images", f"checking {flag.removeprefix('--')}") as progress:
+        report = check_items(
+            files.items,
+            table,
+            label_space(space),
+            file_origins(name, settings, labelled=True),
+            threads,
+            progress,
+            flag,
+            # Published datasets are large; the run reads all of it before it trains.
+            quick=isinstance(settings, PublishedSettings),
+        )
+    for warning in report["warnings"]:
+        logger.warning("warning: %s: %s", flag, warning)
+    if flag == "--test":
+        comment = f"{comment[:-1]}: for scores only. Nothing is trained on them or chosen by them."
+    return Set(Dataset(name, text, comment), files.items)
+
+
+def listed(flag: str, path: Path, output: Path, suffixes: Sequence[str]) -> Path:
+    """Return a list file: `path` itself, or a new one of the files in the folder `path`."""
+    if not path.exists():
+        raise InputError(f"{flag}: {path} does not exist, expected a list or a folder")
+    if path.is_file():
+        return path
+    files = sorted(
+        file for file in path.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")
+    )
+    if not files:
+        raise InputError(f"{flag}: {path} holds no file whose name ends in {', '.join(suffixes)}")
+    write_text(output, "".join(f"{os.path.abspath(file)}\n" for file in files))
+    return output
+
+
+def streets_entry(number: int, sizes: Sizes) -> Dataset:
+    """Return the entry of rendered streets with the proportions of the camera."""
+    height, width = (min(max(side, SMALLEST_STREET), LARGEST_STREET) for side in sizes.streets)
+    return Dataset(
+        "streets",
+        f"{{layout: streets, look: game, images: {number}, width: {width}, height: {height}}}",
+        "Rendered by the run, with exact labels. Your own synthetic images, or a published dataset, are "
+        "better.",
+    )
+
+
+def quoted(value: object) -> str:
+    """Return a text as YAML writes it within a line."""
+    return yaml.safe_dump(str(value), default_flow_style=True, width=10_000, allow_unicode=True).split("\n")[
+        0
+    ]
+
+
+# --------------------------------------------------------------------------------------------- time
+
+
+def configuration_of(text: str) -> Configuration:
+    """Return the configuration that the text gives."""
+    return resolve(yaml.safe_load(text))
+
+
+def measured(choice: FirstRun, photos: Sequence[Item]) -> tuple[Speed | None, float, str]:
+    """Return how fast this machine is, the seconds that reading a batch takes, and the device.
+
+    No speed for a network that is meant for a GPU where there is none.
+    """
+    configuration = configuration_of(configuration_text(choice))
+    plan, space = RunPlan(configuration), label_space(configuration.label_space)
+    settings = plan.training_settings("self_training")
+
+    started = time.monotonic()
+    timed = photos[:: max(1, len(photos) // TIMED)][:TIMED]
+    for item in timed:
+        read_image(item.image)
+    reading = (time.monotonic() - started) / len(timed) * settings.batch_size / choice.threads
+
+    import torch
+
+    from cotrain.devices import claimed_device
+    from cotrain.training.estimate import measured_speed
+
+    torch.set_num_threads(choice.threads)
+    with claimed_device(choice.device, deterministic=False) as device:
+        kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        if device.type == "cpu" and choice.preset_name in ("gpu", "paper"):
+            return None, reading, kind
+        logger.info("measuring how fast this machine is (%s, %d threads)", kind, choice.threads)
+        speed = measured_speed(
+            "self_training", settings, settings.batch_size, space, timed, plan.prediction_settings(), device
+        )
+    # A frame in which a scene is rendered takes about a microsecond and a half a pixel, on one core.
+    pixels = sum(
+        entry.images * entry.width * entry.height
+        for entry in configuration.datasets.values()
+        if isinstance(entry, StreetsSettings)
+    )
+    rendering = 1.5e-6 * pixels / choice.threads
+    return Speed(max(speed.seconds_a_step, reading), speed.seconds_an_image, rendering), reading, kind
+
+
+def decoded_bytes(photos: Sequence[Item]) -> int:
+    """Return the bytes of all photos when they are kept decoded."""
+    return sum(3 * item.width * item.height for item in photos)
+
+
+def facts(
+    choice: FirstRun,
+    preset_name: str,
+    target: Set,
+    left_out: dict[Path, str],
+    speed: Speed | None,
+    device: str,
+    budget: float | None,
+) -> list[str]:
+    """Return the lines at the head of the configuration."""
+    preset, photos = PRESETS[preset_name], target.photos
+    number = f"{photos.number} photos" if photos.number > 1 else "one photo"
+    height, width = photos.middle
+    sizes = f"of {width}×{height} pixels"
+    if len(photos.sizes) > 1:
+        sizes = f"of {len(photos.sizes)} sizes, the usual is {width}×{height}"
+    lines = [f"A first run for {number} {sizes}, with the preset `{preset_name}` ({preset.words})."]
+    if left_out:
+        files = f"{len(left_out)} files are" if len(left_out) > 1 else "One file is"
+        lines.append(f"{files} left out: no photo that can be used.")
+    if photos.number < FEW_PHOTOS:
+        lines.append("With so few photos, a model learns these photos and hardly the camera.")
+    if speed is None:
+        lines.append(
+            f"The schedule is the preset's. It was not measured, because this machine has no GPU ({device})."
+        )
+        return lines
+    seconds = seconds_of_run(preset, choice.stages, photos.number, speed)
+    lines.append(
+        f"Measured here ({device}, {choice.threads} threads): {1 / speed.iteration:.2g} iterations a second. "
+        f"The run takes about {duration(seconds)}."
+    )
+    if budget is not None and seconds > MUCH_MORE * budget * 3600:
+        lines.append(
+            f"That is more than {duration(budget * 3600)}. With fewer iterations, this preset would learn "
+            "next to nothing."
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    run(main)
