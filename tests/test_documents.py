@@ -1,8 +1,8 @@
 """What the documents show must work as printed."""
 
 import re
-from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -10,14 +10,17 @@ import yaml
 from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.reading import merged, resolve
 from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.sections import InferenceSettings
+from cotrain.configuration.sections import Configuration, InferenceSettings
 from cotrain.configuration.settings_files import settings_named, write_settings
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_spaces import label_space
+from tests.documents import GUIDES, PROJECT, blocks
 
-PROJECT = Path(__file__).parents[1]
 DOCUMENTS = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
-DOCUMENTS += [PROJECT / "config" / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+DOCUMENTS += [PROJECT / "config" / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+YAML = [printed for document in GUIDES for printed in blocks(document, "yaml", "yml")]
+# Of plugins that `make test` does not install. tests/cluster runs with them.
+PLUGINS = ("slurm-", "cluster-generic-", "kubernetes-")
 
 
 def heading_anchors(text: str) -> set[str]:
@@ -98,3 +101,67 @@ def test_the_program_of_the_readme_runs_as_printed(tmp_path, monkeypatch, capsys
 def test_no_command_in_a_document_holds_json(document):
     for block in re.findall(r"```console\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
         assert "'{" not in block
+
+
+@pytest.fixture
+def printed_configuration(tmp_path, monkeypatch):
+    """Return a function that resolves a part of a configuration, with the files that it names in a folder."""
+    monkeypatch.chdir(tmp_path)
+    # The shortest whole configuration that is printed.
+    [base] = [yaml.safe_load(text) for _, text in YAML if "run: by_hand" in text]
+    # Of their own: they stand beside the others that are printed.
+    for _, text in YAML:
+        if name := re.match(r"# (\w+\.yaml), used as", text):
+            (tmp_path / name[1]).write_text(text)
+
+    def resolved(content):
+        whole = content if "run" in content else merged(base, content)
+        for entry in whole["datasets"].values():
+            for key in ("images", "labels"):
+                if entry["layout"] == "lists" and key in entry:
+                    (tmp_path / entry[key]).parent.mkdir(exist_ok=True)
+                    (tmp_path / entry[key]).touch()
+            if "root" in entry:
+                entry["root"] = str(tmp_path / entry["root"].strip("/"))
+                (tmp_path / entry["root"]).mkdir(parents=True, exist_ok=True)
+            if str(entry.get("classes")).endswith("classes.yaml"):
+                (tmp_path / entry["classes"]).write_text("ids: {0: road}")
+        return resolve(whole)
+
+    return resolved
+
+
+def check_profile(content):
+    """Check that the keys are flags of Snakemake, and that the rules that they name are there."""
+    from snakemake.cli import get_argument_parser
+
+    flags = {flag.lstrip("-") for action in get_argument_parser()._actions for flag in action.option_strings}
+    texts = [path.read_text() for path in (PROJECT / "rules").glob("*.smk")]
+    rules = {name for text in texts for name in re.findall(r"^ *rule (\w+):", text, re.MULTILINE)}
+    for key, value in content.items():
+        assert key in flags or key.startswith(PLUGINS), key
+        assert key != "set-resources" or value.keys() <= rules
+
+
+@pytest.mark.parametrize("printed", YAML, ids=lambda printed: printed.place)
+def test_yaml_is_read_as_printed(printed, printed_configuration, tmp_path):
+    """What it is shows in its keys: of no kind that is known here, it fails."""
+    from cotrain.data.class_tables import class_table
+    from cotrain.data.trees import tree_layout
+
+    content = yaml.safe_load(printed.text)
+    path = tmp_path / "printed.yaml"
+    path.write_text(printed.text)
+    if isinstance(content, list):
+        assert label_space(str(path)).number_of_classes == len(content)
+    elif content.keys() <= {"ids", "colours", "encoding"}:
+        assert class_table(str(path))
+    elif "trees" in content:
+        assert tree_layout(str(path))
+    elif all(isinstance(value, dict) and "layout" in value for value in content.values()):
+        printed_configuration({"datasets": content})
+    elif content.keys() <= {field.encode_name for field in msgspec.structs.fields(Configuration)}:
+        configuration = printed_configuration(content)
+        assert RunPlan(configuration).models
+    else:
+        check_profile(content)
