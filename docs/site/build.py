@@ -118,7 +118,9 @@ class Site:
         place = ""
         for section in sections(README.read_text(encoding="utf-8")):
             if section.level <= 2 and section.title not in OF_README:
-                raise SiteError(f"README.md: {section.title!r} has no place in OF_README of docs/site/build.py")
+                raise SiteError(
+                    f"README.md: {section.title!r} has no place in OF_README of docs/site/build.py"
+                )
             place = OF_README.get(section.title, place)
             self.page_of_anchor[anchor_of(section.title)] = place or "index"
             if place:
@@ -385,7 +387,9 @@ def main() -> None:
         sys.exit("\n".join(["error: the site is not right:", *faults]))
     shutil.rmtree(output, ignore_errors=True)
     shutil.move(folder.parent / "site", output)
-    print(f"site/index.html: {len(list(output.rglob('*.html')))} pages; no link is dead, none loads from elsewhere")
+    print(
+        f"site/index.html: {len(list(output.rglob('*.html')))} pages; no link is dead, none loads from elsewhere"
+    )
 
 
 if __name__ == "__main__":
