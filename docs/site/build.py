@@ -1,6 +1,6 @@
 """Build the site of the documentation: `make docs`.
 
-The pages are made from README.md, docs, config/README.md and the code, below build/pages. Then Zensical makes the
+The pages are made from README.md, docs, config/README.md and the code, below build/site. Then Zensical makes the
 site of them, and every link and address in it is checked. Nothing is loaded from the network, neither now nor by a
 reader's browser.
 """
@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +30,7 @@ from docs.site.pages import (
     with_anchors,
     with_formulas,
     with_links,
+    with_marked_keys,
     with_wide_lists,
     without_contents,
 )
@@ -159,40 +161,68 @@ class Site:
 
 
 def escaped(text: str) -> str:
-    """Return a docstring as Markdown: what stands outside of code and looks like HTML is shown as it is."""
+    """Return plain text as Markdown: what stands outside of code and looks like markup is shown as it is."""
     parts = re.split(r"(`[^`]*`)", text)
-    parts[::2] = [re.sub(r"([<*_\[\]|])", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [re.sub(r"([\\<*_\[\]|])", r"\\\1", part) for part in parts[::2]]
     return "".join(parts)
 
 
-def help_of(step: str) -> str:
-    """Return what `--help` of a step prints, in lines of 100 columns."""
-    texts: list[str] = []
+def prose(docstring: str | None) -> str:
+    """Return a docstring as Markdown: what is indented below `Args:` or follows `in:` becomes a list."""
+    lines: list[str] = []
+    for line in escaped(docstring or "").split("\n"):
+        if match := re.match(r"    (\S+): (.*)", line):
+            lines += [f"- **{match[1]}**: {match[2]}"]
+        elif match := re.match(r"(in|out): +(.*)", line):
+            lines += ["", f"**{match[1]}**: {match[2]}"]
+        elif re.match(r"[A-Z]\w+:$", line):
+            lines += [line, ""]
+        else:
+            lines.append(line.strip())
+    return "\n".join(lines) + "\n"
+
+
+def parser_of(step: str) -> argparse.ArgumentParser:
+    """Return the parser of a step's command line."""
+    found: list[argparse.ArgumentParser] = []
 
     def keep(parser: argparse.ArgumentParser, *arguments: object) -> None:
-        texts.append(parser.format_help())
+        found.append(parser)
         raise SystemExit
 
-    with (
-        patch.object(argparse.ArgumentParser, "parse_args", keep),
-        patch.dict("os.environ", {"COLUMNS": "100"}),
-    ):
-        try:
-            import_module(f"workflow_scripts.{step}").main([])
-        except SystemExit:
-            pass
-    return texts[0]
+    with patch.object(argparse.ArgumentParser, "parse_args", keep), suppress(SystemExit):
+        import_module(f"workflow_scripts.{step}").main([])
+    return found[0]
+
+
+def help_of(step: str) -> str:
+    """Return what `--help` of a step says, as Markdown: text, a table of the flags, examples."""
+    parser = parser_of(step)
+    formatter = parser.formatter_class(parser.prog)
+    rows = ["| flag | meaning |", "|---|---|"]
+    for action in parser._actions:
+        if "--help" in action.option_strings:
+            continue
+        metavar = formatter._format_args(action, formatter._get_default_metavar_for_optional(action))
+        flag = f"{action.option_strings[-1]} {metavar}" if action.option_strings else metavar
+        words = escaped(" ".join((action.help and formatter._expand_help(action) or "").split()))
+        rows.append(f"| `{flag.strip()}` | {words}{' (required)' if action.required else ''} |")
+    example = (parser.epilog or "").partition(":\n")[2]
+    lines = "\n".join(line.removeprefix("  ") for line in example.splitlines())
+    # A pipe would end the cell of a table, also within code.
+    table = "\n".join([rows[0], *[re.sub(r"(?<=\w)\|(?=\w)", "\\\\|", row) for row in rows[1:]]])
+    return f"{prose(parser.description)}\n{table}\n\n```console\n{lines}\n```\n"
 
 
 def pages_of_steps() -> dict[str, str]:
     """Return a page for each group of steps, with the help of each step."""
-    pages = {}
-    for group, steps in GROUPS.items():
-        parts = [f"# {group[0].upper()}{group[1:]}\n"]
-        for step in steps:
-            parts.append(f"## {step} {{ #{step} }}\n\n```text\n{help_of(step)}```\n")
-        pages[page_of_group(group)] = "\n".join(parts)
-    return pages
+    return {
+        page_of_group(group): "\n".join(
+            [f"# {group[0].upper()}{group[1:]}\n"]
+            + [f"## {escaped(step)} {{ #{step} }}\n\n{help_of(step)}" for step in steps]
+        )
+        for group, steps in GROUPS.items()
+    }
 
 
 def page_of_group(group: str) -> str:
@@ -237,12 +267,12 @@ def public(node: ast.stmt) -> bool:
 def described(node: ast.FunctionDef | ast.ClassDef, prefix: str, level: int) -> list[str]:
     """Return the heading, the signature and the docstring of a function, or of a class and its methods."""
     heading = f"{'#' * level} `{node.name}` {{ #{prefix}.{node.name} }}\n"
-    parts = [heading, f"```python\n{signature(node)}\n```\n", escaped(ast.get_docstring(node) or "") + "\n"]
+    parts = [heading, f"```python\n{signature(node)}\n```\n", prose(ast.get_docstring(node))]
     if isinstance(node, ast.ClassDef):
         for method in node.body:
             if isinstance(method, ast.FunctionDef) and public(method) and ast.get_docstring(method):
                 parts += [f"**`{method.name}`**\n", f"```python\n{signature(method)}\n```\n"]
-                parts.append(escaped(ast.get_docstring(method) or "") + "\n")
+                parts.append(prose(ast.get_docstring(method)))
     return parts
 
 
@@ -256,7 +286,7 @@ def pages_of_python() -> dict[str, str]:
             nodes = [node for node in tree.body if public(node)]
             if nodes:
                 module = f"cotrain.{package}.{path.stem}"
-                parts += [f"## {module} {{ #{module} }}\n", escaped(ast.get_docstring(tree) or "") + "\n"]
+                parts += [f"## {module} {{ #{module} }}\n", prose(ast.get_docstring(tree))]
                 for node in nodes:
                     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
                     parts += described(node, module, 3)
@@ -289,7 +319,7 @@ def write_pages(site: Site, folder: Path) -> None:
     texts["steps"] += table_of_steps()
     texts["python"] += page_of_python()
     for page, text in (texts | pages_of_steps() | pages_of_python()).items():
-        (folder / f"{page}.md").write_text(text, encoding="utf-8")
+        (folder / f"{page}.md").write_text(with_marked_keys(text), encoding="utf-8")
 
 
 def title_of(page: Path) -> str:
@@ -367,29 +397,37 @@ def faults_of(site: Path) -> list[str]:
     return faults
 
 
-def main() -> None:
-    """Make the pages and the site; end with status 1 and a line for each fault."""
-    folder, output = PROJECT / "build" / "pages", PROJECT / "site"
-    try:
-        site = Site()
-        write_pages(site, folder)
-    except SiteError as error:
-        sys.exit(f"error: {error}")
+def build(work: Path, output: Path) -> int:
+    """Make the pages below `work` and the site of them in `output`; return the number of its pages.
+
+    Raises SiteError that names each fault; `output` is then as it was.
+    """
+    site, folder = Site(), work / "pages"
+    write_pages(site, folder)
     content = yaml.safe_load((HERE / "site.yaml").read_text(encoding="utf-8"))
     content |= {"docs_dir": folder.name, "site_dir": "site", "nav": navigation_of(site, folder)}
-    configuration = folder.parent / "mkdocs.yml"
+    configuration = work / "mkdocs.yml"
     configuration.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     zensical = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "--config-file"]
-    if subprocess.run([*zensical, str(configuration)], cwd=folder.parent).returncode:
-        sys.exit("error: the site was not built; its messages are above")
-    # The generator writes only beside its configuration.
-    if faults := faults_of(folder.parent / "site"):
-        sys.exit("\n".join(["error: the site is not right:", *faults]))
+    if subprocess.run([*zensical, str(configuration)], cwd=work).returncode:
+        raise SiteError("Zensical has not built the site; its messages are above")
+    # It writes only beside its configuration.
+    built = work / "site"
+    if faults := faults_of(built):
+        raise SiteError("\n  ".join(["the site is not right:", *faults]))
     shutil.rmtree(output, ignore_errors=True)
-    shutil.move(folder.parent / "site", output)
-    print(
-        f"site/index.html: {len(list(output.rglob('*.html')))} pages; no link is dead, none loads from elsewhere"
-    )
+    shutil.move(built, output)
+    return len(list(output.rglob("*.html")))
+
+
+def main() -> None:
+    """Build the site in the folder `site`, or end with status 1 and a line for each fault."""
+    output = PROJECT / "site"
+    try:
+        number = build(PROJECT / "build" / "site", output)
+    except SiteError as error:
+        sys.exit(f"error: {error}")
+    print(f"{output}/index.html: {number} pages; no link is dead, and nothing is loaded from another host")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ PROJECT = Path(__file__).parents[2]
 FENCE = re.compile(r"^ *(`{3,})")
 HEADING = re.compile(r"^(#+) (.+?)$")
 ITEM = re.compile(r"^( *)([-*]|\d+\.)( +)(?=\S)")
-LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]|`[^`]*`)*)\]\(([^)\s]+)\)")
-FORMULA = re.compile(r"^\$\$(.+?)\$\$$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)")
+FORMULA = re.compile(r"^( *)\$\$(.+?)\$\$$", re.MULTILINE | re.DOTALL)
+# Tables that say of each key or flag what it means.
+KEYS = re.compile(r"^\| (?:key|flag) \|.*\n(?:\|.*\n)+", re.MULTILINE)
 
 
 class SiteError(Exception):
@@ -52,26 +54,14 @@ def by_lines(text: str, change: Callable[[str], str]) -> str:
 
 def sections(text: str) -> list[Section]:
     """Return the sections of a document in their order."""
-    found: list[Section] = []
-    lines: list[str] = []
-
-    def split(line: str) -> str:
-        match = HEADING.match(line)
-        # No document holds this character; it marks where a section begins.
-        return f"\0{line}" if match else line
-
-    for part in by_lines(text, split).split("\0")[1:]:
+    found = []
+    # No document holds this character; it marks where a section begins.
+    marked = by_lines(text, lambda line: f"\0{line}" if HEADING.match(line) else line)
+    for part in marked.split("\0")[1:]:
         heading, _, rest = part.partition("\n")
-        match = HEADING.match(heading)
-        assert match
-        found.append(Section(len(match[1]), match[2], rest))
-        lines.clear()
+        marks, _, title = heading.partition(" ")
+        found.append(Section(len(marks), title, rest))
     return found
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors of all headings of a document."""
-    return {anchor_of(section.title) for section in sections(text)}
 
 
 def with_anchors(text: str) -> str:
@@ -95,12 +85,9 @@ def with_links(text: str, document: Path, page_of: Callable[[Path, str], str | N
         name, _, anchor = target.partition("#")
         path = Path(os.path.normpath(document.parent / name)) if name else document
         page = page_of(path, anchor)
-        return f"{mark}[{with_inner(label)}]({page})" if page else with_inner(label)
+        return f"{mark}[{label}]({page})" if page else label
 
-    def with_inner(label: str) -> str:
-        return LINK.sub(change, label)
-
-    return by_lines(text, lambda line: LINK.sub(change, line)) if "](" in text else text
+    return by_lines(text, lambda line: LINK.sub(change, line))
 
 
 def joined_links(text: str) -> str:
@@ -121,27 +108,19 @@ def with_wide_lists(text: str) -> str:
             # A line of a paragraph may go on at the margin; in these documents none does.
             while levels and indent < levels[-1]:
                 levels.pop()
-        depth, shift = len(levels), indent - (levels[-1] if levels else 0)
+        margin, inside = " " * 4 * len(levels), indent - (levels[-1] if levels else 0)
         if item:
-            # Two items of one list stand on lines of one depth.
-            before = lines[-1].strip() if lines else ""
-            if before and not ITEM.match(lines[-1]) and not _in_list(lines[-1]):
+            # Between a paragraph and a list stands an empty line; within a list none has to.
+            is_in_list = lines and (ITEM.match(lines[-1]) or lines[-1].startswith("    "))
+            if lines and lines[-1] and not is_in_list:
                 lines.append("")
-            number = f"{item[2]} ".ljust(4)
-            lines.append(" " * 4 * depth + number + line[item.end() :])
+            lines.append(margin + f"{item[2]} ".ljust(4) + line[item.end() :])
             levels.append(item.end())
-        elif line.strip():
-            lines.append(" " * (4 * depth + max(shift, 0)) + line.lstrip())
         else:
-            lines.append("")
-        match = FENCE.match(line)
-        if match:
+            lines.append(margin + " " * max(inside, 0) + line.lstrip() if line.strip() else "")
+        if match := FENCE.match(line):
             fence = "" if fence == match[1] else fence or match[1]
     return "\n".join(lines)
-
-
-def _in_list(line: str) -> bool:
-    return line.startswith("    ")
 
 
 def with_formulas(text: str) -> str:
@@ -149,8 +128,9 @@ def with_formulas(text: str) -> str:
     from latex2mathml.converter import convert
 
     def change(match: re.Match[str]) -> str:
-        # The class name is that of Python-Markdown's extension, which the style sheet knows.
-        return f'<div class="formula">{convert(" ".join(match[1].split()), display="block")}</div>'
+        # The converter would show the backslash of `\\_` and write a width of `\\!` that browsers do not know.
+        formula = " ".join(match[2].split()).replace(r"\_", "_").replace(r"\!", "")
+        return f'{match[1]}<span class="formula">{convert(formula, display="block")}</span>'
 
     return FORMULA.sub(change, text)
 
@@ -158,3 +138,8 @@ def with_formulas(text: str) -> str:
 def without_contents(text: str) -> str:
     """Leave out a paragraph that lists the sections: the site shows them beside each page."""
     return re.sub(r"^Contents: .*?\n\n", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def with_marked_keys(text: str) -> str:
+    """Mark the tables of keys and flags, which the style sheet shows as a list on a narrow screen."""
+    return KEYS.sub(lambda match: f'<div class="keys" markdown>\n\n{match[0]}\n</div>\n', text)
