@@ -1,8 +1,8 @@
 """Build the site of the documentation: `make docs`.
 
-The pages are made from README.md, docs, config/README.md and the code, below build/site. Then Zensical makes the
-site of them, and every link and address in it is checked. Nothing is loaded from the network, neither now nor by a
-reader's browser.
+The pages are made from README.md, docs, config/README.md and the code, below build/site. Then Zensical makes
+the site of them, and every link and address in it is checked. Nothing is loaded from the network, neither now
+nor by a reader's browser.
 """
 
 import argparse
@@ -205,7 +205,7 @@ def help_of(step: str) -> str:
             continue
         metavar = formatter._format_args(action, formatter._get_default_metavar_for_optional(action))
         flag = f"{action.option_strings[-1]} {metavar}" if action.option_strings else metavar
-        words = escaped(" ".join((action.help and formatter._expand_help(action) or "").split()))
+        words = escaped(" ".join(formatter._expand_help(action).split() if action.help else ()))
         rows.append(f"| `{flag.strip()}` | {words}{' (required)' if action.required else ''} |")
     example = (parser.epilog or "").partition(":\n")[2]
     lines = "\n".join(line.removeprefix("  ") for line in example.splitlines())
@@ -301,11 +301,11 @@ def page_of_python() -> str:
     assert isinstance(load_model, ast.FunctionDef)
     rows = "\n".join(f"- [`cotrain.{name}`](python_{name}.md): {title}" for name, title in PACKAGES.items())
     return (
-        "Most programs need one function, `cotrain.load_model`; [using a model](using_a_model.md#in-your-own-programs) "
-        "shows a whole program.\n\n"
+        "Most programs need one function, `cotrain.load_model`; "
+        "[using a model](using_a_model.md#in-your-own-programs) shows a whole program.\n\n"
         + "\n".join(described(load_model, "cotrain", 2))
-        + f"\n## All packages\n\n{rows}\n\nThese pages are made from the docstrings. Arrays are NumPy arrays; each "
-        "docstring says their shapes and types, units, and the errors that are raised.\n"
+        + f"\n## All packages\n\n{rows}\n\nThese pages are made from the docstrings. They say what goes in and "
+        "comes out: shapes, types, units, and the errors that are raised.\n"
     )
 
 

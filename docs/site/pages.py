@@ -1,7 +1,7 @@
 """From documents that a forge shows to pages of the site: sections, links, anchors, lists, formulas.
 
-A forge reads CommonMark. The site's generator reads Python-Markdown, whose lists are indented by four spaces and
-whose anchors differ. So the documents stay as they are, and what differs is changed here.
+A forge reads CommonMark. The site's generator reads Python-Markdown, whose lists are indented by four spaces
+and whose anchors differ. So the documents stay as they are, and what differs is changed here.
 """
 
 import os
@@ -74,8 +74,8 @@ def with_anchors(text: str) -> str:
 def with_links(text: str, document: Path, page_of: Callable[[Path, str], str | None]) -> str:
     """Let links lead to pages of the site.
 
-    `page_of(path, anchor)` names the page that shows a file of the project, None if no page does; of such a link
-    only the text is left, because the site does not know where a reader has the repository.
+    `page_of(path, anchor)` names the page that shows a file of the project, None if no page does; of such a
+    link only the text is left, because the site does not know where a reader has the repository.
     """
 
     def change(match: re.Match[str]) -> str:
@@ -96,7 +96,7 @@ def joined_links(text: str) -> str:
 
 
 def with_wide_lists(text: str) -> str:
-    """Indent what belongs to an item of a list by four spaces for each level, and part lists from paragraphs."""
+    """Indent what belongs to an item of a list by four spaces a level, and part lists from paragraphs."""
     lines: list[str] = []
     # Columns at which the text of the items begins, from the outermost.
     levels: list[int] = []
@@ -128,7 +128,7 @@ def with_formulas(text: str) -> str:
     from latex2mathml.converter import convert
 
     def change(match: re.Match[str]) -> str:
-        # The converter would show the backslash of `\\_` and write a width of `\\!` that browsers do not know.
+        # The converter would show the backslash before `_`, and browsers do not know its width of a `!`.
         formula = " ".join(match[2].split()).replace(r"\_", "_").replace(r"\!", "")
         return f'{match[1]}<span class="formula">{convert(formula, display="block")}</span>'
 

@@ -1,7 +1,7 @@
 """Every command in a block of README.md, CONTRIBUTING.md, docs and config/README.md.
 
 A step that takes seconds runs on the files of the tiny run, and its own parser reads the line of any other.
-Snakemake plans what a command asks for. A command that is in no table here fails, so that none is added unseen.
+Snakemake plans what a command asks for. A command that is in no table here fails: none is added unseen.
 """
 
 import argparse
@@ -59,7 +59,7 @@ OF_THE_TINY_RUN = {
 ONLY_PARSED = {
     "init": "it measures the machine; tests/workflow_scripts/test_init.py runs it",
     "export": "it takes a minute; tests/workflow_scripts/test_export.py runs it",
-    "import_weights": "a checkpoint of another project; tests/workflow_scripts/test_import_weights.py makes one",
+    "import_weights": "weights of another project; tests/workflow_scripts/test_import_weights.py makes some",
     "oracle_study": "labels of the target, which the tiny run does not have",
     "training_step": "a GPU; tests/test_benchmarks.py runs the benchmarks",
 }
