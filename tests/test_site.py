@@ -59,17 +59,16 @@ def test_faults_of_a_site_are_found(tmp_path, page, fault):
 
 
 def test_style_sheets_load_nothing_from_elsewhere(tmp_path):
-    sheet = "@import 'https://elsewhere/font.css'; p {background: url(//elsewhere/b.png)}"
-    (tmp_path / "a.css").write_text(sheet)
-        "@import 'https://elsewhere/font.css'; p {background: url(//elsewhere/b.png)}"
-    )
+    text = "@import 'https://elsewhere/font.css'; p {background: url(//elsewhere/b.png)}"
+    (tmp_path / "a.css").write_text(text)
     assert len(faults_of(tmp_path)) == 2
 
 
 def test_lists_get_the_indentation_that_the_generator_reads():
-    text = "Two:\n- a\n  goes on\n\n  - b\n- c\n\n10. d\n\n    ```yaml\n    e: 1\n    - f\n    ```\n\nEnd\n"
-    expected = "Two:\n\n-   a\n    goes on\n\n    -   b\n-   c\n\n10. d\n\n    ```yaml\n    e: 1\n    - f\n    ```\n\nEnd\n"
-    assert with_wide_lists(text) == expected
+    text = "Two:\n- a\n  goes on\n\n  - b\n- c\n"
+    assert with_wide_lists(text) == "Two:\n\n-   a\n    goes on\n\n    -   b\n-   c\n"
+    text = "1. d\n\n   ```yaml\n   e: 1\n   - f\n   ```\n\nEnd\n"
+    assert with_wide_lists(text) == "1.  d\n\n    ```yaml\n    e: 1\n    - f\n    ```\n\nEnd\n"
 
 
 def test_links_lead_to_pages_and_headings_have_the_anchors_of_a_forge():
