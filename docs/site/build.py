@@ -47,7 +47,7 @@ OF_README = {
     "What it does": "index",
     "Requirements": "index",
     "A run": "run",
-    "Is it any good?": "read_the_report",
+    "Is it any good?": "run",
     "Scores": "own_data",
     "A configuration by hand": "own_data",
     "Published datasets": "own_data",
@@ -209,9 +209,7 @@ def help_of(step: str) -> str:
         rows.append(f"| `{flag.strip()}` | {words}{' (required)' if action.required else ''} |")
     example = (parser.epilog or "").partition(":\n")[2]
     lines = "\n".join(line.removeprefix("  ") for line in example.splitlines())
-    # A pipe would end the cell of a table, also within code.
-    table = "\n".join([rows[0], *[re.sub(r"(?<=\w)\|(?=\w)", "\\\\|", row) for row in rows[1:]]])
-    return f"{prose(parser.description)}\n{table}\n\n```console\n{lines}\n```\n"
+    return f"{prose(parser.description)}\n{'\n'.join(rows)}\n\n```console\n{lines}\n```\n"
 
 
 def pages_of_steps() -> dict[str, str]:
@@ -304,8 +302,8 @@ def page_of_python() -> str:
         "Most programs need one function, `cotrain.load_model`; "
         "[using a model](using_a_model.md#in-your-own-programs) shows a whole program.\n\n"
         + "\n".join(described(load_model, "cotrain", 2))
-        + f"\n## All packages\n\n{rows}\n\nThese pages are made from the docstrings. They say what goes in and "
-        "comes out: shapes, types, units, and the errors that are raised.\n"
+        + f"\n## All packages\n\n{rows}\n\nThese pages are made from the docstrings. They say what goes in and"
+        " comes out: shapes, types, units, and the errors that are raised.\n"
     )
 
 

@@ -17,7 +17,7 @@ ITEM = re.compile(r"^( *)([-*]|\d+\.)( +)(?=\S)")
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)")
 FORMULA = re.compile(r"^( *)\$\$(.+?)\$\$$", re.MULTILINE | re.DOTALL)
 # Tables that say of each key or flag what it means.
-KEYS = re.compile(r"^\| (?:key|flag) \|.*\n(?:\|.*\n)+", re.MULTILINE)
+KEYS = re.compile(r"^\| (?:key|flag|step) \|.*\n(?:\|.*\n)+", re.MULTILINE)
 
 
 class SiteError(Exception):
