@@ -21,6 +21,8 @@ def decides_besides(wildcards):
         return [device, *contents_of(plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models))]
     if kind == "translation":
         return [configuration.seed]
+    if kind == "health":
+        return [configuration.test]
     if kind == "prediction":
         priors = configuration.self_training.class_priors
         return [device, mask, priors, *contents_of(mask, priors)]

@@ -1,10 +1,15 @@
 """What the documents show must work as printed."""
 
 import re
+import shlex
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from cotrain.configuration.crop_sizes import limit_of_crops
@@ -14,6 +19,8 @@ from cotrain.configuration.sections import Configuration, InferenceSettings
 from cotrain.configuration.settings_files import settings_named, write_settings
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_spaces import label_space
+from cotrain.networks.build import build_network
+from cotrain.training.train_model import check_initial_weights
 from tests.documents import GUIDES, PROJECT, blocks
 
 DOCUMENTS = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -114,13 +121,22 @@ def printed_configuration(tmp_path, monkeypatch):
         if name := re.match(r"# (\w+\.yaml), used as", text):
             (tmp_path / name[1]).write_text(text)
 
+    def write(name, content):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+
     def resolved(content):
-        whole = content if "run" in content else merged(base, content)
+        whole = content if content.keys() >= base.keys() else merged(base, content)
+        if "label_space" in content:
+            classes = next(text for _, text in YAML if isinstance(yaml.safe_load(text), list))
+            write(content["label_space"], classes.encode())
+        if weights := content.get("baseline", {}).get("initial_weights"):
+            # A file of weights without any.
+            write(weights, b"\2\0\0\0\0\0\0\0{}")
         for entry in whole["datasets"].values():
             for key in ("images", "labels"):
                 if entry["layout"] == "lists" and key in entry:
-                    (tmp_path / entry[key]).parent.mkdir(exist_ok=True)
-                    (tmp_path / entry[key]).touch()
+                    write(entry[key], b"")
             if "root" in entry:
                 entry["root"] = str(tmp_path / entry["root"].strip("/"))
                 (tmp_path / entry["root"]).mkdir(parents=True, exist_ok=True)
@@ -165,3 +181,84 @@ def test_yaml_is_read_as_printed(printed, printed_configuration, tmp_path):
         assert RunPlan(configuration).models
     else:
         check_profile(content)
+
+
+def texts(document: str, language: str) -> list[str]:
+    """Return what the code blocks of a language in a document hold."""
+    return [text for _, text in blocks(PROJECT / document, language)]
+
+
+def camera_of_the_readme() -> dict:
+    """Return the whole configuration that README.md prints, under the name of its other examples."""
+    [recipe] = [text for text in texts("README.md", "yaml") if "run: by_hand" in text]
+    return yaml.safe_load(recipe) | {"run": "my_camera"}
+
+
+def run_as_printed(command: str) -> None:
+    """Run a command of a step in this process."""
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[:2] == ["python", "-m"]
+    import_module(words[2]).main(words[3:])
+
+
+def test_more_photos_are_planned_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("lists/camera.txt", "lists/camera_all.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("a.png\n")
+    [printed] = texts("docs/more_photos.md", "yaml")
+    second = yaml.safe_load(printed)
+    weights = tmp_path / second["baseline"]["initial_weights"]
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    first = resolve(camera_of_the_readme())
+    assert second["baseline"]["initial_weights"].startswith(f"results/{first.run}/")
+    configuration = resolve(merged(camera_of_the_readme(), second))
+    assert (configuration.run, configuration.baseline.iterations) == ("my_camera_2", 0)
+    assert configuration.datasets["camera"].images == "lists/camera_all.txt"
+    assert configuration.self_training == first.self_training
+
+
+def test_an_own_model_is_imported_and_used_as_printed(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    network, classes, baseline = texts("docs/own_model.md", "yaml")
+    [module] = texts("docs/own_model.md", "python")
+    import_weights, segment = texts("docs/own_model.md", "console")
+    files = {
+        "my_network.py": module,
+        "my_project/unet.py": "from torch import nn\n\n"
+        "def UNet(width, classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.ReLU(), nn.Conv2d(width, classes, 1))\n",
+        "config/my_classes.yaml": classes,
+        "lists/camera.txt": "a.png\n",
+    }
+    content = camera_of_the_readme() | yaml.safe_load(network)
+    # As long as the weights are not there, the configuration only describes the network.
+    files["config/my_camera.yaml"] = yaml.safe_dump(content)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    try:
+        settings = resolve(content).network
+        trained = build_network(settings, 3, seed=9, pretrained=False)
+        with torch.no_grad():
+            # So that every pixel is of the second class.
+            trained.model[2].bias += torch.tensor([0.0, 99.0, 0.0])
+        state = {f"module.{name}": tensor for name, tensor in trained.model.state_dict().items()}
+        torch.save({"state_dict": state}, tmp_path / "checkpoint.pth")
+        run_as_printed(import_weights)
+
+        configuration = resolve(merged(content, yaml.safe_load(baseline)))
+        training = RunPlan(configuration).training_settings("baseline")
+        assert training.iterations == 0
+        check_initial_weights(
+            Path(configuration.baseline.initial_weights), training, label_space(configuration.label_space)
+        )
+        write_image(tmp_path / "photos" / "a.png", np.zeros((64, 96, 3), np.uint8))
+        run_as_printed(segment)
+        assert np.all(read_label(tmp_path / "segmented" / "labels" / "a.png") == 1)
+    finally:
+        for name in ("my_network", "my_project", "my_project.unet"):
+            sys.modules.pop(name, None)

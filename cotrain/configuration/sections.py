@@ -513,14 +513,15 @@ class TrainingSettings(Learning, frozen=True, kw_only=True):
     """Everything that decides one training, apart from its inputs.
 
     How often it saves and logs, and where it finds its images decoded, is not here: it changes nothing that
-    is learnt. `batch_ratio` is None for a training on the source only.
+    is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is that
+    of the initial weights.
     """
 
     network: NetworkSettings
     precision: Precision = "auto"
     deterministic: bool = False
     seed: NotNegative
-    iterations: Positive
+    iterations: NotNegative
     hard_pixel_share: ShareAboveZero
     batch_ratio: Annotated[
         tuple[Positive, Positive] | None, Meta(title="[source, target], two integers >= 1, or null")
@@ -677,7 +678,11 @@ class CoTrainingConfidenceBounds(ConfidenceBounds, frozen=True, kw_only=True):
 class Baseline(Section, frozen=True, kw_only=True):
     """First model, trained only on the translated source."""
 
-    iterations: Iterations = 60000
+    iterations: Annotated[
+        NotNegative,
+        "Number of training iterations. 0 trains nothing and takes the model of `initial_weights` as it is, "
+        "to go on from a finished model (`docs/more_photos.md`).",
+    ] = 60000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Text,

@@ -67,8 +67,16 @@ OF_README = {
 NAVIGATION = {
     "Start": ["index"],
     "Guides": [
-        *("own_data", "run", "read_the_report", "using_a_model", "networks", "resume_and_clean_up"),
-        *("reproduce_the_paper", "clusters", "cloud", "utilities", "troubleshooting", "faq"),
+        *("own_data", "run", "read_the_report", "using_a_model", "more_photos", "own_model", "networks"),
+        *(
+            "resume_and_clean_up",
+            "reproduce_the_paper",
+            "clusters",
+            "cloud",
+            "utilities",
+            "troubleshooting",
+            "faq",
+        ),
     ],
     "Explanation": ["method", "architecture", "reliability"],
     "Reference": ["configuration", "steps", "python"],
@@ -209,7 +217,7 @@ def help_of(step: str) -> str:
         rows.append(f"| `{flag.strip()}` | {words}{' (required)' if action.required else ''} |")
     example = (parser.epilog or "").partition(":\n")[2]
     lines = "\n".join(line.removeprefix("  ") for line in example.splitlines())
-    return f"{prose(parser.description)}\n{'\n'.join(rows)}\n\n```console\n{lines}\n```\n"
+    return "\n".join([prose(parser.description), *rows, f"\n```console\n{lines}\n```\n"])
 
 
 def pages_of_steps() -> dict[str, str]:
@@ -302,7 +310,7 @@ def page_of_python() -> str:
         "Most programs need one function, `cotrain.load_model`; "
         "[using a model](using_a_model.md#in-your-own-programs) shows a whole program.\n\n"
         + "\n".join(described(load_model, "cotrain", 2))
-        + f"\n## All packages\n\n{rows}\n\nThese pages are made from the docstrings. They say what goes in and"
+        + f"\n## All packages\n\n{rows}\n\nThese pages are made from the docstrings: what goes in and"
         " comes out: shapes, types, units, and the errors that are raised.\n"
     )
 

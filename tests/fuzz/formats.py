@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from cotrain.adaptation.calibration import Calibration, read_temperature, write_calibration
+from cotrain.adaptation.calibration import Calibration, read_calibration, read_temperature, write_calibration
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.configuration.reading import read_mapping, read_settings, resolve
 from cotrain.configuration.sections import InferenceSettings
@@ -272,7 +272,7 @@ FORMATS = [
     Format(
         "temperature.json",
         lambda path: write_calibration(path, Calibration(1.5, 2, 9, 0.5, (0.9, 0.5), (1.0, 0.5))),
-        read_temperature,
+        lambda path: (read_temperature(path), read_calibration(path)),
     ),
     Format("scores.json", _write_scores, lambda path: read_scores(path, "final")),
     Format(

@@ -53,7 +53,8 @@ class Batches:
             images = (labels[..., None] * 80 + noise).astype(np.uint8)
             # Sparse in some slots, so that the processes hold unequal numbers of labelled pixels.
             labels[1, 4:], labels[-1, :, 9:] = 255, 255
-            if iteration == self.stop_at:
+            # Only one of two gets the signal; both must stop.
+            if iteration == self.stop_at and os.environ["RANK"] == "1":
                 os.kill(os.getpid(), signal.SIGTERM)
             places = list(range(self.size)) if slots is None else list(slots)
             yield images[places], labels[places]

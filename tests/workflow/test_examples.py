@@ -17,7 +17,7 @@ STEPS = [
     *("class_statistics", "class_priors", "select_images"),
     *("write_settings", "check_networks", "batch_sheet", "estimate", "train", "hold_out", "calibrate"),
     *("choose_subset", "predict", "thresholds", "label_round", "accumulate"),
-    *("sample", "photo_sheet"),
+    *("sample", "photo_sheet", "health"),
     *("evaluate", "report", "model_card", "segment", "class_probabilities", "score_labels", "error_images"),
     *("colour_labels", "export_pseudo_labels"),
 ]

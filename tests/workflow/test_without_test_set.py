@@ -101,6 +101,27 @@ def test_a_run_ends_with_what_is_known_without_labels(unscored):
         assert table[model][1:4] == [f"{last_loss:.3f}", str(len(items)), f"{100 * np.mean(kept):.1f}"]
 
 
+def test_its_health_ends_the_report_and_is_no_score(unscored):
+    run, results, _ = unscored
+    text = (results / "report" / "health.txt").read_text()
+    assert (results / "report" / "models.txt").read_text().endswith(text)
+    assert "mIoU" not in text
+    assert "Whether the run gains or loses is not known" in text
+    content = json.loads((results / "report" / "health.json").read_text())
+    assert list(content["models"]) == MODELS
+    # So little training gives models that have collapsed, and the run was told to go on.
+    assert content["findings"][0]["kind"] == "collapsed"
+    assert "warning: baseline has collapsed" in (run.folder / "output.txt").read_text()
+    final = content["models"]["final"]
+    items = read_manifest(results / "pseudo_labels" / "ensemble" / "manifest.tsv")
+    counts = sum(
+        np.bincount(read_label(run.folder / item.label).ravel(), minlength=256)[:19] for item in items
+    )
+    assert [*final["pseudo_labels"].values()] == pytest.approx((counts / counts.sum()).tolist(), abs=1e-6)
+    sample = read_manifest(results / "sample" / "images.tsv")
+    assert {item.id for item in sample} == {item.id for item in items} | {f"{n:02d}" for n in range(8)}
+
+
 def test_its_files_are_whole_and_nothing_is_left_to_do(unscored, monkeypatch):
     run, _, _ = unscored
     monkeypatch.chdir(run.folder)
