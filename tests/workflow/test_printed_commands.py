@@ -17,7 +17,7 @@ import pytest
 import torch
 from snakemake.cli import get_argument_parser
 
-from tests.documents import GUIDES, PROJECT, commands
+from tests.documents import GUIDES, PROJECT, blocks, commands
 from tests.miniature import make
 
 # What the documents print, and what the tiny run has in its place, in this order.
@@ -39,6 +39,7 @@ OF_THE_TINY_RUN = {
     "photos/*.jpg": "photos/*.png",
     # One seed stands for all.
     "seed=102 run=seed102": "seed=101 run=seed101",
+    "--model models/my_model.safetensors": "--model results/tiny/models/final",
     "FOLDER_IMAGE_OR_VIDEO": "photos",
     "a/labels b/labels": "'some data/camera_test/labels' segmented/labels",
     "cityscapes7": "cityscapes19",
@@ -79,6 +80,8 @@ NOT_RUN = {
     "apptainer build": "an image",
     "kubectl": "a cluster",
     "rsync": "another machine",
+    "find": "the photos of the reader",
+    "sort": "the same",
 }
 PRINTED = [printed for document in GUIDES for printed in commands(document)]
 TEXTS = [printed.text for printed in PRINTED]
@@ -109,10 +112,17 @@ def folder(finished_run, tmp_path_factory):
         listed = folder / f"{name.partition('.')[2]}.txt"
         (folder / "data" / "camvid").mkdir(parents=True, exist_ok=True)
         shutil.copy(listed, folder / "data" / "camvid" / f"{name}.txt")
+    [(_, second_run)] = blocks(PROJECT / "docs" / "more_photos.md", "yaml")
+    for name, text in {
+        "config/my_camera_2.yaml": of_the_tiny_run(second_run),
+        "lists/camera_all.txt": (folder / "images.txt").read_text(),
+    }.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text)
     make("cityscapes", folder / "cityscapes")
     make("cityscapes", folder / "cityscapes", "val")
     experiment = "config/experiments/gtav_cityscapes.yaml"
-    (folder / experiment).parent.mkdir(parents=True)
+    (folder / experiment).parent.mkdir()
     (folder / experiment).write_text((PROJECT / experiment).read_text().replace("/data/", f"{folder}/"))
     return folder
 
