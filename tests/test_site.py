@@ -75,9 +75,9 @@ def test_links_lead_to_pages_and_headings_have_the_anchors_of_a_forge():
     def page_of(path, anchor):
         return f"page.md#{anchor}" if path.name == "method.md" else None
 
-    text = "[a](method.md#7-x) [`b`](../Snakefile) <x> [c](https://d/e)\n```\n[a](method.md)\n```"
-    expected = "[a](page.md#7-x) `b` <x> [c](https://d/e)\n```\n[a](method.md)\n```"
-    assert with_links(text, PROJECT / "docs" / "a.md", page_of) == expected
+    text = "[a](method.md#7-x) [`docs/method.md`](method.md) [`b`](../Snakefile) <x> [c](https://d/e)\n```\n[a](method.md)\n```"
+    expected = "[a](page.md#7-x) [The method](page.md#) `b` <x> [c](https://d/e)\n```\n[a](method.md)\n```"
+    assert with_links(text, PROJECT / "docs" / "a.md", page_of, {"page": "The method"}.get) == expected
     assert with_anchors("## 3.1 A `b`, c & d\n") == "## 3.1 A `b`, c & d { #31-a-b-c--d }\n"
     assert without_contents("# A\n\nContents: [b](#b) ·\n[c](#c)\n\n## B\n") == "# A\n\n## B\n"
 

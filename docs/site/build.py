@@ -149,9 +149,24 @@ class Site:
             return f"images/{path.name}"
         return None
 
+    def title(self, page: str) -> str:
+        """Return the title of a page: that of its document, if it has one."""
+        if page in self.documents:
+            return sections(self.documents[page].read_text(encoding="utf-8"))[0].title
+        return TITLES[page]
+
+    def where_next(self) -> str:
+        """Return a table of all pages, for the first page."""
+        rows = [
+            f"| **{group}** | {' · '.join(f'[{self.title(page)}]({page}.md)' for page in pages)} |"
+            for group, pages in self.navigation.items()
+            if group != "Start"
+        ]
+        return "\n".join(["## Where next\n", "| | |", "|---|---|", *rows]) + "\n"
+
     def text_of(self, text: str, document: Path) -> str:
         """Return a document's text as the generator reads it."""
-        text = with_links(joined_links(text), document, self.page_of)
+        text = with_links(joined_links(text), document, self.page_of, self.title)
         return with_formulas(with_wide_lists(with_anchors(without_contents(text))))
 
     def page(self, name: str) -> str:
@@ -322,34 +337,28 @@ def write_pages(site: Site, folder: Path) -> None:
     shutil.copytree(PROJECT / "docs" / "images", folder / "images")
     shutil.copy(HERE / "style.css", folder / "style.css")
     texts = {page: site.page(page) for pages in site.navigation.values() for page in pages}
+    texts["index"] += site.where_next()
     texts["steps"] += table_of_steps()
     texts["python"] += page_of_python()
     for page, text in (texts | pages_of_steps() | pages_of_python()).items():
         (folder / f"{page}.md").write_text(with_marked_keys(text), encoding="utf-8")
 
 
-def title_of(page: Path) -> str:
-    """Return the title of a page, which is its first heading."""
-    heading = page.read_text(encoding="utf-8").partition("\n")[0]
-    return re.sub(r"\s*\{.*\}$", "", heading.removeprefix("# "))
-
-
-def navigation_of(site: Site, folder: Path) -> list:
+def navigation_of(site: Site) -> list:
     """Return the navigation as the generator takes it."""
+    # Pages below another one.
+    below = {
+        "steps": {group[0].upper() + group[1:]: page_of_group(group) for group in GROUPS},
+        "python": {title: f"python_{package}" for package, title in PACKAGES.items()},
+    }
 
     def entry(page: str) -> dict:
-        title = TITLES.get(page) or title_of(folder / f"{page}.md")
-        return {title: f"{page}.md"}
+        inner = [{title: f"{name}.md"} for title, name in below.get(page, {}).items()]
+        return {site.title(page): [f"{page}.md", *inner] if inner else f"{page}.md"}
 
     navigation: list = []
     for title, pages in site.navigation.items():
-        entries: list = [entry(page) for page in pages]
-        if title == "Reference":
-            inner = {"steps": map(page_of_group, GROUPS), "python": (f"python_{name}" for name in PACKAGES)}
-            entries = [
-                {TITLES[page]: [entry(page), *map(entry, inner[page])]} if page in inner else entry(page)
-                for page in pages
-            ]
+        entries = [entry(page) for page in pages]
         navigation.append(entries[0] if title == "Start" else {title: entries})
     return navigation
 
@@ -411,7 +420,7 @@ def build(work: Path, output: Path) -> int:
     site, folder = Site(), work / "pages"
     write_pages(site, folder)
     content = yaml.safe_load((HERE / "site.yaml").read_text(encoding="utf-8"))
-    content |= {"docs_dir": folder.name, "site_dir": "site", "nav": navigation_of(site, folder)}
+    content |= {"docs_dir": folder.name, "site_dir": "site", "nav": navigation_of(site)}
     configuration = work / "mkdocs.yml"
     configuration.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     zensical = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "--config-file"]

@@ -71,11 +71,17 @@ def with_anchors(text: str) -> str:
     )
 
 
-def with_links(text: str, document: Path, page_of: Callable[[Path, str], str | None]) -> str:
+def with_links(
+    text: str,
+    document: Path,
+    page_of: Callable[[Path, str], str | None],
+    title_of: Callable[[str], str],
+) -> str:
     """Let links lead to pages of the site.
 
     `page_of(path, anchor)` names the page that shows a file of the project, None if no page does; of such a
-    link only the text is left, because the site does not know where a reader has the repository.
+    link only the text is left, because the site does not know where a reader has the repository. A link that
+    has the name of a document as its text gets the title of the page, `title_of(page)`.
     """
 
     def change(match: re.Match[str]) -> str:
@@ -85,6 +91,8 @@ def with_links(text: str, document: Path, page_of: Callable[[Path, str], str | N
         name, _, anchor = target.partition("#")
         path = Path(os.path.normpath(document.parent / name)) if name else document
         page = page_of(path, anchor)
+        if page and label.strip("`").endswith(".md"):
+            label = title_of(page.partition(".")[0])
         return f"{mark}[{label}]({page})" if page else label
 
     return by_lines(text, lambda line: LINK.sub(change, line))
