@@ -337,7 +337,8 @@ def write_pages(site: Site, folder: Path) -> None:
     shutil.copytree(PROJECT / "docs" / "images", folder / "images")
     shutil.copy(HERE / "style.css", folder / "style.css")
     texts = {page: site.page(page) for pages in site.navigation.values() for page in pages}
-    texts["index"] += site.where_next()
+    start, citation, rest = texts["index"].partition("## Citation")
+    texts["index"] = f"{start}{site.where_next()}\n{citation}{rest}"
     texts["steps"] += table_of_steps()
     texts["python"] += page_of_python()
     for page, text in (texts | pages_of_steps() | pages_of_python()).items():
