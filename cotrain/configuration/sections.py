@@ -28,6 +28,7 @@ from cotrain.configuration.choices import (
     Device,
     ExchangeRanking,
     Fill,
+    HardPixelsOf,
     ImageFormat,
     ImageRanking,
     Look,
@@ -482,7 +483,7 @@ class Learning(Crops, frozen=True, kw_only=True):
         "the start of every training. So only long trainings become faster.",
     ] = False
     hard_pixels_of: Annotated[
-        Literal["labelled", "all"],
+        HardPixelsOf,
         "Which pixels the `hard_pixel_share` of a stage is a share of: the `labelled` ones, or `all`, as in "
         "the published code. With `all`, void pixels count too, so the loss is smaller if a batch has few "
         "labels.",
@@ -809,6 +810,7 @@ class CoTraining(Section, frozen=True, kw_only=True):
     confidence: CoTrainingConfidenceBounds = CoTrainingConfidenceBounds()
     fill: Annotated[
         Fill,
+        HardPixelsOf,
         "What happens from the second cycle on, before the exchange. With `add`, void pixels of a branch "
         "take the labels of the other branch. `subtract` does the same, and makes pixels void on which the "
         "branches disagree. `none` changes nothing.",
