@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,16 +15,19 @@ import yaml
 from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.reading import merged, resolve
 from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.sections import InferenceSettings
+from cotrain.configuration.sections import Configuration, InferenceSettings
 from cotrain.configuration.settings_files import settings_named, write_settings
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_spaces import label_space
 from cotrain.networks.build import build_network
 from cotrain.training.train_model import check_initial_weights
+from tests.documents import GUIDES, PROJECT, blocks
 
-PROJECT = Path(__file__).parents[1]
 DOCUMENTS = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
-DOCUMENTS += [PROJECT / "config" / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+DOCUMENTS += [PROJECT / "config" / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+YAML = [printed for document in GUIDES for printed in blocks(document, "yaml", "yml")]
+# Of plugins that `make test` does not install. tests/cluster runs with them.
+PLUGINS = ("slurm-", "cluster-generic-", "kubernetes-")
 
 
 def heading_anchors(text: str) -> set[str]:
@@ -106,14 +110,87 @@ def test_no_command_in_a_document_holds_json(document):
         assert "'{" not in block
 
 
-def blocks(document: str, kind: str) -> list[str]:
-    """Return what the code blocks of a kind in a document hold."""
-    text = (PROJECT / document).read_text(encoding="utf-8")
-    return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+@pytest.fixture
+def printed_configuration(tmp_path, monkeypatch):
+    """Return a function that resolves a part of a configuration, with the files that it names in a folder."""
+    monkeypatch.chdir(tmp_path)
+    # The shortest whole configuration that is printed.
+    [base] = [yaml.safe_load(text) for _, text in YAML if "run: by_hand" in text]
+    # Of their own: they stand beside the others that are printed.
+    for _, text in YAML:
+        if name := re.match(r"# (\w+\.yaml), used as", text):
+            (tmp_path / name[1]).write_text(text)
+
+    def write(name, content):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+
+    def resolved(content):
+        whole = content if content.keys() >= base.keys() else merged(base, content)
+        if "label_space" in content:
+            classes = next(text for _, text in YAML if isinstance(yaml.safe_load(text), list))
+            write(content["label_space"], classes.encode())
+        if weights := content.get("baseline", {}).get("initial_weights"):
+            # A file of weights without any.
+            write(weights, b"\2\0\0\0\0\0\0\0{}")
+        for entry in whole["datasets"].values():
+            for key in ("images", "labels"):
+                if entry["layout"] == "lists" and key in entry:
+                    write(entry[key], b"")
+            if "root" in entry:
+                entry["root"] = str(tmp_path / entry["root"].strip("/"))
+                (tmp_path / entry["root"]).mkdir(parents=True, exist_ok=True)
+            if str(entry.get("classes")).endswith("classes.yaml"):
+                (tmp_path / entry["classes"]).write_text("ids: {0: road}")
+        return resolve(whole)
+
+    return resolved
+
+
+def check_profile(content):
+    """Check that the keys are flags of Snakemake, and that the rules that they name are there."""
+    from snakemake.cli import get_argument_parser
+
+    flags = {flag.lstrip("-") for action in get_argument_parser()._actions for flag in action.option_strings}
+    texts = [path.read_text() for path in (PROJECT / "rules").glob("*.smk")]
+    rules = {name for text in texts for name in re.findall(r"^ *rule (\w+):", text, re.MULTILINE)}
+    for key, value in content.items():
+        assert key in flags or key.startswith(PLUGINS), key
+        assert key != "set-resources" or value.keys() <= rules
+
+
+@pytest.mark.parametrize("printed", YAML, ids=lambda printed: printed.place)
+def test_yaml_is_read_as_printed(printed, printed_configuration, tmp_path):
+    """What it is shows in its keys: of no kind that is known here, it fails."""
+    from cotrain.data.class_tables import class_table
+    from cotrain.data.trees import tree_layout
+
+    content = yaml.safe_load(printed.text)
+    path = tmp_path / "printed.yaml"
+    path.write_text(printed.text)
+    if isinstance(content, list):
+        assert label_space(str(path)).number_of_classes == len(content)
+    elif content.keys() <= {"ids", "colours", "encoding"}:
+        assert class_table(str(path))
+    elif "trees" in content:
+        assert tree_layout(str(path))
+    elif all(isinstance(value, dict) and "layout" in value for value in content.values()):
+        printed_configuration({"datasets": content})
+    elif content.keys() <= {field.encode_name for field in msgspec.structs.fields(Configuration)}:
+        configuration = printed_configuration(content)
+        assert RunPlan(configuration).models
+    else:
+        check_profile(content)
+
+
+def texts(document: str, language: str) -> list[str]:
+    """Return what the code blocks of a language in a document hold."""
+    return [text for _, text in blocks(PROJECT / document, language)]
 
 
 def camera_of_the_readme() -> dict:
-    recipe = next(block for block in blocks("README.md", "yaml") if "run: by_hand" in block)
+    """Return the whole configuration that README.md prints, under the name of its other examples."""
+    [recipe] = [text for text in texts("README.md", "yaml") if "run: by_hand" in text]
     return yaml.safe_load(recipe) | {"run": "my_camera"}
 
 
@@ -129,7 +206,7 @@ def test_more_photos_are_planned_as_printed(tmp_path, monkeypatch):
     for path in ("lists/camera.txt", "lists/camera_all.txt"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("a.png\n")
-    [printed] = blocks("docs/more_photos.md", "yaml")
+    [printed] = texts("docs/more_photos.md", "yaml")
     second = yaml.safe_load(printed)
     weights = tmp_path / second["baseline"]["initial_weights"]
     weights.parent.mkdir(parents=True)
@@ -146,9 +223,9 @@ def test_an_own_model_is_imported_and_used_as_printed(tmp_path, monkeypatch):
     torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    network, classes, baseline = blocks("docs/own_model.md", "yaml")
-    [module] = blocks("docs/own_model.md", "python")
-    import_weights, segment = blocks("docs/own_model.md", "console")
+    network, classes, baseline = texts("docs/own_model.md", "yaml")
+    [module] = texts("docs/own_model.md", "python")
+    import_weights, segment = texts("docs/own_model.md", "console")
     files = {
         "my_network.py": module,
         "my_project/unet.py": "from torch import nn\n\n"
