@@ -143,7 +143,8 @@ def read_confusion(path: str | os.PathLike[str], classes: Sequence[str]) -> NDAr
     shape = (len(classes), len(classes) + 1)
     if found != tuple(classes) or counts.shape != shape or counts.min() < 0:
         raise InputError(
-            f"{path}: is no confusion matrix of the classes {', '.join(classes)}, expected what evaluate wrote"
+            f"{path}: is no confusion matrix of the classes {', '.join(classes)}, expected what evaluate "
+            "wrote"
         )
     return counts
 

@@ -25,6 +25,8 @@ VARIABLES = {
 # Inches, at 96 pixels each on the page.
 WIDTH, HEIGHT = 7.2, 3.3
 TEXT_SIZE = 9
+# Places of a chart, up to which the values are written beside their points.
+MOST_VALUES = 14
 
 
 class Series(NamedTuple):
@@ -46,11 +48,12 @@ def line_chart(
     ticks: Mapping[float, str] | None = None,
     decimals: int = 1,
     height: float = HEIGHT,
-    logarithmic: bool = False,
+    with_values: bool = False,
 ) -> str:
     """Return lines as SVG, with an axis that spans the values, and a tip at each point that has a marker.
 
-    `ticks` are the places of the x axis and their names; without them the axis has numbers.
+    `ticks` are the places of the x axis and their names; without them the axis has numbers. `with_values`
+    writes the highest and the lowest value of each place beside it, if there are not too many.
     """
     figure, axes = _figure(WIDTH, height)
     tips: dict[str, str] = {}
@@ -73,9 +76,9 @@ def line_chart(
                 axes.plot([x], [y], line.marker, color=colour, markersize=6, gid=gid)
                 where = (ticks or {}).get(x, f"{x:g}").replace("\n", " ")
                 tips[gid] = f"{line.name}, {where}: {y:.{decimals}f}"
-    if logarithmic:
-        axes.set_yscale("log")
-    axes.margins(x=0.04, y=0.14)
+    axes.margins(x=0.04, y=0.16)
+    if with_values and len(ticks or ()) <= MOST_VALUES:
+        _write_values(axes, series, decimals)
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_ylabel(y_label, color=FAINT, size=TEXT_SIZE)
@@ -94,6 +97,29 @@ def line_chart(
             borderaxespad=0.2,
         )
     return _svg(figure, title, tips)
+
+
+def _write_values(axes: Any, series: Sequence[Series], decimals: int) -> None:
+    found: dict[float, set[float]] = {}
+    for line in series:
+        if line.marker:
+            for x, y in zip(line.x, line.y, strict=True):
+                if y is not None:
+                    found.setdefault(x, set()).add(y)
+    for x, values in found.items():
+        for y, above in (
+            {max(values): True, min(values): False}.items() if len(values) > 1 else [(values.pop(), True)]
+        ):
+            axes.annotate(
+                f"{y:.{decimals}f}",
+                (x, y),
+                xytext=(0, 7 if above else -7),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if above else "top",
+                size=TEXT_SIZE,
+                color=INK,
+            )
 
 
 def bar_chart(

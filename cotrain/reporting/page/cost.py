@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cotrain.configuration.names import FINAL, ImageSet, Labelling, ModelName
+from cotrain.configuration.names import FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.sections import Section
+from cotrain.configuration.settings_files import may_have_labels
 from cotrain.reporting.page.charts import Span, time_line
 from cotrain.reporting.page.learning import Part
 from cotrain.reporting.page.records import Job, RunRecords
@@ -63,7 +64,7 @@ def gpu_hours(records: RunRecords) -> float:
 
 
 def node_of(job: Job, planned: Iterable[str]) -> str:
-    """Return the model that a job is on the way to, "before" for what all models wait for, else "after".
+    """Return the model that a job is on the way to, "before" where all models wait for it, else "after".
 
     A prediction of a subset is on the way to the model that learns from its labels, one of the whole target on
     that to the final model.
@@ -164,7 +165,8 @@ def _time(records: RunRecords) -> Iterator[Part]:
         (
             "Critical path",
             in_words(sum(nodes.get(node, 0.0) for node in path)),
-            " → ".join(path) + ": no number of machines makes the run shorter than this",
+            " → ".join("data" if node == BEFORE else node for node in path)
+            + ": the chain that takes longest; no number of machines makes the run shorter",
         ),
     ]
     rows = [[Cell(name), Cell(value), Cell(note)] for name, value, note in facts]
@@ -184,7 +186,8 @@ def _time(records: RunRecords) -> Iterator[Part]:
         for row, job in lanes
     ]
     text = (
-        "When each job ran, by the times of its files; jobs that took less than 0.2 % of the whole are left out. A "
+        "When each job ran, by the times of its files; jobs that took less than 0.2 % of the whole are left "
+        "out. A "
         "copy of the folder without its times (cp without -p) loses this."
     )
     yield Part(
@@ -358,7 +361,8 @@ def _trust(records: RunRecords) -> Iterator[Part]:
     ]
     if parents:
         text = (
-            "The SHA-256 of the files that decided each training, its first 16 digits. Manifests hold the hashes of "
+            "The SHA-256 of the files that decided each training, its first 16 digits. Manifests hold the "
+            "hashes of "
             "their labels."
         )
         grid = Grid("Data hashes", ["model", "file", "SHA-256"], parents)
@@ -385,7 +389,8 @@ def commands(records: RunRecords) -> list[Command]:
         found.append(Command("Make again what has changed", f"snakemake {configfile}"))
     found.append(
         Command(
-            "Extend the run: copy its settings, change a key such as co_training.cycles, and make what is new",
+            "Extend the run: copy its settings, change a key such as co_training.cycles, and make what is "
+            "new",
             f"cp {shlex.quote(settings)} longer.json  # change it\nsnakemake --configfile longer.json",
         )
     )
@@ -395,16 +400,27 @@ def commands(records: RunRecords) -> list[Command]:
             Command(
                 f"Use the model {model} on other images or a video",
                 f"python -m workflow_scripts.segment --model {weights} \\\n"
-                f"    --settings {shlex.quote(f'{folder}/settings/prediction.json')} --input FOLDER --output segmented",
+                f"    --settings {shlex.quote(f'{folder}/settings/prediction.json')} --input FOLDER "
+                "--output segmented",
             )
         )
         found.append(
             Command(
                 "Give it to other programs",
-                f"python -m workflow_scripts.export --model {weights} --images photos/*.jpg --output exported",
+                f"python -m workflow_scripts.export --model {weights} --images photos/*.jpg --output "
+                "exported",
             )
         )
-    if not records.configuration.test:
+    configuration = records.configuration
+    can_be_compared = configuration.test and may_have_labels(configuration, configuration.target)
+    if can_be_compared and str(UPPER_BOUND) not in records.trainings:
+        found.append(
+            Command(
+                "Know how far it is from the best it could be: train a model with the camera's own labels",
+                f"snakemake upper_bound {configfile}",
+            )
+        )
+    if not configuration.test:
         found.append(
             Command(
                 "Have scores: add labelled images of the camera as a dataset, and name it with `test`",

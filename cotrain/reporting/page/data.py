@@ -73,7 +73,7 @@ def copied(path: Path, name: str, pictures: Pictures) -> str:
     to = pictures.folder / name
     if not pictures.is_there(to, [path]):
         rgb = read_image(path)
-        write_image(to, reduced(rgb, *scaled_size(*rgb.shape[:2], SHEET_PIXELS)), PHOTO_QUALITY)
+        write_image(to, reduced(rgb, *scaled_size(rgb.shape, SHEET_PIXELS)), PHOTO_QUALITY)
     return name
 
 

@@ -10,7 +10,7 @@ from cotrain.reporting.page.records import RunRecords
 
 
 class Confusion(NamedTuple):
-    """A pair of classes that is often confused: `share` of the pixels of `label` are taken for `prediction`."""
+    """Two classes that are confused: `share` of the pixels of `label` are taken for `prediction`."""
 
     label: int
     prediction: int

@@ -11,7 +11,6 @@ from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import Cell, Grid
 from cotrain.reporting.pictures import chain_positions
 
-
 # A chart of more panels would be a page of its own.
 MOST_PANELS = 40
 # Points of a history that are drawn; more are averaged in groups.
@@ -97,11 +96,14 @@ def _mean_iou(records: RunRecords) -> Iterator[Part]:
     values = {model: 100 * score.mean_iou for model, score in records.scores.items()}
     series, names = chain_series(records, values)
     text = (
-        "The mean over the classes of intersection over union, on the test images, for each model in the order in "
+        "The mean over the classes of intersection over union, on the test images, for each model in the "
+        "order in "
         "which they are made. The axis does not begin at 0."
     )
     yield Part(
-        "mIoU along the chain", text, line_chart(series, "mIoU of all models", "mIoU (%)", ticks=names)
+        "mIoU along the chain",
+        text,
+        line_chart(series, "mIoU of all models", "mIoU (%)", ticks=names, with_values=True),
     )
 
 
@@ -113,7 +115,7 @@ def _classes(records: RunRecords) -> Iterator[Part]:
     shown = [
         name for name in records.space.classes if any(scores[m].iou.get(name) is not None for m in models)
     ]
-    if 2 <= len(models) and len(shown) <= MOST_PANELS:
+    if len(models) >= 2 and len(shown) <= MOST_PANELS:
         panels = {}
         ticks: dict[float, str] = {}
         for name in shown:
@@ -141,7 +143,8 @@ def _classes(records: RunRecords) -> Iterator[Part]:
     if first and last and first is not last:
         header.append("gain")
     text = (
-        "IoU of each class (%), each panel with an axis of its own; lines as above. In the table, a column can be "
+        "IoU of each class (%), each panel with an axis of its own; lines as above. In the table, a column "
+        "can be "
         "sorted by a click on its title. The gain is that of the newest model over the baseline, in points."
     )
     yield Part("Each class", text, chart, Grid("IoU of each class (%)", header, rows))
@@ -172,7 +175,8 @@ def _histories(records: RunRecords) -> Iterator[Part]:
                 series.append(Series(stage if what == "learning_rate" else model, x, y, shade, ""))
         if series:
             text = (
-                "The loss that the training logged, averaged where there are many points. Losses of different stages "
+                "The loss that the training logged, averaged where there are many points. Losses of "
+                "different stages "
                 "are not comparable: they learn from different labels."
                 if what == "loss"
                 else "One line for each stage."
@@ -203,7 +207,8 @@ def _thresholds(records: RunRecords) -> Iterator[Part]:
         if any(cell.value is not None for cell in row[1:]):
             rows.append(row)
     text = (
-        "The confidence that a pixel must exceed to become a pseudo-label, for each class and labelling. A dash: no "
+        "The confidence that a pixel must exceed to become a pseudo-label, for each class and labelling. A "
+        "dash: no "
         "pixel was predicted as this class."
     )
     yield Part("Thresholds", text, "", Grid("Threshold of each class", ["class", *names], rows))
@@ -254,8 +259,10 @@ def _oracle(records: RunRecords) -> Iterator[Part]:
         if any(cell.value is not None for cell in row[1:]):
             rows.append(row)
     text = (
-        "Compared with the true labels of the target, only for analysis: precision is the share of the pseudo-labels "
-        "that is right, coverage the number of pseudo-labels for each labelled pixel. The table has the precision "
+        "Compared with the true labels of the target, only for analysis: precision is the share of the "
+        "pseudo-labels "
+        "that is right, coverage the number of pseudo-labels for each labelled pixel. The table has the "
+        "precision "
         "of each class."
     )
     yield Part("How right the pseudo-labels are", text, chart, Grid("Precision (%)", ["class", *steps], rows))
@@ -275,8 +282,10 @@ def _shares(records: RunRecords) -> Iterator[Part]:
     shown = [name for name in records.space.classes if any(group.get(name) for group in groups.values())]
     values = {name: [100 * group.get(key, 0.0) for key in shown] for name, group in groups.items()}
     text = (
-        "Which share of the pixels each class has in the labels of the source, in the pseudo-labels that the newest "
-        "model learnt, and in what the models predict on the sample of the target. A class that loses its share from "
+        "Which share of the pixels each class has in the labels of the source, in the pseudo-labels that "
+        "the newest "
+        "model learnt, and in what the models predict on the sample of the target. A class that loses its "
+        "share from "
         "top to bottom is being forgotten."
     )
     chart = bar_chart(
@@ -297,9 +306,9 @@ def _exchanged(records: RunRecords) -> Iterator[Part]:
     }
     header = ["class"]
     for step in steps:
-        name = ModelName.parse(step)
-        assert name.branch
-        header.append(f"cycle {name.number}: {senders[collaboration][name.branch]} → {name.branch}")
+        model = ModelName.parse(step)
+        assert model.branch
+        header.append(f"cycle {model.number}: {senders[collaboration][model.branch]} → {model.branch}")
     rows = [
         [Cell("images"), *(Cell.number(records.chosen[step].chosen, 0) for step in steps)],
         [Cell("of drawn"), *(Cell.number(records.chosen[step].drawn, 0) for step in steps)],
@@ -317,7 +326,8 @@ def _exchanged(records: RunRecords) -> Iterator[Part]:
                 ]
             )
     text = (
-        "What the branches taught each other: for each cycle and direction the images that were handed on, and how "
+        "What the branches taught each other: for each cycle and direction the images that were handed on, "
+        "and how "
         "many of them have pseudo-labels of each class."
     )
     yield Part("Images exchanged", text, "", Grid("Images exchanged", header, rows))
@@ -343,8 +353,10 @@ def _agreement(records: RunRecords) -> Iterator[Part]:
             x = [float(places[model]) for model in values]
             series.append(Series("both branches of a cycle", x, list(values.values()), 5))
         text = (
-            "On the sample of the target: the pixels that a model takes for the same class as the model before it "
-            "and, for the two branches of a cycle, as each other. Branches that agree on nearly everything can "
+            "On the sample of the target: the pixels that a model takes for the same class as the model "
+            "before it "
+            "and, for the two branches of a cycle, as each other. Branches that agree on nearly everything "
+            "can "
             "teach each other little; a model that hardly agrees with the one before has changed a lot."
         )
         chart = line_chart(series, "Agreement of models (%)", "same class (% of pixels)", ticks=names)

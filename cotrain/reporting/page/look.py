@@ -31,8 +31,8 @@ from cotrain.threads import map_in_order
 Kind = Literal["photo", "classes", "confidence", "error"]
 
 THUMBNAIL = 200
-# Pixels of all photos of a page, of all pictures of classes, and of all of confidences: so many keep a page of
-# any number of images below 60 MB. A photo takes about 0.2 bytes a pixel, the others 0.02 to 0.08.
+# Pixels of all photos of a page, of all pictures of classes, and of all of confidences: so many keep a page
+# with any number of images below 60 MB. A photo takes about 0.2 bytes a pixel, the others 0.02 to 0.08.
 PHOTO_PIXELS, CLASS_PIXELS, CONFIDENCE_PIXELS = 100e6, 500e6, 120e6
 # No screen shows more at once.
 LONGEST_SIDE = 2048
@@ -103,8 +103,9 @@ class Sizes(NamedTuple):
         )
 
 
-def scaled_size(height: int, width: int, pixels: float) -> tuple[int, int]:
-    """Return the largest (height, width) of an image within `pixels` and `LONGEST_SIDE`; never larger."""
+def scaled_size(shape: Sequence[int], pixels: float) -> tuple[int, int]:
+    """Return the (height, width) of an image within `pixels` and `LONGEST_SIDE`, and not larger than it is."""
+    height, width = shape[:2]
     factor = min(1.0, (pixels / (height * width)) ** 0.5, LONGEST_SIDE / max(height, width))
     return max(round(height * factor), 1), max(round(width * factor), 1)
 
@@ -117,7 +118,10 @@ class Pictures:
         self.seen: set[str] = set()
 
     def place(self, gallery: str, item: Item) -> str:
-        """Return the folder of an image's pictures, relative to that of the page; no name of the user's is in it."""
+        """Return the folder of an image's pictures, relative to that of all pictures.
+
+        No name of the user's is in it.
+        """
         text = f"{item.id}\n{item.image}\n{item.bytes}\n{item.width}\n{item.height}"
         return f"{gallery}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -147,10 +151,10 @@ class Pictures:
         rgb = read_image(image)
         if image == item.image:
             check_listed_size(item, *rgb.shape[:2])
-        height, width = scaled_size(*rgb.shape[:2], pixels)
+        height, width = scaled_size(rgb.shape, pixels)
         write_image(path, reduced(rgb, height, width), PHOTO_QUALITY)
         if len(are_there) > 1:
-            small = scaled_size(*rgb.shape[:2], THUMBNAIL * THUMBNAIL)
+            small = scaled_size(rgb.shape, THUMBNAIL * THUMBNAIL)
             write_image(thumbnail, reduced(rgb, *small), THUMBNAIL_QUALITY)
 
     def classes(self, path: Path, train_ids: NDArray[np.uint8], pixels: float) -> None:
@@ -158,26 +162,27 @@ class Pictures:
         colours = np.zeros((256, 4), np.uint8)
         colours[: self.space.number_of_classes, :3] = self.space.palette
         colours[: self.space.number_of_classes, 3] = 255
-        _write_indexed(path, nearest(train_ids, *scaled_size(*train_ids.shape, pixels)), colours)
+        _write_indexed(path, nearest(train_ids, *scaled_size(train_ids.shape, pixels)), colours)
 
     def error(
         self, path: Path, truth: NDArray[np.uint8], train_ids: NDArray[np.uint8], pixels: float
     ) -> None:
-        """Write where a prediction is wrong: red; grey where the truth is void; transparent where it is right."""
+        """Write where a prediction is wrong (red) and where the truth is void (grey), over nothing."""
         kind = np.where(truth == IGNORE, 2, truth != train_ids).astype(np.uint8)
         colours = np.zeros((256, 4), np.uint8)
         colours[1], colours[2] = (*WRONG, 255), (*UNLABELLED, 255)
-        _write_indexed(path, nearest(kind, *scaled_size(*kind.shape, pixels)), colours)
+        _write_indexed(path, nearest(kind, *scaled_size(kind.shape, pixels)), colours)
 
     def confidence(self, path: Path, levels: NDArray[np.uint16], pixels: float) -> None:
         """Write confidence levels (H, W) as a picture from dark (0) to bright (1)."""
         grey = (levels >> 8).astype(np.uint8)
-        small = reduced(grey, *scaled_size(*grey.shape, pixels))
+        small = reduced(grey, *scaled_size(grey.shape, pixels))
         coloured = cv2.applyColorMap(small, cv2.COLORMAP_CIVIDIS)
         write_image(path, np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), np.uint8), CONFIDENCE_QUALITY)
 
 
 def reduced(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return an image in another, smaller size: each pixel is the mean of those in its place."""
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -355,7 +360,8 @@ def _test(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | No
     gallery = Gallery(
         "test",
         "Test images",
-        "These have true labels: an error is red, and grey is what has no label. Nothing was trained on them.",
+        "These have true labels: an error is red, and grey is what has no label. Nothing was trained on "
+        "them.",
         layers,
         start=("truth", list(paths)[-1] if paths else "photo"),
     )

@@ -200,7 +200,8 @@ def read_run(folder: Path) -> RunRecords:
     settings = folder / "settings" / f"{WHOLE}.json"
     if not settings.is_file():
         raise InputError(
-            f"{folder}: found no {settings.relative_to(folder)}, expected the folder of a run, results/RUN, in "
+            f"{folder}: found no {settings.relative_to(folder)}, expected the folder of a run, results/RUN, "
+            "in "
             "which snakemake has begun its work"
         )
     configuration = read_settings(settings, Configuration)

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -85,7 +86,8 @@ def _facts(records: RunRecords) -> list[str]:
     configuration, plan = records.configuration, records.plan
     facts = [f"{' and '.join(configuration.source)} → {' and '.join(plan.target_datasets)}"]
     facts.append(f"{len(records.space.classes)} classes ({records.space.name})")
-    facts.append(f"{configuration.self_training.rounds} rounds, {configuration.co_training.cycles} cycles")
+    rounds, cycles = configuration.self_training.rounds, configuration.co_training.cycles
+    facts.append(f"{_counted(rounds, 'round')}, {_counted(cycles, 'cycle')}")
     if records.jobs:
         seconds = max(job.end for job in records.jobs) - min(job.start for job in records.jobs)
         facts.append(in_words(seconds))
@@ -94,10 +96,11 @@ def _facts(records: RunRecords) -> list[str]:
     return facts
 
 
-def _link(place: str, tests: Gallery, left: str, right: str) -> str:
-    from urllib.parse import quote
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
-    del tests
+
+def _link(place: str, left: str, right: str) -> str:
     return f"#look=test&image={quote(place.rpartition('/')[2])}&left={quote(left)}&right={quote(right)}"
 
 
@@ -118,7 +121,7 @@ def _confusions(records: RunRecords, tests: Gallery | None) -> Grid | None:
     for pair, example in zip(pairs, examples, strict=True):
         link = ""
         if tests and example and (shown := _newest_shown(records, tests)):
-            link = _link(example, tests, "truth", shown)
+            link = _link(example, "truth", shown)
         rows.append(
             [
                 Cell(classes[pair.label]),
@@ -141,7 +144,7 @@ def _worst(records: RunRecords, tests: Gallery | None) -> list[dict[str, Any]]:
         {
             "image": tests.images[place],
             "value": f"{100 * value:.1f} %",
-            "link": _link(tests.images[place]["place"], tests, "photo", f"{model}.error"),
+            "link": _link(tests.images[place]["place"], "photo", f"{model}.error"),
         }
         for value, place in sorted(known)[:WORST_IMAGES]
     ]

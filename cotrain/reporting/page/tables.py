@@ -6,8 +6,16 @@ from typing import NamedTuple
 from cotrain.reporting.table import MISSING
 
 
+def signed(value: float) -> str:
+    """Return a difference with its sign, which is a true minus sign, and one decimal."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
 class Cell(NamedTuple):
-    """A cell: `value` is what its column is sorted by, `heat` in [0, 1] colours it, `tone` as of a warning."""
+    """A cell of a table.
+
+    Its column is sorted by `value`, `heat` in [0, 1] colours it, `tone` is as of a warning.
+    """
 
     text: str
     value: float | None = None
@@ -28,7 +36,7 @@ class Cell(NamedTuple):
         if value is None:
             return cls(MISSING)
         tone = "" if abs(value) < SMALL else "good" if value > 0 else "bad"
-        return cls(f"{value:+.1f}", value, tone=tone)
+        return cls(signed(value), value, tone=tone)
 
     @property
     def is_number(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND
 from cotrain.evaluation.verdict import TIE
 from cotrain.reporting.page.records import RunRecords
+from cotrain.reporting.page.tables import signed
 from cotrain.reporting.table import MISSING, percent, share_of_gap_closed
 
 Tone = Literal["good", "bad", "warn", "neutral"]
@@ -16,7 +17,7 @@ WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift")
 
 
 class Number(NamedTuple):
-    """A number at the top of the page: its name, its value, what it compares with, and whether that is good."""
+    """A number at the top of the page, what it compares with, and whether that is good."""
 
     name: str
     value: str
@@ -65,7 +66,7 @@ def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
     has = f"the final model has {percent(last.mean_iou, 1)} % mIoU on {last.images} test images"
     than = f"the baseline ({percent(first.mean_iou, 1)} %)"
     if abs(gain) < TIE:
-        text = f"{has}, {100 * gain:+.1f} points against {than}: another seed changes as much."
+        text = f"{has}, {signed(100 * gain)} points against {than}: another seed changes as much."
         return "warn", "It changed nothing", f"{text[0].upper()}{text[1:]}"
     comparison = "more" if gain > 0 else "less"
     text = f"{has}, {abs(100 * gain):.1f} points {comparison} than {than}"
@@ -92,7 +93,8 @@ def _progress(records: RunRecords) -> str:
     first, now = records.scores.get(str(BASELINE)), records.scores.get(records.newest)
     if first and now and now is not first:
         text += (
-            f", with {percent(now.mean_iou, 1)} % mIoU, {100 * (now.mean_iou - first.mean_iou):+.1f} points "
+            f", with {percent(now.mean_iou, 1)} % mIoU, {signed(100 * (now.mean_iou - first.mean_iou))} "
+            "points "
             "against the baseline"
         )
     return f"{text}. This page shows what is there so far."
@@ -136,10 +138,10 @@ def _scores(records: RunRecords) -> list[Number]:
         model = records.last_of_stage(stage)
         score = records.scores.get(model) if model else None
         if score is None:
-            numbers.append(Number(title, MISSING, "not yet scored"))
+            numbers.append(Number(title, MISSING, "not scored yet" if model else "not trained yet"))
             continue
         gain = 100 * (score.mean_iou - first.mean_iou) if first and stage != "baseline" else None
-        note = "mIoU, %" if gain is None else f"{gain:+.1f} points"
+        note = "mIoU, %" if gain is None else f"{signed(gain)} points"
         tone: Tone = "neutral"
         if gain is not None and abs(gain) >= 100 * TIE:
             tone = "good" if gain > 0 else "bad"
@@ -184,7 +186,8 @@ def _warnings(records: RunRecords) -> Iterator[Warning]:
                 names = ", ".join(vanished)
                 yield Warning(
                     "warn",
-                    f"Near the end of its training, {model} no longer predicted {names}, which its labels hold.",
+                    f"Near the end of its training, {model} no longer predicted {names}, which its labels "
+                    "hold.",
                 )
     for note in records.notes:
         yield Warning("warn", note)
@@ -192,7 +195,8 @@ def _warnings(records: RunRecords) -> Iterator[Warning]:
     if len(codes) > 1:
         yield Warning(
             "warn",
-            f"The models were trained by {len(codes)} different versions of the code, so their scores differ for "
+            f"The models were trained by {len(codes)} different versions of the code, so their scores "
+            "differ for "
             "other reasons too. Cost and trust, below, says which model has which.",
         )
     few = next((score.images for score in records.scores.values()), None)
