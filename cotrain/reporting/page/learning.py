@@ -11,6 +11,8 @@ from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import Cell, Grid
 from cotrain.reporting.pictures import chain_positions
 
+# Columns of a table that fits into half of the page.
+NARROW = 3
 # A chart of more panels would be a page of its own.
 MOST_PANELS = 40
 # Points of a history that are drawn; more are averaged in groups.
@@ -24,6 +26,13 @@ class Part(NamedTuple):
     text: str
     chart: str = ""
     table: Grid | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether two such parts fit beside each other."""
+        if self.table is None:
+            return bool(self.chart)
+        return not self.chart and len(self.table.header) <= NARROW
 
 
 def learning(records: RunRecords) -> list[Part]:

@@ -104,7 +104,7 @@ class Sizes(NamedTuple):
 
 
 def scaled_size(shape: Sequence[int], pixels: float) -> tuple[int, int]:
-    """Return the (height, width) of an image within `pixels` and `LONGEST_SIDE`, and not larger than it is."""
+    """Return the (height, width) of an image within `pixels` and `LONGEST_SIDE`; it never grows."""
     height, width = shape[:2]
     factor = min(1.0, (pixels / (height * width)) ** 0.5, LONGEST_SIDE / max(height, width))
     return max(round(height * factor), 1), max(round(width * factor), 1)

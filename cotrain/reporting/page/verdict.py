@@ -13,6 +13,8 @@ Tone = Literal["good", "bad", "warn", "neutral"]
 
 # What `health` finds, by how bad it is; the rest is a hint.
 BAD = ("collapsed",)
+# Fewer test images than this say little of small differences.
+FEW_TEST_IMAGES = 30
 WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift")
 
 
@@ -25,7 +27,7 @@ class Number(NamedTuple):
     tone: Tone = "neutral"
 
 
-class Warning(NamedTuple):
+class Note(NamedTuple):
     """Something that a reader must know, and how bad it is."""
 
     tone: Tone
@@ -39,13 +41,15 @@ class Verdict(NamedTuple):
     word: str
     sentence: str
     numbers: list[Number]
-    warnings: list[Warning]
+    warnings: list[Note]
 
 
 def verdict(records: RunRecords) -> Verdict:
     """Return the verdict on a run, finished or not."""
     tone, word, sentence = _sentence(records)
     numbers = _scores(records) if records.scores else _health(records)
+    # A number and its unit stay in one line.
+    sentence = sentence.replace(" %", "\u00a0%")
     return Verdict(tone, word, sentence, numbers, list(_warnings(records)))
 
 
@@ -176,24 +180,24 @@ def _with_unit(share: float | None) -> str:
     return MISSING if share is None else f"{percent(share, 0)} %"
 
 
-def _warnings(records: RunRecords) -> Iterator[Warning]:
+def _warnings(records: RunRecords) -> Iterator[Note]:
     for finding in records.health.findings if records.health else []:
         tone: Tone = "bad" if finding.kind in BAD else "warn" if finding.kind in WARNINGS else "neutral"
-        yield Warning(tone, finding.text)
+        yield Note(tone, finding.text)
     if not _found(records, "vanished"):
         for model in records.trained[-1:]:
             if vanished := records.trainings[model].vanished_classes:
                 names = ", ".join(vanished)
-                yield Warning(
+                yield Note(
                     "warn",
                     f"Near the end of its training, {model} no longer predicted {names}, which its labels "
                     "hold.",
                 )
     for note in records.notes:
-        yield Warning("warn", note)
+        yield Note("warn", note)
     codes = {training.code for training in records.trainings.values()}
     if len(codes) > 1:
-        yield Warning(
+        yield Note(
             "warn",
             f"The models were trained by {len(codes)} different versions of the code, so their scores "
             "differ for "
@@ -201,9 +205,13 @@ def _warnings(records: RunRecords) -> Iterator[Warning]:
         )
     few = next((score.images for score in records.scores.values()), None)
     if few is not None and few < FEW_TEST_IMAGES:
-        yield Warning(
+        yield Note(
             "neutral", f"There are only {few} test images, so small differences between models say little."
         )
-
-
-FEW_TEST_IMAGES = 30
+    if records.is_finished and records.scores and str(UPPER_BOUND) not in records.scores:
+        yield Note(
+            "neutral",
+            "How far this is from the best it could be is not known: no model was trained with the camera's "
+            "own "
+            "labels to compare with (the target upper_bound).",
+        )
