@@ -51,13 +51,13 @@ def configuration_of(run: str, test: bool) -> dict[str, Any]:
 
 
 def confusion_with(share: float) -> np.ndarray:
-    """Return a confusion matrix in which this share of each class is right, and the rest is the next class."""
+    """Return a confusion matrix: this share of each class is right, the rest is the next class."""
     number = SPACE.number_of_classes
-    right = round(1000 * share)
+    right = round(1_000_000 * share)
     matrix = np.zeros((number, number + 1), np.int64)
     for label in range(number):
         matrix[label, label] = right
-        matrix[label, (label + 1) % number] += 1000 - right
+        matrix[label, (label + 1) % number] += 1_000_000 - right
     return matrix
 
 
@@ -116,7 +116,7 @@ def _write_images(folder: Path, names: Sequence[str], size: tuple[int, int], kin
         blocks = rng.integers(0, SPACE.number_of_classes, (size[0] // 8, size[1] // 8)).astype(np.uint8)
         label = np.kron(blocks, np.ones((8, 8), np.uint8))
         rgb = np.asarray(SPACE.palette, np.uint8)[label] // 2
-        rgb += rng.integers(0, 40, rgb.shape).astype(np.uint8)
+        rgb += rng.integers(0, 8, rgb.shape).astype(np.uint8)
         image = folder / name
         write_image(image, rgb)
         write_label(folder / "labels" / f"{number}.png", label, SPACE.palette)
@@ -166,9 +166,10 @@ def _write_predictions(path: Path, items: Sequence[Item], share: float) -> None:
 
             assert item.label is not None
             label = read_label(item.label)
-            wrong = rng.random(label.shape) > share
+            blocks = rng.random((label.shape[0] // 8, label.shape[1] // 8))
+            wrong = np.kron(blocks, np.ones((8, 8))) > share
             classes = np.where(wrong, (label + 1) % SPACE.number_of_classes, label).astype(np.uint8)
-            writer.write(item.id, classes, quantise(rng.random(label.shape)).astype(np.uint16))
+            writer.write(item.id, classes, quantise(np.kron(blocks, np.ones((8, 8)))).astype(np.uint16))
 
 
 def _write_labels(folder: Path, items: Sequence[Item]) -> None:

@@ -46,7 +46,8 @@ def test_bytes_of_a_run():
         "translated images": 800,
         # Of the source 1 000 pixels, of the steps 200 and 400, of the ensemble 400.
         "labels": 200,
-        # At 2.2 bytes: 400 pixels of both branches, of two models the 300 of the sample, of one as many of the test.
+        # At 2.2 bytes: 400 pixels of both branches, of two models the 300 of the sample, of one as many of
+        # test images.
         "predictions": 1760 + 1320 + 660,
         "decoded images": 3 * (2000 + 400),
     }

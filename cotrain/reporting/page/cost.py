@@ -66,8 +66,8 @@ def gpu_hours(records: RunRecords) -> float:
 def node_of(job: Job, planned: Iterable[str]) -> str:
     """Return the model that a job is on the way to, "before" if all wait for it, "after" if none does.
 
-    A prediction of a subset is on the way to the model that learns from its labels, one of the whole target on
-    that to the final model.
+    A prediction of a subset is on the way to the model that learns from its labels, one of the whole target
+    to the final model.
     """
     names = {*planned}
     if job.rule in ("render_scenes", "make_manifest", "check_data", "check_networks", "check_device"):

@@ -5,9 +5,11 @@ Each picture is made once: one that is newer than what it shows stays as it is.
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,8 +20,8 @@ from PIL import Image
 
 from cotrain.adaptation.thresholds import HIGHEST_LEVEL
 from cotrain.configuration.names import BASELINE, UPPER_BOUND, ModelName
-from cotrain.data.files import write_bytes
-from cotrain.data.images import nearest, read_image, read_label, write_image
+from cotrain.data.files import make_folder
+from cotrain.data.images import nearest, read_image, read_label
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item, check_listed_size, read_manifest
 from cotrain.data.masks import EgoVehicleMask
@@ -30,10 +32,14 @@ from cotrain.threads import map_in_order
 
 Kind = Literal["photo", "classes", "confidence", "error"]
 
-THUMBNAIL = 200
-# Pixels of all photos of a page, of all pictures of classes, and of all of confidences: so many keep a page
-# with any number of images below 60 MB. A photo takes about 0.2 bytes a pixel, the others 0.02 to 0.08.
-PHOTO_PIXELS, CLASS_PIXELS, CONFIDENCE_PIXELS = 100e6, 500e6, 120e6
+THUMBNAIL_PIXELS = 160 * 160
+# Bytes of all pictures of a page: photos, classes and errors, confidences. Thumbnails and the page itself are
+# small beside them, so that a page of any number of images stays below 60 MB.
+PHOTO_BYTES, CLASS_BYTES, CONFIDENCE_BYTES = 26e6, 20e6, 6e6
+# Bytes that a pixel is taken to need at first; a picture that needs more is made smaller.
+BYTES_A_PIXEL = {"photo": 0.2, "classes": 0.03, "error": 0.03, "confidence": 0.1}
+TRIES = 4
+SMALLEST_SIDE = 32
 # No screen shows more at once.
 LONGEST_SIDE = 2048
 PHOTO_QUALITY, CONFIDENCE_QUALITY, THUMBNAIL_QUALITY = 82, 60, 70
@@ -81,25 +87,25 @@ class Gallery:
         }
 
 
-class Sizes(NamedTuple):
-    """How many pixels a picture of each kind may have."""
+class Room(NamedTuple):
+    """How many bytes a picture of each kind may have."""
 
     photo: float
     classes: float
     confidence: float
 
     @classmethod
-    def of(cls, images: int, layers: Sequence[Layer]) -> "Sizes":
-        """Return the sizes for a gallery of so many images with these layers."""
+    def of(cls, images: int, layers: Sequence[Layer]) -> "Room":
+        """Return the room in a gallery of a page with so many images in all, each with these layers."""
         kinds = [layer.kind for layer in layers]
 
-        def each(pixels: float, number: int) -> float:
-            return pixels / max(images * number, 1)
+        def each(room: float, number: int) -> float:
+            return room / max(images * number, 1)
 
         return cls(
-            each(PHOTO_PIXELS, kinds.count("photo")),
-            each(CLASS_PIXELS, kinds.count("classes") + kinds.count("error")),
-            each(CONFIDENCE_PIXELS, kinds.count("confidence")),
+            each(PHOTO_BYTES, kinds.count("photo")),
+            each(CLASS_BYTES, kinds.count("classes") + kinds.count("error")),
+            each(CONFIDENCE_BYTES, kinds.count("confidence")),
         )
 
 
@@ -108,6 +114,21 @@ def scaled_size(shape: Sequence[int], pixels: float) -> tuple[int, int]:
     height, width = shape[:2]
     factor = min(1.0, (pixels / (height * width)) ** 0.5, LONGEST_SIDE / max(height, width))
     return max(round(height * factor), 1), max(round(width * factor), 1)
+
+
+def within(shape: Sequence[int], kind: Kind, room: float, encoded: Callable[[int, int], bytes]) -> bytes:
+    """Return a picture as a file of at most `room` bytes: as large as fits, after a few tries.
+
+    `encoded` returns it in a (height, width).
+    """
+    size = scaled_size(shape, room / BYTES_A_PIXEL[kind])
+    content = encoded(*size)
+    for _ in range(TRIES):
+        if len(content) <= room or min(size) <= SMALLEST_SIDE:
+            break
+        size = scaled_size(size, size[0] * size[1] * max(0.9 * room / len(content), 0.1))
+        content = encoded(*size)
+    return content
 
 
 class Pictures:
@@ -128,7 +149,7 @@ class Pictures:
     def is_there(self, path: Path, sources: Sequence[Path]) -> bool:
         """Whether a picture is newer than the files it is made from."""
         self.seen.add(path.relative_to(self.folder).as_posix())
-        if not path.is_file():
+        if not path.is_file() or not path.stat().st_size:
             return False
         made = path.stat().st_mtime
         return all(source.stat().st_mtime <= made for source in sources if source.is_file())
@@ -139,7 +160,7 @@ class Pictures:
             if path.is_file() and path.relative_to(self.folder).as_posix() not in self.seen:
                 path.unlink()
 
-    def photo(self, path: Path, image: Path, item: Item, pixels: float) -> None:
+    def photo(self, path: Path, image: Path, item: Item, room: float) -> None:
         """Write a photo, and its thumbnail beside it, if they are not there."""
         thumbnail = path.with_name("thumb.jpg")
         # Both are looked at, so that both count as parts of the page.
@@ -151,34 +172,58 @@ class Pictures:
         rgb = read_image(image)
         if image == item.image:
             check_listed_size(item, *rgb.shape[:2])
-        height, width = scaled_size(rgb.shape, pixels)
-        write_image(path, reduced(rgb, height, width), PHOTO_QUALITY)
+        write_picture(path, within(rgb.shape, "photo", room, partial(_jpeg, rgb, PHOTO_QUALITY)))
         if len(are_there) > 1:
-            small = scaled_size(rgb.shape, THUMBNAIL * THUMBNAIL)
-            write_image(thumbnail, reduced(rgb, *small), THUMBNAIL_QUALITY)
+            small = scaled_size(rgb.shape, THUMBNAIL_PIXELS)
+            write_picture(thumbnail, _jpeg(rgb, THUMBNAIL_QUALITY, *small))
 
-    def classes(self, path: Path, train_ids: NDArray[np.uint8], pixels: float) -> None:
+    def classes(self, path: Path, train_ids: NDArray[np.uint8], room: float) -> None:
         """Write train ids (H, W) as a picture in the colours of the classes; void is transparent."""
         colours = np.zeros((256, 4), np.uint8)
         colours[: self.space.number_of_classes, :3] = self.space.palette
         colours[: self.space.number_of_classes, 3] = 255
-        _write_indexed(path, nearest(train_ids, *scaled_size(train_ids.shape, pixels)), colours)
+        write_picture(path, within(train_ids.shape, "classes", room, partial(_indexed, train_ids, colours)))
 
-    def error(
-        self, path: Path, truth: NDArray[np.uint8], train_ids: NDArray[np.uint8], pixels: float
-    ) -> None:
+    def error(self, path: Path, truth: NDArray[np.uint8], train_ids: NDArray[np.uint8], room: float) -> None:
         """Write where a prediction is wrong (red) and where the truth is void (grey), over nothing."""
         kind = np.where(truth == IGNORE, 2, truth != train_ids).astype(np.uint8)
         colours = np.zeros((256, 4), np.uint8)
         colours[1], colours[2] = (*WRONG, 255), (*UNLABELLED, 255)
-        _write_indexed(path, nearest(kind, *scaled_size(kind.shape, pixels)), colours)
+        write_picture(path, within(kind.shape, "error", room, partial(_indexed, kind, colours)))
 
-    def confidence(self, path: Path, levels: NDArray[np.uint16], pixels: float) -> None:
+    def confidence(self, path: Path, levels: NDArray[np.uint16], room: float) -> None:
         """Write confidence levels (H, W) as a picture from dark (0) to bright (1)."""
         grey = (levels >> 8).astype(np.uint8)
-        small = reduced(grey, *scaled_size(grey.shape, pixels))
-        coloured = cv2.applyColorMap(small, cv2.COLORMAP_CIVIDIS)
-        write_image(path, np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), np.uint8), CONFIDENCE_QUALITY)
+        coloured = cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_CIVIDIS), cv2.COLOR_BGR2RGB)
+        rgb = np.asarray(coloured, np.uint8)
+        write_picture(path, within(grey.shape, "confidence", room, partial(_jpeg, rgb, CONFIDENCE_QUALITY)))
+
+
+def write_picture(path: Path, content: bytes) -> None:
+    """Write a picture of the page: whole or not at all, but without waiting for the disk.
+
+    There are thousands, and a power cut takes nothing that is not made again: an empty file counts as none.
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _jpeg(rgb: NDArray[np.uint8], quality: int, height: int, width: int) -> bytes:
+    bgr = cv2.cvtColor(reduced(rgb, height, width), cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
+def _indexed(ids: NDArray[np.uint8], colours: NDArray[np.uint8], height: int, width: int) -> bytes:
+    image = Image.fromarray(nearest(ids, height, width))
+    image.putpalette(colours[:, :3].tobytes())
+    memory = io.BytesIO()
+    image.save(memory, format="PNG", transparency=colours[:, 3].tobytes())
+    return memory.getvalue()
 
 
 def reduced(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -186,14 +231,6 @@ def reduced(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _write_indexed(path: Path, ids: NDArray[np.uint8], colours: NDArray[np.uint8]) -> None:
-    image = Image.fromarray(ids)
-    image.putpalette(colours[:, :3].tobytes())
-    memory = io.BytesIO()
-    image.save(memory, format="PNG", transparency=colours[:, 3].tobytes())
-    write_bytes(path, memory.getbuffer())
 
 
 def file_name(key: str, kind: Kind) -> str:
@@ -206,10 +243,13 @@ def file_name(key: str, kind: Kind) -> str:
 
 def galleries(records: RunRecords, pictures: Pictures, threads: int) -> Iterator[Gallery]:
     """Write the pictures of all galleries and yield those that have an image: test, target, source."""
+    folder = records.folder / "sample"
+    manifests = [path for path in (folder / "test" / "images.tsv", folder / "images.tsv") if path.is_file()]
+    images = sum(len(read_manifest(path)) for path in manifests) + SOURCE_IMAGES
     for gallery in (
-        _test(records, pictures, threads),
-        _target(records, pictures, threads),
-        _source(records, pictures, threads),
+        _test(records, pictures, images, threads),
+        _target(records, pictures, images, threads),
+        _source(records, pictures, images, threads),
     ):
         if gallery and gallery.images:
             yield gallery
@@ -227,7 +267,7 @@ def _model_layers(models: Sequence[str]) -> list[Layer]:
     ]
 
 
-def _target(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | None:
+def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) -> Gallery | None:
     folder = records.folder / "sample"
     if not (folder / "images.tsv").is_file():
         return None
@@ -248,7 +288,7 @@ def _target(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | 
         layers,
         start=("photo", list(paths)[-1] if paths else "photo"),
     )
-    sizes = Sizes.of(len(items), layers)
+    room = Room.of(images, layers)
     with ExitStack() as stack:
         readers = {model: stack.enter_context(PredictionReader([path])) for model, path in paths.items()}
         views = {
@@ -262,10 +302,10 @@ def _target(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | 
             item = items[place]
             where = pictures.place("target", item)
             at = pictures.folder / where
-            pictures.photo(at / "photo.jpg", item.image, item, sizes.photo)
+            pictures.photo(at / "photo.jpg", item.image, item, room.photo)
             has = ["photo"]
             if items_b:
-                pictures.photo(at / "photo_b.jpg", items_b[place].image, items_b[place], sizes.photo)
+                pictures.photo(at / "photo_b.jpg", items_b[place].image, items_b[place], room.photo)
                 has.append("photo_b")
             first: NDArray[np.uint8] | None = None
             values: dict[str, float] = {}
@@ -275,7 +315,7 @@ def _target(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | 
                 own_vehicle = pictures.mask.of_size(*train_ids.shape)
                 if own_vehicle is not None:
                     train_ids = np.where(own_vehicle, np.uint8(IGNORE), train_ids)
-                _write_model(pictures, at, model, train_ids, levels, sizes, [paths[model]])
+                _write_model(pictures, at, model, train_ids, levels, room, [paths[model]])
                 has += [model, f"{model}.confidence"]
                 values[f"confidence of {model}"] = float(levels.mean()) / HIGHEST_LEVEL
                 if first is None:
@@ -291,7 +331,7 @@ def _target(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | 
                 if found is not None and found.label is not None:
                     path = at / file_name(f"labels.{step}", "classes")
                     if not pictures.is_there(path, [found.label]):
-                        pictures.classes(path, read_label(found.label), sizes.classes)
+                        pictures.classes(path, read_label(found.label), room.classes)
                     has.append(f"labels.{step}")
             return _entry(item, where, has), values, counts
 
@@ -311,15 +351,15 @@ def _write_model(
     model: str,
     train_ids: NDArray[np.uint8],
     levels: NDArray[np.uint16],
-    sizes: Sizes,
+    room: Room,
     sources: Sequence[Path],
 ) -> None:
     path = at / file_name(model, "classes")
     if not pictures.is_there(path, sources):
-        pictures.classes(path, train_ids, sizes.classes)
+        pictures.classes(path, train_ids, room.classes)
     path = at / file_name(f"{model}.confidence", "confidence")
     if not pictures.is_there(path, sources):
-        pictures.confidence(path, levels, sizes.confidence)
+        pictures.confidence(path, levels, room.confidence)
 
 
 def _is_of_b(step: str, items_b: Sequence[Item]) -> bool:
@@ -344,7 +384,7 @@ def _pseudo_labels(
     return found
 
 
-def _test(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | None:
+def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) -> Gallery | None:
     folder = records.folder / "sample" / "test"
     manifest = folder / "images.tsv"
     if not manifest.is_file():
@@ -365,7 +405,7 @@ def _test(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | No
         layers,
         start=("truth", list(paths)[-1] if paths else "photo"),
     )
-    sizes = Sizes.of(len(items), layers)
+    room = Room.of(images, layers)
     number = records.space.number_of_classes
     with ExitStack() as stack:
         readers = {model: stack.enter_context(PredictionReader([path])) for model, path in paths.items()}
@@ -376,7 +416,7 @@ def _test(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | No
             item = items[place]
             where = pictures.place("test", item)
             at = pictures.folder / where
-            pictures.photo(at / "photo.jpg", item.image, item, sizes.photo)
+            pictures.photo(at / "photo.jpg", item.image, item, room.photo)
             assert item.label is not None
             truth, has = read_label(item.label), ["photo", "truth"]
             own_vehicle = pictures.mask.of_size(*truth.shape)
@@ -384,16 +424,16 @@ def _test(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | No
                 truth = np.where(own_vehicle, np.uint8(IGNORE), truth)
             path = at / file_name("truth", "classes")
             if not pictures.is_there(path, [item.label]):
-                pictures.classes(path, truth, sizes.classes)
+                pictures.classes(path, truth, room.classes)
             values: dict[str, float | None] = {}
             iou: list[float | None] = []
             of_newest: NDArray[np.int64] | None = None
             for model, reader in readers.items():
                 train_ids, levels = reader.read(item.id)
-                _write_model(pictures, at, model, train_ids, levels, sizes, [paths[model]])
+                _write_model(pictures, at, model, train_ids, levels, room, [paths[model]])
                 path = at / file_name(f"{model}.error", "error")
                 if not pictures.is_there(path, [paths[model], item.label]):
-                    pictures.error(path, truth, train_ids, sizes.classes)
+                    pictures.error(path, truth, train_ids, room.classes)
                 has += [model, f"{model}.confidence", f"{model}.error"]
                 of_newest = confusion_matrix(truth, np.asarray(train_ids), number)
                 iou = iou_of(of_newest)
@@ -422,7 +462,7 @@ def iou_of(confusion: NDArray[np.int64]) -> list[float | None]:
     return shares(correct, confusion.sum(axis=1) + predicted - correct)
 
 
-def _source(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | None:
+def _source(records: RunRecords, pictures: Pictures, images: int, threads: int) -> Gallery | None:
     """Some images of each source before and after the translation of their colours."""
     chosen: list[tuple[Item, Path | None]] = []
     is_translated = records.configuration.translation.method != "none"
@@ -453,21 +493,21 @@ def _source(records: RunRecords, pictures: Pictures, threads: int) -> Gallery | 
         layers,
         start=("photo", layers[1].key),
     )
-    sizes = Sizes.of(len(chosen), layers)
+    room = Room.of(images, layers)
 
     def show(pair: tuple[Item, Path | None]) -> dict[str, Any]:
         item, translated = pair
         where = pictures.place("source", item)
         at = pictures.folder / where
-        pictures.photo(at / "photo.jpg", item.image, item, sizes.photo / 4)
+        pictures.photo(at / "photo.jpg", item.image, item, room.photo)
         has = ["photo"]
         if translated is not None and translated.is_file():
-            pictures.photo(at / "translated.jpg", translated, item, sizes.photo / 4)
+            pictures.photo(at / "translated.jpg", translated, item, room.photo)
             has.append("translated")
         if item.label is not None:
             path = at / file_name("truth", "classes")
             if not pictures.is_there(path, [item.label]):
-                pictures.classes(path, read_label(item.label), sizes.classes)
+                pictures.classes(path, read_label(item.label), room.classes)
             has.append("truth")
         return _entry(item, where, has)
 
