@@ -15,7 +15,7 @@ from cotrain.reporting.page.records import read_run
 from cotrain.reporting.page.render import PICTURES, page
 from workflow_scripts.command_line import add_threads_argument, logger, new_parser, parse, run
 
-EXAMPLE = "python -m workflow_scripts.page --run results/demo"
+EXAMPLE = "python -m workflow_scripts.page --run results/demo --output by_hand/page/index.html"
 
 
 def main(arguments: list[str] | None = None) -> None:

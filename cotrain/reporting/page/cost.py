@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cotrain.configuration.names import FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
-from cotrain.configuration.sections import Section
+from cotrain.configuration.reading import resolve
+from cotrain.configuration.sections import Configuration
 from cotrain.configuration.settings_files import may_have_labels
 from cotrain.reporting.page.charts import Span, time_line
 from cotrain.reporting.page.learning import Part
@@ -266,43 +267,42 @@ def _trainings(records: RunRecords) -> Iterator[Part]:
 # ------------------------------------------------------------------------------------------ trust
 
 
-def differences(settings: Section) -> dict[str, tuple[Any, Any]]:
+def differences(configuration: Configuration) -> dict[str, tuple[Any, Any]]:
     """Return the keys whose values are not the defaults: dotted key -> (value, default), as JSON types.
 
-    A key without a default has None for it. A section that may be left out counts as a whole.
+    A key without a default has None for it. A network is compared with the defaults of its kind, and a value
+    that follows from the number of rounds (`round_b: -1`) with what follows from this one.
     """
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in msgspec.structs.fields(type(settings)):
-        value = getattr(settings, key.name)
-        default = _default(key)
-        if value == default:
-            continue
-        if isinstance(value, Section) and type(default) is type(value):
-            for name, pair in _inner(value, default).items():
-                found[f"{key.name}.{name}"] = pair
-        else:
-            found[key.name] = msgspec.to_builtins(value), msgspec.to_builtins(default)
+    content = msgspec.to_builtins(configuration)
+    streets = {"layout": "streets", "look": "game"}
+    smallest = {
+        "run": "a_run",
+        "datasets": {"a": streets, "b": streets | {"seed": 2}},
+        "source": ["a"],
+        "target": "b",
+        "network": {"name": content["network"]["name"]},
+    }
+    rounds = {"self_training": {"rounds": configuration.self_training.rounds}}
+    defaults = [msgspec.to_builtins(resolve(smallest | other)) for other in ({}, rounds)]
+    for key in ("run", "datasets", "source", "target"):
+        for of_all in defaults:
+            of_all[key] = None
+    found = dict(_unlike(content, *defaults))
+    key = "self_training.rounds"
+    default = defaults[0]["self_training"]["rounds"]
+    if configuration.self_training.rounds != default:
+        found[key] = configuration.self_training.rounds, default
     return found
 
 
-def _inner(value: Section, default: Section) -> dict[str, tuple[Any, Any]]:
-    found: dict[str, tuple[Any, Any]] = {}
-    for name in value.__struct_fields__:
-        inside, expected = getattr(value, name), getattr(default, name)
-        if inside == expected:
-            continue
-        if isinstance(inside, Section) and type(expected) is type(inside):
-            for key, pair in _inner(inside, expected).items():
-                found[f"{name}.{key}"] = pair
-        else:
-            found[name] = msgspec.to_builtins(inside), msgspec.to_builtins(expected)
-    return found
-
-
-def _default(key: Any) -> Any:
-    if key.default is not msgspec.NODEFAULT:
-        return key.default
-    return None if key.default_factory is msgspec.NODEFAULT else key.default_factory()
+def _unlike(content: Any, first: Any, second: Any, key: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the places in JSON types whose value is that of neither of two defaults."""
+    if isinstance(content, dict) and isinstance(first, dict) and isinstance(second, dict):
+        for name, value in content.items():
+            place = f"{key}.{name}" if key else name
+            yield from _unlike(value, first.get(name), second.get(name), place)
+    elif content not in (first, second):
+        yield key, (content, second)
 
 
 def _differences(records: RunRecords) -> Iterator[Part]:

@@ -245,6 +245,7 @@ def galleries(records: RunRecords, pictures: Pictures, threads: int) -> Iterator
     """Write the pictures of all galleries and yield those that have an image: test, target, source."""
     folder = records.folder / "sample"
     manifests = [path for path in (folder / "test" / "images.tsv", folder / "images.tsv") if path.is_file()]
+    # All share the room.
     images = sum(len(read_manifest(path)) for path in manifests) + SOURCE_IMAGES
     for gallery in (
         _test(records, pictures, images, threads),
@@ -255,9 +256,17 @@ def galleries(records: RunRecords, pictures: Pictures, threads: int) -> Iterator
             yield gallery
 
 
-def _predicted(folder: Path, records: RunRecords) -> dict[str, Path]:
-    models = [*records.planned, str(UPPER_BOUND)]
-    return {model: path for model in models if (path := folder / f"{model}.h5").is_file()}
+def _predicted(folder: Path, records: RunRecords, *views: Sequence[Item]) -> dict[str, Path]:
+    """Return the predictions of these images; those of an earlier sample are not yet made again."""
+    hashes = {hash_of_images(items) for items in views if items}
+    found = {}
+    for model in [*records.planned, str(UPPER_BOUND)]:
+        path = folder / f"{model}.h5"
+        if path.is_file():
+            with PredictionReader([path]) as reader:
+                if reader.origin.images in hashes:
+                    found[model] = path
+    return found
 
 
 def _model_layers(models: Sequence[str]) -> list[Layer]:
@@ -273,7 +282,7 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
         return None
     items = read_manifest(folder / "images.tsv")
     items_b = read_manifest(folder / "images_b.tsv") if (folder / "images_b.tsv").is_file() else []
-    paths = _predicted(folder, records)
+    paths = _predicted(folder, records, items, items_b)
     labels = _pseudo_labels(records, items, items_b)
     layers = [
         Layer("photo", "photo", "photo"),
@@ -387,10 +396,10 @@ def _pseudo_labels(
 def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) -> Gallery | None:
     folder = records.folder / "sample" / "test"
     manifest = folder / "images.tsv"
-    if not manifest.is_file():
+    if not records.configuration.test or not manifest.is_file():
         return None
     items = read_manifest(manifest)
-    paths = _predicted(folder, records)
+    paths = _predicted(folder, records, items)
     layers = [
         Layer("photo", "photo", "photo"),
         Layer("truth", "truth", "classes"),
