@@ -5,6 +5,7 @@
 # make cluster-tests a run on a Slurm of its own, through all that takes jobs away; needs root and Debian's Slurm;
 #                    a run with S3 and in pods
 # make docs          the site of the documentation, in the folder site
+# make page-tests    the page of a run in a headless Chromium, which Debian's package `chromium` brings
 # make audit         known flaws of the pinned packages; needs the network
 # make mutation-test changes the code at 60 places, one at a time, and shows what the tests do not see
 # make fuzz          damaged files of every format, and configurations that nobody would write; CASES=10000 of each
@@ -15,7 +16,7 @@ BIN := $(ENVIRONMENT)/bin
 CASES ?= 10000
 SEED ?= 0
 
-.PHONY: demo batch_sheets test fault-tests cluster-tests fuzz mutation-test audit lint format docs environment clean-state
+.PHONY: demo batch_sheets test fault-tests cluster-tests page-tests fuzz mutation-test audit lint format docs environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -37,6 +38,10 @@ fault-tests: $(BIN)/.ready-development
 cluster-tests: $(BIN)/.ready-development envs/requirements-cluster-tests.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-cluster-tests.txt
 	tests/cluster/one_node_slurm.sh $(BIN)/python -m pytest -s tests/cluster/*.py
+
+page-tests: $(BIN)/.ready-development envs/requirements-page-tests.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-page-tests.txt
+	$(BIN)/python -m pytest -s tests/page/*.py
 
 # In an environment of its own: it needs packages that the project does not.
 audit:

@@ -80,6 +80,7 @@ rule all:
     """Every model of the run, evaluated, and the table that compares them."""
     input:
         lambda wildcards: rules.report.output,
+        lambda wildcards: rules.page_at_end.output,
         lambda wildcards: described(*plan.models),
         settings(WHOLE),
 
@@ -102,10 +103,11 @@ onstart:
     # call; the profile turns it off. A workflow that imports this one as a module does not run this: there
     # Snakemake's lock is in force, because the profile is not.
     try:
-        hold_until_exit(
-            Path(on_this_machine(STATE), "workflow.lock"),
-            f"another snakemake is at work on run {configuration.run}",
-        )
+        if not only_makes_page():
+            hold_until_exit(
+                Path(on_this_machine(STATE), "workflow.lock"),
+                f"another snakemake is at work on run {configuration.run}",
+            )
     except InputError as error:
         stop(error)
     show_on_terminal(

@@ -85,7 +85,7 @@ wildcard_constraints:
     labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
     settings=any_of([WHOLE, *settings_names(configuration)]),
-    view="images(_b)?",
+    view="images(_b)?|test/images",
     sheet=any_of(PHOTO_SHEETS),
 
 
@@ -298,7 +298,9 @@ def scored(wildcards):
 
 
 def sampled_images(view):
-    """The images that a sample is drawn from: branch b may have its own."""
+    """The images that a sample is drawn from: branch b may have its own, and there may be test images."""
+    if view == "test/images":
+        return f"{RUN}/data/{configuration.test}/train_ids.tsv"
     return second_target_images() if view == "images_b" else TARGET_IMAGES
 
 
@@ -317,6 +319,14 @@ def sample_manifests():
 def sample_predictions(*models):
     """The predictions of the sample by models."""
     return [f"{RUN}/sample/{model}.h5" for model in models]
+
+
+def test_sample():
+    """A few test images and their predictions by the last models of all stages, if there is a test set."""
+    if not configuration.test:
+        return []
+    folder = f"{RUN}/sample/test"
+    return [f"{folder}/images.tsv", *(f"{folder}/{model}.h5" for model in plan.models_on_test_sample)]
 
 
 def photo_sheet(stage):

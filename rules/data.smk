@@ -250,7 +250,7 @@ rule contact_sheets:
 
 
 rule sample:
-    """Choose a few target images, which every model predicts, to compare the models on."""
+    """Choose a few target images, or test images, which models predict to be compared on them."""
     input:
         images=lambda wildcards: sampled_images(wildcards.view),
         paired_with=lambda wildcards: TARGET_IMAGES if wildcards.view == "images_b" else [],
@@ -269,7 +269,9 @@ rule sample:
         inputs=flags_of_inputs("images", "paired_with"),
         number=plan.sample_images,
         seed=configuration.seed,
-        photos=flags(photos=configuration.report.photos),
+        photos=lambda wildcards: flags(
+            photos=[] if wildcards.view == "test/images" else configuration.report.photos
+        ),
     shell:
         "python -m workflow_scripts.sample {params.inputs} --number {params.number} --seed {params.seed}"
         " {params.photos} --output {output:q} --log-file {log:q}"

@@ -244,6 +244,36 @@ rule predict_sample:
         " --threads {threads} --output {output.predictions:q} --log-file {log:q}"
 
 
+rule predict_test_sample:
+    """Predict a few test images with a model, so that a person can see where it is wrong."""
+    input:
+        model=predicting_weights("{model}"),
+        temperature=temperature,
+        images=f"{RUN}/sample/test/images.tsv",
+        ego_vehicle_mask=EGO_VEHICLE_MASK,
+        settings=settings("evaluation"),
+    output:
+        predictions=f"{RUN}/sample/test/{{model}}.h5",
+        histogram=f"{RUN}/sample/test/{{model}}.histogram.npz",
+    log:
+        f"{RUN}/logs/predict_test_sample/{{model}}.log",
+    benchmark:
+        f"{RUN}/logs/predict_test_sample/{{model}}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: THREADS
+    resources:
+        **needs(of_test_sample),
+        gpu=GPU,
+    params:
+        inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
+        allow_code=allow_code,
+        device=configuration.device,
+    shell:
+        "python -m workflow_scripts.predict {params.inputs} {params.allow_code} --device {params.device}"
+        " --threads {threads} --output {output.predictions:q} --log-file {log:q}"
+
+
 rule evaluate:
     """Score a model on the labelled test set."""
     input:

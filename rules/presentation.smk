@@ -63,6 +63,14 @@ def notes_on_run():
         return []
 
 
+PAGES = {name_of_rule("page"), name_of_rule("page_at_end")}
+
+
+def only_makes_page():
+    """Whether nothing is asked for but the page of what is there, which may be made while a run goes on."""
+    return {job.rule.name for job in workflow.dag.needrun_jobs()} == {name_of_rule("page")}
+
+
 def result_of_run():
     folder = Path(on_this_machine(RUN))
     table = folder / "report" / "models.txt"
@@ -74,9 +82,12 @@ def result_of_run():
         for job in workflow.dag.jobs
         if job.rule.name == name_of_rule("photo_sheet")
     ]
-    return "; photos, as the models see them: ".join(
+    text = "; photos, as the models see them: ".join(
         [found, *(str(sheet) for sheet in sheets if sheet.exists())]
     )
+    page = folder / "report" / "index.html"
+    is_made = any(job.rule.name in PAGES for job in workflow.dag.jobs)
+    return f"{text}. Open the page of the run: {page}" if is_made and page.exists() else text
 
 
 # ------------------------------------------------------------------------------ `snakemake --report`
@@ -125,5 +136,5 @@ NAMED_TARGETS = [
         "oracle_studies",
         "estimate",
     ),
-    *("batch_sheets", "contact_sheets"),
+    *("batch_sheets", "contact_sheets", "page"),
 ]

@@ -149,6 +149,59 @@ rule model_card:
         " --label-space {params.label_space} --output {output:q} --log-file {log:q}"
 
 
+rule page_at_end:
+    """The page of the finished run: whether it worked, pictures, how the models learnt, what it cost."""
+    input:
+        f"{RUN}/report/models.txt",
+        f"{RUN}/report/health.json",
+        f"{RUN}/data/checked.json",
+        settings(WHOLE),
+        records(*plan.models),
+        scores(*plan.models),
+        sample_manifests(),
+        sample_predictions(*plan.models),
+        test_sample(),
+    output:
+        report(
+            f"{RUN}/report/index.html",
+            caption="captions/page.rst",
+            category="Page",
+            labels={"content": "the page of the run, without its pictures"},
+        ),
+    log:
+        f"{RUN}/logs/page_at_end.log",
+    benchmark:
+        f"{RUN}/logs/page_at_end.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: LABELLING_THREADS
+    resources:
+        **needs(of_photos),
+    params:
+        run=lambda wildcards, output: os.path.dirname(folder_of_output(wildcards, output)),
+    shell:
+        "python -m workflow_scripts.page --run {params.run:q} --threads {threads} --output {output:q}"
+        " --log-file {log:q}"
+
+
+rule page:
+    """The page of the run as far as it is, at any time: nothing else is made, and no run is disturbed."""
+    log:
+        f"{RUN}/logs/page.log",
+    benchmark:
+        f"{RUN}/logs/page.tsv"
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    threads: LABELLING_THREADS
+    resources:
+        **needs(of_photos),
+    params:
+        run=on_this_machine(RUN),
+    shell:
+        "python -m workflow_scripts.page --run {params.run:q} --threads {threads} --log-file {log:q}"
+
+
 rule baseline:
     """The baseline, trained only on the translated source, and its scores."""
     input:

@@ -34,7 +34,7 @@ GROUPS = {
     "whether all files of a run are whole": ("verify",),
     "configuration, checks before a run, report": (
         *("configuration", "write_settings", "check_device", "check_networks", "collect_checks", "estimate"),
-        *("health", "report", "photo_sheet", "model_card"),
+        *("health", "report", "photo_sheet", "model_card", "page"),
     ),
 }
 STEPS = [step for steps in GROUPS.values() for step in steps]

@@ -114,7 +114,8 @@ class Storage(Section, frozen=True, kw_only=True):
     """What a run writes to disk, for a check of the free space.
 
     `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps,
-    `sample_images` the target images that each model predicts for the report.
+    `sample_images` the target images that each model predicts for the report, and the test images that
+    `test_sample_models` models predict for it.
     `models` says the key of each model's network, `averages` whether each keeps averaged weights too, and
     `optimiser_values` how many values the optimiser keeps for each parameter.
     """
@@ -124,6 +125,7 @@ class Storage(Section, frozen=True, kw_only=True):
     decoded_cache: bool
     pseudo_labelled: tuple[int, ...]
     sample_images: int
+    test_sample_models: int = 0
     models: dict[str, str]
     averages: bool
     optimiser_values: int
@@ -238,6 +240,13 @@ class RunPlan:
         ]
         end = max(place for place, model in enumerate(last) if model.stage == stage)
         return last[: end + 1]
+
+    @property
+    def models_on_test_sample(self) -> list[ModelName]:
+        """The models whose errors a person can look at: the last ones of all stages, and the upper bound."""
+        if not self.configuration.test:
+            return []
+        return [*self.last_models("final"), *([UPPER_BOUND] if self.configuration.upper_bound else [])]
 
     # -------------------------------------------------------------------------------- datasets
 
@@ -449,6 +458,7 @@ class RunPlan:
             decoded_cache=configuration.training.decoded_cache,
             pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
             sample_images=self.sample_images,
+            test_sample_models=len(self.models_on_test_sample),
             models={str(model): self.network_key(model) for model in self.models},
             averages=bool(training.average_decay),
             optimiser_values=optimiser_values,
@@ -498,6 +508,14 @@ class RunPlan:
                 settings_name=self.settings_name(model),
             )
             for model in self.models
+        ]
+        labellings += [
+            Amount(
+                what=f"test sample by {model}",
+                number=configuration.report.sample_images,
+                settings_name=self.settings_name(model),
+            )
+            for model in self.models_on_test_sample
         ]
         held_out = configuration.prediction.calibration_images * len(configuration.source)
         if held_out:

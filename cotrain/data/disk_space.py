@@ -45,8 +45,11 @@ def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item
     return {
         "translated images": round(of_source * storage.translations * BYTES_A_PIXEL[storage.format]),
         "labels": round(LABEL * (of_source + pseudo_labels + of_target)),
-        # Of both branches at a time, for the ensemble; those of the sample are kept.
-        "predictions": round(PREDICTION * (2 * of_target + len(storage.models) * sample)),
+        # Of both branches at a time, for the ensemble; those of the samples are kept, and test images are
+        # taken to be as large as those of the target.
+        "predictions": round(
+            PREDICTION * (2 * of_target + (len(storage.models) + storage.test_sample_models) * sample)
+        ),
         "decoded images": round(DECODED * (trained + of_target)) if storage.decoded_cache else 0,
     }
 

@@ -20,7 +20,7 @@ from cotrain.data.file_names import is_one_line
 from cotrain.data.files import write_text
 from cotrain.data.json_files import Record, Share, read_record
 from cotrain.data.label_spaces import IGNORE
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 
 VOID_COLUMN = "void"
 
@@ -124,6 +124,29 @@ def write_confusion(path: str | os.PathLike[str], confusion: np.ndarray, classes
         "\t".join([name, *map(str, row.tolist())]) for name, row in zip(classes, confusion, strict=True)
     ]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def read_confusion(path: str | os.PathLike[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the confusion matrix (C, C + 1) int64 that `write_confusion` wrote.
+
+    Raises InputError for a file that is none, or one of other classes than `classes`.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        rows = [line.split("\t") for line in lines]
+        counts = np.array([[int(cell) for cell in row[1:]] for row in rows[1:]], np.int64)
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a confusion matrix ({reason(error)}), expected what evaluate wrote"
+        ) from error
+    found = tuple(row[0] for row in rows[1:])
+    shape = (len(classes), len(classes) + 1)
+    if found != tuple(classes) or counts.shape != shape or counts.min() < 0:
+        raise InputError(
+            f"{path}: is no confusion matrix of the classes {', '.join(classes)}, expected what evaluate "
+            "wrote"
+        )
+    return counts
 
 
 class ScoresRecord(Record, frozen=True):

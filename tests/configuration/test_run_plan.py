@@ -1,6 +1,7 @@
 """The plan of runs, worked out by hand from the published method."""
 
 import pytest
+from msgspec.structs import replace
 
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, Labelling, ModelName
 from cotrain.configuration.run_plan import Accumulated, RunPlan
@@ -343,6 +344,7 @@ def test_all_the_work_of_a_run(make_plan):
         "ensemble, branch b": -1,
         **{f"calibrate {model}": 3 for model in plan.models},
         **{f"sample by {model}": 12 for model in plan.models},
+        **{f"test sample by {model}": 12 for model in plan.last_models("final")},
     }
     settings = {amount.what: amount.settings_name for amount in work.labellings}
     # Who labels decides how fast.
@@ -354,9 +356,15 @@ def test_a_run_without_a_test_set_makes_the_same_models_and_scores_none(make_pla
     plan, scored = make_plan(test=None), make_plan()
     assert plan.models == scored.models
     assert (plan.labelled_datasets, plan.datasets) == (["game"], ["camera", "game"])
-    assert (plan.work().trainings, plan.storage()) == (scored.work().trainings, scored.storage())
+    assert plan.work().trainings == scored.work().trainings
+    # The baseline, the last round, both branches and the final model predict some test images.
+    assert scored.storage().test_sample_models == 5
+    assert plan.storage() == replace(scored.storage(), test_sample_models=0)
     left_out = set(scored.work().labellings) - set(plan.work().labellings)
-    assert {amount.what for amount in left_out} == {f"score {model}" for model in scored.models}
+    assert {amount.what for amount in left_out} == {
+        *(f"score {model}" for model in scored.models),
+        *(f"test sample by {model}" for model in scored.models_on_test_sample),
+    }
 
 
 def test_a_verdict_knows_who_came_before_and_who_labelled(make_plan):

@@ -41,14 +41,15 @@ def storage_of(**changes):
 def test_bytes_of_a_run():
     storage = storage_of(translations=2, format="jpg", decoded_cache=True, pseudo_labelled=(2, 9))
     models = {"baseline": "network", "final": "network"}
-    storage = replace(storage, sample_images=3, models=models)
+    storage = replace(storage, sample_images=3, models=models, test_sample_models=1)
     assert bytes_of_run(storage, SOURCE, TARGET) == {
         # 1 000 pixels, twice.
         "translated images": 800,
         # Of the source 1 000 pixels, of the steps 200 and 400, of the ensemble 400.
         "labels": 200,
-        # At 2.2 bytes: 400 pixels of both branches, and of two models the 300 of the sample.
-        "predictions": 1760 + 1320,
+        # At 2.2 bytes: 400 pixels of both branches, of two models the 300 of the sample, of one as many of
+        # test images.
+        "predictions": 1760 + 1320 + 660,
         "decoded images": 3 * (2000 + 400),
     }
 

@@ -1,4 +1,5 @@
 import csv
+import fcntl
 import json
 import re
 import shutil
@@ -106,6 +107,23 @@ def test_pseudo_labels_are_train_ids_of_target_images(finished_run):
             assert item.image.parent.name == "camera"
             assert item.label is not None
             assert set(read_label(item.label).ravel().tolist()) <= {*range(19), 255}
+
+
+def test_the_page_is_made_at_the_end_and_at_any_time(finished_run):
+    page = finished_run.folder / "results" / "tiny" / "report" / "index.html"
+    html = page.read_text()
+    for text in ("Test images", "Photos of the target", "Images of the source", "1 of the 4 test images of"):
+        assert text in html
+    made = page.stat().st_mtime_ns
+    # As if the run were still at work.
+    with open(finished_run.folder / "state" / "tiny" / "workflow.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = finished_run.snakemake("page")
+        refused = finished_run.snakemake("--forcerun", "report")
+    assert done.returncode == 0, done.stdout
+    assert page.stat().st_mtime_ns > made
+    assert "another snakemake is at work on run tiny" in refused.stdout
+    assert "Nothing to be done" in finished_run.snakemake("--dry-run").stdout
 
 
 def test_predictions_are_given_back(finished_run):

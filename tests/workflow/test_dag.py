@@ -64,7 +64,9 @@ def test_paper_sized_graph(run):
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
     assert jobs["ensemble_labels"] == 8
-    assert jobs["join_ensemble"] == jobs["report"] == jobs["photo_sheet"] == 1
+    assert jobs["join_ensemble"] == jobs["report"] == jobs["photo_sheet"] == jobs["page_at_end"] == 1
+    # The last models of all stages.
+    assert jobs["predict_test_sample"] == 5
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):

@@ -18,7 +18,8 @@ STEPS = [
     *("write_settings", "check_networks", "batch_sheet", "estimate", "train", "hold_out", "calibrate"),
     *("choose_subset", "predict", "thresholds", "label_round", "accumulate"),
     *("sample", "photo_sheet", "health"),
-    *("evaluate", "report", "model_card", "segment", "class_probabilities", "score_labels", "error_images"),
+    *("evaluate", "report", "model_card", "page", "segment", "class_probabilities", "score_labels"),
+    "error_images",
     *("colour_labels", "export_pseudo_labels"),
 ]
 # Their examples need what neither the tiny run nor an example before them leaves.

@@ -27,6 +27,7 @@ def test_report_shows_scores_data_and_pictures(finished_run):
             "data/camera_test/contact_sheet.png",
             "models/baseline/batches.png",
             "report/photos.jpg",
+            "report/index.html",
         ),
     ):
         assert b64encode((results / name).read_bytes()).decode() in html, name

@@ -53,7 +53,7 @@ def test_the_same_models_are_planned_and_none_is_scored(run):
     assert jobs["train"] == with_scores["train"] == len(MODELS)
     # One model is scored by two shards; the test set is listed, checked and converted.
     assert with_scores["predict"] - jobs["predict"] == 2 * len(MODELS)
-    assert with_scores.keys() - jobs.keys() == {"evaluate"}
+    assert with_scores.keys() - jobs.keys() == {"evaluate", "predict_test_sample"}
     for step in ("make_manifest", "check_data", "convert_labels"):
         assert with_scores[step] - jobs.get(step, 0) == 1
     # Models are calibrated although none is scored.
@@ -70,7 +70,8 @@ def test_the_same_models_are_planned_and_none_is_scored(run):
 
 def test_a_run_ends_with_what_is_known_without_labels(unscored):
     run, results, output = unscored
-    files = ["health.json", "health.tsv", "health.txt", "models.md", "models.tsv", "models.txt", "photos.jpg"]
+    files = ["health.json", "health.tsv", "health.txt", "index.html", "models.md", "models.tsv"]
+    files += ["models.txt", "page", "photos.jpg"]
     assert sorted(path.name for path in (results / "report").iterdir()) == files
     assert not (results / "evaluation").exists()
     text = (results / "report" / "models.txt").read_text()
@@ -79,9 +80,12 @@ def test_a_run_ends_with_what_is_known_without_labels(unscored):
     last = output.strip().splitlines()[-1]
     assert last.endswith(
         "all models are listed, without scores, in results/tiny/report/models.txt; photos, as the models see "
-        "them: results/tiny/report/photos.jpg"
+        "them: results/tiny/report/photos.jpg. Open the page of the run: results/tiny/report/index.html"
     )
     assert "weights in" not in output
+    page = (results / "report" / "index.html").read_text()
+    assert "Finished, not scored" in page or "It did not work" in page
+    assert "Test images" not in page
     # The run before had noted that a test image is also one of the target.
     assert "Note" not in text
     header, *rows = ((results / "report" / "models.tsv").read_text()).splitlines()

@@ -1,0 +1,217 @@
+"""The verdict of a page: one sentence, four numbers, and what a reader must be warned of."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND
+from cotrain.evaluation.verdict import TIE
+from cotrain.reporting.page.records import RunRecords
+from cotrain.reporting.page.tables import signed
+from cotrain.reporting.table import MISSING, percent, share_of_gap_closed
+
+Tone = Literal["good", "bad", "warn", "neutral"]
+
+# What `health` finds, by how bad it is; the rest is a hint.
+BAD = ("collapsed",)
+# Fewer test images than this say little of small differences.
+FEW_TEST_IMAGES = 30
+WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift")
+
+
+class Number(NamedTuple):
+    """A number at the top of the page, what it compares with, and whether that is good."""
+
+    name: str
+    value: str
+    note: str
+    tone: Tone = "neutral"
+
+
+class Note(NamedTuple):
+    """Something that a reader must know, and how bad it is."""
+
+    tone: Tone
+    text: str
+
+
+class Verdict(NamedTuple):
+    """What a reader sees first."""
+
+    tone: Tone
+    word: str
+    sentence: str
+    numbers: list[Number]
+    warnings: list[Note]
+
+
+def verdict(records: RunRecords) -> Verdict:
+    """Return the verdict on a run, finished or not."""
+    tone, word, sentence = _sentence(records)
+    numbers = _scores(records) if records.scores else _health(records)
+    # A number and its unit stay in one line.
+    sentence = sentence.replace(" %", "\u00a0%")
+    return Verdict(tone, word, sentence, numbers, list(_warnings(records)))
+
+
+def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
+    if not records.is_finished:
+        return "neutral", "Not finished", _progress(records)
+    collapsed = _found(records, "collapsed")
+    scores = records.scores
+    first, last = scores.get(str(BASELINE)), scores.get(str(FINAL))
+    if first is None or last is None:
+        unknown = "how good the models are is not known, because no labelled images of the camera are given"
+        if collapsed:
+            return "bad", "It did not work", f"A model has collapsed; otherwise, {unknown}."
+        found = records.health.findings if records.health else []
+        seen = "some things look wrong" if found else "nothing looks wrong"
+        return "warn" if found else "neutral", "Finished, not scored", f"{seen.capitalize()}, but {unknown}."
+    gain = last.mean_iou - first.mean_iou
+    has = f"the final model has {percent(last.mean_iou, 1)} % mIoU on {last.images} test images"
+    than = f"the baseline ({percent(first.mean_iou, 1)} %)"
+    if abs(gain) < TIE:
+        text = f"{has}, {signed(100 * gain)} points against {than}: another seed changes as much."
+        return "warn", "It changed nothing", f"{text[0].upper()}{text[1:]}"
+    comparison = "more" if gain > 0 else "less"
+    text = f"{has}, {abs(100 * gain):.1f} points {comparison} than {than}"
+    text = f"{text[0].upper()}{text[1:]}{_gap(records)}."
+    if gain < 0:
+        return "bad", "It did not work", text
+    return (
+        ("warn", "It gained, but", f"{text} A model has collapsed.")
+        if collapsed
+        else (
+            "good",
+            "It worked",
+            text,
+        )
+    )
+
+
+def _progress(records: RunRecords) -> str:
+    done, planned = len([m for m in records.planned if m in records.trainings]), len(records.planned)
+    text = f"{done} of {planned} models are trained"
+    if records.newest is None:
+        return f"{text}. This page shows what is there so far."
+    text += f"; the newest is {records.newest}"
+    first, now = records.scores.get(str(BASELINE)), records.scores.get(records.newest)
+    if first and now and now is not first:
+        text += (
+            f", with {percent(now.mean_iou, 1)} % mIoU, {signed(100 * (now.mean_iou - first.mean_iou))} "
+            "points "
+            "against the baseline"
+        )
+    return f"{text}. This page shows what is there so far."
+
+
+def _gap(records: RunRecords) -> str:
+    scores = records.scores
+    bound = scores.get(str(UPPER_BOUND))
+    if bound is None:
+        return ""
+    share = share_of_gap_closed(scores[str(FINAL)].mean_iou, scores[str(BASELINE)].mean_iou, bound.mean_iou)
+    if share is None:
+        return ""
+    return (
+        f", and closes {percent(share, 0)} % of the gap to a model trained with the camera's own labels "
+        f"({percent(bound.mean_iou, 1)} %)"
+    )
+
+
+def _found(records: RunRecords, *kinds: str) -> list[str]:
+    return (
+        [finding.text for finding in records.health.findings if finding.kind in kinds]
+        if records.health
+        else []
+    )
+
+
+STAGES = (
+    ("baseline", "Baseline"),
+    ("self_training", "Self-training"),
+    ("co_training", "Co-training"),
+    ("final", "Final"),
+)
+
+
+def _scores(records: RunRecords) -> list[Number]:
+    """Return the mIoU of the last model of each stage, and its gain."""
+    first = records.scores.get(str(BASELINE))
+    numbers = []
+    for stage, title in STAGES:
+        model = records.last_of_stage(stage)
+        score = records.scores.get(model) if model else None
+        if score is None:
+            numbers.append(Number(title, MISSING, "not scored yet" if model else "not trained yet"))
+            continue
+        gain = 100 * (score.mean_iou - first.mean_iou) if first and stage != "baseline" else None
+        note = "mIoU, %" if gain is None else f"{signed(gain)} points"
+        tone: Tone = "neutral"
+        if gain is not None and abs(gain) >= 100 * TIE:
+            tone = "good" if gain > 0 else "bad"
+        name = f"{title} ({model})" if model not in (stage, None) else title
+        numbers.append(Number(name, percent(score.mean_iou, 1), note, tone))
+    return numbers
+
+
+def _health(records: RunRecords) -> list[Number]:
+    """Return what is known of the newest model without labels."""
+    if records.health is None or not records.health.models:
+        return []
+    model, now = list(records.health.models.items())[-1]
+    source = f"{model}, on {records.health.images} photos"
+    missing = len(now.missing_classes)
+    return [
+        Number("Confidence", _with_unit(now.confidence), f"mean; {source}"),
+        Number(
+            "As before", _with_unit(now.agreement_with_before), "pixels with the class that its teachers see"
+        ),
+        Number("Kept", _with_unit(now.kept_share), "of the pixels it learnt from have a pseudo-label"),
+        Number(
+            "Missing classes",
+            str(missing),
+            ", ".join(now.missing_classes) or "all classes of the source are predicted",
+            "warn" if missing else "good",
+        ),
+    ]
+
+
+def _with_unit(share: float | None) -> str:
+    return MISSING if share is None else f"{percent(share, 0)} %"
+
+
+def _warnings(records: RunRecords) -> Iterator[Note]:
+    for finding in records.health.findings if records.health else []:
+        tone: Tone = "bad" if finding.kind in BAD else "warn" if finding.kind in WARNINGS else "neutral"
+        yield Note(tone, finding.text)
+    if not _found(records, "vanished"):
+        for model in records.trained[-1:]:
+            if vanished := records.trainings[model].vanished_classes:
+                names = ", ".join(vanished)
+                yield Note(
+                    "warn",
+                    f"Near the end of its training, {model} no longer predicted {names}, which its labels "
+                    "hold.",
+                )
+    for note in records.notes:
+        yield Note("warn", note)
+    codes = {training.code for training in records.trainings.values()}
+    if len(codes) > 1:
+        yield Note(
+            "warn",
+            f"The models were trained by {len(codes)} different versions of the code, so their scores "
+            "differ for "
+            "other reasons too. Cost and trust, below, says which model has which.",
+        )
+    few = next((score.images for score in records.scores.values()), None)
+    if few is not None and few < FEW_TEST_IMAGES:
+        yield Note(
+            "neutral", f"There are only {few} test images, so small differences between models say little."
+        )
+    if records.is_finished and records.scores and str(UPPER_BOUND) not in records.scores:
+        yield Note(
+            "neutral",
+            "How far this is from the best it could be is not known: no model was trained with the camera's "
+            "own "
+            "labels to compare with (the target upper_bound).",
+        )
