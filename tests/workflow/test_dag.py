@@ -58,15 +58,14 @@ def test_paper_sized_graph(run):
     assert jobs["thresholds"] == labellings
     assert jobs["predict"] == 8 * (labellings + models)
     assert jobs["predict_sample"] == models
-    assert jobs["sample"] == jobs["health"] == 1
+    # Of the target and of the test set.
+    assert (jobs["sample"], jobs["health"]) == (2, 1)
     assert jobs["relabel"] == 4 + 2 * 4
     assert jobs["choose_subset"] == jobs["accumulate"] == 10 + 2 * 5
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
     assert jobs["ensemble_labels"] == 8
     assert jobs["join_ensemble"] == jobs["report"] == jobs["photo_sheet"] == jobs["page_at_end"] == 1
-    # The last models of all stages.
-    assert jobs["predict_test_sample"] == 5
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):

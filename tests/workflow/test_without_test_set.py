@@ -53,7 +53,7 @@ def test_the_same_models_are_planned_and_none_is_scored(run):
     assert jobs["train"] == with_scores["train"] == len(MODELS)
     # One model is scored by two shards; the test set is listed, checked and converted.
     assert with_scores["predict"] - jobs["predict"] == 2 * len(MODELS)
-    assert with_scores.keys() - jobs.keys() == {"evaluate", "predict_test_sample"}
+    assert with_scores.keys() - jobs.keys() == {"evaluate"}
     for step in ("make_manifest", "check_data", "convert_labels"):
         assert with_scores[step] - jobs.get(step, 0) == 1
     # Models are calibrated although none is scored.
