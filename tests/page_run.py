@@ -141,7 +141,7 @@ def _write_model(run: Path, model: str, value: float, place: int, code: str, tes
         "parents": {"results/a_run/some.tsv": "0" * 64},
     }
     if model != "baseline":
-        record["images"]["kept_share"] = 0.5 + place / 20  # type: ignore[index]
+        record["images"]["kept_share"] = 0.5 + place / 100  # type: ignore[index]
     write_json(run / "models" / model / "training.json", record)
     lines = [{"iteration": 20 * i, "loss": 2 / i, "learning_rate": 0.1 / i} for i in range(1, 6)]
     write_text(run / "models" / model / "history.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

@@ -898,7 +898,7 @@ class ReportSection(Section, frozen=True, kw_only=True):
         Positive,
         "Number of target images that every model predicts, so that models can be compared without labels. "
         "They are chosen by the seed and spread over the whole list. More images make the numbers surer, and "
-        "take time and disk space for each model.",
+        "take time and disk space for each model. The page of the run shows them, and as many test images.",
     ] = 32
     photos: Annotated[
         tuple[Text, ...],

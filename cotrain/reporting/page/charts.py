@@ -23,8 +23,10 @@ VARIABLES = {
     **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES)},
 }
 # Inches, at 96 pixels each on the page.
-WIDTH, HEIGHT = 7.2, 3.3
+WIDTH, HEIGHT = 5.4, 2.9
 TEXT_SIZE = 9
+# Characters that fit into a line of the legend.
+LEGEND = 66
 # Places of a chart, up to which the values are written beside their points.
 MOST_VALUES = 14
 
@@ -90,13 +92,19 @@ def line_chart(
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.01, 1.0),
-            ncols=3,
+            ncols=_columns([line.name for line in series if line.name]),
             frameon=False,
             fontsize=TEXT_SIZE,
             labelcolor=INK,
             borderaxespad=0.2,
         )
     return _svg(figure, title, tips)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Return how many columns a legend has."""
+    longest = max(map(len, names), default=1)
+    return max(min(LEGEND // (longest + 5), len(names)), 1)
 
 
 def _write_values(axes: Any, series: Sequence[Series], decimals: int) -> None:
@@ -151,7 +159,7 @@ def bar_chart(
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.01, 1.0),
-            ncols=3,
+            ncols=_columns(list(groups)),
             frameon=False,
             fontsize=TEXT_SIZE,
             labelcolor=INK,
@@ -188,14 +196,14 @@ def time_line(rows: Sequence[str], spans: Sequence[Span], title: str, x_label: s
 
 
 def small_multiples(
-    panels: Mapping[str, Sequence[Series]], title: str, ticks: Mapping[float, str], columns: int = 4
+    panels: Mapping[str, Sequence[Series]], title: str, ticks: Mapping[float, str], columns: int = 6
 ) -> str:
     """Return a small chart for each panel as SVG, each with an axis of its own; lines as in `line_chart`."""
     from matplotlib.ticker import MaxNLocator
 
     rows = -(-len(panels) // columns)
     columns = min(columns, len(panels))
-    figure = _plain_figure(1.9 * columns, 1.45 * rows + 0.3)
+    figure = _plain_figure(1.85 * columns, 1.4 * rows + 0.2)
     tips = {}
     for number, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, number + 1)
@@ -203,7 +211,10 @@ def small_multiples(
         for line_number, line in enumerate(lines):
             values = [np.nan if value is None else value for value in line.y]
             colour = SERIES[line.colour % len(SERIES)]
-            axes.plot(line.x, values, color=colour, linewidth=1.6)
+            style = (0, (4, 3)) if line.dashed else "-"
+            axes.plot(line.x, values, color=colour, linewidth=1 if line.dashed else 1.6, linestyle=style)
+            if not line.marker:
+                continue
             for place, (x, y) in enumerate(zip(line.x, values, strict=True)):
                 if not np.isnan(y):
                     gid = f"tip-{number}-{line_number}-{place}"

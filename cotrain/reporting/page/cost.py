@@ -170,7 +170,7 @@ def _time(records: RunRecords) -> Iterator[Part]:
         ),
     ]
     rows = [[Cell(name), Cell(value), Cell(note)] for name, value, note in facts]
-    yield Part("Time and memory", "", "", Grid("Time and memory", ["what", "value", ""], rows))
+    yield Part("Time and memory", "", "", Grid("Time and memory", ["what", "value", ""], rows), is_wide=True)
     shown = [job for job in jobs if job.seconds >= 0.002 * (last - first)]
     names = [*dict.fromkeys(KINDS.get(job.rule, OTHER)[0] for job in shown)]
     lanes, rows_of = _lanes(shown, names)

@@ -15,6 +15,11 @@ from cotrain.reporting.pictures import chain_positions
 NARROW = 3
 # A chart of more panels would be a page of its own.
 MOST_PANELS = 40
+# From so many places on, the names of rounds and cycles are short: r3, c1.
+MANY_PLACES = 8
+SHORT = {"baseline": "base"}
+# From so many trainings on, the legend of their losses names only stages.
+MANY_MODELS = 8
 # Points of a history that are drawn; more are averaged in groups.
 MOST_POINTS = 150
 
@@ -26,13 +31,14 @@ class Part(NamedTuple):
     text: str
     chart: str = ""
     table: Grid | None = None
+    is_wide: bool = False
 
     @property
     def is_narrow(self) -> bool:
         """Whether two such parts fit beside each other."""
         if self.table is None:
             return bool(self.chart)
-        return not self.chart and len(self.table.header) <= NARROW
+        return not self.chart and not self.is_wide and len(self.table.header) <= NARROW
 
 
 def learning(records: RunRecords) -> list[Part]:
@@ -60,7 +66,10 @@ def place_names(models: Sequence[str]) -> tuple[dict[str, int], dict[float, str]
             continue
         name = ModelName.parse(model)
         short = {"self_training": "round", "co_training": "cycle"}.get(name.stage)
-        names[place] = f"{short}\n{name.number}" if short else name.stage
+        if max(places.values()) < MANY_PLACES:
+            names[place] = f"{short}\n{name.number}" if short else name.stage
+        else:
+            names[place] = f"{short[0]}{name.number}" if short else SHORT.get(name.stage, name.stage)
     return places, names
 
 
@@ -136,21 +145,19 @@ def _classes(records: RunRecords) -> Iterator[Part]:
         chart = small_multiples(panels, "IoU of each class along the chain", ticks)
     else:
         chart = ""
-    first = scores.get(str(BASELINE))
-    last = scores.get(records.newest or "")
+    first, last = scores.get(str(BASELINE)), scores.get(records.newest or "")
+    with_gain = first is not None and last is not None and first is not last
     rows = []
     for name in shown:
         row = [Cell(name)]
+        if first and last and with_gain:
+            a, b = first.iou.get(name), last.iou.get(name)
+            row.append(Cell.change(None if a is None or b is None else 100 * (b - a)))
         for model in models:
             value = scores[model].iou.get(name)
             row.append(Cell.number(None if value is None else 100 * value, 1, heat=value))
-        if first and last and first is not last:
-            a, b = first.iou.get(name), last.iou.get(name)
-            row.append(Cell.change(None if a is None or b is None else 100 * (b - a)))
         rows.append(row)
-    header = ["class", *models]
-    if first and last and first is not last:
-        header.append("gain")
+    header = ["class", *(["gain"] if with_gain else []), *models]
     text = (
         "IoU of each class (%), each panel with an axis of its own; lines as above. In the table, a column "
         "can be "
@@ -162,7 +169,7 @@ def _classes(records: RunRecords) -> Iterator[Part]:
 def _histories(records: RunRecords) -> Iterator[Part]:
     if not records.histories:
         return
-    stages = (("baseline", 0), ("self_training", 0), ("co_training", 1), ("final", 3), ("upper_bound", 4))
+    stages = (("baseline", 0), ("self_training", 5), ("co_training", 1), ("final", 3), ("upper_bound", 4))
     for what, title, label in (
         ("loss", "Loss of each training", "loss"),
         ("learning_rate", "Learning rate of each training", "learning rate"),
@@ -180,8 +187,10 @@ def _histories(records: RunRecords) -> Iterator[Part]:
                 # The learning rate is the same in all models of a stage.
                 if what == "learning_rate" and stage in named:
                     continue
+                is_short = what == "learning_rate" or len(records.histories) > MANY_MODELS
+                name = "" if is_short and stage in named else stage if is_short else model
                 named.add(stage)
-                series.append(Series(stage if what == "learning_rate" else model, x, y, shade, ""))
+                series.append(Series(name, x, y, shade if not is_short else colour, ""))
         if series:
             text = (
                 "The loss that the training logged, averaged where there are many points. Losses of "
