@@ -5,6 +5,7 @@ import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.configuration.settings_files import settings_named, write_settings
 from cotrain.data.images import read_image, read_label, write_image, write_label
+from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
+from cotrain.data.layouts import find_dataset
+from cotrain.data.manifests import Item, write_manifest
 from cotrain.networks.build import build_network
 from cotrain.training.train_model import check_initial_weights
 
@@ -185,3 +189,41 @@ def test_an_own_model_is_imported_and_used_as_printed(tmp_path, monkeypatch):
     finally:
         for name in ("my_network", "my_project", "my_project.unet"):
             sys.modules.pop(name, None)
+
+
+def test_labels_are_corrected_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = label_space("cityscapes19")
+    folder = Path("results/my_camera/pseudo_labels/ensemble")
+    for name in ("a", "b"):
+        write_image(f"photos/{name}.png", np.zeros((60, 80, 3), np.uint8))
+    items = [Item(name, tmp_path / "photos" / f"{name}.png", 80, 60) for name in ("a", "b")]
+    label = np.full((60, 80), 255, np.uint8)
+    label[:30] = 10
+    made = write_pseudo_labels(
+        items, lambda item: (label, 0.9), tmp_path / folder / "labels", space, workers=1
+    )
+    write_manifest(folder / "manifest.tsv", made)
+    sample, export, import_labels = blocks("docs/correct_labels.md", "console")
+    run_as_printed(sample)
+    run_as_printed(export)
+    with ZipFile("for_cvat/annotations.zip") as archive:
+        archive.extractall("from_cvat")
+    write_image("from_cvat/SegmentationClass/a.png", np.full((60, 80, 3), space.palette[0], np.uint8))
+    run_as_printed(import_labels)
+    assert np.all(read_label("corrected/labels/a.png") == 0)
+    np.testing.assert_array_equal(read_label("corrected/labels/b.png"), label)
+    [printed] = blocks("docs/correct_labels.md", "yaml")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "camera.txt").write_text("a.png\n")
+    datasets = {
+        "streets": {"layout": "streets", "look": "game"},
+        "camera": {"layout": "lists", "images": "lists/camera.txt"},
+    }
+    content = {"run": "my_camera", "source": ["streets"], "target": "camera", "datasets": datasets}
+    configuration = resolve(merged(content, yaml.safe_load(printed)))
+    assert configuration.test == "corrected"
+    files = find_dataset("corrected", configuration.datasets["corrected"], labelled=True)
+    assert [item.label for item in files.items] == [
+        tmp_path / "corrected" / "labels" / f"{name}.png" for name in ("a", "b")
+    ]

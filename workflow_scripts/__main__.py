@@ -25,7 +25,7 @@ GROUPS = {
     ),
     "utilities": (
         *("score_labels", "oracle_study", "error_images", "colour_labels", "export_pseudo_labels"),
-        *("select_images", "vote_labels"),
+        *("import_corrected_labels", "select_images", "vote_labels"),
     ),
     "whether all files of a run are whole": ("verify",),
     "configuration, checks before a run, report": (
