@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from cotrain.configuration.reading import merged, resolve
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.configuration.settings_files import settings_named, write_settings
+from cotrain.data.files import write_json
 from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
@@ -227,3 +229,29 @@ def test_labels_are_corrected_as_printed(tmp_path, monkeypatch):
     assert [item.label for item in files.items] == [
         tmp_path / "corrected" / "labels" / f"{name}.png" for name in ("a", "b")
     ]
+
+
+def test_runs_of_several_seeds_are_made_and_compared_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (PROJECT / "docs" / "utilities.md").read_text(encoding="utf-8")
+    section = text.split("## Comparing runs\n")[1].split("\n## ")[0]
+    loop, compare = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    # What Snakemake would be called with.
+    script = f'snakemake() {{ echo "$@" >> calls; }}\n{loop}'
+    subprocess.run(["bash", "-c", script], check=True)
+    calls = [line.split() for line in Path("calls").read_text().splitlines()]
+    assert [call[:2] for call in calls] == [["--configfile", "config/my_camera.yaml"]] * 3
+    for call in calls:
+        assert call[2] == "--config"
+        settings = {key: yaml.safe_load(value) for key, value in (word.split("=") for word in call[3:])}
+        write_json(Path("results", settings["run"], "settings", "configuration.json"), settings)
+        name = settings["run"].replace("my_camera", "other")
+        other = settings | {"run": name, "precision": "float32"}
+        write_json(Path("results", name, "settings", "configuration.json"), other)
+    expanded = subprocess.run(
+        ["bash", "-c", f"echo {compare}"], check=True, capture_output=True, text=True
+    ).stdout
+    run_as_printed(expanded)
+    table = Path("comparison/comparison.txt").read_text(encoding="utf-8")
+    assert "my_camera_100 (×3)" in table
+    assert "other_100 (×3)" in table

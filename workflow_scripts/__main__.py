@@ -30,7 +30,7 @@ GROUPS = {
     "whether all files of a run are whole": ("verify",),
     "configuration, checks before a run, report": (
         *("configuration", "write_settings", "check_device", "check_networks", "collect_checks", "estimate"),
-        *("report", "model_card"),
+        *("report", "model_card", "compare"),
     ),
 }
 STEPS = [step for steps in GROUPS.values() for step in steps]

@@ -53,6 +53,7 @@ from cotrain.reporting.notes import read_notes
 from cotrain.reporting.time_left import Speeds, cost_of_training
 from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
+from workflow_scripts.compare import read_health
 
 SPACE = label_space("camvid11")
 TWO_CLASSES = ("road", "sky")
@@ -299,6 +300,9 @@ FORMATS = [
             ' "last_loss": 1.5, "vanished_classes": ["road"], "seconds": 3}'
         ),
         _read_training,
+    ),
+    Format(
+        "health.json", _of_text('{"outcome": "a", "findings": [{"kind": "b", "text": "c"}]}'), read_health
     ),
     Format("done.jsonl", _write_journal, _read_journal),
     Format(
