@@ -27,7 +27,7 @@ GROUPS = {
         *("score_labels", "oracle_study", "error_images", "colour_labels", "export_pseudo_labels"),
         *("import_corrected_labels", "select_images", "vote_labels"),
     ),
-    "whether all files of a run are whole": ("verify",),
+    "how far a run is; whether all its files are whole": ("status", "verify"),
     "configuration, checks before a run, report": (
         *("configuration", "write_settings", "check_device", "check_networks", "collect_checks", "estimate"),
         *("report", "model_card", "compare"),
