@@ -76,6 +76,7 @@ rule train:
         # Resources, since a change of these is no reason to train again.
         save_every=configuration.training.save_every_iterations,
         log_every=configuration.training.log_every_iterations,
+        tensorboard=int(configuration.training.tensorboard),
         launcher=LAUNCHER,
     params:
         inputs=flags_of_inputs(*BATCH_INPUTS, "initial_weights"),
@@ -87,6 +88,7 @@ rule train:
         "{resources.launcher} -m workflow_scripts.train --name {wildcards.model} {params.inputs}"
         " --label-space {params.label_space} --device {params.device}"
         " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
+        " --tensorboard {resources.tensorboard}"
         " --state {params.state:q} --output {params.folder:q} --log-file {log:q}"
 
 

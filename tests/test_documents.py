@@ -2,9 +2,11 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from zipfile import ZipFile
 
 import msgspec
 import numpy as np
@@ -17,8 +19,12 @@ from cotrain.configuration.reading import merged, resolve
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration, InferenceSettings
 from cotrain.configuration.settings_files import settings_named, write_settings
+from cotrain.data.files import write_json
 from cotrain.data.images import read_image, read_label, write_image, write_label
+from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import label_space
+from cotrain.data.layouts import find_dataset
+from cotrain.data.manifests import Item, write_manifest
 from cotrain.networks.build import build_network
 from cotrain.training.train_model import check_initial_weights
 from tests.documents import GUIDES, PROJECT, blocks
@@ -262,3 +268,67 @@ def test_an_own_model_is_imported_and_used_as_printed(tmp_path, monkeypatch):
     finally:
         for name in ("my_network", "my_project", "my_project.unet"):
             sys.modules.pop(name, None)
+
+
+def test_labels_are_corrected_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = label_space("cityscapes19")
+    folder = Path("results/my_camera/pseudo_labels/ensemble")
+    for name in ("a", "b"):
+        write_image(f"photos/{name}.png", np.zeros((60, 80, 3), np.uint8))
+    items = [Item(name, tmp_path / "photos" / f"{name}.png", 80, 60) for name in ("a", "b")]
+    label = np.full((60, 80), 255, np.uint8)
+    label[:30] = 10
+    made = write_pseudo_labels(
+        items, lambda item: (label, 0.9), tmp_path / folder / "labels", space, workers=1
+    )
+    write_manifest(folder / "manifest.tsv", made)
+    sample, export, import_labels = blocks("docs/correct_labels.md", "console")
+    run_as_printed(sample)
+    run_as_printed(export)
+    with ZipFile("for_cvat/annotations.zip") as archive:
+        archive.extractall("from_cvat")
+    write_image("from_cvat/SegmentationClass/a.png", np.full((60, 80, 3), space.palette[0], np.uint8))
+    run_as_printed(import_labels)
+    assert np.all(read_label("corrected/labels/a.png") == 0)
+    np.testing.assert_array_equal(read_label("corrected/labels/b.png"), label)
+    [printed] = blocks("docs/correct_labels.md", "yaml")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "camera.txt").write_text("a.png\n")
+    datasets = {
+        "streets": {"layout": "streets", "look": "game"},
+        "camera": {"layout": "lists", "images": "lists/camera.txt"},
+    }
+    content = {"run": "my_camera", "source": ["streets"], "target": "camera", "datasets": datasets}
+    configuration = resolve(merged(content, yaml.safe_load(printed)))
+    assert configuration.test == "corrected"
+    files = find_dataset("corrected", configuration.datasets["corrected"], labelled=True)
+    assert [item.label for item in files.items] == [
+        tmp_path / "corrected" / "labels" / f"{name}.png" for name in ("a", "b")
+    ]
+
+
+def test_runs_of_several_seeds_are_made_and_compared_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (PROJECT / "docs" / "utilities.md").read_text(encoding="utf-8")
+    section = text.split("## Comparing runs\n")[1].split("\n## ")[0]
+    loop, compare = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    # What Snakemake would be called with.
+    script = f'snakemake() {{ echo "$@" >> calls; }}\n{loop}'
+    subprocess.run(["bash", "-c", script], check=True)
+    calls = [line.split() for line in Path("calls").read_text().splitlines()]
+    assert [call[:2] for call in calls] == [["--configfile", "config/my_camera.yaml"]] * 3
+    for call in calls:
+        assert call[2] == "--config"
+        settings = {key: yaml.safe_load(value) for key, value in (word.split("=") for word in call[3:])}
+        write_json(Path("results", settings["run"], "settings", "configuration.json"), settings)
+        name = settings["run"].replace("my_camera", "other")
+        other = settings | {"run": name, "precision": "float32"}
+        write_json(Path("results", name, "settings", "configuration.json"), other)
+    expanded = subprocess.run(
+        ["bash", "-c", f"echo {compare}"], check=True, capture_output=True, text=True
+    ).stdout
+    run_as_printed(expanded)
+    table = Path("comparison/comparison.txt").read_text(encoding="utf-8")
+    assert "my_camera_100 (×3)" in table
+    assert "other_100 (×3)" in table

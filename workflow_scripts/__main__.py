@@ -29,12 +29,12 @@ GROUPS = {
     ),
     "utilities": (
         *("score_labels", "oracle_study", "error_images", "colour_labels", "export_pseudo_labels"),
-        *("select_images", "vote_labels"),
+        *("import_corrected_labels", "select_images", "vote_labels"),
     ),
-    "whether all files of a run are whole": ("verify",),
+    "how far a run is; whether all its files are whole": ("status", "verify"),
     "configuration, checks before a run, report": (
         *("configuration", "write_settings", "check_device", "check_networks", "collect_checks", "estimate"),
-        *("health", "report", "photo_sheet", "model_card", "page"),
+        *("health", "report", "photo_sheet", "model_card", "page", "compare"),
     ),
 }
 STEPS = [step for steps in GROUPS.values() for step in steps]

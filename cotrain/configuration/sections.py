@@ -508,14 +508,20 @@ class TrainingSection(Learning, frozen=True, kw_only=True):
     log_every_iterations: Annotated[
         Positive, "Iterations between two lines in the log with loss and speed."
     ] = 20
+    tensorboard: Annotated[
+        bool,
+        "Write event files of each training into the folder of its model, with loss and learning rate "
+        "every `log_every_iterations`. `tensorboard --logdir results/RUN/models` shows them while the run is "
+        "at work. Only TensorBoard itself needs a package: `pip install tensorboard`.",
+    ] = False
 
 
 class TrainingSettings(Learning, frozen=True, kw_only=True):
     """Everything that decides one training, apart from its inputs.
 
-    How often it saves and logs, and where it finds its images decoded, is not here: it changes nothing that
-    is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is that
-    of the initial weights.
+    How often it saves, what it logs, and where it finds its images decoded, is not here: it changes nothing
+    that is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is
+    that of the initial weights.
     """
 
     network: NetworkSettings

@@ -20,6 +20,7 @@ from cotrain.progress import Progress
 from cotrain.randomness import seed_of
 from cotrain.training.average import MovingAverage
 from cotrain.training.batches import Batch, Batches
+from cotrain.training.event_file import EventFile
 from cotrain.training.guidance import ClassWatch, WaitClock, peak_memory_mib
 from cotrain.training.losses import hard_pixel_loss, number_of_hard_pixels
 from cotrain.training.optimisers import make_optimiser
@@ -157,11 +158,13 @@ def train(
     *,
     save_every: int,
     log_every: int,
+    events: EventFile | None = None,
     workers: Workers = ALONE,
 ) -> Training:
     """Train `network` in place, all `workers` together, and return the finished training.
 
-    It saves its state every `save_every` iterations and notes its loss every `log_every`. It resumes from
+    It saves its state every `save_every` iterations and notes its loss every `log_every`, in `events` too if
+    that is given. It resumes from
     `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and
     raises `Stopped`.
 
@@ -182,6 +185,9 @@ def train(
             extra={"is_progress": True},
         )
 
+    events = events if workers.is_first else None
+    if events:
+        events.begin(training.history, training.seconds)
     clock = WaitClock()
     slots = None if workers.count == 1 else workers.slots(sum(batches.ratio))
     first, pinned = training.iteration, device.type == "cuda"
@@ -223,6 +229,8 @@ def train(
             if done % log_every == 0 or training.is_finished:
                 check_loss(loss, iteration, title)
                 training.history.append({"iteration": done, "loss": float(loss), "learning_rate": rate})
+                if events:
+                    events.add(training.history[-1])
                 training.watch.see(iteration, logits, labels, workers)
                 note = (
                     f"loss {float(loss):.3f}, learning rate {rate:.2g}, "

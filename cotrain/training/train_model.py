@@ -20,6 +20,7 @@ from cotrain.networks.build import build_network, shape
 from cotrain.networks.network import Network
 from cotrain.networks.weights import load_into, read_header, save_weights
 from cotrain.training.batches import loader_threads
+from cotrain.training.event_file import EventFile
 from cotrain.training.guidance import about_vanished, memory_advice, peak_memory_mib
 from cotrain.training.inputs import TrainingFiles, TrainingImages
 from cotrain.training.loop import Training, train
@@ -42,6 +43,7 @@ def train_model(
     log_every: int,
     state_folder: Path,
     output: Path,
+    tensorboard: bool = False,
 ) -> None:
     """Train a model and write its weights, its history and the record of how it came to be.
 
@@ -56,6 +58,7 @@ def train_model(
         log_every: iterations between two entries of the history.
         state_folder: where the resumable state lies.
         output: folder of the model.
+        tensorboard: also write event files for TensorBoard into `output`.
 
     Raises:
         InputError: an input is missing or wrong.
@@ -104,6 +107,7 @@ def train_model(
             name,
             save_every=save_every,
             log_every=log_every,
+            events=EventFile(output) if tensorboard else None,
             workers=workers,
         )
         if workers.is_first:

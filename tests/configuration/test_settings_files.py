@@ -54,7 +54,8 @@ def test_what_is_written_is_read_again(make_plan, tmp_path, name, kind):
     ("section", "key", "value"),
     [
         *[("training", "decoded_cache", True), ("training", "save_every_iterations", 7)],
-        *[("training", "log_every_iterations", 7), ("prediction", "shards", 7)],
+        *[("training", "log_every_iterations", 7), ("training", "tensorboard", True)],
+        ("prediction", "shards", 7),
         *[(None, "threads_per_training", 7), (None, "gpus_per_training", 2), (None, "device", "cpu")],
     ],
 )
@@ -144,6 +145,7 @@ EDITS = [
     ({"on_collapse": "warn", "report": {"sample_images": 3}}, ""),
     ({"evaluation": {"protocol": {"flip": True}}}, "evaluation"),
     ({"training": {"save_every_iterations": 3, "log_every_iterations": 4, "decoded_cache": True}}, ""),
+    ({"training": {"tensorboard": True}}, ""),
     ({"threads_per_training": 3, "self_training": {"keep": 50}}, ""),
     ({"datasets": {"camera_test": {"classes": "camvid_colours"}}}, "datasets/camera_test/labelled"),
 ]

@@ -18,6 +18,7 @@ from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.class_statistics import read_class_statistics, write_class_statistics
 from cotrain.data.class_tables import class_table
+from cotrain.data.cvat import labelmap_text, read_labelmap
 from cotrain.data.decoded import decode, map_image, read_index, write_index
 from cotrain.data.files import write_array
 from cotrain.data.images import (
@@ -52,6 +53,7 @@ from cotrain.reporting.notes import read_notes
 from cotrain.reporting.time_left import Speeds, cost_of_training
 from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
+from workflow_scripts.compare import read_health
 
 SPACE = label_space("camvid11")
 TWO_CLASSES = ("road", "sky")
@@ -299,6 +301,9 @@ FORMATS = [
         ),
         _read_training,
     ),
+    Format(
+        "health.json", _of_text('{"outcome": "a", "findings": [{"kind": "b", "text": "c"}]}'), read_health
+    ),
     Format("done.jsonl", _write_journal, _read_journal),
     Format(
         "progress.json",
@@ -309,6 +314,7 @@ FORMATS = [
     Format("images.txt", _of_text("a.png\n'b c.png'\n/d/e.png\n"), read_list),
     Format("table.yaml", _of_text(CLASS_TABLE), lambda path: class_table(str(path))),
     Format("colours.yaml", _of_text(COLOURS), lambda path: class_table(str(path))),
+    Format("labelmap.txt", _of_text(labelmap_text(SPACE)), lambda path: read_labelmap(path, SPACE)),
     Format("config_v1.2.json", _write_names, _read_names),
     Format(
         "space.yaml",

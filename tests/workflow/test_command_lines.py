@@ -70,6 +70,7 @@ VALUES = [
     each("translation.format", *get_args(ImageFormat)),
     each("translation.targets_per_image", 1, 3),
     each("training.decoded_cache", False, True),
+    each("training.tensorboard", True, False),
     [
         {},
         {"training": {"average_decay": 0.5}, "prediction": {"weights": "averaged"}},

@@ -350,6 +350,7 @@ def test_what_decides_no_model_trains_nothing_anew(finished_run):
     configuration = finished_run.configuration()
     try:
         changed = configuration["training"] | {"save_every_iterations": 7, "log_every_iterations": 3}
+        changed["tensorboard"] = True
         finished_run.configure(configuration | {"training": changed})
         # What the run was given is written down, and nothing else is made.
         assert planned_jobs(finished_run) == {"write_settings": 1, "all": 1}
