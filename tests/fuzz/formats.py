@@ -47,9 +47,11 @@ from cotrain.data.predictions import (
     read_histograms,
     write_histogram,
 )
+from cotrain.data.score_tables import write_score_table
 from cotrain.data.trees import tree_layout
-from cotrain.evaluation.scores import read_scores, scores
+from cotrain.evaluation.scores import read_confusion, read_scores, scores, write_confusion
 from cotrain.reporting.notes import read_notes
+from cotrain.reporting.page.records import read_chosen, read_history
 from cotrain.reporting.time_left import Speeds, cost_of_training
 from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
@@ -303,6 +305,23 @@ FORMATS = [
     ),
     Format(
         "health.json", _of_text('{"outcome": "a", "findings": [{"kind": "b", "text": "c"}]}'), read_health
+    ),
+    Format(
+        "history.jsonl",
+        _of_text('{"iteration": 20, "loss": 2.5, "learning_rate": 0.01}\n' * 2),
+        read_history,
+    ),
+    Format(
+        "confusion.tsv",
+        lambda path: write_confusion(path, np.array([[5, 1, 0], [2, 7, 3]]), TWO_CLASSES),
+        lambda path: read_confusion(path, TWO_CLASSES),
+    ),
+    Format(
+        "scores.tsv",
+        lambda path: write_score_table(
+            path, _items(path.parent), np.ones(3), np.ones((3, 11), int), [(True, "rank 1")] * 3, SPACE
+        ),
+        lambda path: read_chosen(path, SPACE),
     ),
     Format("done.jsonl", _write_journal, _read_journal),
     Format(

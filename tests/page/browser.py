@@ -193,6 +193,7 @@ def test_print_shows_everything_on_white(browser, index, tmp_path):
     page = Opened(browser, index, color_scheme="dark").page
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     assert page.locator("#cost details table").first.is_visible()

@@ -277,10 +277,12 @@ def _svg(figure: Any, title: str, tips: Mapping[str, str]) -> str:
     text = re.sub(r" font-family: [^;\"]*;", "", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size, "matplotlib writes the size of a figure"
+    # On a phone it is moved sideways rather than made so small that nobody can read it.
+    width = float(size[1]) * 4 / 3
     head = (
         f'<svg role="img" aria-label="{html.escape(title, quote=True)}" viewBox="{size[0][9:-1]}" '
-        f'class="chart" style="max-width: {float(size[1]) * 4 / 3:.0f}px" xmlns="http://www.w3.org/2000/svg" '
-        'xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'class="chart" style="max-width: {width:.0f}px; min-width: {0.85 * width:.0f}px" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return head + text[text.index(">") + 1 :]
 

@@ -190,7 +190,9 @@ def _histories(records: RunRecords) -> Iterator[Part]:
                 is_short = what == "learning_rate" or len(records.histories) > MANY_MODELS
                 name = "" if is_short and stage in named else stage if is_short else model
                 named.add(stage)
-                series.append(Series(name, x, y, shade if not is_short else colour, ""))
+                # Without a marker, a single point would not be seen.
+                marker = "o" if len(x) == 1 else ""
+                series.append(Series(name, x, y, shade if not is_short else colour, marker))
         if series:
             text = (
                 "The loss that the training logged, averaged where there are many points. Losses of "

@@ -6,7 +6,7 @@ Each picture is made once: one that is newer than what it shows stays as it is.
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -268,6 +268,12 @@ def _predicted(paths: Mapping[str, Path], *views: Sequence[Item]) -> dict[str, P
     return found
 
 
+def _newest(models: Iterable[str]) -> str | None:
+    """Return the last model of the chain, of which the upper bound is no part."""
+    chain = [model for model in models if model != str(UPPER_BOUND)]
+    return chain[-1] if chain else None
+
+
 def _model_layers(models: Sequence[str]) -> list[Layer]:
     return [
         *(Layer(model, model, "classes") for model in models),
@@ -295,7 +301,7 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
         "Photos of the target",
         "No label of these photos is known to the models. The compared pictures show what each of them sees.",
         layers,
-        start=("photo", list(paths)[-1] if paths else "photo"),
+        start=("photo", _newest(paths) or "photo"),
     )
     room = Room.of(images, layers)
     with ExitStack() as stack:
@@ -333,7 +339,8 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
                     values[f"pixels unlike {next(iter(readers))}: {model}"] = float(
                         (first != train_ids).mean()
                     )
-                counts = np.bincount(train_ids.ravel(), minlength=256)[: len(counts)]
+                if model == _newest(paths):
+                    counts = np.bincount(train_ids.ravel(), minlength=256)[: len(counts)]
             for step, by_id in labels.items():
                 seen = items_b[place] if _is_of_b(step, items_b) else item
                 found = by_id.get(seen.id)
@@ -348,7 +355,7 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
     gallery.images = [entry for entry, _, _ in shown]
     _collect(gallery, [values for _, values, _ in shown])
     gallery.ascending = [name for name in gallery.values if name.startswith("confidence")]
-    newest = list(paths)[-1] if paths else None
+    newest = _newest(paths)
     if newest:
         _class_orders(gallery, records, [counts for _, _, counts in shown], newest)
     return gallery
@@ -415,7 +422,7 @@ def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) ->
         "These have true labels: an error is red, and grey is what has no label. Nothing was trained on "
         "them.",
         layers,
-        start=("truth", list(paths)[-1] if paths else "photo"),
+        start=("truth", _newest(paths) or "photo"),
     )
     room = Room.of(images, layers)
     number = records.space.number_of_classes
@@ -437,6 +444,7 @@ def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) ->
             path = at / file_name("truth", "classes")
             if not pictures.is_there(path, [item.label]):
                 pictures.classes(path, truth, room.classes)
+            newest = _newest(paths)
             values: dict[str, float | None] = {}
             iou: list[float | None] = []
             of_newest: NDArray[np.int64] | None = None
@@ -447,11 +455,11 @@ def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) ->
                 if not pictures.is_there(path, [paths[model], item.label]):
                     pictures.error(path, truth, train_ids, room.classes)
                 has += [model, f"{model}.confidence", f"{model}.error"]
-                of_newest = confusion_matrix(truth, np.asarray(train_ids), number)
-                iou = iou_of(of_newest)
-                values[f"mIoU of {model}"] = mean_of_known(iou)
+                confusion = confusion_matrix(truth, np.asarray(train_ids), number)
+                values[f"mIoU of {model}"] = mean_of_known(iou_of(confusion))
+                if model == newest:
+                    iou, of_newest = iou_of(confusion), confusion
             first = values.get(f"mIoU of {BASELINE}")
-            newest = next(reversed(readers), None)
             last = values.get(f"mIoU of {newest}")
             if newest != str(BASELINE) and first is not None and last is not None:
                 values[f"gain of {newest} over the baseline"] = last - first

@@ -24,7 +24,7 @@ from cotrain.configuration.settings_files import WHOLE
 from cotrain.data.checks import CheckReport
 from cotrain.data.json_files import Count, NotValidError, Record, Share, read_record, record_of
 from cotrain.data.label_spaces import LabelSpace, label_space
-from cotrain.errors import InputError
+from cotrain.errors import InputError, reason
 from cotrain.evaluation.scores import ModelScores, read_confusion, read_scores
 from cotrain.reporting.notes import read_notes
 from cotrain.training.record import TrainingRecord
@@ -282,10 +282,13 @@ def _oracle(folder: Path, configuration: Configuration) -> Iterator[tuple[str, O
 def read_history(path: Path) -> list[HistoryPoint]:
     """Return the points of a training's `history.jsonl`; InputError names a line that is none."""
     points = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
+        if not line:
+            # A training that ends before its first message has an empty history.
+            continue
         try:
             points.append(record_of(json.loads(line), HistoryPoint))
-        except (ValueError, NotValidError) as error:
+        except (ValueError, NotValidError, RecursionError) as error:
             raise InputError(
                 f"{path}:{number}: is no line of a history, expected what train wrote"
             ) from error
@@ -294,21 +297,30 @@ def read_history(path: Path) -> list[HistoryPoint]:
 
 def read_chosen(path: Path, space: LabelSpace) -> Chosen:
     """Return what a `scores.tsv` of pseudo-labels says; InputError for another table."""
-    with open(path, encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if not {"chosen", *space.classes} <= {*(table.fieldnames or ())}:
-            raise InputError(f"{path}:1: lacks columns, expected what label_round or exchange wrote")
-        drawn, rows = 0, []
-        for row in table:
-            drawn += 1
-            if row["chosen"] == "yes":
-                try:
-                    rows.append([float(row[name]) for name in space.classes])
-                except (TypeError, ValueError) as error:
-                    raise InputError(f"{path}:{drawn + 1}: holds a share that is no number") from error
+    header, *lines = [line.split("\t") for line in _lines(path)] or [[]]
+    if not {"chosen", *space.classes} <= {*header}:
+        raise InputError(f"{path}:1: lacks columns, expected what label_round or exchange wrote")
+    rows = []
+    for number, cells in enumerate(lines, start=2):
+        row = dict(zip(header, cells, strict=False))
+        values = [_number(row.get(name)) for name in space.classes]
+        if len(cells) != len(header) or any(value is None or value > 1 for value in values):
+            raise InputError(
+                f"{path}:{number}: holds no share from 0 to 1 of each class, expected what label_round or "
+                "exchange wrote"
+            )
+        if row["chosen"] == "yes":
+            rows.append(values)
     shares = np.array(rows, np.float64).reshape(-1, space.number_of_classes)
     mean = shares.mean(axis=0) if len(shares) else np.zeros(space.number_of_classes)
-    return Chosen(drawn, len(shares), mean, np.count_nonzero(shares, axis=0))
+    return Chosen(len(lines), len(shares), mean, np.count_nonzero(shares, axis=0))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)}), expected what a step wrote") from error
 
 
 def read_jobs(logs: Path) -> list[Job]:

@@ -13,6 +13,8 @@ Tone = Literal["good", "bad", "warn", "neutral"]
 
 # What `health` finds, by how bad it is; the rest is a hint.
 BAD = ("collapsed",)
+# A model with a lower mIoU is wrong about most of what it sees.
+HARDLY_USABLE = 0.2
 # Fewer test images than this say little of small differences.
 FEW_TEST_IMAGES = 30
 WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift")
@@ -77,15 +79,11 @@ def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
     text = f"{text[0].upper()}{text[1:]}{_gap(records)}."
     if gain < 0:
         return "bad", "It did not work", text
-    return (
-        ("warn", "It gained, but", f"{text} A model has collapsed.")
-        if collapsed
-        else (
-            "good",
-            "It worked",
-            text,
-        )
-    )
+    if collapsed:
+        return "warn", "It gained, but", f"{text} A model has collapsed."
+    if last.mean_iou < HARDLY_USABLE:
+        return "warn", "It gained, but", f"{text} With so low a score, the model is hardly of use."
+    return "good", "It worked", text
 
 
 def _progress(records: RunRecords) -> str:
@@ -185,7 +183,7 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
         tone: Tone = "bad" if finding.kind in BAD else "warn" if finding.kind in WARNINGS else "neutral"
         yield Note(tone, finding.text)
     if not _found(records, "vanished"):
-        for model in records.trained[-1:]:
+        for model in filter(None, [records.newest]):
             if vanished := records.trainings[model].vanished_classes:
                 names = ", ".join(vanished)
                 yield Note(

@@ -73,6 +73,12 @@ def test_a_run_that_does_not_gain(tmp_path, final, tone, word, text):
     assert text in found.sentence
 
 
+def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
+    found = verdict_of(tmp_path, {model: value / 4 for model, value in GAINS.items()})
+    assert (found.tone, found.word) == ("warn", "It gained, but")
+    assert found.sentence.endswith("With so low a score, the model is hardly of use.")
+
+
 def test_a_collapsed_run_did_not_work(tmp_path):
     finding = ("collapsed", "Self_training/00 has collapsed: 97.0 % of the target is sky to it.")
     found = verdict_of(tmp_path, GAINS | {"final": 0.1}, findings=[finding])
@@ -327,6 +333,14 @@ def test_pictures_fit_into_their_room():
     assert scaled_size((10, 10), 1e9) == (10, 10)
     layers = [Layer(kind, kind, kind) for kind in ("photo", "classes", "error", "confidence")]
     assert Room.of(10, layers) == (2.6e6, 1e6, 6e5)
+
+
+def test_the_viewer_begins_with_the_final_model_not_with_the_upper_bound(tmp_path):
+    found = shown(write_run(tmp_path, GAINS | {"upper_bound": 0.9}))
+    assert found["test"].start == ("truth", "final")
+    assert found["target"].start == ("photo", "final")
+    assert "gain of final over the baseline" in found["test"].values
+    assert any(layer.key == "upper_bound.error" for layer in found["test"].layers)
 
 
 def test_iou_of_one_image():
