@@ -234,7 +234,7 @@ def test_jobs_of_the_schedule_are_those_of_the_workflow(tmp_path):
     assert before("train final") >= {"train baseline", "join_ensemble"}
     assert before("join_ensemble") >= {"ensemble_labels 0", "ensemble_labels 1"}
     assert before("evaluate final cityscapes_val") == {
-        "convert_labels cityscapes_val",
+        *("convert_labels cityscapes_val", "sample labelled/cityscapes_val"),
         *(f"predict final labelled/cityscapes_val {shard}" for shard in (0, 1)),
     }
     asked = ("train final", "check_device", "predict final labelled/cityscapes_val 0", "translate gtav")

@@ -283,7 +283,7 @@ def test_labels_are_corrected_as_printed(tmp_path, monkeypatch):
         items, lambda item: (label, 0.9), tmp_path / folder / "labels", space, workers=1
     )
     write_manifest(folder / "manifest.tsv", made)
-    sample, export, import_labels = blocks("docs/correct_labels.md", "console")
+    sample, export, import_labels = texts("docs/correct_labels.md", "console")
     run_as_printed(sample)
     run_as_printed(export)
     with ZipFile("for_cvat/annotations.zip") as archive:
@@ -292,7 +292,7 @@ def test_labels_are_corrected_as_printed(tmp_path, monkeypatch):
     run_as_printed(import_labels)
     assert np.all(read_label("corrected/labels/a.png") == 0)
     np.testing.assert_array_equal(read_label("corrected/labels/b.png"), label)
-    [printed] = blocks("docs/correct_labels.md", "yaml")
+    [printed] = texts("docs/correct_labels.md", "yaml")
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "camera.txt").write_text("a.png\n")
     datasets = {
