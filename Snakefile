@@ -80,7 +80,6 @@ rule all:
     """Every model of the run, evaluated, and the table that compares them."""
     input:
         lambda wildcards: rules.report.output,
-        lambda wildcards: rules.page_at_end.output,
         lambda wildcards: described(*plan.models),
         settings(WHOLE),
 

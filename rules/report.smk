@@ -48,8 +48,10 @@ rule report:
         health=f"{RUN}/report/health.txt",
         # Its notes stand in the report.
         checked=CHECKED_ANEW,
-        # Before the report, because the table is the last that a run shows.
+        # Before the report, because the table is the last that a run shows. An ancient one: it is also made
+        # by `snakemake page`, at any time.
         photos=photo_sheet("final"),
+        page=ancient(f"{RUN}/report/index.html"),
     output:
         comparison(
             "models.tsv", "all scores, for a spreadsheet" if configuration.test else "for a spreadsheet"
@@ -152,7 +154,6 @@ rule model_card:
 rule page_at_end:
     """The page of the finished run: whether it worked, pictures, how the models learnt, what it cost."""
     input:
-        f"{RUN}/report/models.txt",
         f"{RUN}/report/health.json",
         f"{RUN}/data/checked.json",
         settings(WHOLE),
@@ -188,8 +189,7 @@ rule page:
     """The page of the run as far as it is, at any time: nothing else is made, and no run is disturbed."""
     log:
         f"{RUN}/logs/page.log",
-    benchmark:
-        f"{RUN}/logs/page.tsv"
+    # No benchmark: Snakemake would take it for an output, and make the page only once.
     localrule: True
     conda:
         "../envs/environment.yaml"

@@ -115,10 +115,11 @@ def test_the_page_is_made_at_the_end_and_at_any_time(finished_run):
     html = page.read_text()
     for text in ("Test images", "Photos of the target", "Images of the source", "1 of the 4 test images of"):
         assert text in html
-    made = page.stat().st_mtime_ns
     # As if the run were still at work.
     with open(finished_run.folder / "state" / "tiny" / "workflow.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        assert finished_run.snakemake("page").returncode == 0
+        made = page.stat().st_mtime_ns
         done = finished_run.snakemake("page")
         refused = finished_run.snakemake("--forcerun", "report")
     assert done.returncode == 0, done.stdout
