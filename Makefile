@@ -4,6 +4,7 @@
 # make fault-tests   full disks, kills and torn files, for some ten minutes
 # make cluster-tests a run on a Slurm of its own, through all that takes jobs away; needs root and Debian's Slurm;
 #                    a run with S3 and in pods
+# make docs          the site of the documentation, in the folder site
 # make page-tests    the page of a run in a headless Chromium, which Debian's package `chromium` brings
 # make audit         known flaws of the pinned packages; needs the network
 # make mutation-test changes the code at 60 places, one at a time, and shows what the tests do not see
@@ -15,7 +16,7 @@ BIN := $(ENVIRONMENT)/bin
 CASES ?= 10000
 SEED ?= 0
 
-.PHONY: demo batch_sheets test fault-tests cluster-tests page-tests fuzz mutation-test audit lint format environment clean-state
+.PHONY: demo batch_sheets test fault-tests cluster-tests page-tests fuzz mutation-test audit lint format docs environment clean-state
 
 demo: $(BIN)/.ready
 	$(BIN)/snakemake
@@ -62,6 +63,11 @@ format: $(BIN)/.ready-development
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile rules
 
+# Strictly, and without the network once the packages are there.
+docs: $(BIN)/.ready envs/requirements-docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-docs.txt
+	$(BIN)/python -m docs.site.build
+
 environment: $(BIN)/.ready
 
 # Gives back the disk of finished trainings; unfinished ones would start from the beginning.
@@ -74,6 +80,6 @@ $(BIN)/.ready: envs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	touch $@
 
-$(BIN)/.ready-development: $(BIN)/.ready envs/requirements-export.txt envs/requirements-development.txt
+$(BIN)/.ready-development: $(BIN)/.ready envs/requirements-export.txt envs/requirements-docs.txt envs/requirements-development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-development.txt
 	touch $@

@@ -33,12 +33,14 @@ from cotrain.data.decoded import decode
 from cotrain.devices import autocast
 from cotrain.networks.build import build_network
 from cotrain.progress import duration
-from cotrain.training.batches import Batches, Crop, Samples, loader_threads
+from cotrain.training.batches import Batch, Batches, Samples, loader_threads
 from cotrain.training.guidance import WaitClock, peak_memory_mib
 from cotrain.training.loop import step, train
 from cotrain.training.optimisers import make_optimiser
 
 BATCH_SIZE = 4
+# Of a step that is taken outside of the loop.
+HARD_PIXELS = 1000
 WARM_UP = 3
 # The published chain: baseline and final 60 000 each, 10 rounds and 5 cycles of two branches 8 000 each.
 CHAIN_ITERATIONS = 280_000
@@ -74,10 +76,14 @@ class RandomBatches:
         self.images = rng.integers(0, 256, (BATCH_SIZE, *crop, 3), np.uint8)
         self.labels = rng.integers(0, classes, (BATCH_SIZE, *crop)).astype(np.uint8)
 
-    def stream(self, first: int, end: int, threads: int, slots: Any = None) -> Iterator[Crop]:
+    def stream(
+        self, first: int, end: int, threads: int, slots: Any = None, *, pinned: bool = False
+    ) -> Iterator[Batch]:
         """Yield the batch for each iteration."""
+        images, labels = torch.from_numpy(self.images), torch.from_numpy(self.labels)
+        batch = (images.pin_memory(), labels.pin_memory()) if pinned else (images, labels)
         for _ in range(first, end):
-            yield self.images, self.labels
+            yield batch
 
 
 class ClockedBatches:
@@ -86,10 +92,12 @@ class ClockedBatches:
     def __init__(self, batches: Batches) -> None:
         self.batches, self.ratio = batches, batches.ratio
 
-    def stream(self, first: int, end: int, threads: int, slots: Any = None) -> Iterator[Crop]:
+    def stream(
+        self, first: int, end: int, threads: int, slots: Any = None, *, pinned: bool = False
+    ) -> Iterator[Batch]:
         """Yield the batches; when the training closes the stream, the share is in `waited`."""
         clock = WaitClock()
-        with closing(self.batches.stream(first, end, threads, slots)) as stream:
+        with closing(self.batches.stream(first, end, threads, slots, pinned=pinned)) as stream:
             try:
                 for _ in range(first, end):
                     with clock:
@@ -145,7 +153,7 @@ def start_up(case: Case, weights: str, settings: TrainingSettings, device: torch
     network = build_network(of_network, case.classes, 0, pretrained=True)
     network.to(device).train()
     images, labels = tensors(case, device)
-    step(network, make_optimiser(network, settings), images, labels, settings)
+    step(network, make_optimiser(network, settings), images, labels, HARD_PIXELS, "auto")
     return finished(device) - started
 
 

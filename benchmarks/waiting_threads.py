@@ -64,7 +64,7 @@ def measure(threads: int, iterations: int) -> float:
     import torch
 
     from benchmarks.networks import NETWORKS
-    from benchmarks.training_step import CASES, loop_settings, tensors
+    from benchmarks.training_step import CASES, HARD_PIXELS, loop_settings, tensors
     from cotrain.networks.build import build_network
     from cotrain.training.loop import step
     from cotrain.training.optimisers import make_optimiser
@@ -77,7 +77,7 @@ def measure(threads: int, iterations: int) -> float:
     for number in range(WARM_UP + iterations):
         if number == WARM_UP:
             started = time.perf_counter()
-        step(network, optimiser, images, labels, settings)
+        step(network, optimiser, images, labels, HARD_PIXELS, "auto")
     return 1000 * (time.perf_counter() - started) / iterations
 
 

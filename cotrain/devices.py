@@ -113,6 +113,20 @@ def _same_bytes() -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
+@contextmanager
+def tuned_kernels() -> Iterator[None]:
+    """Let cuDNN try which kernels are the fastest for each size that it meets, unless bytes must be the same.
+
+    It pays where sizes repeat, as in training. Where each image has another size, trying takes longer.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 def _device_names() -> list[str]:
     """Return a name for each visible GPU; the name is the same in every process of this machine.
 

@@ -34,6 +34,9 @@ SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in conf
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")
+# Not an ancient one, for what nothing depends on: where the checks run again, Snakemake looks at no other change of the
+# jobs behind them, such as that a test set was taken away.
+CHECKED_ANEW = f"{RUN}/data/checked.json"
 
 
 # What Snakemake has read, for the step `write_settings`. No job makes this file: all others would depend on it, and
@@ -82,7 +85,7 @@ wildcard_constraints:
     labelling=rf"({STEPS})(/relabelled)?|ensemble/[ab]",
     shard=r"\d+",
     settings=any_of([WHOLE, *settings_names(configuration)]),
-    view="images(_b)?|test/images",
+    view=rf"images(_b)?|labelled/({DATASETS})",
     sheet=any_of(PHOTO_SHEETS),
 
 
@@ -295,9 +298,9 @@ def scored(wildcards):
 
 
 def sampled_images(view):
-    """The images that a sample is drawn from: branch b may have its own, and there may be test images."""
-    if view == "test/images":
-        return f"{RUN}/data/{configuration.test}/train_ids.tsv"
+    """The images that a sample is drawn from: the target's, of which branch b may have its own, or labelled ones."""
+    if view.startswith("labelled/"):
+        return f"{RUN}/data/{view.removeprefix('labelled/')}/train_ids.tsv"
     return second_target_images() if view == "images_b" else TARGET_IMAGES
 
 
@@ -319,11 +322,11 @@ def sample_predictions(*models):
 
 
 def test_sample():
-    """A few test images and their predictions by the last models of all stages, if there is a test set."""
+    """A few test images and their predictions by all models, if there is a test set."""
     if not configuration.test:
         return []
-    folder = f"{RUN}/sample/test"
-    return [f"{folder}/images.tsv", *(f"{folder}/{model}.h5" for model in plan.models_on_test_sample)]
+    folders = [f"{RUN}/evaluation/{model}/{configuration.test}" for model in plan.models]
+    return [f"{RUN}/sample/labelled/{configuration.test}.tsv", *(f"{folder}/sample.h5" for folder in folders)]
 
 
 def photo_sheet(stage):

@@ -270,7 +270,7 @@ rule sample:
         number=plan.sample_images,
         seed=configuration.seed,
         photos=lambda wildcards: flags(
-            photos=[] if wildcards.view == "test/images" else configuration.report.photos
+            photos=[] if wildcards.view.startswith("labelled/") else configuration.report.photos
         ),
     shell:
         "python -m workflow_scripts.sample {params.inputs} --number {params.number} --seed {params.seed}"

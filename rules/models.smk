@@ -76,6 +76,7 @@ rule train:
         # Resources, since a change of these is no reason to train again.
         save_every=configuration.training.save_every_iterations,
         log_every=configuration.training.log_every_iterations,
+        tensorboard=int(configuration.training.tensorboard),
         launcher=LAUNCHER,
     params:
         inputs=flags_of_inputs(*BATCH_INPUTS, "initial_weights"),
@@ -87,6 +88,7 @@ rule train:
         "{resources.launcher} -m workflow_scripts.train --name {wildcards.model} {params.inputs}"
         " --label-space {params.label_space} --device {params.device}"
         " --threads {threads} --save-every {resources.save_every} --log-every {resources.log_every}"
+        " --tensorboard {resources.tensorboard}"
         " --state {params.state:q} --output {params.folder:q} --log-file {log:q}"
 
 
@@ -244,36 +246,6 @@ rule predict_sample:
         " --threads {threads} --output {output.predictions:q} --log-file {log:q}"
 
 
-rule predict_test_sample:
-    """Predict a few test images with a model, so that a person can see where it is wrong."""
-    input:
-        model=predicting_weights("{model}"),
-        temperature=temperature,
-        images=f"{RUN}/sample/test/images.tsv",
-        ego_vehicle_mask=EGO_VEHICLE_MASK,
-        settings=settings("evaluation"),
-    output:
-        predictions=f"{RUN}/sample/test/{{model}}.h5",
-        histogram=f"{RUN}/sample/test/{{model}}.histogram.npz",
-    log:
-        f"{RUN}/logs/predict_test_sample/{{model}}.log",
-    benchmark:
-        f"{RUN}/logs/predict_test_sample/{{model}}.tsv"
-    conda:
-        "../envs/environment.yaml"
-    threads: THREADS
-    resources:
-        **needs(of_test_sample),
-        gpu=GPU,
-    params:
-        inputs=flags_of_inputs("model", "temperature", "images", "ego_vehicle_mask", "settings"),
-        allow_code=allow_code,
-        device=configuration.device,
-    shell:
-        "python -m workflow_scripts.predict {params.inputs} {params.allow_code} --device {params.device}"
-        " --threads {threads} --output {output.predictions:q} --log-file {log:q}"
-
-
 rule evaluate:
     """Score a model on the labelled test set."""
     input:
@@ -283,7 +255,9 @@ rule evaluate:
         class_subsets=[
             users_file(name) for name in configuration.evaluation.class_subsets if is_definition(name)
         ],
+        sample=f"{RUN}/sample/labelled/{{dataset}}.tsv",
     output:
+        sample=f"{RUN}/evaluation/{{model}}/{{dataset}}/sample.h5",
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",
         confusion=f"{RUN}/evaluation/{{model}}/{{dataset}}/confusion.tsv",
         picture=report(
@@ -304,7 +278,7 @@ rule evaluate:
         **needs(of_evaluation),
         gpu=0 if SHARDS > 1 else GPU,
     params:
-        inputs=flags_of_inputs("model", "temperature", "predictions", "labelled", "settings"),
+        inputs=flags_of_inputs("model", "temperature", "predictions", "labelled", "settings", "sample"),
         # Predictions run no network.
         allow_code=lambda wildcards: "" if SHARDS > 1 else allow_code(wildcards),
         # A model brings its own label space.

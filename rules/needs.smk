@@ -138,11 +138,6 @@ def of_sample(wildcards, threads):
     return predicting(images, model, plan.prediction_settings(), threads)
 
 
-def of_test_sample(wildcards, threads):
-    images = images_of(configuration.test).part(plan.sample_images)
-    return predicting(images, ModelName.parse(wildcards.model), plan.evaluation_settings(), threads)
-
-
 def of_photos(wildcards, threads):
     return requirements.of_images(largest(plan.target_datasets).part(plan.sample_images), threads)
 

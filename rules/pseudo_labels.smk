@@ -47,7 +47,7 @@ rule thresholds:
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("histograms", "source_checks"),
-        name=lambda wildcards: plan.predicted(Labelling.parse(wildcards.labelling))[0],
+        name=lambda wildcards: str(plan.predicted(Labelling.parse(wildcards.labelling))[0]),
         choices=lambda wildcards: flags(
             **plan.threshold_choices(Labelling.parse(wildcards.labelling))._asdict()
         ),

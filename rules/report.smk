@@ -14,6 +14,7 @@ rule health:
         source_checks=SOURCE_CHECKS,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         settings=settings("health"),
+        checked=CHECKED_ANEW,
     output:
         [
             verdict("health.txt", "health of all models"),
@@ -45,8 +46,8 @@ rule report:
         models=finished(*plan.models),
         records=[] if configuration.test else records(*plan.models),
         health=f"{RUN}/report/health.txt",
-        # Not an ancient one: its notes stand in the report, and nothing depends on the report.
-        checked=f"{RUN}/data/checked.json",
+        # Its notes stand in the report.
+        checked=CHECKED_ANEW,
         # Before the report, because the table is the last that a run shows. An ancient one: it is also made
         # by `snakemake page`, at any time.
         photos=photo_sheet("final"),
@@ -92,6 +93,7 @@ rule photo_sheet:
         label_space=users_file(
             configuration.label_space if is_definition(configuration.label_space) else None
         ),
+        checked=CHECKED_ANEW,
     output:
         report(
             f"{RUN}/report/{{sheet}}.jpg",
@@ -153,7 +155,7 @@ rule page_at_end:
     """The page of the finished run: whether it worked, pictures, how the models learnt, what it cost."""
     input:
         f"{RUN}/report/health.json",
-        f"{RUN}/data/checked.json",
+        CHECKED_ANEW,
         settings(WHOLE),
         records(*plan.models),
         scores(*plan.models),

@@ -20,7 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from cotrain.progress import CLEARED_LINE, duration
 from cotrain.reporting.time_left import Cost, Speeds, seconds_left
-from workflow_scripts.command_line import ANOTHER_ATTEMPT, MESSAGES_IN_LOG_ONLY
+from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY, messages_of
 
 DEFAULT_HANDLER = "DefaultStreamHandler"
 # They are counted, but have no line: the report's table ends the output, and settings take no time.
@@ -249,20 +249,3 @@ def failure(rule: str, logs: Iterable[str]) -> str:
             cut = f"{message[:LONGEST_MESSAGE]}…" if len(message) > LONGEST_MESSAGE else message
             return f"{rule}: {cut} (log: {path})"
     return f"{rule} failed without a message (log: {', '.join(logs) or 'none'})"
-
-
-def messages_of(path: Any) -> list[str]:
-    """Return the messages of the last attempt in a log, each in one line; of a list of problems the first."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    messages: list[str] = []
-    for line in lines:
-        if line == ANOTHER_ATTEMPT:
-            messages.clear()
-        if line[2:3] == line[5:6] == ":":
-            messages.append(line[8:].strip())
-        elif messages and messages[-1].endswith(":"):
-            messages[-1] += f" {line.strip()}"
-    return messages

@@ -93,12 +93,12 @@ def write_run(
     items = {kind: _write_images(folder / kind, names, size, kind) for kind in ("photos", "tests")}
     write_manifest(run / "sample" / "images.tsv", [_unlabelled(item) for item in items["photos"]])
     if test:
-        write_manifest(run / "sample" / "test" / "images.tsv", items["tests"])
+        write_manifest(run / "sample" / "labelled" / "c.tsv", items["tests"])
     for place, (model, value) in enumerate(mean_iou.items()):
         _write_model(run, model, value, place, codes[place % len(codes)], bool(test))
         _write_predictions(run / "sample" / f"{model}.h5", items["photos"], value)
         if test:
-            _write_predictions(run / "sample" / "test" / f"{model}.h5", items["tests"], value)
+            _write_predictions(run / "evaluation" / model / "c" / "sample.h5", items["tests"], value)
         if model in map(str, plan.steps):
             _write_labels(run / "pseudo_labels" / model, items["photos"])
     _write_health(run, mean_iou, findings)
@@ -157,7 +157,7 @@ def _write_model(run: Path, model: str, value: float, place: int, code: str, tes
 
 
 def _write_predictions(path: Path, items: Sequence[Item], share: float) -> None:
-    images = [_unlabelled(item) for item in items] if "test" not in path.parts else items
+    images = [_unlabelled(item) for item in items] if "evaluation" not in path.parts else items
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = generator("predictions", str(path.name))
     with PredictionWriter(path, Origin(SPACE.classes, path.stem, hash_of_images(images), 0, 1)) as writer:

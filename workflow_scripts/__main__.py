@@ -11,6 +11,7 @@ from workflow_scripts.command_line import begin_commands_with, run
 
 # All steps, in the order in which a person meets them.
 GROUPS = {
+    "a first run with one's own camera": ("init", "extract_frames"),
     "use of a finished model": ("segment", "class_probabilities", "export"),
     "data": (
         *("render_scenes", "make_manifest", "check_data", "convert_labels", "class_statistics"),
@@ -18,19 +19,22 @@ GROUPS = {
     ),
     "things that are always at the same place in the image": ("ego_vehicle_mask", "class_priors"),
     "colours of the source; a cache of decoded images": ("translate", "decode_images"),
-    "models": (*("train", "batch_sheet", "hold_out", "calibrate", "predict", "evaluate", "import_weights"),),
+    "models": (
+        *("train", "batch_sheet", "hold_out", "calibrate", "sample", "predict", "evaluate"),
+        "import_weights",
+    ),
     "pseudo-labels": (
         *("choose_subset", "thresholds", "label_round", "exchange", "accumulate", "relabel"),
         *("ensemble_labels", "join_ensemble"),
     ),
     "utilities": (
         *("score_labels", "oracle_study", "error_images", "colour_labels", "export_pseudo_labels"),
-        *("select_images", "vote_labels"),
+        *("import_corrected_labels", "select_images", "vote_labels"),
     ),
-    "whether all files of a run are whole": ("verify",),
+    "how far a run is; whether all its files are whole": ("status", "verify"),
     "configuration, checks before a run, report": (
         *("configuration", "write_settings", "check_device", "check_networks", "collect_checks", "estimate"),
-        *("report", "model_card", "page"),
+        *("health", "report", "photo_sheet", "model_card", "page", "compare"),
     ),
 }
 STEPS = [step for steps in GROUPS.values() for step in steps]

@@ -29,6 +29,8 @@ logger = logging.getLogger("cotrain")
 MESSAGES_IN_LOG_ONLY = "COTRAIN_MESSAGES_IN_LOG_ONLY"
 # A line of a log: what is above it is from an attempt that has failed.
 ANOTHER_ATTEMPT = "--- another attempt"
+# The end of the second name that a log has until its step has succeeded.
+UNFINISHED = ".unfinished"
 
 # Turns of a loop in GNU's library, which torch brings on Linux; milliseconds in LLVM's and Intel's.
 SPINNING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
@@ -376,7 +378,24 @@ def _log_file(path: Path) -> logging.Handler:
 
 
 def _unfinished(log: str | Path) -> Path:
-    return Path(log).with_name(f".{Path(log).name}.unfinished")
+    return Path(log).with_name(f".{Path(log).name}{UNFINISHED}")
+
+
+def messages_of(path: str | Path) -> list[str]:
+    """Return the messages of the last attempt in a log, each in one line; of a list of problems the first."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    messages: list[str] = []
+    for line in lines:
+        if line == ANOTHER_ATTEMPT:
+            messages.clear()
+        if line[2:3] == line[5:6] == ":":
+            messages.append(line[8:].strip())
+        elif messages and messages[-1].endswith(":"):
+            messages[-1] += f" {line.strip()}"
+    return messages
 
 
 def _finish_logs() -> None:

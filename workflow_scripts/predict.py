@@ -8,18 +8,20 @@ out: OUTPUT.h5 with class (uint8) and confidence (uint16, linear in [0, 1]) of e
      model, image set and shard they belong to.
 """
 
-import hashlib
-import json
 from pathlib import Path
-
-import msgspec
 
 from cotrain.adaptation.thresholds import ConfidenceCounter
 from cotrain.data.background import Background
-from cotrain.data.files import remove_partial, sha256_of, written_whole
+from cotrain.data.files import remove_partial, written_whole
 from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
-from cotrain.data.predictions import Origin, PredictionWriter, hash_of_images, write_histogram
+from cotrain.data.predictions import (
+    Origin,
+    PredictionWriter,
+    hash_of_images,
+    hash_of_model,
+    write_histogram,
+)
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from workflow_scripts.command_line import (
@@ -70,9 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Shards get whole batches: an image is then always predicted beside the same others, and rounded alike.
     batches = batches_of_one_size(listed, settings.batch_size)[options.shard :: options.shards]
     networks, space = load_networks(options.model, options.temperature, options.allow_code)
-    deciding = [sha256_of(path) for path in (*options.model, *options.temperature)]
-    deciding.append(json.dumps(msgspec.to_builtins(settings), sort_keys=True))
-    model = hashlib.sha256("\n".join(deciding).encode()).hexdigest()
+    model = hash_of_model((*options.model, *options.temperature), settings)
     origin = Origin(space.classes, model, hash_of_images(listed), options.shard, options.shards)
     mask = EgoVehicleMask(options.ego_vehicle_mask)
     # A killed process leaves up to gigabytes.

@@ -3,7 +3,7 @@
 in:  manifests of source images with labels of train ids and, except for the baseline, of pseudo-labelled
      target images; the thresholds of the round (for class mixing on demand); the weights to start from
 out: OUTPUT/weights.safetensors, OUTPUT/history.jsonl (loss and learning rate), and OUTPUT/training.json (how
-     the weights were made)
+     the weights were made); with --tensorboard 1 also OUTPUT/events.out.tfevents.*, while it trains
 
 To resume an interrupted training, give the same command again. On SIGTERM, Ctrl-C and SIGUSR1, the training
 saves its state, exits with 128 + the signal's number, and later resumes where it stopped. After any other
@@ -58,6 +58,13 @@ def main(arguments: list[str] | None = None) -> None:
         default=DEFAULTS.log_every_iterations,
         help="iterations between two entries of the history (default: %(default)s)",
     )
+    parser.add_argument(
+        "--tensorboard",
+        type=int,
+        choices=(0, 1),
+        default=int(DEFAULTS.tensorboard),
+        help="1: also write event files for TensorBoard into --output (default: %(default)s)",
+    )
     parser.add_argument("--state", type=Path, required=True, help="folder of the resumable state")
     add_output_argument(parser, "FOLDER", "folder of the model")
     options = parse(parser, arguments)
@@ -78,6 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
             log_every=options.log_every,
             state_folder=options.state,
             output=options.output,
+            tensorboard=bool(options.tensorboard),
         )
     except Stopped as stopped:
         logger.info("%s: %s; the same command resumes there", options.name, stopped)

@@ -18,6 +18,7 @@ from cotrain.data.images import check_image, read_label
 from cotrain.data.json_files import NotValidError, read_json
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import REQUIRED_COLUMNS, read_manifest, verify_labels
+from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError, reason
 from cotrain.progress import Progress
 from workflow_scripts.command_line import logger, new_parser, parse, run
@@ -121,6 +122,7 @@ def check_of(path: Path, state: Path, space: LabelSpace | None) -> Check | None:
         ".jsonl": check_lines,
         ".png": lambda file: void(check_image(file)),
         ".jpg": lambda file: void(check_image(file)),
+        ".h5": check_predictions,
         ".npy": lambda file: void(open_npy(file, "uif", 3)),
         ".safetensors": check_weights,
     }.get(path.suffix)
@@ -149,6 +151,13 @@ def check_weights(path: Path) -> None:
     from cotrain.networks.weights import whole_tensors
 
     whole_tensors(path)
+
+
+def check_predictions(path: Path) -> None:
+    """Check the predictions of every image in a file against their checksums."""
+    with PredictionReader([path], whole=False) as predictions:
+        for image_id in predictions.holder:
+            void(predictions.read(image_id))
 
 
 def check_lines(path: Path) -> None:

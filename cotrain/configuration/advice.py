@@ -123,7 +123,8 @@ def advice(configuration: Configuration, images: Mapping[str, int], size: tuple[
 
     `images` is the number of images of each dataset, `size` the (height, width) of one of the target.
     """
-    works = stage_works(configuration, images)
+    # A model that is taken as it is needs no advice.
+    works = [work for work in stage_works(configuration, images) if work.iterations]
     return [
         *_of_schedule(configuration, works),
         *_of_images(configuration, images, works),

@@ -335,19 +335,27 @@ def _check_calibration(problems: Problems) -> None:
 def _check_initial_weights(problems: Problems) -> None:
     """Check that the baseline starts from a model of this project, if it starts from a file."""
     path, words = ("baseline", "initial_weights"), ("pretrained",)
-    value = problems.value(*path)
+    value, iterations = problems.value(*path), ("baseline", "iterations")
+    if value == "pretrained" and problems.value(*iterations) == 0:
+        text = "found 0, but baseline.initial_weights is pretrained, so there is no model to take as it is"
+        problems.add(
+            iterations, f"{text}: expected more, or the path of a model's weights for initial_weights"
+        )
     if value is None or value in words:
         return
-    if value.endswith(".safetensors"):
+    if os.path.isfile(value) or value.endswith((".safetensors", ".onnx")):
+        # What the file is says more than its name.
         _check_weights_file(problems, path)
+    if value.endswith(".safetensors") or path in problems.bad_values:
         return
     text = (
-        f"expected pretrained or the path of a .safetensors file that the step train wrote, found {value!r}"
+        "expected pretrained or the path of a .safetensors file that the step train or import_weights wrote, "
+        f"found {value!r}"
     )
     if os.path.isfile(value):
         text += (
-            " (the step import_weights converts weights of the paper's network; those of a backbone are for "
-            "network.backbone_weights)"
+            " (import_weights converts weights of your own network and of the paper's; those of a backbone "
+            "are for network.backbone_weights)"
         )
     problems.add(path, text + did_you_mean(value, words))
 

@@ -6,6 +6,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Look = Literal["game", "camera"]
 ImageFormat = Literal["png", "jpg"]
+HardPixelsOf = Literal["labelled", "all"]
 ClassMixing = Literal["on_demand", "plain", "none"]
 ImageRanking = Literal["confidence", "class_count", "void_pixels"]
 ExchangeRanking = Literal[

@@ -114,8 +114,8 @@ class Storage(Section, frozen=True, kw_only=True):
     """What a run writes to disk, for a check of the free space.
 
     `translations` are the copies of each source image, `pseudo_labelled` the images that each step keeps,
-    `sample_images` the target images that each model predicts for the report, and the test images that
-    `test_sample_models` models predict for it.
+    `sample_images` the target images that each model predicts for the report, and the test images of which
+    the predictions by `test_sample_models` models are kept for it.
     `models` says the key of each model's network, `averages` whether each keeps averaged weights too, and
     `optimiser_values` how many values the optimiser keeps for each parameter.
     """
@@ -240,13 +240,6 @@ class RunPlan:
         ]
         end = max(place for place, model in enumerate(last) if model.stage == stage)
         return last[: end + 1]
-
-    @property
-    def models_on_test_sample(self) -> list[ModelName]:
-        """The models whose errors a person can look at: the last ones of all stages, and the upper bound."""
-        if not self.configuration.test:
-            return []
-        return [*self.last_models("final"), *([UPPER_BOUND] if self.configuration.upper_bound else [])]
 
     # -------------------------------------------------------------------------------- datasets
 
@@ -458,7 +451,7 @@ class RunPlan:
             decoded_cache=configuration.training.decoded_cache,
             pseudo_labelled=tuple(self.stage_of(step).keep for step in self.steps),
             sample_images=self.sample_images,
-            test_sample_models=len(self.models_on_test_sample),
+            test_sample_models=len(self.models) if self.configuration.test else 0,
             models={str(model): self.network_key(model) for model in self.models},
             averages=bool(training.average_decay),
             optimiser_values=optimiser_values,
@@ -508,14 +501,6 @@ class RunPlan:
                 settings_name=self.settings_name(model),
             )
             for model in self.models
-        ]
-        labellings += [
-            Amount(
-                what=f"test sample by {model}",
-                number=configuration.report.sample_images,
-                settings_name=self.settings_name(model),
-            )
-            for model in self.models_on_test_sample
         ]
         held_out = configuration.prediction.calibration_images * len(configuration.source)
         if held_out:

@@ -28,6 +28,7 @@ from cotrain.configuration.choices import (
     Device,
     ExchangeRanking,
     Fill,
+    HardPixelsOf,
     ImageFormat,
     ImageRanking,
     Look,
@@ -482,7 +483,7 @@ class Learning(Crops, frozen=True, kw_only=True):
         "the start of every training. So only long trainings become faster.",
     ] = False
     hard_pixels_of: Annotated[
-        Literal["labelled", "all"],
+        HardPixelsOf,
         "Which pixels the `hard_pixel_share` of a stage is a share of: the `labelled` ones, or `all`, as in "
         "the published code. With `all`, void pixels count too, so the loss is smaller if a batch has few "
         "labels.",
@@ -507,20 +508,27 @@ class TrainingSection(Learning, frozen=True, kw_only=True):
     log_every_iterations: Annotated[
         Positive, "Iterations between two lines in the log with loss and speed."
     ] = 20
+    tensorboard: Annotated[
+        bool,
+        "Write event files of each training into the folder of its model, with loss and learning rate "
+        "every `log_every_iterations`. `tensorboard --logdir results/RUN/models` shows them while the run is "
+        "at work. Only TensorBoard itself needs a package: `pip install tensorboard`.",
+    ] = False
 
 
 class TrainingSettings(Learning, frozen=True, kw_only=True):
     """Everything that decides one training, apart from its inputs.
 
-    How often it saves and logs, and where it finds its images decoded, is not here: it changes nothing that
-    is learnt. `batch_ratio` is None for a training on the source only.
+    How often it saves, what it logs, and where it finds its images decoded, is not here: it changes nothing
+    that is learnt. `batch_ratio` is None for a training on the source only. With 0 iterations, the model is
+    that of the initial weights.
     """
 
     network: NetworkSettings
     precision: Precision = "auto"
     deterministic: bool = False
     seed: NotNegative
-    iterations: Positive
+    iterations: NotNegative
     hard_pixel_share: ShareAboveZero
     batch_ratio: Annotated[
         tuple[Positive, Positive] | None, Meta(title="[source, target], two integers >= 1, or null")
@@ -677,7 +685,11 @@ class CoTrainingConfidenceBounds(ConfidenceBounds, frozen=True, kw_only=True):
 class Baseline(Section, frozen=True, kw_only=True):
     """First model, trained only on the translated source."""
 
-    iterations: Iterations = 60000
+    iterations: Annotated[
+        NotNegative,
+        "Number of training iterations. 0 trains nothing and takes the model of `initial_weights` as it is, "
+        "to go on from a finished model (`docs/more_photos.md`).",
+    ] = 60000
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Text,
@@ -804,6 +816,7 @@ class CoTraining(Section, frozen=True, kw_only=True):
     confidence: CoTrainingConfidenceBounds = CoTrainingConfidenceBounds()
     fill: Annotated[
         Fill,
+        HardPixelsOf,
         "What happens from the second cycle on, before the exchange. With `add`, void pixels of a branch "
         "take the labels of the other branch. `subtract` does the same, and makes pixels void on which the "
         "branches disagree. `none` changes nothing.",

@@ -118,7 +118,7 @@ def export_as_cityscapes(
                 f"{item.label}: is {label.shape[1]}×{label.shape[0]}, but its image {item.image} is "
                 f"{item.width}×{item.height}; expected the same size"
             )
-        _export_image(item.image, folder / "leftImg8bit" / "train" / place, copy)
+        export_image(item.image, folder / "leftImg8bit" / "train" / f"{place}{IMAGE_ENDING}", copy)
         labels = folder / "gtFine" / "train"
         write_grey(labels / f"{place}{LABEL_IDS_ENDING}", ids.label_ids[label])
         write_grey(labels / f"{place}{TRAIN_IDS_ENDING}", ids.train_ids[label])
@@ -127,17 +127,19 @@ def export_as_cityscapes(
     for _ in map_in_order(export, zip(items, places, strict=True), workers):
         pass
     if not ids.of_cityscapes:
-        _write_yaml(
-            folder / CLASSES_FILE,
-            f"The ids of this dataset's label files: train ids of label space {space.name}.",
-            {"ids": dict(train_id_table(space).ids)},
-        )
+        write_train_id_table(folder / CLASSES_FILE, space)
         _write_yaml(
             folder / LABEL_SPACE_FILE,
             "The classes in the order of their ids, with colours.",
             space.definition()["classes"],
         )
     return ids
+
+
+def write_train_id_table(path: Path, space: LabelSpace) -> None:
+    """Write the class table of label files that hold the train ids of `space`, as YAML."""
+    comment = f"The ids of this dataset's label files: train ids of label space {space.name}."
+    _write_yaml(path, comment, {"ids": dict(train_id_table(space).ids)})
 
 
 def _write_yaml(path: Path, comment: str, content: Any) -> None:
@@ -170,13 +172,14 @@ def _check_places(items: Sequence[Item], places: Sequence[str], folder: Path) ->
                 )
 
 
-def _export_image(image: Path, without_ending: Path, copy: bool) -> None:
+def export_image(image: Path, without_suffix: Path, copy: bool) -> None:
+    """Make an image of an export: a link to its file, a copy, or an upright PNG where tools may differ."""
     suffix = image.suffix.lower()
     facts = image_facts(image)
     if facts.turned or facts.converted or suffix not in COPIED_SUFFIXES:
-        write_image(Path(f"{without_ending}{IMAGE_ENDING}.png"), read_image(image))
+        write_image(Path(f"{without_suffix}.png"), read_image(image))
         return
-    target = Path(f"{without_ending}{IMAGE_ENDING}{suffix}")
+    target = Path(f"{without_suffix}{suffix}")
     if not copy:
         link(target, image)
         return

@@ -14,12 +14,12 @@ from typing import Annotated
 import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
-from msgspec import Meta
+from msgspec import Meta, Struct, to_builtins
 from numpy.typing import NDArray
 
 from cotrain.data.arrays import read_npy
 from cotrain.data.file_names import fault_of_name
-from cotrain.data.files import write_bytes
+from cotrain.data.files import sha256_of, write_bytes
 from cotrain.data.json_files import NotValidError, record_of
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
@@ -94,6 +94,13 @@ def hash_of_images(items: Iterable[Item]) -> str:
     for item in items:
         content.update(f"{item.id}\t{item.width}\t{item.height}\t{item.bytes}\n".encode())
     return content.hexdigest()
+
+
+def hash_of_model(files: Iterable[Path], settings: Struct) -> str:
+    """Return the SHA-256 of what decides a prediction: weights, temperatures, how images go through."""
+    deciding = [sha256_of(path) for path in files]
+    deciding.append(json.dumps(to_builtins(settings), sort_keys=True))
+    return hashlib.sha256("\n".join(deciding).encode()).hexdigest()
 
 
 def write_histogram(path: Path | str, histogram: NDArray[np.int64], origin: Origin) -> None:

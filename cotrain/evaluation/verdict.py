@@ -210,7 +210,9 @@ def _missing(
         found.append(Finding("vanished", f"{text}."))
     if never:
         names = _listed([classes[train_id] for train_id in never])
-        cause = f"small classes take longer: {_learn_rare_classes(str(BASELINE), settings)}"
+        cause = (
+            f"if the camera sees it, it takes longer to learn: {_learn_rare_classes(str(BASELINE), settings)}"
+        )
         text = f"No model predicts {names}, which the source shows; {cause}"
         found.append(Finding("missing", f"{text}."))
     return found

@@ -1,5 +1,6 @@
 """From settings to a network: those that the configuration can name."""
 
+import math
 from importlib import import_module
 from typing import Any
 
@@ -129,6 +130,32 @@ def _own_network(settings: OwnNetworkSettings, number_of_classes: int, seed: int
             f"network.name: {settings.name} gives {type(model).__name__}, expected a torch module"
         )
     model = model.to(memory_format=torch.channels_last)
-    network = Network(model, getattr(model, "mean", IMAGENET_MEAN), getattr(model, "std", IMAGENET_STD))
+    mean = _of_channels(model, "mean", IMAGENET_MEAN, settings.name)
+    std = _of_channels(model, "std", IMAGENET_STD, settings.name)
+    if min(std) < 1:
+        raise InputError(
+            f"network.name: the network of {settings.name} has std {std}, expected numbers on the scale 0 to "
+            "255; multiply mean and std of values from 0 to 1 by 255"
+        )
+    network = Network(model, mean, std)
     check_network(network, number_of_classes, settings.name)
     return network
+
+
+def _of_channels(
+    model: nn.Module, attribute: str, default: tuple[float, ...], name: str
+) -> tuple[float, ...]:
+    """Return a network's normalisation: the three numbers of an attribute, or the default."""
+    value = getattr(model, attribute, default)
+    try:
+        numbers = tuple(torch.as_tensor(value, dtype=torch.float64).flatten().tolist())
+    # Show the user whatever their code gives.
+    except Exception as error:
+        raise InputError(
+            f"network.name: the network of {name} has {attribute} {value!r}, expected three numbers"
+        ) from error
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise InputError(
+            f"network.name: the network of {name} has {attribute} {numbers}, expected three numbers"
+        )
+    return numbers

@@ -179,13 +179,7 @@ def matched(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tupl
     Raises:
         InputError: the tensors do not fit, or they fit below several prefixes. The message says how.
     """
-    names = {_joined(name): name for name in expected}
-    of_prefix: dict[str, dict[str, str]] = {}
-    for name in found:
-        for prefix in _prefixes(name):
-            own = names.get(_joined(name.removeprefix(prefix)))
-            if own is not None:
-                of_prefix.setdefault(prefix, {})[own] = name
+    of_prefix = _names_by_prefix(expected, found)
 
     def below(prefix: str) -> dict[str, Tensor]:
         return {own: found[name] for own, name in of_prefix[prefix].items()}
@@ -204,13 +198,38 @@ def matched(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tupl
             f"none of its {len(found)} tensors has an expected name; found {_listed(found)}, expected "
             f"{_listed(expected)}"
         )
-    closest = max(of_prefix, key=lambda prefix: len(of_prefix[prefix]))
-    others = [name for name in found if name not in of_prefix[closest].values()]
-    parts = mistakes(expected, below(closest))
+    tensors, prefix = closest(expected, found)
+    others = [name for name in found if name not in of_prefix[prefix].values()]
+    parts = mistakes(expected, tensors)
     if others:
         parts.append(f"{len(others)} others are there ({_with_shapes(others, found)})")
-    place = f"below {closest!r}, " if closest else ""
+    place = f"below {prefix!r}, " if prefix else ""
     raise InputError(place + "; ".join(parts))
+
+
+def closest(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of `found` with expected names, and the prefix below which there are most.
+
+    Their shapes may be others; see `matched`. Without any expected name, nothing is returned.
+    """
+    of_prefix = _names_by_prefix(expected, found)
+    prefix = max(of_prefix, key=lambda prefix: len(of_prefix[prefix]), default="")
+    return {own: found[name] for own, name in of_prefix.get(prefix, {}).items()}, prefix
+
+
+def _names_by_prefix(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> dict[str, dict[str, str]]:
+    """Return prefix -> expected name -> name in `found`."""
+    names = {_joined(name): name for name in expected}
+    of_prefix: dict[str, dict[str, str]] = {}
+    for name in found:
+        for prefix in _prefixes(name):
+            rest = name.removeprefix(prefix)
+            own = rest if rest in expected else names.get(_joined(rest))
+            if own is not None:
+                of_prefix.setdefault(prefix, {})[own] = name
+    return of_prefix
 
 
 def mistakes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

@@ -72,8 +72,8 @@ def _header(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: the file does not say which network it belongs to; expected weights.safetensors or "
             "averaged.safetensors of a model that the step train made. The step import_weights converts "
-            "published weights of the paper's network. Weights of a backbone alone are for "
-            "network.backbone_weights"
+            "weights of your own network (docs/own_model.md) and published ones of the paper's. Weights of a "
+            "backbone alone are for network.backbone_weights"
         )
     try:
         content = json.loads(header[HEADER_KEY])

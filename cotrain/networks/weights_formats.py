@@ -26,6 +26,14 @@ OTHERS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"%PDF": "a PDF document",
 }
+# An ONNX file is a protobuf: the version of its format, which is small, and then another field of it. Those
+# of one byte are texts, a number, the graph, sets of operators, and remarks.
+ONNX_VERSION = b"\x08"
+ONNX_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
+NO_GRAPH = (
+    "a graph for inference, without the parts that training needs; expected the weights alone. Where the "
+    "model was trained, write its state dict: torch.save(network.state_dict(), 'weights.pth')"
+)
 AGAIN = "Download or copy it again"
 EXPECTED = "expected a .safetensors file, or a file that torch.save wrote of a state dict"
 
@@ -59,7 +67,7 @@ def weights_format(path: Path) -> Format:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < LONGEST_HEADER:
         _check_length(path, int.from_bytes(head[:8], "little"))
         return "safetensors"
-    raise unreadable(path, _what_else(head))
+    raise unreadable(path, _what_else(head, path.suffix))
 
 
 def _format_of_zip(path: Path) -> Format:
@@ -78,6 +86,8 @@ def _format_of_zip(path: Path) -> Format:
         )
     if "data.pkl" in files:
         return "torch"
+    if "archive_format" in files:
+        raise unreadable(path, f"it is a file of torch.export, {NO_GRAPH}")
     raise unreadable(path, f"it is a zip archive that torch.save did not write; unpack it; {EXPECTED}")
 
 
@@ -100,10 +110,12 @@ def _check_length(path: Path, header: int) -> None:
         )
 
 
-def _what_else(head: bytes) -> str:
+def _what_else(head: bytes, suffix: str) -> str:
     """Return what a file is that holds no weights, and what to do; `head` are its first bytes."""
     if not head:
         return f"it is empty (0 bytes). {AGAIN}"
+    if suffix.lower() == ".onnx" or (head.startswith(ONNX_VERSION) and head[2:3] in ONNX_FIELDS):
+        return f"it is an ONNX file, {NO_GRAPH}"
     if head.startswith(b"version https://git-lfs"):
         return (
             "it is a pointer of Git LFS, which stands for a file that was not fetched. Run `git lfs pull` "

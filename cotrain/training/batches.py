@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cotrain.adaptation.mixing import classes_on_demand, classes_plain, paste
@@ -26,6 +27,8 @@ from cotrain.randomness import generator, seed_of
 from cotrain.training.augmentation import augment
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+# Images (B, H, W, 3) uint8 RGB and labels (B, H, W) uint8 of an iteration.
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Sampler(Protocol):
@@ -120,20 +123,34 @@ class Batches:
             classes = classes_plain(donor[1], rng)
         return paste(donor[0], donor[1], target[0], target[1], classes)
 
+    def _tensors(self, iteration: int, slots: Sequence[int] | None, pinned: bool) -> Batch:
+        images, labels = map(torch.from_numpy, self.batch(iteration, slots))
+        return (images.pin_memory(), labels.pin_memory()) if pinned else (images, labels)
+
     def stream(
-        self, first: int, end: int, threads: int, slots: Sequence[int] | None = None
-    ) -> Generator[Crop, None, None]:
-        """Yield the batches of iterations `first` to `end` − 1; `threads` prepare the coming ones."""
+        self,
+        first: int,
+        end: int,
+        threads: int,
+        slots: Sequence[int] | None = None,
+        *,
+        pinned: bool = False,
+    ) -> Generator[Batch, None, None]:
+        """Yield the batches of iterations `first` to `end` − 1 as tensors; `threads` prepare the coming ones.
+
+        `pinned` memory reaches a GPU while that still computes. It is copied here, in the threads that have
+        the time.
+        """
         ahead = threads + 1
-        coming: deque[Future[Crop]] = deque()
+        coming: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
             try:
                 for iteration in range(first, min(first + ahead, end)):
-                    coming.append(pool.submit(self.batch, iteration, slots))
+                    coming.append(pool.submit(self._tensors, iteration, slots, pinned))
                 for iteration in range(first, end):
                     ready = coming.popleft().result()
                     if iteration + ahead < end:
-                        coming.append(pool.submit(self.batch, iteration + ahead, slots))
+                        coming.append(pool.submit(self._tensors, iteration + ahead, slots, pinned))
                     yield ready
             finally:
                 for future in coming:

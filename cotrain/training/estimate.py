@@ -62,11 +62,12 @@ def _seconds_a_step(
     size = (crops, *settings.crop)
     images = torch.randint(0, 256, (crops, 3, *settings.crop), dtype=torch.uint8, device=device)
     labels = torch.randint(0, classes, size, device=device)
+    hard_pixels = max(1, int(settings.hard_pixel_share * labels.numel()))
     for done in range(STEPS_TO_WARM_UP + STEPS_TO_MEASURE):
         if done == STEPS_TO_WARM_UP:
             _finish(device)
             started = time.monotonic()
-        step(network, optimiser, images, labels, settings)
+        step(network, optimiser, images, labels, hard_pixels, settings.precision)
     _finish(device)
     return (time.monotonic() - started) / STEPS_TO_MEASURE
 

@@ -5,22 +5,24 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from cotrain.configuration.choices import Precision
 from cotrain.configuration.sections import TrainingSettings
-from cotrain.devices import autocast
+from cotrain.devices import autocast, tuned_kernels
 from cotrain.errors import InputError
 from cotrain.networks.network import Network
 from cotrain.progress import Progress
 from cotrain.randomness import seed_of
-from cotrain.training.batches import Batches, Crop
+from cotrain.training.average import MovingAverage
+from cotrain.training.batches import Batch, Batches
+from cotrain.training.event_file import EventFile
 from cotrain.training.guidance import ClassWatch, WaitClock, peak_memory_mib
-from cotrain.training.losses import hard_pixel_loss
+from cotrain.training.losses import hard_pixel_loss, number_of_hard_pixels
 from cotrain.training.optimisers import make_optimiser
 from cotrain.training.parallel import ALONE, Workers, in_parallel
 from cotrain.training.schedule import learning_rate
@@ -41,8 +43,7 @@ class Training:
     Attributes:
         network: the network that is trained.
         optimiser: its optimiser.
-        moving_average: the exponential moving average of its weights and batch-norm statistics, if
-            `average_decay` asks for one.
+        average: the moving average of its weights, if `average_decay` asks for one.
         watch: counts labelled and predicted pixels near the end.
         iteration: how many iterations are done.
         history: an entry every `log_every` iterations.
@@ -52,10 +53,7 @@ class Training:
     def __init__(self, network: Network, settings: TrainingSettings) -> None:
         self.network = network
         self.optimiser = make_optimiser(network, settings)
-        self.moving_average: AveragedModel | None = None
-        if settings.average_decay:
-            rule = get_ema_multi_avg_fn(settings.average_decay)
-            self.moving_average = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
+        self.average = MovingAverage(network, settings.average_decay) if settings.average_decay else None
         self.watch = ClassWatch(settings.iterations)
         self.iterations = settings.iterations
         self.iteration = 0
@@ -70,7 +68,7 @@ class Training:
             "network": self.network.state_dict(),
             # A finished training is only read again for its weights.
             "optimiser": None if self.is_finished else self.optimiser.state_dict(),
-            "averaged": self.moving_average.state_dict() if self.moving_average else None,
+            "averaged": self.average.state_dict() if self.average else None,
             "watch": self.watch.state_dict(),
             "history": self.history,
             "seconds": self.seconds,
@@ -83,8 +81,8 @@ class Training:
         self.network.load_state_dict(saved["network"])
         if saved["optimiser"]:
             self.optimiser.load_state_dict(saved["optimiser"])
-        if self.moving_average:
-            self.moving_average.load_state_dict(saved["averaged"])
+        if self.average:
+            self.average.load_state_dict(saved["averaged"])
         self.watch.load_state_dict(saved["watch"])
         self.history = saved["history"]
         # As if there had been no interruption.
@@ -105,7 +103,7 @@ class Training:
     @property
     def averaged(self) -> Network | None:
         """Return the network with the averaged weights, if there is one."""
-        return cast(Network, self.moving_average.module) if self.moving_average else None
+        return self.average.read() if self.average else None
 
     @property
     def vanished(self) -> list[int]:
@@ -122,7 +120,8 @@ def step(
     optimiser: torch.optim.Optimizer,
     images: torch.Tensor,
     labels: torch.Tensor,
-    settings: TrainingSettings,
+    hard_pixels: int,
+    precision: Precision,
     workers: Workers = ALONE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Take one step and return the loss before it and the logits (B, C, H, W) float32, both without gradient.
@@ -132,15 +131,16 @@ def step(
         optimiser: with the learning rate of this step.
         images: (B, 3, H, W) uint8 RGB.
         labels: (B, H, W) int64 train ids, 255 for void.
-        settings: precision and loss.
+        hard_pixels: how many pixels of the whole batch the loss is the mean of, as in `hard_pixel_loss`.
+        precision: the number format of the network.
         workers: the processes that share the batch; `images` and `labels` are this one's part of it.
     """
-    with autocast(images.device, settings.precision):
+    with autocast(images.device, precision):
         logits = network(images)
     # Contiguous class by class: the softmax at full size then takes half the time of channels-last.
     logits = logits.float().contiguous()
     logits = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
-    loss = hard_pixel_loss(logits, labels, settings.hard_pixel_share, settings.hard_pixels_of, workers)
+    loss = hard_pixel_loss(logits, labels, hard_pixels, workers)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
@@ -158,11 +158,13 @@ def train(
     *,
     save_every: int,
     log_every: int,
+    events: EventFile | None = None,
     workers: Workers = ALONE,
 ) -> Training:
     """Train `network` in place, all `workers` together, and return the finished training.
 
-    It saves its state every `save_every` iterations and notes its loss every `log_every`. It resumes from
+    It saves its state every `save_every` iterations and notes its loss every `log_every`, in `events` too if
+    that is given. It resumes from
     `state` if that holds a save of this training. On SIGTERM, SIGINT and SIGUSR1 it saves its state and
     raises `Stopped`.
 
@@ -183,11 +185,15 @@ def train(
             extra={"is_progress": True},
         )
 
+    events = events if workers.is_first else None
+    if events:
+        events.begin(training.history, training.seconds)
     clock = WaitClock()
     slots = None if workers.count == 1 else workers.slots(sum(batches.ratio))
-    first = training.iteration
+    first, pinned = training.iteration, device.type == "cuda"
     with (
-        closing(batches.stream(first, settings.iterations, threads, slots)) as stream,
+        tuned_kernels(),
+        closing(batches.stream(first, settings.iterations, threads, slots, pinned=pinned)) as stream,
         StopRequest() as stop,
         Progress(settings.iterations, "iterations", title, done=first) as progress,
     ):
@@ -195,6 +201,9 @@ def train(
         for iteration in range(first, settings.iterations):
             with clock:
                 batch = next(stream)
+            hard_pixels = number_of_hard_pixels(
+                batch[1], settings.hard_pixel_share, settings.hard_pixels_of, workers, device
+            )
             images, labels = on_device(batch, device)
 
             rate = learning_rate(
@@ -210,14 +219,18 @@ def train(
 
             # Dropout is a function of the iteration too: no generator's state has to be saved.
             torch.manual_seed(seed_of(settings.seed, "dropout", iteration, workers.rank))
-            loss, logits = step(parallel, training.optimiser, images, labels, settings, workers)
-            if training.moving_average:
-                training.moving_average.update_parameters(network)
+            loss, logits = step(
+                parallel, training.optimiser, images, labels, hard_pixels, settings.precision, workers
+            )
+            if training.average:
+                training.average.update()
             training.iteration = done = iteration + 1
 
             if done % log_every == 0 or training.is_finished:
                 check_loss(loss, iteration, title)
                 training.history.append({"iteration": done, "loss": float(loss), "learning_rate": rate})
+                if events:
+                    events.add(training.history[-1])
                 training.watch.see(iteration, logits, labels, workers)
                 note = (
                     f"loss {float(loss):.3f}, learning rate {rate:.2g}, "
@@ -241,13 +254,10 @@ def train(
     return training
 
 
-def on_device(batch: Crop, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def on_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a batch as images (B, 3, H, W) uint8 and labels (B, H, W) int64 on the device."""
-    tensors = [torch.from_numpy(array) for array in batch]
-    if device.type == "cuda":
-        # They then travel while the last step still computes.
-        tensors = [tensor.pin_memory() for tensor in tensors]
-    images, labels = (tensor.to(device, non_blocking=True) for tensor in tensors)
+    # From pinned memory they travel while the last step still computes.
+    images, labels = (tensor.to(device, non_blocking=True) for tensor in batch)
     return images.permute(0, 3, 1, 2), labels.long()
 
 
@@ -276,7 +286,11 @@ def check_weights(network: Network, iteration: int, title: str) -> None:
 
     The loss is computed before the step: it shows a step that broke the weights one iteration too late.
     """
-    for name, tensor in network.state_dict().items():
+    content = {name: of for name, of in network.state_dict().items() if of.is_floating_point()}
+    # One question to the device in place of hundreds. The largest absolute value is finite if all are.
+    if torch.stack(torch._foreach_norm(list(content.values()), math.inf)).isfinite().all():
+        return
+    for name, tensor in content.items():
         if not tensor.isfinite().all():
             raise NonFiniteLossError(
                 f"{title}: {name} is no longer finite after iteration {iteration}; "

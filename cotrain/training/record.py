@@ -35,9 +35,10 @@ class RecordedImages(Record, frozen=True):
 
 
 class TrainingRecord(Record, frozen=True):
-    """What is read of the `training.json` of a model; `last_loss` is None in one of an earlier version.
+    """What is read of the `training.json` of a model.
 
-    `parents` are the hashes of the files that decided the training, by their paths.
+    `last_loss` is None in one of an earlier version, and where no iteration was made. `parents` are the
+    hashes of the files that decided the training, by their paths.
     """
 
     settings: RecordedSettings

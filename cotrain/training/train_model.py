@@ -20,6 +20,7 @@ from cotrain.networks.build import build_network, shape
 from cotrain.networks.network import Network
 from cotrain.networks.weights import load_into, read_header, save_weights
 from cotrain.training.batches import loader_threads
+from cotrain.training.event_file import EventFile
 from cotrain.training.guidance import about_vanished, memory_advice, peak_memory_mib
 from cotrain.training.inputs import TrainingFiles, TrainingImages
 from cotrain.training.loop import Training, train
@@ -42,6 +43,7 @@ def train_model(
     log_every: int,
     state_folder: Path,
     output: Path,
+    tensorboard: bool = False,
 ) -> None:
     """Train a model and write its weights, its history and the record of how it came to be.
 
@@ -56,12 +58,15 @@ def train_model(
         log_every: iterations between two entries of the history.
         state_folder: where the resumable state lies.
         output: folder of the model.
+        tensorboard: also write event files for TensorBoard into `output`.
 
     Raises:
         InputError: an input is missing or wrong.
         Stopped: a signal asked for it; the state is saved.
     """
     images = files.read_images()
+    if not settings.iterations and not files.initial_weights:
+        raise InputError(f"{name}: iterations is 0, and there are no --initial-weights to take as they are")
     if files.initial_weights:
         check_initial_weights(files.initial_weights, settings, space)
     parents = {str(path): sha256_of(path) for path in [*files.deciding(), *backbone_file(settings, files)]}
@@ -102,16 +107,22 @@ def train_model(
             name,
             save_every=save_every,
             log_every=log_every,
+            events=EventFile(output) if tensorboard else None,
             workers=workers,
         )
         if workers.is_first:
-            record = record_of(name, settings, space, parents, images, training, workers, torch_device)
+            before = vanished_before(files.initial_weights)
+            # Nothing was predicted: what is known of the model that was taken holds.
+            missing = [space.classes[train_id] for train_id in training.vanished]
+            missing = missing if settings.iterations else before
+            record = record_of(
+                name, settings, space, parents, images, training, missing, workers, torch_device
+            )
             write_model(output, training, record, settings, space)
-            missing = record["vanished_classes"]
             if missing:
-                before = vanished_before(files.initial_weights)
                 logger.warning("%s", about_vanished(name, missing, before, has_target=number > 0))
-            logger.info("%s: weights in %s", name, output / "weights.safetensors")
+            taken = "" if settings.iterations else f", those of {files.initial_weights} as they are"
+            logger.info("%s: weights in %s%s", name, output / "weights.safetensors", taken)
 
 
 def check_initial_weights(path: Path, settings: TrainingSettings, space: LabelSpace) -> None:
@@ -166,10 +177,11 @@ def record_of(
     parents: dict[str, str],
     images: TrainingImages,
     training: Training,
+    vanished: list[str],
     workers: Workers,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Return how a model came to be, as JSON types."""
+    """Return how a model came to be, as JSON types; `vanished` are the classes that it no longer predicts."""
     is_cuda = device.type == "cuda"
     processor = platform.processor() or platform.machine()
     return {
@@ -178,7 +190,7 @@ def record_of(
         "settings": msgspec.to_builtins(settings),
         "parents": parents,
         "images": {
-            "source": len(images.source),
+            "source": len(images.source) if settings.iterations else 0,
             "target": len(images.target or []),
             "kept_share": kept_share(images.target or []),
         },
@@ -187,8 +199,8 @@ def record_of(
         "processes": workers.count,
         "device": torch.cuda.get_device_name(device) if is_cuda else processor,
         "peak_memory_mib": peak_memory_mib(device),
-        "last_loss": training.history[-1]["loss"],
-        "vanished_classes": [space.classes[train_id] for train_id in training.vanished],
+        "last_loss": training.history[-1]["loss"] if training.history else None,
+        "vanished_classes": vanished,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "code": code_hash(),
     }

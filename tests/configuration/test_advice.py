@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from cotrain.configuration.advice import StageWork, advice, drawn_images, stage_works, summary
@@ -122,6 +124,16 @@ def test_nothing_is_said_of_what_fits():
 def test_what_is_hardly_meant_is_named(changes, expected):
     images = {**IMAGES, "camera": changes.get("datasets", {}).get("camera", {}).get("images", 200)}
     assert [line for line in lines(images, **changes) if expected in line], lines(images, **changes)
+
+
+def test_a_model_that_is_taken_as_it_is_needs_no_advice(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    taken = {"iterations": 0, "initial_weights": str(tmp_path / "w.safetensors")}
+    assert lines(baseline=taken, co_training={"batch_ratio": [2, 2]}) == []
+    text = summary(configuration(baseline=taken), IMAGES)
+    # 2 × 120 + 2 × 100 + 400
+    assert "840 iterations in all" in text
+    assert re.search(r"^baseline +1 +0 +0 +–$", text, re.MULTILINE)
 
 
 def test_scaled_sizes_by_hand():

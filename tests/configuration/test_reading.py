@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -560,6 +561,15 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             {"baseline.initial_weights": "/none/w.pth"},
             "baseline.initial_weights: expected pretrained or the path of a .safetensors file",
         ),
+        (
+            {"baseline.iterations": 0},
+            "baseline.iterations: found 0, but baseline.initial_weights is pretrained, so there is no model "
+            "to take as it is: expected more, or the path of a model's weights for initial_weights",
+        ),
+        (
+            {"self_training.iterations": 0},
+            "self_training.iterations: expected an integer >= 1, found 0",
+        ),
     ],
 )
 def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[str, Any], line: str) -> None:
@@ -694,7 +704,19 @@ def test_weights_files_that_are_none(config: dict[str, Any], tmp_path: Path) -> 
         "14 bytes, its header asks for 10. Download or copy it again"
     ]
     [line] = problems(config, {"baseline.initial_weights": page})
-    assert line.endswith("those of a backbone are for network.backbone_weights)")
+    assert "it is a web page (HTML)" in line
+    checkpoint, graph = str(tmp_path / "model.pth"), str(tmp_path / "model.onnx")
+    with zipfile.ZipFile(checkpoint, "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    for iterations in (0, 60000):
+        changes = {"baseline.initial_weights": checkpoint, "baseline.iterations": iterations}
+        [line] = problems(config, changes)
+        assert line.startswith("baseline.initial_weights: expected pretrained or the path of a .safetensors")
+        assert line.endswith("those of a backbone are for network.backbone_weights)")
+    Path(graph).write_bytes(b"\x08\x0a\x12\x07pytorch")
+    for key in ("baseline.initial_weights", "network.backbone_weights"):
+        [line] = problems(config, {key: graph})
+        assert line.startswith(f"{key}: {graph}: cannot be read as weights: it is an ONNX file, a graph for")
     network_b = {"backbone": "resnet50", "backbone_weights": page}
     [line] = problems(config, {"co_training.network_b": network_b})
     assert line.startswith(f"co_training.network_b.backbone_weights: {page}: cannot be read as weights")

@@ -344,7 +344,6 @@ def test_all_the_work_of_a_run(make_plan):
         "ensemble, branch b": -1,
         **{f"calibrate {model}": 3 for model in plan.models},
         **{f"sample by {model}": 12 for model in plan.models},
-        **{f"test sample by {model}": 12 for model in plan.last_models("final")},
     }
     settings = {amount.what: amount.settings_name for amount in work.labellings}
     # Who labels decides how fast.
@@ -357,14 +356,11 @@ def test_a_run_without_a_test_set_makes_the_same_models_and_scores_none(make_pla
     assert plan.models == scored.models
     assert (plan.labelled_datasets, plan.datasets) == (["game"], ["camera", "game"])
     assert plan.work().trainings == scored.work().trainings
-    # The baseline, the last round, both branches and the final model predict some test images.
-    assert scored.storage().test_sample_models == 5
+    # Of each model that is scored, some predictions are kept.
+    assert scored.storage().test_sample_models == len(scored.models)
     assert plan.storage() == replace(scored.storage(), test_sample_models=0)
     left_out = set(scored.work().labellings) - set(plan.work().labellings)
-    assert {amount.what for amount in left_out} == {
-        *(f"score {model}" for model in scored.models),
-        *(f"test sample by {model}" for model in scored.models_on_test_sample),
-    }
+    assert {amount.what for amount in left_out} == {f"score {model}" for model in scored.models}
 
 
 def test_a_verdict_knows_who_came_before_and_who_labelled(make_plan):

@@ -18,7 +18,12 @@ from cotrain.configuration.sections import (
     OwnNetworkSettings,
     TrainingSettings,
 )
-from cotrain.configuration.settings_files import settings_named, settings_text, write_settings
+from cotrain.configuration.settings_files import (
+    files_of_images,
+    settings_named,
+    settings_text,
+    write_settings,
+)
 from cotrain.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
@@ -49,7 +54,8 @@ def test_what_is_written_is_read_again(make_plan, tmp_path, name, kind):
     ("section", "key", "value"),
     [
         *[("training", "decoded_cache", True), ("training", "save_every_iterations", 7)],
-        *[("training", "log_every_iterations", 7), ("prediction", "shards", 7)],
+        *[("training", "log_every_iterations", 7), ("training", "tensorboard", True)],
+        ("prediction", "shards", 7),
         *[(None, "threads_per_training", 7), (None, "gpus_per_training", 2), (None, "device", "cpu")],
     ],
 )
@@ -78,6 +84,17 @@ def test_settings_of_images_know_nothing_of_labels(make_plan):
     assert isinstance(images, ListsSettings)
     assert (whole.classes, images.classes, images.labels) == ("camvid", None, None)
     assert whole.images == images.images
+
+
+def test_list_files_of_labels_count_only_where_labels_are_wanted(make_plan):
+    configuration = make_plan().configuration
+    dataset = configuration.datasets["camera_test"]
+    assert files_of_images(configuration, "camera_test", with_labels=True) == [dataset.images, dataset.labels]
+    assert files_of_images(configuration, "camera_test", with_labels=False) == [dataset.images]
+    # It has no labels.
+    camera = configuration.datasets["camera"]
+    assert files_of_images(configuration, "camera", with_labels=True) == [camera.images]
+    assert files_of_images(configuration, "game", with_labels=True) == []
 
 
 def test_unknown_names_come_with_those_that_are_known(make_plan):
@@ -128,6 +145,7 @@ EDITS = [
     ({"on_collapse": "warn", "report": {"sample_images": 3}}, ""),
     ({"evaluation": {"protocol": {"flip": True}}}, "evaluation"),
     ({"training": {"save_every_iterations": 3, "log_every_iterations": 4, "decoded_cache": True}}, ""),
+    ({"training": {"tensorboard": True}}, ""),
     ({"threads_per_training": 3, "self_training": {"keep": 50}}, ""),
     ({"datasets": {"camera_test": {"classes": "camvid_colours"}}}, "datasets/camera_test/labelled"),
 ]

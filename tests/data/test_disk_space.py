@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from cotrain.configuration.run_plan import Storage
 from cotrain.data.disk_space import (
+    bytes_below,
     bytes_of_model,
     bytes_of_run,
     bytes_of_scenes,
@@ -127,6 +128,23 @@ def test_what_is_there_is_not_asked_for_again(tmp_path):
     (results / "models" / "co_training" / "00" / "b").mkdir(parents=True)
     (results / "models" / "co_training" / "00" / "b" / "weights.safetensors").write_bytes(b"w")
     assert missing()[1] == {"states of trainings": 0}
+
+
+def test_a_file_that_ends_while_it_is_counted_counts_nothing(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(bytes(1000))
+    stat = Path.stat
+
+    def once_there(path, **flags):
+        # It is there when it is listed and when it is looked at, and gone when its size is asked for.
+        if path.name == "b" and asked.append(path) is None and len(asked) % 2 == 0:
+            raise FileNotFoundError(path)
+        return stat(path, **flags)
+
+    asked = []
+    monkeypatch.setattr(Path, "stat", once_there)
+    monkeypatch.setattr(Path, "is_file", lambda path: path.stat() is not None)
+    assert bytes_below(tmp_path) == 2000
 
 
 def test_a_network_of_unknown_size(tmp_path):

@@ -73,6 +73,9 @@ def test_shares_of_two_datasets_are_unlike_from_twenty_times_on():
     assert unlike_shares(one, other, 10) == []
     assert unlike_shares(one, other | {"chair": 4000}, 10) == ["chair (23.8 %, there 0.943 %)"]
     assert unlike_shares(one, other | {"chair": 4000}, 9) == []
+    # Exactly twenty times: a fifth against a hundredth.
+    fifth, hundredth = pixels({"chair": 200, "table": 800}), pixels({"chair": 10, "table": 990})
+    assert unlike_shares(fifth, hundredth, 10) == ["chair (20 %, there 1 %)"]
     assert unlike_shares(one, {"chair": 1, "table": 9, "lamp": 1, "door": 1}, 10) == []
 
 

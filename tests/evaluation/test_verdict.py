@@ -158,8 +158,8 @@ def test_classes_that_vanish_and_classes_that_never_were():
     ]
     never = {name: replace(model, pixels=without) for name, model in healthy().items()}
     assert texts(never) == [
-        "No model predicts human, which the source shows; small classes take longer: set "
-        "training.rare_class_sampling.enabled: true."
+        "No model predicts human, which the source shows; if the camera sees it, it takes longer to learn: "
+        "set training.rare_class_sampling.enabled: true."
     ]
 
 

@@ -18,6 +18,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch  # noqa: F401 (for the forks)
 
@@ -59,15 +61,20 @@ BY_HAND = {
     "error_images": f"--predictions {SEGMENTED} {LABELS}",
     "colour_labels": LABELS,
     "select_images": f"{LABELS} --any road --more-than 0",
+    "compare": "results/tiny",
     "vote_labels": f"--labels {SEGMENTED} {SEGMENTED} {SPACE}",
     "export_pseudo_labels": f"--manifest results/tiny/pseudo_labels/ensemble/manifest.tsv {SPACE} --copy",
     "ego_vehicle_mask": "--root cityscapes",
+    "extract_frames": "--video 'some data/drive.avi'",
     "export": "--model results/tiny/models/final --images 'some data/camera_test/00.png'",
 }
 SUFFIXES = {"class_probabilities": ".npy", "ego_vehicle_mask": ".png"}
 LEFT_OUT = {
     "configuration": "it writes no file",
+    "import_corrected_labels": "its labels and lists are written by the functions that others use",
+    "status": "it writes no file",
     "verify": "it writes no file",
+    "init": "what it writes are a configuration and lists, by the same function as every text",
     "import_weights": "its weights are larger than the disk; `train` writes them in the same way",
 }
 # What a step does not make again while it is there, and the list that it takes away first.
@@ -100,6 +107,13 @@ def small_disk_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         configuration["prediction"]["shards"] = 2
         configuration["co_training"]["network_b"] = NETWORK_B
         run.configure(configuration)
+        # A video that no disk is too small for, but that of the test.
+        writer = cv2.VideoWriter(
+            str(run.folder / "some data" / "drive.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240)
+        )
+        for _ in range(3):
+            writer.write(np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8))
+        writer.release()
         make("cityscapes", run.folder / "cityscapes", images=2)
         for path in (run.folder / "cityscapes").rglob("*_labelIds.png"):
             ids = read_label(path)

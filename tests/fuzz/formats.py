@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from cotrain.adaptation.calibration import Calibration, read_temperature, write_calibration
+from cotrain.adaptation.calibration import Calibration, read_calibration, read_temperature, write_calibration
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.configuration.reading import read_mapping, read_settings, resolve
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.class_priors import ClassPriors
 from cotrain.data.class_statistics import read_class_statistics, write_class_statistics
 from cotrain.data.class_tables import class_table
+from cotrain.data.cvat import labelmap_text, read_labelmap
 from cotrain.data.decoded import decode, map_image, read_index, write_index
 from cotrain.data.files import write_array
 from cotrain.data.images import (
@@ -54,6 +55,7 @@ from cotrain.reporting.page.records import read_chosen, read_history
 from cotrain.reporting.time_left import Speeds, cost_of_training
 from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
+from workflow_scripts.compare import read_health
 
 SPACE = label_space("camvid11")
 TWO_CLASSES = ("road", "sky")
@@ -274,7 +276,7 @@ FORMATS = [
     Format(
         "temperature.json",
         lambda path: write_calibration(path, Calibration(1.5, 2, 9, 0.5, (0.9, 0.5), (1.0, 0.5))),
-        read_temperature,
+        lambda path: (read_temperature(path), read_calibration(path)),
     ),
     Format("scores.json", _write_scores, lambda path: read_scores(path, "final")),
     Format(
@@ -300,6 +302,9 @@ FORMATS = [
             ' "last_loss": 1.5, "vanished_classes": ["road"], "seconds": 3}'
         ),
         _read_training,
+    ),
+    Format(
+        "health.json", _of_text('{"outcome": "a", "findings": [{"kind": "b", "text": "c"}]}'), read_health
     ),
     Format(
         "history.jsonl",
@@ -328,6 +333,7 @@ FORMATS = [
     Format("images.txt", _of_text("a.png\n'b c.png'\n/d/e.png\n"), read_list),
     Format("table.yaml", _of_text(CLASS_TABLE), lambda path: class_table(str(path))),
     Format("colours.yaml", _of_text(COLOURS), lambda path: class_table(str(path))),
+    Format("labelmap.txt", _of_text(labelmap_text(SPACE)), lambda path: read_labelmap(path, SPACE)),
     Format("config_v1.2.json", _write_names, _read_names),
     Format(
         "space.yaml",

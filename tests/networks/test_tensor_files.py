@@ -127,6 +127,11 @@ def test_a_torchscript_archive_is_named(tmp_path):
         (b'{"error": "Entry not found"}\n', 'it is a text that begins with \'{"error": "Entry not found"}\''),
         (b"\x1f\x8b\x08\x00\x00", "it is a gzip archive; unpack it"),
         (b"\x89HDF\r\n\x1a\n\x00", "it is an HDF5 file"),
+        # As torch writes it, as another tool does, and what onnx makes of a graph without a producer.
+        (b"\x08\n\x12\x07pytorch\x1a", "it is an ONNX file, a graph for inference, without the parts that"),
+        (b"\x08\x03\x12\x06skl2on", "it is an ONNX file"),
+        (b"\x08\x0e:3\n\x0c\n\x01x\x12\x01y", "it is an ONNX file"),
+        (b"\x08\x01\x02\xff" * 9, "it is of an unknown kind"),
         (b"\x00\x01\x02\xff" * 9, "it is of an unknown kind, or damaged; expected a .safetensors file"),
         (b"PK\x03\x04" + b"\x00" * 40, "it is damaged or cut off"),
         (b"\x10\0\0\0\0\0\0\0{not a header} }", "the header of this safetensors file is damaged"),
@@ -149,6 +154,14 @@ def test_other_archives_and_folders_are_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
         archive.writestr("checkpoints/model.pth", b"")
     assert "a zip archive that torch.save did not write; unpack it" in refused(tmp_path / "x.pth")
+    with zipfile.ZipFile(tmp_path / "model.pt2", "w") as archive:
+        archive.writestr("model/archive_format", b"pt2")
+    text = refused(tmp_path / "model.pt2")
+    assert "it is a file of torch.export, a graph for inference" in text
+    assert text.endswith("write its state dict: torch.save(network.state_dict(), 'weights.pth')")
+    # Its bytes tell nothing.
+    (tmp_path / "model.ONNX").write_bytes(b"\x00\x01\x02\xff" * 9)
+    assert "it is an ONNX file" in refused(tmp_path / "model.ONNX")
     assert "it is a folder; expected a file" in refused(tmp_path)
     assert refused(tmp_path / "gone.pkl") == "there is no such file"
 

@@ -265,9 +265,11 @@ class TestOfSettings:
         assert not equal(batches_of_settings(other, "one", **items).batch(0), first)
 
     def test_without_a_target_the_whole_batch_is_source(self, settings, items):
-        plain = msgspec.structs.replace(settings, rare_class_sampling=RareClassSampling(enabled=False))
-        batches = batches_of_settings(plain, "model", items["source"])
-        assert (batches.ratio, batches.class_mixing, batches.target) == ((4, 0), "none", None)
+        off = RareClassSampling(enabled=False)
+        for size in (4, 6):
+            plain = msgspec.structs.replace(settings, rare_class_sampling=off, batch_size=size)
+            batches = batches_of_settings(plain, "model", items["source"])
+            assert (batches.ratio, batches.class_mixing, batches.target) == ((size, 0), "none", None)
 
     def test_what_is_missing_is_named(self, settings, items):
         with pytest.raises(InputError, match="model: rare_class_sampling needs --class-statistics"):

@@ -93,6 +93,14 @@ def test_share_of_waiting():
     assert WaitClock().share() == 0
 
 
+@pytest.mark.parametrize(("system", "unit"), [("linux", 2**10), ("darwin", 2**20)])
+def test_the_unit_of_memory_is_that_of_the_system(monkeypatch, system, unit):
+    usage = type("Usage", (), {"ru_maxrss": 300 * unit})
+    monkeypatch.setattr("resource.getrusage", lambda who: usage)
+    monkeypatch.setattr("sys.platform", system)
+    assert peak_memory_mib(torch.device("cpu")) == 300
+
+
 def test_memory_is_that_of_this_process():
     before = peak_memory_mib(torch.device("cpu"))
     held = torch.ones(60, 1024, 1024)

@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+from collections import Counter
 from functools import partial
 from itertools import combinations
 
@@ -10,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from msgspec.structs import replace
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cotrain.networks.network import Network
-from cotrain.training.loop import NonFiniteLossError, train
+from cotrain.training.loop import NonFiniteLossError, check_weights, train
 from cotrain.training.parallel import ALONE, Workers
 from cotrain.training.state import Stopped, TrainingState
 
@@ -42,8 +44,10 @@ class RandomBatches:
         labels = rng.integers(0, CLASSES, (2, 8, 8)).astype(np.uint8)
         return (labels[..., None] * 80 + rng.integers(0, 60, (2, 8, 8, 3))).astype(np.uint8), labels
 
-    def stream(self, first, end, threads, slots=None):
-        yield from (self.batch(iteration) for iteration in range(first, end))
+    def stream(self, first, end, threads, slots=None, *, pinned=False):
+        for iteration in range(first, end):
+            images, labels = self.batch(iteration)
+            yield torch.from_numpy(images), torch.from_numpy(labels)
 
 
 @pytest.fixture
@@ -356,7 +360,7 @@ def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monke
     settings = replace(settings, compile=True)
 
     class Interrupted(RandomBatches):
-        def stream(self, first, end, threads, slots=None):
+        def stream(self, first, end, threads, slots=None, *, pinned=False):
             yield from super().stream(first, 6, threads)
             raise RuntimeError("power cut")
 
@@ -396,3 +400,91 @@ def test_compiled_network_learns_the_same(settings, tmp_path):
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+class Asked(TorchDispatchMode):
+    """Counts what makes the process wait for a device: numbers and sizes that are read from it."""
+
+    READS = (
+        "aten._local_scalar_dense",
+        "aten.nonzero",
+        "aten.is_nonzero",
+        "aten.masked_select",
+        "aten.equal",
+    )
+
+    def __init__(self):
+        super().__init__()
+        self.reads = Counter()
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = str(function).rsplit(".", 1)[0]
+        if name in self.READS:
+            self.reads[name] += 1
+        return function(*arguments, **keywords or {})
+
+
+@pytest.mark.parametrize("share_of", ["labelled", "all"])
+def test_nothing_is_read_from_the_device_between_two_entries_of_the_log(settings, tmp_path, share_of):
+    settings = replace(
+        settings, iterations=7, average_decay=0.9, hard_pixels_of=share_of, weight_decay=0.1, momentum=0.9
+    )
+    network = Network(Model(None), (127.0,) * 3, (60.0,) * 3)
+    asked = Asked()
+
+    class Counting(RandomBatches):
+        def stream(self, first, end, threads, slots=None, *, pinned=False):
+            for iteration, batch in enumerate(super().stream(first, end, threads)):
+                # The first iterations make the optimiser's state; in the last, the log and the save read.
+                if iteration == 2:
+                    asked.__enter__()
+                if iteration == 6:
+                    asked.__exit__(None, None, None)
+                yield batch
+
+    with TrainingState(tmp_path / "state", "mine") as state:
+        every = {"save_every": 100, "log_every": 100}
+        train(network, Counting(), settings, state, torch.device("cpu"), 1, "test", **every)
+    assert asked.reads == {}
+
+
+def test_what_is_read_is_counted():
+    asked = Asked()
+    with asked:
+        float(torch.ones(()))
+        torch.ones(3).nonzero()
+    assert asked.reads == {"aten._local_scalar_dense": 1, "aten.nonzero": 1}
+
+
+def test_kernels_are_tuned_in_trainings_unless_bytes_must_be_the_same(run, settings):
+    seen = []
+
+    def hook(model, logits):
+        seen.append(torch.backends.cudnn.benchmark)
+        return logits
+
+    run(settings, hook=hook)
+    torch.use_deterministic_algorithms(True)
+    try:
+        run(settings, "other", hook=hook)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == [True] * 9 + [False] * 9
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_a_weight_that_is_no_number_is_named(settings):
+    network = Network(Model(None), (127.0,) * 3, (60.0,) * 3)
+    check_weights(network, 3, "test")
+    name, parameter = list(network.named_parameters())[-1]
+    for value in (float("inf"), float("nan")):
+        with torch.no_grad():
+            parameter.flatten()[0] = value
+        with pytest.raises(
+            NonFiniteLossError, match=re.escape(f"test: {name} is no longer finite after iter")
+        ):
+            check_weights(network, 3, "test")
+    with torch.no_grad():
+        # Large numbers are numbers: their squares would not be.
+        parameter.fill_(3e38)
+    check_weights(network, 3, "test")

@@ -45,7 +45,7 @@ class Batches:
         self.size, self.stop_at = size, stop_at
         self.ratio = (size - size // 2, size // 2)
 
-    def stream(self, first, end, threads, slots=None):
+    def stream(self, first, end, threads, slots=None, *, pinned=False):
         for iteration in range(first, end):
             rng = np.random.default_rng(iteration)
             labels = rng.integers(0, 3, (self.size, 32, 32)).astype(np.uint8)
@@ -53,10 +53,11 @@ class Batches:
             images = (labels[..., None] * 80 + noise).astype(np.uint8)
             # Sparse in some slots, so that the processes hold unequal numbers of labelled pixels.
             labels[1, 4:], labels[-1, :, 9:] = 255, 255
-            if iteration == self.stop_at:
+            # Only one of two gets the signal; both must stop.
+            if iteration == self.stop_at and os.environ["RANK"] == "1":
                 os.kill(os.getpid(), signal.SIGTERM)
             places = list(range(self.size)) if slots is None else list(slots)
-            yield images[places], labels[places]
+            yield torch.from_numpy(images[places]), torch.from_numpy(labels[places])
 
 
 def run(workers, name, state, share, of, size, iterations, stop_at):
@@ -190,5 +191,5 @@ def test_hardest_pixels_are_those_of_all_by_hand():
     own, other = torch.log1p(x.exp()), torch.log1p(torch.tensor([2.5, 0.0, -2.0, -3.0]).exp())
     # Half of 8 is 4 pixels, of which 3.0, 2.5, 2.0 and 1.0 are the hardest; 3 of them are here.
     expected = (own[0] + own[1] + own[2]) / 4
-    loss = hard_pixel_loss(logits, labels, 0.5, "labelled", FirstOfTwo(own, other, 4))
+    loss = hard_pixel_loss(logits, labels, 4, FirstOfTwo(own, other, 4))
     assert float(loss) / 2 == pytest.approx(float(expected), rel=1e-6)

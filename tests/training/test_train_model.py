@@ -17,6 +17,7 @@ from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.weights import read_header, save_weights
 from cotrain.training.inputs import TrainingFiles, TrainingImages
+from cotrain.training.record import read_training_record
 from cotrain.training.train_model import backbone_file, check_initial_weights, identity_of, train_model
 
 SPACE = label_space("camvid11")
@@ -28,12 +29,12 @@ def train_here(make_items, tmp_path):
     torch.set_num_threads(1)
     write_manifest(tmp_path / "source.tsv", make_items("source", 3))
 
-    def go(name, settings):
+    def go(name, settings, initial_weights=None):
         train_model(
             name,
             settings,
             SPACE,
-            TrainingFiles([tmp_path / "source.tsv"]),
+            TrainingFiles([tmp_path / "source.tsv"], initial_weights=initial_weights),
             device="cpu",
             threads=1,
             save_every=100,
@@ -159,3 +160,37 @@ def test_a_finished_training_that_is_read_again_was_not_resumed(train_here, trai
     assert again["code"] == before["code"]
     # Settings in the record are JSON, so those of a file equal them.
     assert again["settings"]["crop"] == [32, 32]
+
+
+def test_no_iterations_take_the_model_as_it_is(train_here, training_settings, caplog):
+    """Its tensors are those given, and what is known of it is what was known before."""
+    first = train_here("first", training_settings)
+    content = record(first) | {"vanished_classes": ["car", "sky"]}
+    (first / "training.json").write_text(json.dumps(content))
+    settings = replace(training_settings, iterations=0, average_decay=0.5, head_learning_rate_factor=3.0)
+    for _ in range(2):
+        # Again, as where a run goes on: there is no state to read.
+        folder = train_here("taken", settings, first / "weights.safetensors")
+        given = load_file(first / "weights.safetensors")
+        for name in ("weights", "averaged"):
+            taken = load_file(folder / f"{name}.safetensors")
+            assert taken.keys() == given.keys()
+            for tensor in given:
+                assert taken[tensor].numpy().tobytes() == given[tensor].numpy().tobytes(), tensor
+        assert (folder / "history.jsonl").read_text() == ""
+        taken_record = read_training_record(folder / "training.json")
+        assert (taken_record.settings.iterations, taken_record.images.source) == (0, 0)
+        assert (taken_record.last_loss, taken_record.vanished_classes) == (None, ["car", "sky"])
+    assert "taken: still not predicted near the end" in caplog.text
+    # A training from this model has the same first weights as one from the model that was given.
+    went_on = [
+        load_file(train_here("on", training_settings, path / "weights.safetensors") / "weights.safetensors")
+        for path in (first, folder)
+    ]
+    assert all(torch.equal(went_on[0][name], went_on[1][name]) for name in went_on[0])
+
+
+def test_no_iterations_need_a_model(train_here, training_settings, tmp_path):
+    with pytest.raises(InputError, match=r"model: iterations is 0, and there are no --initial-weights"):
+        train_here("model", replace(training_settings, iterations=0))
+    assert not (tmp_path / "model").exists()

@@ -12,6 +12,7 @@ from cotrain import __version__
 from cotrain.data.images import read_label
 from cotrain.data.manifests import read_manifest, verify_labels
 from tests.workflow.test_dag import planned_jobs
+from workflow_scripts import status
 
 MODELS = ["baseline", "self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b", "final"]
 
@@ -174,3 +175,10 @@ def test_branches_train_side_by_side_where_two_gpus_are_granted(finished_run, ru
     done = run.snakemake(*options, "--", *models)
     assert done.returncode == 0, done.stdout[-4000:]
     assert ("Execute 2 jobs" in done.stdout) == (gpus == 2), done.stdout
+
+
+def test_a_finished_run_has_all_that_its_status_counts(finished_run, capsys):
+    status.main([str(finished_run.folder / "results" / "tiny")])
+    output = capsys.readouterr().out
+    assert "tiny: finished" in output
+    assert "6 of 6 models" in output

@@ -70,7 +70,12 @@ VALUES = [
     each("translation.format", *get_args(ImageFormat)),
     each("translation.targets_per_image", 1, 3),
     each("training.decoded_cache", False, True),
-    [{}, {"training": {"average_decay": 0.5}, "prediction": {"weights": "averaged"}}],
+    each("training.tensorboard", True, False),
+    [
+        {},
+        {"training": {"average_decay": 0.5}, "prediction": {"weights": "averaged"}},
+        {"training": {"average_decay": 0.5}},
+    ],
     each("training.rare_class_sampling.enabled", False, True),
     each("prediction.shards", 1, 2),
     # In a run for each device.
@@ -94,9 +99,9 @@ VALUES = [
     each("co_training.relabel_cycles", 1, 1, 1, 0, 1, 1),
     each("final.initial_weights", "baseline", "co_training/00/a"),
     each("evaluation.write_outputs", False, True),
-    each("report.photos", [], ["03", "camera/01.png"]),
     # None in the run that has no upper bound and asks for nothing in `evaluation`.
     each("test", "camera_test", None, *["camera_test"] * 4),
+    each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
 ]
 NUMBER = max(map(len, VALUES))

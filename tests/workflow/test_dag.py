@@ -57,14 +57,15 @@ def test_paper_sized_graph(run):
     labellings = 10 + 4 + 2 * (5 + 4) + 2
     assert jobs["thresholds"] == labellings
     assert jobs["predict"] == 8 * (labellings + models)
+    assert jobs["predict_sample"] == models
+    # Of the target and of the test set.
+    assert (jobs["sample"], jobs["health"]) == (2, 1)
     assert jobs["relabel"] == 4 + 2 * 4
     assert jobs["choose_subset"] == jobs["accumulate"] == 10 + 2 * 5
     assert jobs["label_round"] == 10
     assert jobs["exchange"] == 5
     assert jobs["ensemble_labels"] == 8
     assert jobs["join_ensemble"] == jobs["report"] == jobs["photo_sheet"] == jobs["page_at_end"] == 1
-    # The last models of all stages.
-    assert jobs["predict_test_sample"] == 5
 
 
 def test_models_are_scored_by_their_shards_or_in_one_job(run):
@@ -211,6 +212,25 @@ def test_second_target_is_labelled_by_branch_b_alone(run):
     assert set(predicted) == {(images.format("camera"), "a"), (images.format("camera_test"), "b")}
 
 
+def test_the_models_of_branch_b_predict_the_same_scenes_of_their_own_view(run):
+    configuration = run.configuration()
+    configuration["co_training"] |= {"same_domain": False, "target_b": "camera_test"}
+    run.configure(configuration)
+    output = dry_run(run, "health")
+    samples = dict(re.findall(r"rule sample:\n +input: (.*)\n +output: results/tiny/(\S+)", output))
+    views = [f"results/tiny/data/{dataset}/images.tsv" for dataset in ("camera", "camera_test")]
+    # Photos that the configuration names are those of the target.
+    assert samples == {views[0]: "sample/images.tsv", f"{views[1]}, {views[0]}": "sample/images_b.tsv"}
+    predicted = re.findall(r"--images results/tiny/(\S+) .* --output results/tiny/sample/(\S+)\.h5", output)
+    of_b = [model for images, model in predicted if images == "sample/images_b.tsv"]
+    assert of_b == ["co_training/00/b"]
+    assert len(predicted) == 6
+    # No label of the target, and none of the test set but its scores.
+    [inputs] = re.findall(r"rule health:\n +input: (.*)\n", output)
+    of_labels = [name for name in inputs.split(", ") if "camera" in name and "evaluation" not in name]
+    assert of_labels == []
+
+
 def test_calibration_holds_source_images_out_of_every_training(run):
     assert {"hold_out", "calibrate"}.isdisjoint(planned_jobs(run))
     configuration = run.configuration()
@@ -256,6 +276,7 @@ def test_upper_bound_asked_for_afterwards_trains_nothing_else(finished_run, run)
     assert "translate" not in jobs
     # Its own scores, in two shards.
     assert jobs["predict"] == 2
+    assert jobs["predict_sample"] == jobs["health"] == 1
 
 
 def test_oracle_study_reads_labels_for_itself_alone(run):
@@ -325,13 +346,22 @@ def test_oracle_study_of_a_finished_run_trains_nothing(finished_run, run):
     assert "Nothing to be done" in run.snakemake("--dry-run").stdout
 
 
-def test_saving_more_often_trains_nothing_anew(finished_run):
+def test_what_decides_no_model_trains_nothing_anew(finished_run):
     configuration = finished_run.configuration()
     try:
         changed = configuration["training"] | {"save_every_iterations": 7, "log_every_iterations": 3}
+        changed["tensorboard"] = True
         finished_run.configure(configuration | {"training": changed})
         # What the run was given is written down, and nothing else is made.
         assert planned_jobs(finished_run) == {"write_settings": 1, "all": 1}
+        finished_run.configure(configuration | {"on_collapse": "stop"})
+        assert planned_jobs(finished_run) == {"write_settings": 1, "all": 1}
+        # The room for the sample is checked; nothing is trained or labelled.
+        finished_run.configure(configuration | {"report": {"sample_images": 5}})
+        jobs = planned_jobs(finished_run)
+        of_sample = {"sample": 1, "predict_sample": 6, "health": 1, "photo_sheet": 1, "report": 1, "all": 1}
+        assert {name: number for name, number in jobs.items() if name in of_sample} == of_sample
+        assert jobs.keys() - of_sample.keys() == {"write_settings", "collect_checks"}
     finally:
         finished_run.configure(configuration)
 

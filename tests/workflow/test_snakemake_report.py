@@ -17,6 +17,7 @@ def test_report_shows_scores_data_and_pictures(finished_run):
     results = finished_run.folder / "results" / "tiny"
     for name in (
         *("report/models.txt", "report/models.png", "report/models.tsv", "report/classes.tsv"),
+        *("report/health.txt", "report/health.tsv"),
         *(
             "evaluation/final/camera_test/confusion.png",
             "evaluation/self_training/01/camera_test/confusion.png",

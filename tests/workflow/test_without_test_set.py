@@ -53,7 +53,7 @@ def test_the_same_models_are_planned_and_none_is_scored(run):
     assert jobs["train"] == with_scores["train"] == len(MODELS)
     # One model is scored by two shards; the test set is listed, checked and converted.
     assert with_scores["predict"] - jobs["predict"] == 2 * len(MODELS)
-    assert with_scores.keys() - jobs.keys() == {"evaluate", "predict_test_sample"}
+    assert with_scores.keys() - jobs.keys() == {"evaluate"}
     for step in ("make_manifest", "check_data", "convert_labels"):
         assert with_scores[step] - jobs.get(step, 0) == 1
     # Models are calibrated although none is scored.
@@ -103,6 +103,27 @@ def test_a_run_ends_with_what_is_known_without_labels(unscored):
         losses = (results / "models" / model / "history.jsonl").read_text().splitlines()
         last_loss = json.loads(losses[-1])["loss"]
         assert table[model][1:4] == [f"{last_loss:.3f}", str(len(items)), f"{100 * np.mean(kept):.1f}"]
+
+
+def test_its_health_ends_the_report_and_is_no_score(unscored):
+    run, results, _ = unscored
+    text = (results / "report" / "health.txt").read_text()
+    assert (results / "report" / "models.txt").read_text().endswith(text)
+    assert "mIoU" not in text
+    assert "Whether the run gains or loses is not known" in text
+    content = json.loads((results / "report" / "health.json").read_text())
+    assert list(content["models"]) == MODELS
+    # So little training gives models that have collapsed, and the run was told to go on.
+    assert content["findings"][0]["kind"] == "collapsed"
+    assert "warning: baseline has collapsed" in (run.folder / "output.txt").read_text()
+    final = content["models"]["final"]
+    items = read_manifest(results / "pseudo_labels" / "ensemble" / "manifest.tsv")
+    counts = sum(
+        np.bincount(read_label(run.folder / item.label).ravel(), minlength=256)[:19] for item in items
+    )
+    assert [*final["pseudo_labels"].values()] == pytest.approx((counts / counts.sum()).tolist(), abs=1e-6)
+    sample = read_manifest(results / "sample" / "images.tsv")
+    assert {item.id for item in sample} == {item.id for item in items} | {f"{n:02d}" for n in range(8)}
 
 
 def test_its_files_are_whole_and_nothing_is_left_to_do(unscored, monkeypatch):

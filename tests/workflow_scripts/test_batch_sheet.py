@@ -7,8 +7,9 @@ from PIL import Image
 
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.sections import TrainingSettings
+from cotrain.data.images import read_label, write_label
 from cotrain.data.label_spaces import label_space
-from cotrain.data.manifests import write_manifest
+from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.reporting.pictures import overlay, resized
 from workflow_scripts import batch_sheet
 from workflow_scripts.command_line import add_training_arguments, new_parser, parse, training_files
@@ -28,6 +29,12 @@ def arguments(tmp_path, make_items, training_settings, settings_file):
     ]
 
 
+def parse_of(arguments):
+    parser = new_parser("", batch_sheet.EXAMPLE)
+    add_training_arguments(parser)
+    return parse(parser, arguments)
+
+
 def is_shown(page, picture):
     """Whether a picture lies somewhere on the page, pixel by pixel."""
     difference = cv2.matchTemplate(page, picture, cv2.TM_SQDIFF)
@@ -39,9 +46,7 @@ def is_shown(page, picture):
 def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
     batch_sheet.main([*arguments, "--iterations", "2", "--output", str(tmp_path / "sheet.png")])
     page = np.array(Image.open(tmp_path / "sheet.png"))
-    parser = new_parser("", "")
-    add_training_arguments(parser)
-    options = parse(parser, arguments)
+    options = parse_of(arguments)
     files, settings = training_files(options), read_settings(options.settings, TrainingSettings)
     batches = files.make_batches(files.read_images(), options.name, settings, SPACE)
     for iteration in (0, 1):
@@ -50,6 +55,26 @@ def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
             in_colour = overlay(image, label, SPACE.palette, 0.6)
             assert is_shown(page, resized(in_colour, batch_sheet.WIDTH_OF_CROP))
     assert not is_shown(page, resized(batches.batch(2)[0][0], batch_sheet.WIDTH_OF_CROP))
+
+
+def test_the_head_says_how_much_is_void(arguments, tmp_path, monkeypatch):
+    for item in read_manifest(tmp_path / "target.tsv"):
+        label = read_label(item.label)
+        label[: len(label) // 2] = 255
+        write_label(item.label, label, [])
+    said = []
+    heading = batch_sheet.heading
+    monkeypatch.setattr(
+        batch_sheet, "heading", lambda title, text, width: said.append(text) or heading(title, text, width)
+    )
+    batch_sheet.main([*arguments, "--iterations", "2", "--output", str(tmp_path / "sheet.png")])
+    options = parse_of(arguments)
+    files, settings = training_files(options), read_settings(options.settings, TrainingSettings)
+    batches = files.make_batches(files.read_images(), options.name, settings, SPACE)
+    labels = np.stack([batches.batch(iteration)[1] for iteration in (0, 1)])
+    share = 100 * np.mean(labels == 255)
+    assert 0 < share < 100
+    assert said == [f"batches of 2 crops, 32 x 32 pixels; {share:.1f} % of them void"]
 
 
 def test_number_of_iterations_is_checked(arguments, tmp_path, capsys):

@@ -116,6 +116,13 @@ def test_bad_input(model, tmp_path):
         run(tmp_path, flags)
 
 
+def test_the_output_is_a_file(model, tmp_path, capsys):
+    _, flags = model
+    with pytest.raises(SystemExit):
+        calibrate.main([*flags, "--output", str(tmp_path)])
+    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+
+
 def test_labels_that_have_changed_are_refused(model, tmp_path):
     items, flags = model
     write_manifest(tmp_path / "images.tsv", [replace(items[0], label_sha256=sha256_of(items[0].label))])

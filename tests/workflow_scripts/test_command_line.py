@@ -19,10 +19,10 @@ from cotrain.configuration.sections import InferenceSettings, OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
-from rules.terminal import messages_of
 from workflow_scripts.command_line import (
     class_ids,
     inference_settings,
+    messages_of,
     named_paths,
     new_parser,
     parse,

@@ -12,6 +12,8 @@ from cotrain.data.predictions import PredictionReader
 from cotrain.errors import InputError
 from workflow_scripts import evaluate, predict
 
+SPACE = label_space("camvid11")
+
 
 def test_scores_by_hand(model, tmp_path):
     items, flags = model
@@ -44,6 +46,29 @@ def test_scores_by_hand(model, tmp_path):
     assert (output / "confusion.png").stat().st_size > 1000
     lines = (output / "confusion.tsv").read_text().splitlines()[1:]
     assert sum(int(cell) for line in lines for cell in line.split("\t")[1:]) == 5 * 39 * 48
+
+
+def test_predictions_of_a_sample_are_kept_as_predict_writes_them(model, tmp_path):
+    items, flags = model
+    sample = [items[3], items[1]]
+    write_manifest(tmp_path / "sample.tsv", sample)
+    predict.main([*flags, "--images", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "0.h5")])
+    arguments = ["--labelled", str(tmp_path / "images.tsv"), "--sample", str(tmp_path / "sample.tsv")]
+    evaluate.main([*flags, *arguments, "--output", str(tmp_path / "by model")])
+    of_predictions = ["--predictions", str(tmp_path / "0.h5"), "--label-space", "camvid11"]
+    evaluate.main([*of_predictions, *arguments, "--output", str(tmp_path / "by predictions")])
+    with PredictionReader([tmp_path / "0.h5"]) as whole:
+        for way in ("by model", "by predictions"):
+            with PredictionReader([tmp_path / way / "sample.h5"]) as reader:
+                reader.check(sample, tmp_path / "sample.tsv", SPACE.classes)
+                assert sorted(reader.holder) == sorted(item.id for item in sample)
+                assert reader.origin.model == whole.origin.model
+                for item in sample:
+                    for own, other in zip(reader.read(item.id), whole.read(item.id), strict=True):
+                        np.testing.assert_array_equal(own, other)
+    write_manifest(tmp_path / "sample.tsv", [replace(items[0], id="gone")])
+    with pytest.raises(InputError, match=r"sample\.tsv has the image gone, which .*images\.tsv has not"):
+        evaluate.main([*flags, *arguments, "--output", str(tmp_path / "by model")])
 
 
 def test_labels_that_have_changed_are_refused(model, tmp_path):

@@ -103,7 +103,7 @@ def test_starting_from_the_weights_of_another_model(arguments, tmp_path, network
 
 def test_terminated_it_saves_and_resumes(arguments, tmp_path):
     # Long enough that the signal comes before the end, and not so long that the test is.
-    command = [*arguments("model", iterations=80), "--save-every", "10"]
+    command = [*arguments("model", iterations=80), "--save-every", "10", "--tensorboard", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "workflow_scripts.train", *command],
         stderr=subprocess.PIPE,
@@ -116,7 +116,8 @@ def test_terminated_it_saves_and_resumes(arguments, tmp_path):
     _, messages = process.communicate()
     assert process.returncode == 143
     assert "stopped by SIGTERM at iteration" in messages
-    assert not (tmp_path / "model").exists()
+    [events] = (tmp_path / "model").iterdir()
+    assert events.name.startswith("events.out.tfevents.")
 
     train.main(command)
     train.main(arguments("uninterrupted", iterations=80))
@@ -124,6 +125,10 @@ def test_terminated_it_saves_and_resumes(arguments, tmp_path):
     assert same(weights(tmp_path / "model"), weights(tmp_path / "uninterrupted"))
     history = [(tmp_path / name / "history.jsonl").read_text() for name in ("model", "uninterrupted")]
     assert history[0] == history[1]
+    # The file of the second start has each point once, and no weight is another because of it.
+    _, events = sorted((tmp_path / "model").glob("events.out.tfevents.*"))
+    assert events.read_bytes().count(b"loss") == len(history[0].splitlines())
+    assert not list((tmp_path / "uninterrupted").glob("events*"))
 
 
 def test_images_made_again_are_trained_on_again(arguments, tmp_path):

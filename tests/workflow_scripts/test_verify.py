@@ -68,6 +68,8 @@ def test_damaged_files_and_what_to_remove(run, capfd):
         ("history.jsonl", '{"loss": 1}\n{"lo', "history.jsonl:2: is not valid JSON"),
         ("class_priors.npy", "no array", "is not a readable .npy file"),
         ("weights.safetensors", "<html>", "weights.safetensors"),
+        # A table, but of something else.
+        ("index.tsv", "id\tscore\na\t1\n", "index.tsv"),
     ],
 )
 def test_forms_of_other_files(run, capfd, name, content, message):
@@ -97,3 +99,18 @@ def test_a_save_of_a_training(run, tmp_path, capfd):
 def test_no_run(tmp_path):
     with pytest.raises(InputError, match=r"there is no such folder, expected that of a run, results/RUN"):
         main([str(tmp_path / "nothing")])
+
+
+def test_predictions_are_read(run, predicted_set, capfd):
+    predicted_set("final", {"p": [(0, 0.5)], "q": [(1, 0.5), (3, 0.9)]})
+    file = run.parents[1] / "final.h5"
+    (run / "sample").mkdir()
+    file.rename(run / "sample" / "final.h5")
+    main(["results/own"])
+    assert "results/own: 8 files are whole" in capfd.readouterr().err
+    path = run / "sample" / "final.h5"
+    content = bytearray(path.read_bytes())
+    place = content.index(np.full(10, 32768, np.uint16).tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert "sample/final.h5: the prediction of image 'p' is damaged" in problems(capfd)

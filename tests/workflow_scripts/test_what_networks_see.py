@@ -86,6 +86,7 @@ def test_the_score_file_says_what_was_seen(model, settings_file, tmp_path):
     items, flags = model
     evaluate.main([*flags[:-1], settings_file(SETTINGS, "views"), *arguments_of(evaluate, items, tmp_path)])
     assert json.loads((tmp_path / "scores" / "scores.json").read_text())["protocol"] == {
-        **{"label_space": "camvid11", "resize": [32, 48], "scales": [0.5, 1.0], "flip": True},
+        **{"label_space": "camvid11", "resize": [32, 48], "short_side": None, "scales": [0.5, 1.0]},
+        "flip": True,
         "window": [64, 64],
     }

@@ -23,7 +23,6 @@ KINDS = {
     "train": ("training", 0),
     "predict": ("prediction", 1),
     "predict_sample": ("prediction", 1),
-    "predict_test_sample": ("prediction", 1),
     "evaluate": ("scores", 2),
     "calibrate": ("prediction", 1),
     "translate": ("data", 3),

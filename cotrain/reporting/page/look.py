@@ -256,12 +256,11 @@ def galleries(records: RunRecords, pictures: Pictures, threads: int) -> Iterator
             yield gallery
 
 
-def _predicted(folder: Path, records: RunRecords, *views: Sequence[Item]) -> dict[str, Path]:
-    """Return the predictions of these images; those of an earlier sample are not yet made again."""
+def _predicted(paths: Mapping[str, Path], *views: Sequence[Item]) -> dict[str, Path]:
+    """Return which predictions are of these images; those of an earlier sample are not yet made again."""
     hashes = {hash_of_images(items) for items in views if items}
     found = {}
-    for model in [*records.planned, str(UPPER_BOUND)]:
-        path = folder / f"{model}.h5"
+    for model, path in paths.items():
         if path.is_file():
             with PredictionReader([path]) as reader:
                 if reader.origin.images in hashes:
@@ -288,7 +287,8 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
         return None
     items = read_manifest(folder / "images.tsv")
     items_b = read_manifest(folder / "images_b.tsv") if (folder / "images_b.tsv").is_file() else []
-    paths = _predicted(folder, records, items, items_b)
+    models = [*records.planned, str(UPPER_BOUND)]
+    paths = _predicted({model: folder / f"{model}.h5" for model in models}, items, items_b)
     labels = _pseudo_labels(records, items, items_b)
     layers = [
         Layer("photo", "photo", "photo"),
@@ -401,12 +401,15 @@ def _pseudo_labels(
 
 
 def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) -> Gallery | None:
-    folder = records.folder / "sample" / "test"
-    manifest = folder / "images.tsv"
-    if not records.configuration.test or not manifest.is_file():
+    test = records.configuration.test
+    manifest = records.folder / "sample" / "labelled" / f"{test}.tsv"
+    if not test or not manifest.is_file():
         return None
     items = read_manifest(manifest)
-    paths = _predicted(folder, records, items)
+    # More would be too many layers to look at.
+    models = map(str, [*records.plan.last_models("final"), UPPER_BOUND])
+    folder = records.folder / "evaluation"
+    paths = _predicted({model: folder / model / test / "sample.h5" for model in models}, items)
     layers = [
         Layer("photo", "photo", "photo"),
         Layer("truth", "truth", "classes"),
