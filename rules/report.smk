@@ -155,7 +155,7 @@ rule page_at_end:
     """The page of the finished run: whether it worked, pictures, how the models learnt, what it cost."""
     input:
         f"{RUN}/report/health.json",
-        f"{RUN}/data/checked.json",
+        CHECKED_ANEW,
         settings(WHOLE),
         records(*plan.models),
         scores(*plan.models),
