@@ -32,7 +32,7 @@ def test_every_job_has_one_line(finished_run):
     assert len(set(counts)) == len(counts)
     steps = [match[4].partition(":")[0] for match in found]
     predicted = [step for step in steps if step.startswith("predict ")]
-    assert len(predicted) == len(set(predicted)) == 37
+    assert len(predicted) == len(set(predicted)) == 32
     assert [int(match[1]) for match in found] == sorted(int(match[1]) for match in found)
     # What a job has to say: the last message in its log.
     assert any(re.fullmatch(r"baseline: weights in results/tiny/models/baseline/\S+", m[4]) for m in found)
