@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ import yaml
 from cotrain.configuration.choices import LARGEST_STREET, SMALLEST_STREET
 from cotrain.configuration.first_run import (
     MOST_DECODED_BYTES,
+    MOST_ITERATIONS,
     PRESETS,
     Dataset,
     FirstRun,
@@ -38,6 +40,7 @@ from cotrain.configuration.first_run import (
     fitting_sizes,
     fitting_stages,
     seconds_of_run,
+    yaml_text,
 )
 from cotrain.configuration.names import RUN_PATTERN
 from cotrain.configuration.reading import resolve
@@ -58,7 +61,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
-from cotrain.data.photos import images_below, usable_photos
+from cotrain.data.photos import paired_folders, photos_below, usable_photos
 from cotrain.data.trees import tree_layout_names
 from cotrain.data.video import number_of_frames, write_frames
 from cotrain.errors import InputError
@@ -81,6 +84,8 @@ EXAMPLE = """python -m workflow_scripts.init --target /data/my_photos
     --test lists/test_images.txt lists/test_labels.txt cityscapes_train_ids"""
 
 SHOWN = 10
+LIST_SUFFIXES = (".txt", ".lst", ".csv")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mjpeg", ".mjpg", ".m4v", ".mpg", ".mpeg")
 # Frames that a video is split into, unless --every or --change says otherwise.
 FRAMES = 300
 SOURCE_FORMS = "`streets`, `LAYOUT ROOT` or `IMAGES LABELS CLASSES`"
@@ -108,7 +113,9 @@ class Set(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> None:
     parser = new_parser(__doc__, EXAMPLE)
-    parser.add_argument("--target", type=Path, help="photos of your camera: a folder, a list, or a video")
+    parser.add_argument(
+        "--target", type=users_path, help="photos of your camera: a folder, a list, or a video"
+    )
     parser.add_argument("--name", default="my_camera", help="name of the run (default: my_camera)")
     parser.add_argument(
         "--source",
@@ -157,19 +164,30 @@ def main(arguments: list[str] | None = None) -> None:
     threads = options.threads
     lists = Path("lists", options.name)
 
-    target, left_out = target_of(options, lists, threads, preset)
+    # What a person should read again at the end.
+    warnings: list[str] = []
+    target, left_out = target_of(options, lists, threads, preset, warnings)
     sources: list[Set] = []
     for form in options.source or [["streets"]]:
         if form != ["streets"]:
             sources.append(
-                labelled_set("--source", form, free_name(form, sources), lists, space.name, threads)
+                labelled_set("--source", form, free_name(form, sources), lists, space.name, threads, warnings)
             )
     is_rendered = not sources or ["streets"] in (options.source or [])
     test = (
-        labelled_set("--test", options.test, "camera_test", lists, space.name, threads)
+        labelled_set("--test", options.test, "camera_test", lists, space.name, threads, warnings)
         if options.test
         else None
     )
+    if test:
+        adapted = {os.path.realpath(item.image) for item in target.items}
+        shared = sum(os.path.realpath(item.image) in adapted for item in test.items)
+        if shared:
+            warnings.append(
+                f"{shared} of {len(test.items)} images of --test are also photos of --target: the run "
+                f"adapts to the "
+                "images that it is scored on, so its scores are too good"
+            )
 
     sizes = fitting_sizes(preset, target.photos, [source.photos for source in sources])
     datasets = [source.entry for source in sources]
@@ -202,18 +220,28 @@ def main(arguments: list[str] | None = None) -> None:
             stages=fitting_stages(preset, len(target.items), speed, budget),
             decoded_cache=reading > speed.iteration and decoded_bytes(target.items) < MOST_DECODED_BYTES,
         )
-    choice = choice._replace(facts=facts(choice, preset_name, target, left_out, speed, device, budget))
+    if speed is None:
+        warnings.append(
+            f"the preset {preset_name} is for a GPU, and this machine has none: here the run would take "
+            f"days. Take "
+            "--preset laptop, or copy the configuration, the lists and the photos to a machine with a GPU"
+        )
+        if options.hours:
+            warnings.append(f"--hours {options.hours:g} changed nothing: only what was measured fits a time")
+    about = facts(choice, preset_name, target, left_out, speed, device, budget)
+    choice = choice._replace(facts=[*about, *(f"Warning: {warning}." for warning in warnings)])
     text = configuration_text(choice)
     # The same checks as a run makes; a problem here would be ours, and is told before a file is there.
     configuration = configuration_of(text)
     write_text(output, text)
     print(overview(configuration))
-    for fact in choice.facts[1:]:
+    for fact in about[1:]:
         logger.info("%s", fact)
-    photos_page = f"results/{options.name}/report"
+    for warning in warnings:
+        logger.warning("warning: %s", warning)
     logger.info(
-        "%s is written; now run: snakemake --configfile %s (it ends with pictures and a table in %s)",
-        *(output, output, photos_page),
+        "%s is written; now run: snakemake --configfile %s (it ends with a page of pictures, %s)",
+        *(output, output, f"results/{options.name}/report/index.html"),
     )
 
 
@@ -221,6 +249,19 @@ def number_of_cores() -> int:
     """Return how many cores this process may use."""
     # Not on every system.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def users_path(text: str) -> Path:
+    """Read a path as people paste it: with quotes around it, or with ~ for the home folder.
+
+    argparse.ArgumentTypeError for an empty one, which would be this folder.
+    """
+    name = text.strip()
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1]
+    if not name:
+        raise argparse.ArgumentTypeError("found an empty text, expected a path")
+    return Path(os.path.expanduser(name))
 
 
 def hours(text: str) -> float:
@@ -253,18 +294,32 @@ def ask_for_missing(options: argparse.Namespace) -> None:
     # Whoever gives the photos knows the flags.
     if values["target"] is not None:
         return
-    values["target"] = ask("Photos of your camera (folder, list or video)", Path)
+    values["target"] = ask("Photos of your camera (folder, list or video)", existing)
     if values["preset"] is None:
         for name, preset in PRESETS.items():
             sys.stderr.write(f"  {name:<7} {preset.words}\n")
         values["preset"] = ask("How long may it take", known(PRESETS), "try")
     if values["source"] is None:
-        values["source"] = [ask(f"Labelled images to learn from: {SOURCE_FORMS}", shlex.split, "streets")]
+        values["source"] = [ask(f"Labelled images to learn from: {SOURCE_FORMS}", words, "streets")]
     if values["test"] is None:
-        values["test"] = (
-            ask(f"Labelled photos of your camera, for scores: {TEST_FORMS}", shlex.split, "") or None
-        )
+        values["test"] = ask(f"Labelled photos of your camera, for scores: {TEST_FORMS}", words, "") or None
     values["name"] = ask("Name of the run", str, values["name"])
+
+
+def existing(text: str) -> Path:
+    """Read the path of something that is there; ValueError if it is not."""
+    path = users_path(text)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    return path
+
+
+def words(text: str) -> list[str]:
+    """Read an answer of several words; ValueError in our words for quotes that do not end."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise ValueError("a quote has no end") from None
 
 
 def known(names: Iterable[str]) -> Callable[[str], str]:
@@ -300,20 +355,39 @@ def ask(question: str, read: Callable[[str], object], default: str | None = None
 
 
 def target_of(
-    options: argparse.Namespace, lists: Path, threads: int, preset: Preset
+    options: argparse.Namespace, lists: Path, threads: int, preset: Preset, warnings: list[str]
 ) -> tuple[Set, dict[Path, str]]:
     """Return the photos of the camera that the run takes, listed in a file, and why others are left out."""
     path: Path = options.target
     if not path.exists():
         raise InputError(f"--target: {path} does not exist, expected a folder of photos, a list or a video")
     comment = "Your photos."
+    is_video = not path.is_dir() and path.suffix.lower() not in LIST_SUFFIXES and not is_picture(path)
+    for flag in ("every", "change"):
+        if not is_video and getattr(options, flag) is not None:
+            raise InputError(f"--{flag}: is for a video, found {path}")
     if path.is_dir():
-        paths = images_below(path)
-    elif path.suffix.lower() in (".txt", ".lst", ".csv"):
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise InputError(
+                f"--target: {path} is the folder of the run itself, with all that it makes; expected a "
+                f"folder that "
+                "holds only photos"
+            )
+        paths, others = photos_below(path)
+        if others:
+            kinds = ", ".join(f"{number} {suffix}" for suffix, number in others.most_common(SHOWN))
+            logger.info("%s: not looked at, by their names no photos: %s", path, kinds)
+    elif path.suffix.lower() in LIST_SUFFIXES:
         paths = [image for _, image in read_list(path)]
-    elif is_picture(path):
+    elif not is_video:
         paths = [path]
     else:
+        if path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise InputError(
+                f"--target: found {path}, expected a folder, a list whose name ends in "
+                f"{', '.join(LIST_SUFFIXES)}, "
+                f"or a video whose name ends in {', '.join(VIDEO_SUFFIXES)}"
+            )
         every = options.every
         change = options.change
         if every is None:
@@ -328,21 +402,25 @@ def target_of(
     if len(left_out) > SHOWN:
         logger.warning("and %d more", len(left_out) - SHOWN)
     if not items:
+        first = next(iter(left_out.items()), None)
         raise InputError(
-            f"--target: no photo in {path} can be read, expected files whose names end in "
+            f"--target: no photo in {path} can be used; the first: {first[0]}: {first[1]}"
+            if first
+            else f"--target: {path} holds no photo, expected files whose names end in "
             f"{', '.join(IMAGE_SUFFIXES)}"
         )
+    number = len(items)
+    every = every_photo(preset, number)
+    items = items[::every]
     file = lists / "photos.txt"
     write_text(file, "".join(f"{item.image}\n" for item in items))
-    every = every_photo(preset, len(items))
-    taken = ""
     if every > 1:
-        taken = f", every: {every}"
         comment += (
-            f" One in {every} of {len(items)} is enough for a run this short; for a longer one, take all."
+            f" The list has one in {every} of {number}, enough for a run this short; for a longer one, list "
+            f"all."
         )
-    entry = Dataset("camera", f"{{layout: lists, images: {quoted(file)}{taken}}}", comment)
-    return Set(entry, items[::every]), left_out
+    entry = Dataset("camera", f"{{layout: lists, images: {yaml_text(file)}}}", comment)
+    return Set(entry, items), left_out
 
 
 # ---------------------------------------------------------------------------------- labelled images
@@ -359,17 +437,21 @@ def free_name(form: Sequence[str], sources: Sequence[Set]) -> str:
     return free
 
 
-def labelled_set(flag: str, form: Sequence[str], name: str, lists: Path, space: str, threads: int) -> Set:
-    """Return the labelled images that `flag` names, checked to their last pixel."""
+def labelled_set(
+    flag: str, form: Sequence[str], name: str, lists: Path, space: str, threads: int, warnings: list[str]
+) -> Set:
+    """Return the labelled images that `flag` names, checked to their last pixel; adds to `warnings`."""
     forms = SOURCE_FORMS if flag == "--source" else TEST_FORMS
     settings: DatasetSettings
-    if form[0] in tree_layout_names() and 2 <= len(form) <= 3:
+    is_own_layout = form[0].endswith((".yaml", ".yml"))
+    if (form[0] in tree_layout_names() or is_own_layout) and 2 <= len(form) <= 3:
         split = form[2] if len(form) == 3 else None
         root = os.path.abspath(os.path.expanduser(form[1]))
         if not os.path.isdir(root):
             raise InputError(f"{flag}: there is no folder {form[1]}, expected the root of {form[0]}")
         settings = PublishedSettings(layout=form[0], root=root, split=split)
-        text = f"{{layout: {form[0]}, root: {quoted(root)}{f', split: {quoted(split)}' if split else ''}}}"
+        of_split = f", split: {yaml_text(split)}" if split else ""
+        text = f"{{layout: {yaml_text(form[0])}, root: {yaml_text(root)}{of_split}}}"
         comment = f"{form[0]}, as its makers publish it."
     elif len(form) == 3:
         if form[2] not in class_table_names() and not os.path.isfile(form[2]):
@@ -378,24 +460,25 @@ def labelled_set(flag: str, form: Sequence[str], name: str, lists: Path, space: 
                 f"{', '.join(class_table_names())}, or a "
                 ".yaml file (config/README.md says how to write one)"
             )
-        images, labels = (
-            listed(flag, Path(path), lists / f"{name}_{part}.txt", suffixes)
-            for path, part, suffixes in (
-                (form[0], "images", IMAGE_SUFFIXES),
-                (form[1], "labels", (".png",)),
-            )
-        )
+        images, labels = listed(flag, users_path(form[0]), users_path(form[1]), lists, name)
         settings = ListsSettings(layout="lists", images=str(images), labels=str(labels), classes=form[2])
-        files_of = f"images: {quoted(images)}, labels: {quoted(labels)}"
-        text = f"{{layout: lists, {files_of}, classes: {quoted(form[2])}}}"
+        files_of = f"images: {yaml_text(images)}, labels: {yaml_text(labels)}"
+        text = f"{{layout: lists, {files_of}, classes: {yaml_text(form[2])}}}"
         comment = "Your labelled images."
     else:
+        close = get_close_matches(form[0].lower(), [*tree_layout_names(), "streets"], 1)
+        meant = f" (did you mean {close[0]}?)" if close and close[0] != form[0] else ""
+        more = "; give --source once for each" if form[0] == "streets" else ""
         raise InputError(
-            f"{flag}: found {shlex.join(form)}, expected {forms}; layouts are "
+            f"{flag}: found {shlex.join(form)}{meant}, expected {forms}{more}; layouts are "
             f"{', '.join(tree_layout_names())}"
         )
-    files = find_dataset(name, settings, labelled=True)
-    table = dataset_class_table(name, settings)
+    try:
+        files = find_dataset(name, settings, labelled=True)
+        table = dataset_class_table(name, settings)
+    except InputError as error:
+        # The library calls it by its name in a configuration.
+        raise InputError(f"{flag}: {str(error).removeprefix(f'datasets.{name}').lstrip('.: ')}") from error
     with Progress(len(files.items), "images", f"checking {flag.removeprefix('--')}") as progress:
         report = check_items(
             files.items,
@@ -408,26 +491,29 @@ def labelled_set(flag: str, form: Sequence[str], name: str, lists: Path, space: 
             # Published datasets are large; the run reads all of it before it trains.
             quick=isinstance(settings, PublishedSettings),
         )
-    for warning in report["warnings"]:
-        logger.warning("warning: %s: %s", flag, warning)
+    warnings += [f"{flag}: {warning.rstrip('.')}" for warning in report["warnings"]]
     if flag == "--test":
         comment = f"{comment[:-1]}: for scores only. Nothing is trained on them or chosen by them."
     return Set(Dataset(name, text, comment), files.items)
 
 
-def listed(flag: str, path: Path, output: Path, suffixes: Sequence[str]) -> Path:
-    """Return a list file: `path` itself, or a new one of the files in the folder `path`."""
-    if not path.exists():
-        raise InputError(f"{flag}: {path} does not exist, expected a list or a folder")
-    if path.is_file():
-        return path
-    files = sorted(
-        file for file in path.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")
-    )
-    if not files:
-        raise InputError(f"{flag}: {path} holds no file whose name ends in {', '.join(suffixes)}")
-    write_text(output, "".join(f"{os.path.abspath(file)}\n" for file in files))
-    return output
+def listed(flag: str, images: Path, labels: Path, lists: Path, name: str) -> tuple[Path, Path]:
+    """Return two lists of files in one order: those given, or new ones of two folders, paired by name."""
+    for path in (images, labels):
+        if not path.exists():
+            raise InputError(f"{flag}: {path} does not exist, expected a list or a folder")
+    if images.is_file() and labels.is_file():
+        return images, labels
+    if images.is_file() or labels.is_file():
+        raise InputError(f"{flag}: found a list and a folder, expected two lists or two folders")
+    try:
+        pairs = paired_folders(images, labels)
+    except InputError as error:
+        raise InputError(f"{flag}: {error}") from error
+    outputs = lists / f"{name}_images.txt", lists / f"{name}_labels.txt"
+    for output, files in zip(outputs, zip(*pairs, strict=True), strict=True):
+        write_text(output, "".join(f"{os.path.abspath(file)}\n" for file in files))
+    return outputs
 
 
 def streets_entry(number: int, sizes: Sizes) -> Dataset:
@@ -439,13 +525,6 @@ def streets_entry(number: int, sizes: Sizes) -> Dataset:
         "Rendered by the run, with exact labels. Your own synthetic images, or a published dataset, are "
         "better.",
     )
-
-
-def quoted(value: object) -> str:
-    """Return a text as YAML writes it within a line."""
-    return yaml.safe_dump(str(value), default_flow_style=True, width=10_000, allow_unicode=True).split("\n")[
-        0
-    ]
 
 
 # --------------------------------------------------------------------------------------------- time
@@ -519,7 +598,7 @@ def facts(
     lines = [f"A first run for {number} {sizes}, with the preset `{preset_name}` ({preset.words})."]
     if left_out:
         files = f"{len(left_out)} files are" if len(left_out) > 1 else "One file is"
-        lines.append(f"{files} left out: no photo that can be used.")
+        lines.append(f"{files} left out; init has said why.")
     if photos.number < FEW_PHOTOS:
         lines.append("With so few photos, a model learns these photos and hardly the camera.")
     if speed is None:
@@ -534,9 +613,11 @@ def facts(
     )
     if budget is not None and seconds > MUCH_MORE * budget * 3600:
         lines.append(
-            f"That is more than {duration(budget * 3600)}. With fewer iterations, this preset would learn "
-            "next to nothing."
+            f"That is more than the {duration(budget * 3600)} that it may take. With fewer iterations, this "
+            "preset would learn next to nothing."
         )
+    if choice.stages == MOST_ITERATIONS:
+        lines.append("It has the published iterations; more were never tried.")
     return lines
 
 

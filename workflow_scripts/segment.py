@@ -11,10 +11,8 @@ Images that cannot be read are left out and named at the end, and the exit statu
 from what each picture was made: the same command makes only what is missing.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +39,7 @@ from cotrain.data.journal import Journal
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.lists import read_folder
 from cotrain.data.manifests import Item
+from cotrain.data.video import silent
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay, with_legend
@@ -212,19 +211,6 @@ def _video_output(folder: Path, video: Path) -> Path:
     return folder / f"{video.stem}{VIDEO_SUFFIX}"
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Drop what a library written in C says on standard error."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def _segment_video(
     path: Path,
     labels_of: Callable[[list[np.ndarray]], np.ndarray],
@@ -280,7 +266,7 @@ def _segment_video(
         page = _even(with_legend(empty, space.classes, space.palette))
         size = (page.shape[1], page.shape[0])
         # FFmpeg says that WebM has no table of such codes, whichever is given.
-        with _silent():
+        with silent():
             writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*VIDEO_CODE), rate, size)
         if not writer.isOpened():
             raise InputError(
@@ -332,7 +318,7 @@ def _even(picture: np.ndarray) -> np.ndarray:
 
 def _number_of_frames(path: Path) -> int:
     """Return how many frames can be decoded: the head of a file that was cut off may promise more."""
-    with _silent():
+    with silent():
         video = cv2.VideoCapture(str(path))
         number = 0
         while video.grab():

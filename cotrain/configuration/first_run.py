@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import yaml
+
 from cotrain.configuration.crop_sizes import scaled_size
 from cotrain.configuration.sections import Augmentation
 
@@ -239,6 +241,12 @@ class FirstRun(NamedTuple):
     facts: Sequence[str]
 
 
+def yaml_text(value: object) -> str:
+    """Return a text as YAML writes it within a line: in quotes where it could be read as something else."""
+    text: str = yaml.safe_dump(str(value), default_flow_style=True, width=10_000, allow_unicode=True)
+    return text.split("\n")[0]
+
+
 def every_photo(preset: Preset, number: int) -> int:
     """Return k where a run takes every k-th of so many photos: all are labelled at the end."""
     return 1 if preset.most_photos is None else max(1, -(-number // preset.most_photos))
@@ -270,9 +278,9 @@ def configuration_text(choice: FirstRun) -> str:
         "# config/README.md explains every key. Edit what you like; `python -m "
         "workflow_scripts.configuration",
         "# --config FILE` checks it, and says what it comes to.",
-        f"run: {choice.run}",
+        f"run: {yaml_text(choice.run)}",
         f"# {_about_label_space(choice.label_space)}",
-        f"label_space: {choice.label_space}",
+        f"label_space: {yaml_text(choice.label_space)}",
         "# Cores of this machine, at most eight.",
         f"threads_per_training: {choice.threads}",
     ]
@@ -302,8 +310,14 @@ def configuration_text(choice: FirstRun) -> str:
         "  batch_size: 4",
         "  # Few iterations need large steps; more iterations, smaller ones.",
         f"  learning_rate: {learning_rate:g}",
-        "  # The head of the network starts from random numbers, the rest from ImageNet's weights.",
-        *(["  head_learning_rate_factor: 2.0"] if choice.preset_name != "paper" else []),
+        *(
+            [
+                "  # The head of the network starts from random numbers, the rest from ImageNet's weights.",
+                "  head_learning_rate_factor: 2.0",
+            ]
+            if choice.preset_name != "paper"
+            else []
+        ),
         f"  # A tenth of the shortest training below, of {shortest} iterations.",
         f"  warmup_iterations: {warm_up}",
         f"  # The weights that label are an average over about {average:.0f} iterations, so that labels do "
@@ -331,9 +345,7 @@ def configuration_text(choice: FirstRun) -> str:
         "photo.",
         f"prediction: {{short_side: {sizes.short_side}, weights: averaged}}",
         "",
-        "# Iterations fit the time; the share of hard pixels is larger with fewer iterations, because large "
-        "classes",
-        "# need it first.",
+        "# With few iterations the share of hard pixels is larger, because large classes need it first.",
         f"baseline: {{iterations: {stages.baseline}, hard_pixel_share: {preset.hard_pixel_share}}}",
         "",
         "self_training:",

@@ -1,7 +1,8 @@
 """Photos of a camera as people have them: a folder of all kinds of files, some of which cannot be read."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cotrain.data.file_names import is_one_line
@@ -12,22 +13,105 @@ from cotrain.progress import Progress
 from cotrain.threads import map_in_order
 
 ODD_NAME = "its name holds a tab or a line end, or is no UTF-8 text"
+# Of a photo, in pixels: the smallest size that any key of a configuration can mean.
+SMALLEST_SIDE = 32
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".ppm", ".pgm")
 
 
-def images_below(folder: Path) -> list[Path]:
-    """Return the files in a folder and in those below it that are images by their names, without hidden ones.
+def files_below(folder: Path, suffixes: Sequence[str]) -> tuple[list[Path], Counter[str]]:
+    """Return the files in a folder and in those below it whose names end in `suffixes`, without hidden ones.
 
-    They are sorted, a folder's files before those of the folders in it.
+    They are sorted, a folder's files before those of the folders in it. Also returns how many other files
+    there are of each suffix. InputError for a folder that may not be read.
     """
-    found = []
-    for parent, folders, names in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: the folder cannot be read ({os.strerror(error.errno or 0)})")
+
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(parent, name)
-            for name in sorted(names)
-            if not name.startswith(".") and Path(name).suffix.lower() in (*IMAGE_SUFFIXES, *HEIF_SUFFIXES)
-        ]
-    return found
+        for name in sorted(name for name in names if not name.startswith(".")):
+            suffix = Path(name).suffix.lower()
+            if suffix in suffixes:
+                found.append(Path(parent, name))
+            else:
+                others[suffix or "no suffix"] += 1
+    return found, others
+
+
+def photos_below(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """Return the images in a folder and below it by their names, and what else lies there (`files_below`)."""
+    return files_below(folder, (*IMAGE_SUFFIXES, *HEIF_SUFFIXES))
+
+
+def paired_folders(images: Path, labels: Path) -> list[tuple[Path, Path]]:
+    """Return each image in a folder, or below it, with the label of the same name in the other folder.
+
+    What all names in a folder begin or end with may differ: `a_photo.jpg` and `a_label.png` belong together.
+    Raises InputError where an image has no label or a label no image, or where two would have the same name.
+    """
+    files = [_files_with_names(images, IMAGE_SUFFIXES), _files_with_names(labels, LABEL_SUFFIXES)]
+    first, last = files[0], files[1]
+    if len(first) == len(last) == 1:
+        return [(*first.values(), *last.values())]  # type: ignore[list-item]
+    for shorten in (_as_they_are, _without_common_end, _without_common_ends):
+        of_images, of_labels = (
+            {shorten(name, names): file for name, file in names.items()} for names in files
+        )
+        if of_images.keys() == of_labels.keys() and len(of_images) == len(first):
+            return [(file, of_labels[name]) for name, file in of_images.items()]
+    for own, other, what, folder in (
+        (of_images, of_labels, "label", labels),
+        (of_labels, of_images, "image", images),
+    ):
+        alone = [file for name, file in own.items() if name not in other]
+        if alone:
+            raise InputError(
+                f"{alone[0]}: there is no {what} of this name in {folder} (so for {len(alone)} of {len(own)} "
+                "files); give the two the same names, or write two lists in the same order"
+            )
+    raise InputError(f"{images} and {labels}: the names do not say which belong together; write two lists")
+
+
+def _files_with_names(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Return the files in a folder and below it by their paths within it, without suffixes."""
+    files, _ = files_below(folder, suffixes)
+    if not files:
+        raise InputError(f"{folder}: holds no file whose name ends in {', '.join(suffixes)}")
+    names: dict[str, Path] = {}
+    for file in files:
+        name = str(file.relative_to(folder).with_suffix(""))
+        if name in names:
+            raise InputError(
+                f"{names[name]} and {file} have the same name; rename one of them, or write lists"
+            )
+        names[name] = file
+    return names
+
+
+def _as_they_are(name: str, names: Iterable[str]) -> str:
+    return name
+
+
+def _without_common_end(name: str, names: Iterable[str]) -> str:
+    """Return a name without the letters that all end with."""
+    return name[: len(name) - _common_letters([other[::-1] for other in names])]
+
+
+def _without_common_ends(name: str, names: Iterable[str]) -> str:
+    """Return a name, without its folders' path, without what all end and then begin with."""
+    stems = [_without_common_end(other, names).rpartition("/") for other in names]
+    folder, slash, stem = _without_common_end(name, names).rpartition("/")
+    return folder + slash + stem[_common_letters([other for _, _, other in stems]) :]
+
+
+def _common_letters(names: Sequence[str]) -> int:
+    """Return how many letters all names begin with."""
+    shortest, longest = min(names), max(names)
+    pairs = zip(shortest, longest, strict=False)
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), len(shortest))
 
 
 def usable_photos(paths: Sequence[Path], threads: int) -> tuple[list[Item], dict[Path, str]]:
@@ -43,6 +127,8 @@ def usable_photos(paths: Sequence[Path], threads: int) -> tuple[list[Item], dict
             facts = check_image(path)
         except InputError as error:
             return None, str(error).removeprefix(f"{path}: ")
+        if min(facts.width, facts.height) < SMALLEST_SIDE:
+            return None, f"has {facts.width}×{facts.height} pixels, expected at least {SMALLEST_SIDE} a side"
         return (facts.width, facts.height), ""
 
     items: list[Item] = []
@@ -50,12 +136,14 @@ def usable_photos(paths: Sequence[Path], threads: int) -> tuple[list[Item], dict
     seen: dict[str, Path] = {}
     with Progress(len(paths), "photos", "reading your photos") as progress:
         for path, (size, reason) in zip(paths, map_in_order(check, paths, threads), strict=True):
-            other = seen.setdefault(os.path.realpath(path), path)
+            real = os.path.realpath(path)
+            other = seen.get(real)
             if size is None:
                 left_out[path] = reason
-            elif other is not path:
-                left_out[path] = f"a link to {other}, which is listed too"
+            elif other is not None:
+                left_out[path] = f"the same file as {other}"
             else:
+                seen[real] = path
                 items.append(Item(str(len(items)), Path(os.path.abspath(path)), *size))
             progress.advance()
     return items, left_out

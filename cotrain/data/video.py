@@ -1,6 +1,9 @@
 """Frames of a video as photos of a camera: every k-th, or each that differs from the last one kept."""
 
+import logging
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,6 +15,8 @@ from cotrain.data.images import check_pixels, write_image
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 
+logger = logging.getLogger("cotrain")
+
 Frame = NDArray[np.uint8]
 
 # Width and height at which frames are compared: noise is averaged out, and moving things are not.
@@ -20,9 +25,23 @@ COMPARED = (64, 36)
 LIST = "frames.txt"
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Drop what a library written in C says on standard error."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def open_video(path: Path) -> cv2.VideoCapture:
     """Return the opened video; InputError if it cannot be read, or has frames too large to read."""
-    video = cv2.VideoCapture(str(path))
+    with silent():
+        video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise InputError(
             f"{path}: cannot be read as a video; expected one that FFmpeg knows, such as MP4 or WebM"
@@ -82,14 +101,23 @@ def write_frames(video: Path, output: Path, every: int, change: float | None) ->
     """Write the chosen frames of a video and the list of them; return their paths."""
     if not video.is_file():
         raise InputError(f"{video}: there is no such video")
+    promised = number_of_frames(video)
     make_folder(output)
     paths: list[Path] = []
-    expected = number_of_frames(video) // every
-    with Progress(max(expected, 1), "frames", f"frames of {video.name}") as progress:
+    last = -1
+    with Progress(max(promised // every, 1), "frames", f"frames of {video.name}") as progress:
         for number, frame in chosen_frames(video, every, change):
             path = output / f"{video.stem}_{number:06d}.jpg"
             write_image(path, frame)
             paths.append(path)
+            last = number
             progress.advance()
+    if change is None and last + every < promised:
+        logger.warning(
+            "%s: the video ends early: it says that it has %d frames, and of those after number %d none can "
+            "be read; "
+            "is it cut off, or an animated picture?",
+            *(video, promised, last),
+        )
     write_text(output / LIST, "".join(f"{path.name}\n" for path in paths))
     return paths

@@ -1,9 +1,12 @@
 import os
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cotrain.data.images import write_image
-from cotrain.data.photos import images_below, usable_photos
+from cotrain.data.photos import paired_folders, photos_below, usable_photos
+from cotrain.errors import InputError
 
 
 def test_images_of_all_folders_below_and_nothing_else(tmp_path):
@@ -20,12 +23,19 @@ def test_images_of_all_folders_below_and_nothing_else(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in images_below(tmp_path)]
+    paths, others = photos_below(tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in paths]
+    assert others == {".txt": 1}
     assert found == ["a.PNG", "b.jpg", "day 1/f.jpg", "day 2/c.webp", "day 2/e.heic"]
 
 
 def test_what_cannot_be_read_is_left_out_with_the_reason(tmp_path, monkeypatch):
-    for name, size in (("a.jpg", (20, 30)), ("b.png", (40, 50)), ("c.jpg", (20, 30))):
+    for name, size in (
+        ("a.jpg", (40, 60)),
+        ("b.png", (50, 70)),
+        ("c.jpg", (40, 60)),
+        ("thin.png", (400, 31)),
+    ):
         write_image(tmp_path / name, np.full((*size, 3), 90, np.uint8))
     torn = tmp_path / "c.jpg"
     torn.write_bytes(torn.read_bytes()[:-40])
@@ -35,24 +45,77 @@ def test_what_cannot_be_read_is_left_out_with_the_reason(tmp_path, monkeypatch):
     os.link(tmp_path / "b.png", tmp_path / "hard.png")
     (tmp_path / "two\nlines.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
     monkeypatch.chdir(tmp_path)
-    items, left_out = usable_photos(images_below(tmp_path), 2)
+    items, left_out = usable_photos(photos_below(tmp_path)[0], 2)
     assert [(item.id, item.image.name, item.width, item.height) for item in items] == [
-        ("0", "a.jpg", 30, 20),
-        ("1", "b.png", 50, 40),
+        ("0", "a.jpg", 60, 40),
+        ("1", "b.png", 70, 50),
         # Another file to everybody who looks.
-        ("2", "hard.png", 50, 40),
+        ("2", "hard.png", 70, 50),
     ]
     reasons = {path.name: reason for path, reason in left_out.items()}
-    assert set(reasons) == {"c.jpg", "empty.jpg", "text.png", "same.jpg", "two\nlines.jpg"}
-    assert reasons["same.jpg"] == f"a link to {tmp_path / 'a.jpg'}, which is listed too"
+    assert set(reasons) == {"c.jpg", "empty.jpg", "text.png", "same.jpg", "two\nlines.jpg", "thin.png"}
+    assert reasons["same.jpg"] == f"the same file as {tmp_path / 'a.jpg'}"
+    assert reasons["thin.png"] == "has 31×400 pixels, expected at least 32 a side"
     assert "tab or a line end" in reasons["two\nlines.jpg"]
     assert str(tmp_path) not in reasons["text.png"]
 
 
 def test_paths_in_a_list_are_absolute(tmp_path, monkeypatch):
-    write_image(tmp_path / "a.jpg", np.zeros((20, 30, 3), np.uint8))
+    write_image(tmp_path / "a.jpg", np.zeros((40, 60, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
-    from pathlib import Path
-
     items, _ = usable_photos([Path("a.jpg")], 1)
     assert items[0].image == tmp_path / "a.jpg"
+
+
+def touch(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "expected"),
+    [
+        # In their order the second image would get the first label.
+        (
+            ["a.jpg", "a_b.jpg"],
+            ["a_label.png", "a_b_label.png"],
+            [("a.jpg", "a_label.png"), ("a_b.jpg", "a_b_label.png")],
+        ),
+        (["x/1.png", "y/1.png"], ["x/1.png", "y/1.png"], [("x/1.png",) * 2, ("y/1.png",) * 2]),
+        (["one.jpg"], ["label of it.tif"], [("one.jpg", "label of it.tif")]),
+        (["11.png", "21.png"], ["11_L.png", "21_L.png"], [("11.png", "11_L.png"), ("21.png", "21_L.png")]),
+        (
+            ["ulm_0_leftImg8bit.png", "ulm_1_leftImg8bit.png"],
+            ["ulm_0_gtFine_labelIds.png", "ulm_1_gtFine_labelIds.png"],
+            [(f"ulm_{i}_leftImg8bit.png", f"ulm_{i}_gtFine_labelIds.png") for i in (0, 1)],
+        ),
+    ],
+)
+def test_folders_are_paired_by_name(tmp_path, images, labels, expected):
+    touch(tmp_path / "images", images)
+    touch(tmp_path / "labels", labels)
+    pairs = paired_folders(tmp_path / "images", tmp_path / "labels")
+    folders = tmp_path / "images", tmp_path / "labels"
+    found = [tuple(str(p.relative_to(f)) for p, f in zip(pair, folders, strict=True)) for pair in pairs]
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (
+            ["a.jpg", "b.jpg", "d.jpg"],
+            ["b.png", "d.png", "e.png"],
+            r"a\.jpg: there is no label of this name in .*1 of 3",
+        ),
+        (["a.jpg", "b.jpg"], ["a.png", "b.png", "e.png"], r"e\.png: there is no image of this name"),
+        (["a.jpg", "a.png"], ["a.png"], r"a\.jpg and .*a\.png have the same name"),
+        (["a.jpg"], ["notes.txt"], r"labels: holds no file whose name ends in \.png"),
+    ],
+)
+def test_folders_that_do_not_belong_together(tmp_path, images, labels, message):
+    touch(tmp_path / "images", images)
+    touch(tmp_path / "labels", labels)
+    with pytest.raises(InputError, match=message):
+        paired_folders(tmp_path / "images", tmp_path / "labels")

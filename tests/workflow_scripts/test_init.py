@@ -62,10 +62,11 @@ def test_a_folder_of_all_kinds_of_files(folder, caplog, capsys):
     listed = Path("lists/car/photos.txt").read_text().split()
     assert len(listed) == 7
     assert all(Path(path).is_absolute() for path in listed)
-    assert "torn.jpg: is not an image" in caplog.text or "left out photos/torn.jpg" in caplog.text
+    assert "left out photos/torn.jpg" in caplog.text
+    assert "not looked at, by their names no photos: 1 .txt" in caplog.text
     text = Path("config/car.yaml").read_text()
     assert "# A first run for 7 photos of 3 sizes, the usual is 160×120, with the preset `try`" in text
-    assert "# One file is left out: no photo that can be used." in text
+    assert "# One file is left out; init has said why." in text
     assert re.search(r"# Measured here \(cpu, \d+ threads\): [\d.e+]+ iterations a second", text)
     assert "snakemake --configfile config/car.yaml" in caplog.text
     assert "Nothing looks unintended" in capsys.readouterr().out
@@ -91,6 +92,12 @@ def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):
     assert all(Path(path).is_file() for path in frames)
     # The crop fits the source too, which is smaller: 96 is its short side, and 88 three quarters of 120.
     assert configuration.training.crop == (80, 112)
+    # The names of those that belong together.
+    listed = [
+        Path(f"lists/my_camera/source_{part}.txt").read_text().split("\n")[:-1]
+        for part in ("images", "labels")
+    ]
+    assert [[Path(path).stem for path in paths] for paths in listed] == [["0", "1", "2"]] * 2
     assert len(Path("lists/my_camera/source_images.txt").read_text().split("\n")) == 4
     assert "# Photos are one in 3 frames of drive.avi." in Path("config/my_camera.yaml").read_text()
 
@@ -109,7 +116,7 @@ def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
     [
         ([], "--target: is missing"),
         (["--target", "gone"], "--target: gone does not exist"),
-        (["--target", "empty"], "--target: no photo in empty can be read"),
+        (["--target", "empty"], "--target: empty holds no photo, expected files whose names end in"),
         (["--target", "photos", "--name", ".x"], "--name: found '.x', expected at most 100 letters"),
         (["--target", "photos", "--name", "a/b"], "--name: found 'a/b'"),
         (["--target", "photos", "--label-space", "city"], "city"),
@@ -120,16 +127,63 @@ def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
             "--source: found the class table c, expected one",
         ),
         (["--target", "photos", "--test", "gone", "b", "camvid"], "--test: gone does not exist"),
-        (["--target", "photos", "--test", "empty", "b", "camvid"], "--test: empty holds no file whose name"),
+        (
+            ["--target", "photos", "--test", "empty", "photos", "camvid"],
+            "--test: empty: holds no file",
+        ),
+        (
+            ["--target", "photos", "--test", "photos", "empty", "camvid"],
+            "--test: empty: holds no file",
+        ),
+        (["--target", "."], "--target: . is the folder of the run itself"),
+        (["--target", "photos", "--every", "3"], "--every: is for a video, found photos"),
+        (
+            ["--target", "notes.dat"],
+            "--target: found notes.dat, expected a folder, a list whose",
+        ),
+        (
+            ["--target", "tiny"],
+            "no photo in tiny can be used; the first: tiny/0.jpg: has 20×20",
+        ),
+        (["--target", "photos", "--source", "GTA5", "x", "y", "z"], r"found GTA5 x y z \(did you mean gta5"),
+        (["--target", "photos", "--source", "streets", "gta5"], "give --source once for each"),
         (["--target", "photos/0.txt"], "list cannot be read|does not exist"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_written(folder, flags, expected):
     photos(folder / "photos", [(120, 160)])
+    photos(folder / "tiny", [(20, 20)])
     (folder / "empty").mkdir()
+    (folder / "notes.dat").write_text("no list")
     with pytest.raises(InputError, match=expected):
         init.main(flags)
     assert not Path("config").exists()
+
+
+@pytest.mark.parametrize("name", ["2026-11-26", "null", "123", "true"])
+def test_names_that_yaml_takes_for_something_else(folder, name):
+    photos(folder / "photos", [(800, 1400)])
+    space = "classes: {of mine} #1.yaml"
+    (folder / space).write_text("- {class: road, colour: [1, 2, 3]}\n- {class: car, colour: [4, 5, 6]}\n")
+    flags = ["--preset", "paper", "--device", "cpu", "--label-space", space]
+    init.main(["--target", "photos", "--name", name, *flags])
+    configuration = read_configuration([Path(f"config/{name}.yaml")])
+    assert (configuration.run, configuration.label_space) == (name, space)
+
+
+def test_warnings_are_said_again_at_the_end_and_in_the_file(folder, caplog):
+    test = labelled(folder / "test")
+    flags = ["--preset", "paper", "--hours", "2", "--device", "cpu", "--test", *test]
+    init.main(["--target", "test/images", *flags])
+    text = Path("config/my_camera.yaml").read_text()
+    for words in (
+        "3 of 3 images of --test are also photos of --target",
+        "the preset paper is for a GPU, and this machine has none: here the run would take days",
+        "--hours 2 changed nothing",
+    ):
+        assert f"# Warning: {words}" in text
+        assert f"warning: {words}" in caplog.text
+    assert "The head of the network starts" not in text
 
 
 def test_labels_of_another_table_are_refused(folder):
