@@ -25,6 +25,7 @@ STEPS = [
 # Their examples need what neither the tiny run nor an example before them leaves.
 NOT_HERE = {
     "check_device": "a GPU",
+    "compare": "a second run",
     "configuration": "a configuration of the project; it writes no file",
     "ego_vehicle_mask": "a dataset with ids of the own vehicle",
     "ensemble_labels": "predictions of two models",
@@ -33,10 +34,12 @@ NOT_HERE = {
     "join_ensemble": "labels by two models",
     "export": "the packages of its own environment",
     "extract_frames": "a video",
+    "import_corrected_labels": "labels that a labelling tool has exported",
     "import_weights": "a checkpoint of another project",
     "oracle_study": "labels of the target, which the tiny run does not have",
     "relabel": "predictions of the accumulated images",
     "render_scenes": "a dataset of rendered streets",
+    "status": "it writes no file",
     "verify": "it writes no file",
     "vote_labels": "labels of two models",
 }
