@@ -251,11 +251,11 @@ rule evaluate:
     input:
         unpack(scored),
         labelled=f"{RUN}/data/{{dataset}}/train_ids.tsv",
+        sample=f"{RUN}/sample/labelled/{{dataset}}.tsv",
         settings=settings("evaluation"),
         class_subsets=[
             users_file(name) for name in configuration.evaluation.class_subsets if is_definition(name)
         ],
-        sample=f"{RUN}/sample/labelled/{{dataset}}.tsv",
     output:
         sample=f"{RUN}/evaluation/{{model}}/{{dataset}}/sample.h5",
         scores=f"{RUN}/evaluation/{{model}}/{{dataset}}/scores.json",

@@ -70,7 +70,6 @@ VALUES = [
     each("translation.format", *get_args(ImageFormat)),
     each("translation.targets_per_image", 1, 3),
     each("training.decoded_cache", False, True),
-    each("training.tensorboard", True, False),
     [
         {},
         {"training": {"average_decay": 0.5}, "prediction": {"weights": "averaged"}},
@@ -103,6 +102,7 @@ VALUES = [
     each("test", "camera_test", None, *["camera_test"] * 4),
     each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
+    each("training.tensorboard", True, False),
 ]
 NUMBER = max(map(len, VALUES))
 TARGETS = ("all", "contact_sheets", "batch_sheets", "estimate", "oracle_studies")

@@ -220,7 +220,11 @@ def test_the_models_of_branch_b_predict_the_same_scenes_of_their_own_view(run):
     samples = dict(re.findall(r"rule sample:\n +input: (.*)\n +output: results/tiny/(\S+)", output))
     views = [f"results/tiny/data/{dataset}/images.tsv" for dataset in ("camera", "camera_test")]
     # Photos that the configuration names are those of the target.
-    assert samples == {views[0]: "sample/images.tsv", f"{views[1]}, {views[0]}": "sample/images_b.tsv"}
+    assert samples == {
+        views[0]: "sample/images.tsv",
+        f"{views[1]}, {views[0]}": "sample/images_b.tsv",
+        "results/tiny/data/camera_test/train_ids.tsv": "sample/labelled/camera_test.tsv",
+    }
     predicted = re.findall(r"--images results/tiny/(\S+) .* --output results/tiny/sample/(\S+)\.h5", output)
     of_b = [model for images, model in predicted if images == "sample/images_b.tsv"]
     assert of_b == ["co_training/00/b"]
