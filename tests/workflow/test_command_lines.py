@@ -173,6 +173,14 @@ class Command(NamedTuple):
                 flags.append((flag, value if is_choice else isinstance(value, list) and len(value) > 1))
         return self.step, frozenset(flags)
 
+    @property
+    def read(self):
+        """The arguments, and what the step reads in the folder that it is given."""
+        if self.step != "page":
+            return self.arguments
+        run = self.arguments[self.arguments.index("--run") + 1]
+        return [*self.arguments, f"{run}/settings/configuration.json"]
+
     def makes(self, argument):
         """Whether an argument of a later command is this one's output, or lies in it."""
         # What stands beside a main file has its name with another suffix.
@@ -360,7 +368,7 @@ def one_of_each(commands):
         if any(command is one for one in first) or any(map(command.makes, read_by_them)):
             needed.append(command)
             # Some flags take NAME=FILE.
-            read_by_them.update(argument.partition("=")[2] or argument for argument in command.arguments)
+            read_by_them.update(argument.partition("=")[2] or argument for argument in command.read)
     return needed[::-1]
 
 
