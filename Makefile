@@ -26,8 +26,7 @@ batch_sheets: $(BIN)/.ready
 
 # Whole runs use all cores themselves.
 test: $(BIN)/.ready-development
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/workflow
-	$(BIN)/python -m pytest tests/workflow
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 mutation-test: $(BIN)/.ready-development
 	$(BIN)/python -m tests.mutations

@@ -13,7 +13,11 @@ from tests.workflow.conftest import PROJECT, write_dataset
 
 DOCUMENT = (PROJECT / "docs" / "more_photos.md").read_text(encoding="utf-8")
 # The document's run, in the folder of the tiny one.
-NAMES = {"lists/camera_all.txt": "some data/all.images.txt", "my_camera": "tiny"}
+NAMES = {
+    "lists/camera_all.txt": "some data/all.images.txt",
+    "my_camera": "tiny",
+    "averaged.safetensors": "weights.safetensors",
+}
 
 
 def of_the_tiny_run(text):

@@ -36,6 +36,7 @@ OF_THE_TINY_RUN = {
     "state/tiny/MODEL": "state/tiny/final",
     "/data/gta5": "gta5",
     "/data/my_photos": "photos",
+    "models/final/averaged.safetensors": "models/final/weights.safetensors",
     "/game/": "/synthetic/",
     "photos/*.jpg": "photos/*.png",
     # One seed stands for all.
@@ -60,6 +61,8 @@ OF_THE_TINY_RUN = {
 # Steps whose parser reads the line, which is all that happens here.
 ONLY_PARSED = {
     "init": "it measures the machine; tests/workflow_scripts/test_init.py runs it",
+    "compare": "runs of several seeds; tests/workflow_scripts/test_compare.py makes some",
+    "import_corrected_labels": "what a labelling tool exports; tests/test_documents.py does the round trip",
     "export": "it takes a minute; tests/workflow_scripts/test_export.py runs it",
     "import_weights": "weights of another project; tests/workflow_scripts/test_import_weights.py makes some",
     "oracle_study": "labels of the target, which the tiny run does not have",
@@ -83,6 +86,11 @@ NOT_RUN = {
     "rsync": "another machine",
     "find": "the photos of the reader",
     "sort": "the same",
+    "for seed in": "a loop of the shell; tests/test_documents.py runs it with a stand-in for Snakemake",
+    "do": "of the loop",
+    "done": "of the loop",
+    "break": "of the loop",
+    "snakemake --configfile tiny.yaml --config seed=$seed": "of the loop",
 }
 PRINTED = [printed for document in GUIDES for printed in commands(document)]
 TEXTS = [printed.text for printed in PRINTED]
