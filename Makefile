@@ -24,7 +24,7 @@ demo: $(BIN)/.ready
 batch_sheets: $(BIN)/.ready
 	$(BIN)/snakemake batch_sheets
 
-# Whole runs use all cores themselves.
+# A file of tests runs in one process: its tests share runs.
 test: $(BIN)/.ready-development
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
