@@ -356,16 +356,18 @@ def test_what_decides_no_model_trains_nothing_anew(finished_run):
         changed = configuration["training"] | {"save_every_iterations": 7, "log_every_iterations": 3}
         changed["tensorboard"] = True
         finished_run.configure(configuration | {"training": changed})
-        # What the run was given is written down, and nothing else is made.
-        assert planned_jobs(finished_run) == {"write_settings": 1, "all": 1}
+        # What the run was given is written down and stands in the page; nothing else is made.
+        written_down = {"write_settings": 1, "page_at_end": 1, "all": 1}
+        assert planned_jobs(finished_run) == written_down
         finished_run.configure(configuration | {"on_collapse": "stop"})
-        assert planned_jobs(finished_run) == {"write_settings": 1, "all": 1}
+        assert planned_jobs(finished_run) == written_down
         # The room for the sample is checked; nothing is trained or labelled.
         finished_run.configure(configuration | {"report": {"sample_images": 5}})
         jobs = planned_jobs(finished_run)
-        of_sample = {"sample": 1, "predict_sample": 6, "health": 1, "photo_sheet": 1, "report": 1, "all": 1}
-        assert {name: number for name, number in jobs.items() if name in of_sample} == of_sample
-        assert jobs.keys() - of_sample.keys() == {"write_settings", "collect_checks"}
+        # Of the target and of the test set; the job that scores a model keeps what it says of the sample.
+        assert (jobs["sample"], jobs["predict_sample"], jobs["evaluate"]) == (2, 6, 6)
+        assert {"health", "photo_sheet", "report", "page_at_end"} <= jobs.keys()
+        assert not jobs.keys() & {"train", "thresholds", "label_round", "exchange", "ensemble_labels"}
     finally:
         finished_run.configure(configuration)
 

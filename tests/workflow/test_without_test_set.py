@@ -36,6 +36,7 @@ def unscored(finished_run, make_run, tmp_path_factory):
     for folder in (
         results / "evaluation",
         results / "data" / "camera_test",
+        results / "sample" / "labelled",
         run.folder / "some data" / "camera_test",
     ):
         shutil.rmtree(folder)
