@@ -185,8 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
         if shared:
             warnings.append(
                 f"{shared} of {len(test.items)} images of --test are also photos of --target: the run "
-                f"adapts to the "
-                "images that it is scored on, so its scores are too good"
+                "adapts to the images that it is scored on, so its scores are too good"
             )
 
     sizes = fitting_sizes(preset, target.photos, [source.photos for source in sources])
@@ -201,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         run=options.name,
         command=shlex.join(["python", "-m", "workflow_scripts.init", *(arguments or sys.argv[1:])]),
         preset_name=preset_name,
-        label_space=space.name if not options.label_space else options.label_space,
+        label_space=options.label_space or preset.label_space,
         datasets=datasets,
         source=source_names,
         test="camera_test" if test else None,
@@ -223,12 +222,12 @@ def main(arguments: list[str] | None = None) -> None:
     if speed is None:
         warnings.append(
             f"the preset {preset_name} is for a GPU, and this machine has none: here the run would take "
-            f"days. Take "
-            "--preset laptop, or copy the configuration, the lists and the photos to a machine with a GPU"
+            "days. Take --preset laptop, or copy the configuration, the lists and the photos to a machine "
+            "with a GPU"
         )
         if options.hours:
             warnings.append(f"--hours {options.hours:g} changed nothing: only what was measured fits a time")
-    about = facts(choice, preset_name, target, left_out, speed, device, budget)
+    about = facts(choice, len(left_out), speed, device, budget)
     choice = choice._replace(facts=[*about, *(f"Warning: {warning}." for warning in warnings)])
     text = configuration_text(choice)
     # The same checks as a run makes; a problem here would be ours, and is told before a file is there.
@@ -370,8 +369,7 @@ def target_of(
         if Path.cwd().is_relative_to(path.resolve()):
             raise InputError(
                 f"--target: {path} is the folder of the run itself, with all that it makes; expected a "
-                f"folder that "
-                "holds only photos"
+                "folder that holds only photos"
             )
         paths, others = photos_below(path)
         if others:
@@ -417,7 +415,7 @@ def target_of(
     if every > 1:
         comment += (
             f" The list has one in {every} of {number}, enough for a run this short; for a longer one, list "
-            f"all."
+            "all."
         )
     entry = Dataset("camera", f"{{layout: lists, images: {yaml_text(file)}}}", comment)
     return Set(entry, items), left_out
@@ -580,24 +578,18 @@ def decoded_bytes(photos: Sequence[Item]) -> int:
 
 
 def facts(
-    choice: FirstRun,
-    preset_name: str,
-    target: Set,
-    left_out: dict[Path, str],
-    speed: Speed | None,
-    device: str,
-    budget: float | None,
+    choice: FirstRun, left_out: int, speed: Speed | None, device: str, budget: float | None
 ) -> list[str]:
-    """Return the lines at the head of the configuration."""
-    preset, photos = PRESETS[preset_name], target.photos
+    """Return the lines at the head of the configuration; `left_out` is the number of files left out."""
+    preset, photos = PRESETS[choice.preset_name], choice.target
     number = f"{photos.number} photos" if photos.number > 1 else "one photo"
     height, width = photos.middle
     sizes = f"of {width}×{height} pixels"
     if len(photos.sizes) > 1:
         sizes = f"of {len(photos.sizes)} sizes, the usual is {width}×{height}"
-    lines = [f"A first run for {number} {sizes}, with the preset `{preset_name}` ({preset.words})."]
+    lines = [f"A first run for {number} {sizes}, with the preset `{choice.preset_name}` ({preset.words})."]
     if left_out:
-        files = f"{len(left_out)} files are" if len(left_out) > 1 else "One file is"
+        files = f"{left_out} files are" if left_out > 1 else "One file is"
         lines.append(f"{files} left out; init has said why.")
     if photos.number < FEW_PHOTOS:
         lines.append("With so few photos, a model learns these photos and hardly the camera.")

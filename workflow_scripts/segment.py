@@ -39,7 +39,7 @@ from cotrain.data.journal import Journal
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.lists import read_folder
 from cotrain.data.manifests import Item
-from cotrain.data.video import silent
+from cotrain.data.video import frames_of, silent
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay, with_legend
@@ -274,7 +274,7 @@ def _segment_video(
                 "be written as WebM; its width and height may be at most 16 383"
             )
         try:
-            frames = _frames(video)
+            frames = frames_of(video)
             while batch := list(islice(frames, batch_size)):
                 if write_labels and done == 0:
                     for file in earlier:
@@ -325,15 +325,6 @@ def _number_of_frames(path: Path) -> int:
             number += 1
         video.release()
     return number
-
-
-def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    """Yield the frames as RGB (H, W, 3) uint8."""
-    while True:
-        found, frame = video.read()
-        if not found:
-            return
-        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 if __name__ == "__main__":

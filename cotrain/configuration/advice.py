@@ -94,12 +94,8 @@ def summary(configuration: Configuration, images: Mapping[str, int]) -> str:
             work.stage,
             str(work.trainings),
             f"{work.iterations:,}".replace(",", " "),
-            f"{work.crops_of_source:.2g}" if work.crops_of_source < 10 else f"{work.crops_of_source:.0f}",
-            "–"
-            if work.crops_of_target is None
-            else f"{work.crops_of_target:.2g}"
-            if work.crops_of_target < 10
-            else f"{work.crops_of_target:.0f}",
+            _number(work.crops_of_source),
+            "–" if work.crops_of_target is None else _number(work.crops_of_target),
         )
         for work in works
     ]
@@ -116,6 +112,10 @@ def summary(configuration: Configuration, images: Mapping[str, int]) -> str:
         f"{total:,} iterations in all; `snakemake estimate` measures how long they take".replace(",", " "),
     ]
     return "\n".join(lines)
+
+
+def _number(crops: float) -> str:
+    return f"{crops:.2g}" if crops < 10 else f"{crops:.0f}"
 
 
 def advice(configuration: Configuration, images: Mapping[str, int], size: tuple[int, int]) -> list[str]:
@@ -157,10 +157,8 @@ def _of_schedule(configuration: Configuration, works: Sequence[StageWork]) -> li
             fitting = 1 - 2 / shortest.iterations if shortest.iterations > 2 else 0.0
             lines.append(
                 f"training.average_decay is {training.average_decay:g}: the average reaches back about "
-                f"{window} "
-                f"iterations, and {shortest.stage} has {shortest.iterations}, so it still holds the weights "
-                f"that "
-                f"the training began with; expected at most {fitting:.3g}"
+                f"{window} iterations, and {shortest.stage} has {shortest.iterations}, so it still holds the "
+                f"weights that the training began with; expected at most {fitting:.3g}"
             )
     return lines
 
@@ -178,14 +176,12 @@ def _of_images(
         if section.images_per_step > available:
             lines.append(
                 f"{name}.{key} is {section.images_per_step}, and {configuration.target} has {available} "
-                f"images to "
-                "draw from: each step takes all of them"
+                "images to draw from: each step takes all of them"
             )
         if section.keep >= drawn_images(section, target) > 1:
             lines.append(
                 f"{name}.keep is {section.keep}, and a step labels {drawn_images(section, target)} images: "
-                f"all are "
-                "kept, also those of which the model is least sure"
+                "all are kept, also those of which the model is least sure"
             )
     for work in works:
         crops = {"source": work.crops_of_source, "target": work.crops_of_target}
@@ -193,9 +189,8 @@ def _of_images(
             if number is not None and number < FEWEST_CROPS:
                 lines.append(
                     f"{work.stage}.iterations is {work.iterations}: only {100 * min(number, 1):.0f} % of "
-                    f"the {part} "
-                    "images are seen in a training, and each once; fewer images or more iterations would "
-                    "fit better"
+                    f"the {part} images are seen in a training, and each once; fewer images or more "
+                    "iterations would fit better"
                 )
     return lines
 
@@ -211,8 +206,7 @@ def _of_sizes(configuration: Configuration, size: tuple[int, int]) -> list[str]:
     where = "the images' own size" if own else "as prediction says"
     return [
         f"images are labelled at a short side of {predicted} pixels ({where}), and training scales those of "
-        f"the "
-        f"target to {_range(sides)}: a network knows things at the sizes that it was trained on; set "
+        f"the target to {_range(sides)}: a network knows things at the sizes that it was trained on; set "
         f"prediction.short_side to {max(sides)}"
     ]
 

@@ -110,14 +110,7 @@ def export_as_cityscapes(
 
     def export(work: tuple[Item, str]) -> None:
         item, place = work
-        if item.label is None:
-            raise InputError(f"image {item.id!r} has no label to export")
-        label = reader.read(item.label)
-        if label.shape != (item.height, item.width):
-            raise InputError(
-                f"{item.label}: is {label.shape[1]}×{label.shape[0]}, but its image {item.image} is "
-                f"{item.width}×{item.height}; expected the same size"
-            )
+        label = label_to_export(item, reader)
         export_image(item.image, folder / "leftImg8bit" / "train" / f"{place}{IMAGE_ENDING}", copy)
         labels = folder / "gtFine" / "train"
         write_grey(labels / f"{place}{LABEL_IDS_ENDING}", ids.label_ids[label])
@@ -170,6 +163,19 @@ def _check_places(items: Sequence[Item], places: Sequence[str], folder: Path) ->
                 raise InputError(
                     f"{folder}: holds {path}, which does not belong to this export; expected an empty folder"
                 )
+
+
+def label_to_export(item: Item, reader: TrainIdReader) -> NDArray[np.uint8]:
+    """Return the train ids of an image; InputError without a label, or for one of another size."""
+    if item.label is None:
+        raise InputError(f"image {item.id!r} has no label to export")
+    label = reader.read(item.label)
+    if label.shape != (item.height, item.width):
+        raise InputError(
+            f"{item.label}: is {label.shape[1]}×{label.shape[0]}, but its image {item.image} is "
+            f"{item.width}×{item.height}; expected the same size"
+        )
+    return label
 
 
 def export_image(image: Path, without_suffix: Path, copy: bool) -> None:

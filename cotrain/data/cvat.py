@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cotrain.data.cityscapes_export import export_image
+from cotrain.data.cityscapes_export import export_image, label_to_export
 from cotrain.data.class_tables import ClassTable
 from cotrain.data.file_names import is_one_line
 from cotrain.data.files import refuse_overwriting, write_json, written_whole
@@ -124,14 +124,7 @@ def export_for_cvat(
     of_classes, of_objects = class_colours(space), object_colours(space)
 
     def export(item: Item) -> tuple[str, bytes, bytes]:
-        if item.label is None:
-            raise InputError(f"image {item.id!r} has no label to export")
-        label = reader.read(item.label)
-        if label.shape != (item.height, item.width):
-            raise InputError(
-                f"{item.label}: is {label.shape[1]}×{label.shape[0]}, but its image {item.image} is "
-                f"{item.width}×{item.height}; expected the same size"
-            )
+        label = label_to_export(item, reader)
         export_image(item.image, images / item.id, copy)
         return item.id, _png(of_classes[label]), _png(of_objects[label])
 

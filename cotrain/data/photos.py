@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cotrain.data.file_names import is_one_line
@@ -55,10 +55,10 @@ def paired_folders(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     files = [_files_with_names(images, IMAGE_SUFFIXES), _files_with_names(labels, LABEL_SUFFIXES)]
     first, last = files[0], files[1]
     if len(first) == len(last) == 1:
-        return [(*first.values(), *last.values())]  # type: ignore[list-item]
+        return list(zip(first.values(), last.values(), strict=True))
     for shorten in (_as_they_are, _without_common_end, _without_common_ends):
         of_images, of_labels = (
-            {shorten(name, names): file for name, file in names.items()} for names in files
+            dict(zip(shorten(list(names)), names.values(), strict=True)) for names in files
         )
         if of_images.keys() == of_labels.keys() and len(of_images) == len(first):
             return [(file, of_labels[name]) for name, file in of_images.items()]
@@ -91,20 +91,21 @@ def _files_with_names(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return names
 
 
-def _as_they_are(name: str, names: Iterable[str]) -> str:
-    return name
+def _as_they_are(names: list[str]) -> list[str]:
+    return names
 
 
-def _without_common_end(name: str, names: Iterable[str]) -> str:
-    """Return a name without the letters that all end with."""
-    return name[: len(name) - _common_letters([other[::-1] for other in names])]
+def _without_common_end(names: list[str]) -> list[str]:
+    """Return names without the letters that all end with."""
+    common = _common_letters([name[::-1] for name in names])
+    return [name[: len(name) - common] for name in names]
 
 
-def _without_common_ends(name: str, names: Iterable[str]) -> str:
-    """Return a name, without its folders' path, without what all end and then begin with."""
-    stems = [_without_common_end(other, names).rpartition("/") for other in names]
-    folder, slash, stem = _without_common_end(name, names).rpartition("/")
-    return folder + slash + stem[_common_letters([other for _, _, other in stems]) :]
+def _without_common_ends(names: list[str]) -> list[str]:
+    """Return names without what all end with, and then without what all begin with after their folders."""
+    parts = [name.rpartition("/") for name in _without_common_end(names)]
+    common = _common_letters([stem for _, _, stem in parts])
+    return [folder + slash + stem[common:] for folder, slash, stem in parts]
 
 
 def _common_letters(names: Sequence[str]) -> int:

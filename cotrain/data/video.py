@@ -50,17 +50,23 @@ def open_video(path: Path) -> cv2.VideoCapture:
     return video
 
 
+def frames_of(video: cv2.VideoCapture) -> Iterator[Frame]:
+    """Yield the frames of an opened video as RGB (H, W, 3) uint8, upright."""
+    while True:
+        read, frame = video.read()
+        if not read:
+            return
+        yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
 def frames(path: Path) -> Iterator[Frame]:
-    """Yield the frames of a video as RGB (H, W, 3) uint8, upright; InputError if there is none."""
+    """Yield the frames of a video as `frames_of` does; InputError if there is none."""
     video = open_video(path)
     try:
         found = False
-        while True:
-            read, frame = video.read()
-            if not read:
-                break
+        for frame in frames_of(video):
             found = True
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            yield frame
         if not found:
             raise InputError(f"{path}: the video holds no frame that can be read")
     finally:

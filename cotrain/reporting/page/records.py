@@ -201,8 +201,7 @@ def read_run(folder: Path) -> RunRecords:
     if not settings.is_file():
         raise InputError(
             f"{folder}: found no {settings.relative_to(folder)}, expected the folder of a run, results/RUN, "
-            "in "
-            "which snakemake has begun its work"
+            "in which snakemake has begun its work"
         )
     configuration = read_settings(settings, Configuration)
     space = label_space(configuration.label_space)
