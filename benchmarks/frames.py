@@ -1,27 +1,40 @@
-"""What the benchmarks of training read: rendered frames as large files."""
+"""What the benchmarks of training read: frames as large files."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from cotrain.data.images import read_label, write_label
+from cotrain.data.images import read_image, read_label, write_label
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
-from streets.generate import render_scenes
 
 
-def rendered_frames(folder: Path, number: int, size: tuple[int, int], classes: int = 19) -> list[Item]:
-    """Render frames of `size` (width, height) into `folder`: images as PNG, labels of so many classes.
+def frames(
+    folder: Path, number: int, size: tuple[int, int], classes: int = 19, scenes: Path | None = None
+) -> list[Item]:
+    """Put frames of `size` (width, height) into `folder`: images as PNG, labels of so many classes.
 
-    Of fewer than 19 classes the labels mean nothing, which makes no difference to how long they take.
+    They are rendered, or made from the pairs in `scenes`/images and `scenes`/labels, one after the other. Of
+    fewer than 19 classes the labels mean nothing, which makes no difference to how long they take.
     """
+    if scenes is None:
+        # It needs a renderer, which not every machine has.
+        from streets.generate import render_scenes
+
+        pairs = render_scenes(folder, "game", number, *size, seed=1, processes=2)
+    else:
+        images = sorted((scenes / "images").iterdir())
+        pairs = [(image, scenes / "labels" / f"{image.stem}.png") for image in images]
+        (folder / "images").mkdir(parents=True)
     items = []
-    pairs = render_scenes(folder, "game", number, *size, seed=1, processes=2)
-    for index, (image, label) in enumerate(pairs):
-        stored = image.with_suffix(".png")
-        cv2.imwrite(str(stored), cv2.imread(str(image)))
-        ids = read_label(label)
-        write_label(label, np.where(ids == IGNORE, IGNORE, ids % classes).astype(np.uint8), [])
-        items.append(Item(str(index), stored, *size, label))
+    for index in range(number):
+        image, label = pairs[index % len(pairs)]
+        stored = folder / "images" / f"{index:05d}.png"
+        pixels = cv2.resize(read_image(image), size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(stored), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        ids = cv2.resize(read_label(label), size, interpolation=cv2.INTER_NEAREST)
+        own_label = folder / "labels" / stored.name
+        write_label(own_label, np.where(ids == IGNORE, IGNORE, ids % classes).astype(np.uint8), [])
+        items.append(Item(str(index), stored, *size, own_label))
     return items

@@ -1,22 +1,25 @@
 """A training step against the bare network: forward, backward, step, on the CPU or a GPU.
 
 Prints milliseconds and ratios of one run, images per second, the arithmetic reached and peak memory. On
-request, also measures a compiled training, and a training from image files with the share of time it waits:
+request, also measures the loop with other settings, and a training from image files with the share of time
+it waits:
 
-    python -m benchmarks.training_step [--network demo|paper] [--compile] [--data decoded|png]
+    python -m benchmarks.training_step [--network demo|paper] [--settings '{"compile": true}']
+        [--data decoded|png]
 
-The full figures of a GPU: --network paper --iterations 100 --threads 16 --compile --data decoded
+The full figures of a GPU: --network paper --iterations 200 --threads 16 --data decoded
 """
 
 import argparse
 import gc
+import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,24 +27,28 @@ import torch.nn.functional as F
 from msgspec.structs import replace
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.frames import rendered_frames
+from benchmarks.frames import frames
 from benchmarks.input_pipeline import PUBLISHED
 from benchmarks.networks import NETWORKS
 from cotrain.adaptation.sampling import ShuffledSampler
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.decoded import decode
-from cotrain.devices import autocast
+from cotrain.data.manifests import Item
+from cotrain.devices import autocast, claimed_device
 from cotrain.networks.build import build_network
 from cotrain.progress import duration
 from cotrain.training.batches import Batch, Batches, Samples, loader_threads
 from cotrain.training.guidance import WaitClock, peak_memory_mib
 from cotrain.training.loop import step, train
 from cotrain.training.optimisers import make_optimiser
+from cotrain.training.passes import make_passes
 
 BATCH_SIZE = 4
 # Of a step that is taken outside of the loop.
 HARD_PIXELS = 1000
 WARM_UP = 3
+# Kernels are chosen, passes are recorded and the first crops are made.
+WARM_UP_ITERATIONS = 20
 # The published chain: baseline and final 60 000 each, 10 rounds and 5 cycles of two branches 8 000 each.
 CHAIN_ITERATIONS = 280_000
 # Dense bfloat16 operations per second, from the vendor's data sheets.
@@ -78,7 +85,7 @@ class RandomBatches:
 
     def stream(
         self, first: int, end: int, threads: int, slots: Any = None, *, pinned: bool = False
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Yield the batch for each iteration."""
         images, labels = torch.from_numpy(self.images), torch.from_numpy(self.labels)
         batch = (images.pin_memory(), labels.pin_memory()) if pinned else (images, labels)
@@ -86,25 +93,46 @@ class RandomBatches:
             yield batch
 
 
-class ClockedBatches:
-    """Batches that measure the share of its time that a training waits for them."""
+class TimedBatches:
+    """Batches of a training that say when it has warmed up, and how long it then waits for them.
 
-    def __init__(self, batches: Batches) -> None:
-        self.batches, self.ratio = batches, batches.ratio
+    Attributes:
+        started: the time at which iteration `WARM_UP_ITERATIONS` begins and all before are done.
+        waited: the share of the time from then on in which the device waits.
+    """
+
+    def __init__(self, batches: Batches | RandomBatches, device: torch.device) -> None:
+        self.batches, self.ratio, self.device = batches, batches.ratio, device
 
     def stream(
         self, first: int, end: int, threads: int, slots: Any = None, *, pinned: bool = False
-    ) -> Iterator[Batch]:
-        """Yield the batches; when the training closes the stream, the share is in `waited`."""
-        clock = WaitClock()
+    ) -> Generator[Batch, None, None]:
+        """Yield the batches."""
         with closing(self.batches.stream(first, end, threads, slots, pinned=pinned)) as stream:
-            try:
-                for _ in range(first, end):
-                    with clock:
-                        batch = next(stream)
-                    yield batch
-            finally:
+            clock = WaitClock(self.device)
+            for iteration in range(first, end):
+                if iteration == WARM_UP_ITERATIONS:
+                    self.started, clock = finished(self.device), WaitClock(self.device)
+                with clock:
+                    batch = next(stream)
                 self.waited = clock.share()
+                yield batch
+
+
+class Measured(NamedTuple):
+    """What a training took.
+
+    Attributes:
+        seconds: an iteration, after the first ones.
+        start: seconds of the first iterations.
+        waited: share of the time in which it waited for crops.
+        memory_mib: the peak.
+    """
+
+    seconds: float
+    start: float
+    waited: float
+    memory_mib: int
 
 
 class NoState:
@@ -127,13 +155,12 @@ def loop_settings(iterations: int) -> TrainingSettings:
     )
 
 
-def batches_of_files(folder: Path, case: Case, frames: int, is_decoded: bool) -> Batches:
+def batches_of_files(items: list[Item], folder: Path, case: Case, is_decoded: bool) -> Batches:
     """Return the batches of a round of self-training: source crops, and target crops mixed with donors."""
-    items = rendered_frames(folder, frames, case.frame, case.classes)
     decoded = {item.image: decode(item, folder / "decoded") for item in items} if is_decoded else {}
     augmentation = replace(PUBLISHED, short_sides=case.short_sides)
     source, target = (
-        Samples(name, items, ShuffledSampler(frames, 0, stream=name), augmentation, case.crop, 0, decoded)
+        Samples(name, items, ShuffledSampler(len(items), 0, stream=name), augmentation, case.crop, 0, decoded)
         for name in ("source", "target")
     )
     return Batches(source, target, (BATCH_SIZE // 2, BATCH_SIZE // 2), "plain", None, 0)
@@ -153,7 +180,8 @@ def start_up(case: Case, weights: str, settings: TrainingSettings, device: torch
     network = build_network(of_network, case.classes, 0, pretrained=True)
     network.to(device).train()
     images, labels = tensors(case, device)
-    step(network, make_optimiser(network, settings), images, labels, HARD_PIXELS, "auto")
+    passes = make_passes(network, settings, images, labels)
+    step(passes, make_optimiser(network, settings), images, labels, HARD_PIXELS)
     return finished(device) - started
 
 
@@ -162,6 +190,14 @@ def tensors(case: Case, device: torch.device) -> tuple[torch.Tensor, torch.Tenso
     batches = RandomBatches(case.crop, case.classes)
     images = torch.from_numpy(batches.images).to(device).permute(0, 3, 1, 2)
     return images, torch.from_numpy(batches.labels).to(device).long()
+
+
+def clear_memory(device: torch.device) -> None:
+    """Free what was used before, so that the peak of memory is that of what follows."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def bare(network: Any, case: Case, settings: TrainingSettings, device: torch.device) -> tuple[float, int]:
@@ -198,9 +234,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true", help="measure the compiled loop as well")
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        help="keys of `training` as JSON to measure the loop with as well, such as '{\"compile\": true}'",
+    )
     parser.add_argument("--data", choices=("png", "decoded"), help="measure a training from files as well")
-    parser.add_argument("--frames", type=int, default=8, help="frames that are rendered for it (default 8)")
+    parser.add_argument("--frames", type=int, default=8, help="number of frames for it (default 8)")
+    parser.add_argument(
+        "--scenes", type=Path, help="folder with images/ and labels/ to make them of (default: render them)"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -211,59 +254,52 @@ def main(arguments: list[str] | None = None) -> None:
     def fresh() -> Any:
         return build_network(NETWORKS[case.network], case.classes, 0, pretrained=False).to(device).train()
 
-    def loop(batches: Any, compiled: bool = False) -> float:
-        """Return the seconds of an iteration of the training loop."""
-        network, of_loop, state = fresh(), replace(settings, compile=compiled), NoState()
-        seconds = []
-        # The first training warms up and compiles.
-        for title in ("warm-up", "measured"):
-            started = finished(device)
+    def loop(batches: Batches | RandomBatches, of_loop: TrainingSettings = settings) -> Measured:
+        clear_memory(device)
+        network, timed = fresh(), TimedBatches(batches, device)
+        began = finished(device)
+        with claimed_device("auto", of_loop.deterministic):
             train(
                 network,
-                batches,
-                of_loop,
-                state,  # type: ignore[arg-type]
+                timed,  # type: ignore[arg-type]
+                replace(of_loop, iterations=WARM_UP_ITERATIONS + of_loop.iterations),
+                NoState(),  # type: ignore[arg-type]
                 device,
                 loaders,
-                title,
+                "measured",
                 save_every=10**9,
                 log_every=20,
             )
-            seconds.append((finished(device) - started) / settings.iterations)
-        return seconds[-1]
+        seconds = (finished(device) - timed.started) / of_loop.iterations
+        return Measured(seconds, timed.started - began, timed.waited, peak_memory_mib(device))
 
     figures: dict[str, str] = {}
     start_up_seconds = start_up(case, options.weights, settings, device)
     figures["built, weights loaded, first step"] = f"{start_up_seconds:.1f} s (weights: {options.weights})"
     bare_seconds, operations = bare(fresh(), case, settings, device)
     figures["bare forward, backward and step"] = f"{1000 * bare_seconds:.1f} ms"
-    # The memory of the bare step must not count for the loop.
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
     random = RandomBatches(case.crop, case.classes)
-    best = seconds = loop(random)
-    memory = peak_memory_mib(device)
-    figures["training loop"] = f"{1000 * seconds:.1f} ms, {seconds / bare_seconds:.2f} times bare"
-    if options.compile:
-        compiled = loop(random, compiled=True)
-        figures["training loop, compiled"] = (
-            f"{1000 * compiled:.1f} ms, {seconds / compiled:.2f} times as fast"
+    plain = last = loop(random)
+    figures["training loop"] = f"{1000 * plain.seconds:.1f} ms, {plain.seconds / bare_seconds:.2f} times bare"
+    if options.settings:
+        settings = replace(settings, **options.settings)
+        last = loop(random, settings)
+        figures[f"training loop, {options.settings}"] = (
+            f"{1000 * last.seconds:.1f} ms, {plain.seconds / last.seconds:.2f} times as fast"
         )
-        best = min(best, compiled)
+    figures[f"its first {WARM_UP_ITERATIONS} iterations"] = f"{last.start:.1f} s"
+    figures["peak memory"] = f"{last.memory_mib} MiB"
     if options.data:
         with tempfile.TemporaryDirectory() as folder:
-            files = ClockedBatches(
-                batches_of_files(Path(folder), case, options.frames, options.data == "decoded")
-            )
-            best = from_files = loop(files, compiled=options.compile and best < seconds)
+            items = frames(Path(folder), options.frames, case.frame, case.classes, options.scenes)
+            batches = batches_of_files(items, Path(folder), case, options.data == "decoded")
+            last = loop(batches, settings)
         figures[f"training from {options.data} frames"] = (
-            f"{1000 * from_files:.1f} ms, {100 * files.waited:.0f} % of it waiting for crops"
+            f"{1000 * last.seconds:.1f} ms, {100 * last.waited:.1f} % of it waiting for crops"
         )
+    best = last.seconds
     figures["arithmetic of a step"] = f"{operations / 1e12:.3f} TFLOP, {operations / best / 1e12:.1f} TFLOP/s"
     figures["images per second"] = f"{BATCH_SIZE / best:.1f}"
-    figures["peak memory"] = f"{memory} MiB"
     figures[f"chain of {CHAIN_ITERATIONS} iterations"] = duration(CHAIN_ITERATIONS * best)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
     for peak in (value for key, value in PEAK_FLOPS.items() if key in name):
@@ -274,7 +310,7 @@ def main(arguments: list[str] | None = None) -> None:
     crop = f"{case.crop[1]}×{case.crop[0]}"
     print(f"{case.network} network, {BATCH_SIZE} crops of {crop}, {name}, {options.threads} threads")
     for what, value in figures.items():
-        print(f"{what:<36}{value}")
+        print(f"{what:<46}{value}")
 
 
 if __name__ == "__main__":

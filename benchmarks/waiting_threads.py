@@ -68,16 +68,18 @@ def measure(threads: int, iterations: int) -> float:
     from cotrain.networks.build import build_network
     from cotrain.training.loop import step
     from cotrain.training.optimisers import make_optimiser
+    from cotrain.training.passes import make_passes
 
     torch.set_num_threads(threads)
     case, settings = CASES["demo"], loop_settings(iterations)
     network = build_network(NETWORKS[case.network], case.classes, 0, pretrained=False).train()
     optimiser = make_optimiser(network, settings)
     images, labels = tensors(case, torch.device("cpu"))
+    passes = make_passes(network, settings, images, labels)
     for number in range(WARM_UP + iterations):
         if number == WARM_UP:
             started = time.perf_counter()
-        step(network, optimiser, images, labels, HARD_PIXELS, "auto")
+        step(passes, optimiser, images, labels, HARD_PIXELS)
     return 1000 * (time.perf_counter() - started) / iterations
 
 

@@ -4,16 +4,20 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from benchmarks import (
     colour_translation,
     datasets,
+    gpu_agreement,
     input_pipeline,
     labelling,
     large_sets,
     networks,
+    predictions,
     schedule,
     training_step,
     waiting_threads,
@@ -21,6 +25,8 @@ from benchmarks import (
 from benchmarks.schedule import Job, critical_path, outcome, simulated
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.configuration.run_plan import RunPlan
+from cotrain.randomness import generator
+from cotrain.training.augmentation import augment
 
 PROJECT = Path(__file__).parents[1]
 
@@ -52,18 +58,39 @@ def test_training_step(capsys, monkeypatch, data):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     # As on a GPU whose peak is known.
     monkeypatch.setitem(training_step.PEAK_FLOPS, "CPU", 1e12)
-    arguments = ["--network", "tiny", "--iterations", "2", "--threads", "1", "--frames", "2", "--compile"]
+    arguments = ["--network", "tiny", "--iterations", "2", "--threads", "1", "--frames", "2"]
+    arguments += ["--settings", '{"compile": true}']
     training_step.main([*arguments, "--data", data])
     output = capsys.readouterr().out
     assert "4 crops of 64×64, the CPU" in output
     assert len(figures_of(output, "ms")) == 4
+    assert re.search(r"its first 20 iterations +\d+\.\d s", output)
     assert figures_of(output, "times bare")[0] > 0
     assert figures_of(output, "times as fast")[0] > 0
-    assert re.search(rf"training from {data} frames .* ms, \d+ % of it waiting", output)
+    assert re.search(rf"training from {data} frames .* ms, \d+\.\d % of it waiting", output)
     assert figures_of(output, "MiB")[0] > 100
     assert re.search(r"built, weights loaded, first step +\d\.\d s", output)
     assert re.search(r"chain of 280000 iterations .* (h|min)", output)
     assert re.search(r"model-FLOPs utilisation +\d+ %, the chain's floor is", output)
+
+
+def test_gpu_agreement_of_a_cpu_with_itself(capsys, monkeypatch):
+    monkeypatch.setattr(gpu_agreement, "CASES", {"the demo's": 11})
+    with pytest.raises(SystemExit) as ended:
+        gpu_agreement.main(["--size", "32", "64", "--iterations", "3"])
+    assert not ended.value.code
+    output = capsys.readouterr().out
+    assert output.endswith("bounds not met: 0\n")
+    assert "stopped by SIGTERM at iteration 1" in output
+
+
+def test_gpu_agreement_counts_what_is_too_far_apart_or_no_number(capsys):
+    report = gpu_agreement.Report()
+    report.difference("equal", 0, 0)
+    report.difference("near", 0.2, 0.1)
+    report.difference("broken", float("nan"), 0.1)
+    assert report.unmet == ["near", "broken"]
+    assert capsys.readouterr().out.count("NOT MET") == 2
 
 
 def test_waiting_threads(capsys, monkeypatch):
@@ -90,10 +117,33 @@ def test_input_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(input_pipeline, "SIZE", (192, 96))
     input_pipeline.main(["--images", "1"])
     output = capsys.readouterr().out
-    assert len(figures_of(output, "ms")) == 6
+    assert len(figures_of(output, "ms")) == 8
+    assert len(figures_of(output, "crops a second")) == 4
     assert figures_of(output, "times as fast")[0] > 0
     assert figures_of(output, "times ours")[0] > 0
     assert "25000 images, 240000 draws" in output
+
+
+def test_the_crops_of_other_libraries_are_those_drawn_here():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 19, (24, 48)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    image = np.stack([label * 12, label * 7, 255 - label * 9], 2)
+    crop = (64, 96)
+    augmentation = replace(input_pipeline.PUBLISHED, short_sides=(96, 192, 288))
+    for seed in range(6):
+        own_image, own_label = augment(image, label, augmentation, crop, generator(seed))
+        draws = input_pipeline.draws_of(label.shape, augmentation, crop, generator(seed))
+        for make in (input_pipeline.of_torchvision, input_pipeline.of_torchvision_resized_crop):
+            other_image, other_label = make(image, label, *draws)
+            assert np.mean(other_label.numpy() == own_label) > 0.85
+            assert np.abs(other_image.numpy().astype(int) - own_image).mean() < 12
+
+
+def test_predictions(capsys):
+    predictions.main(["--network", "tiny", "--threads", "1", "--images", "2"])
+    output = capsys.readouterr().out
+    assert len(figures_of(output, "images a second")) == 5
+    assert len(figures_of(output, "ms")) == 2
 
 
 @pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")

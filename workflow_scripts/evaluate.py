@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         ):
             predictions = (
                 (prediction.item, prediction.classes, prediction.levels)
-                for prediction in predict(networks, batches, settings, device)
+                for prediction in predict(networks, batches, settings, device, options.threads)
             )
             confusion = _count(items, predictions, space, options.labelled, title, outputs, keep)
     scores = write_score_files(

@@ -8,6 +8,7 @@ out: OUTPUT.h5 with class (uint8) and confidence (uint16, linear in [0, 1]) of e
      model, image set and shard they belong to.
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from cotrain.adaptation.thresholds import ConfidenceCounter
@@ -17,6 +18,7 @@ from cotrain.data.manifests import read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import (
     Origin,
+    PackedPrediction,
     PredictionWriter,
     hash_of_images,
     hash_of_model,
@@ -83,17 +85,23 @@ def main(arguments: list[str] | None = None) -> None:
         claimed_device(options.device, settings.deterministic) as device,
         written_whole(options.output) as path,
         PredictionWriter(path, origin) as writer,
-        Background() as background,
+        ThreadPoolExecutor(options.threads) as packing,
+        Background() as writing,
+        Background() as counting,
         Progress(sum(map(len, batches)), "images", f"predict {options.output}") as progress,
     ):
 
-        def keep(prediction: Prediction) -> None:
-            writer.write(prediction.item.id, prediction.classes, prediction.levels)
+        def write(packed: Future[PackedPrediction]) -> None:
+            writer.write_packed(packed.result())
+
+        def count(prediction: Prediction) -> None:
             ignored = mask.of_size(*prediction.classes.shape)
             counter.add(prediction.classes, prediction.levels, ignored)
 
-        for prediction in predict(networks, batches, settings, device):
-            background.call(keep, prediction)
+        for prediction in predict(networks, batches, settings, device, options.threads):
+            one = (prediction.item.id, prediction.classes, prediction.levels)
+            writing.call(write, packing.submit(writer.packed, *one))
+            counting.call(count, prediction)
             progress.advance()
     write_histogram(options.output.with_suffix(".histogram.npz"), counter.histogram(), origin)
 

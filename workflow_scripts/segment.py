@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
             def predictions(items: Sequence[Item], **more: Any) -> Iterator[Prediction]:
                 # All images, whatever is done already: an interruption then changes no prediction.
                 batches = batches_of_one_size(items, settings.batch_size)
-                return predict(networks, batches, settings, device, **more)
+                return predict(networks, batches, settings, device, options.threads, **more)
 
             _segment_images(images, predictions, space, options.output, options.opacity, content)
         else:

@@ -479,8 +479,21 @@ class Learning(Crops, frozen=True, kw_only=True):
     ] = 0.0
     compile: Annotated[
         bool,
-        "Compile the network with `torch.compile`. This needs a C++ compiler, and takes a minute or more at "
-        "the start of every training. So only long trainings become faster.",
+        "Compile the blocks of the network with `torch.compile`. This needs a C++ compiler, and takes a "
+        "minute or more at the start of a training. So only long trainings become faster.",
+    ] = False
+    cuda_graph: Annotated[
+        bool,
+        "On a GPU, record the operations of a training step once and start them all with one call. To start "
+        "them one after the other, Python needs longer than the GPU needs to compute them. Set it to `false` "
+        "for a network of your own that asks the GPU for values or draws Python's random numbers. Trainings "
+        "on several GPUs record nothing.",
+    ] = True
+    gradient_checkpointing: Annotated[
+        bool,
+        "Keep only the inputs of the network's blocks for the backward pass, and compute the rest a second "
+        "time. The result is the same and needs far less memory, but more time. Nothing is recorded then "
+        "(`cuda_graph`).",
     ] = False
     hard_pixels_of: Annotated[
         HardPixelsOf,

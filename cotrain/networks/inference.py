@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cotrain.adaptation.thresholds import LEVELS
+from cotrain.adaptation.thresholds import HIGHEST_LEVEL
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image, read_label
 from cotrain.data.label_spaces import IGNORE
@@ -22,8 +22,6 @@ from cotrain.errors import InputError
 from cotrain.networks.network import Network
 from cotrain.randomness import generator
 
-# Enough to keep a GPU busy with decoded frames; on a CPU they only wait.
-DECODING_THREADS = 4
 BATCHES_AHEAD = 2
 
 
@@ -58,6 +56,7 @@ def predict(
     batches: Iterable[Sequence[Item]],
     settings: InferenceSettings,
     device: torch.device,
+    threads: int = 1,
     read: Callable[[Path], NDArray[np.uint8]] = read_image,
     refused: Callable[[Item, InputError], None] | None = None,
     done: Collection[str] = (),
@@ -73,6 +72,7 @@ def predict(
         batches: the images, as `batches_of_one_size` composes them.
         settings: how images go through the networks.
         device: where the networks compute.
+        threads: how many images are decoded at the same time.
         read: decodes an image, in a thread.
         refused: is called for an image that cannot be read, which is then left out; None raises the error.
         done: ids of images that are left out because they were predicted before.
@@ -80,7 +80,8 @@ def predict(
     for network in networks:
         network.to(device).eval()
     left = (batch for batch in batches if any(item.id not in done for item in batch))
-    with ThreadPoolExecutor(DECODING_THREADS) as pool:
+    ahead = max(BATCHES_AHEAD, 1 + threads // settings.batch_size)
+    with ThreadPoolExecutor(threads) as pool:
 
         def decode(batch: Sequence[Item]) -> dict[int, Future[NDArray[np.uint8]]]:
             return {
@@ -89,11 +90,15 @@ def predict(
                 if item.id not in done
             }
 
-        queue = [(batch, decode(batch)) for batch in islice(left, BATCHES_AHEAD)]
+        queue = [(batch, decode(batch)) for batch in islice(left, ahead)]
+        # While a GPU computes a batch, the next is prepared and started.
+        under_way = 1 if device.type == "cuda" else 0
+        computing: list[Callable[[], list[Prediction]]] = []
         while queue:
             batch, futures = queue.pop(0)
             queue += [(following, decode(following)) for following in islice(left, 1)]
-            images = np.zeros((len(batch), batch[0].height, batch[0].width, 3), np.uint8)
+            size = (len(batch), batch[0].height, batch[0].width, 3)
+            images = torch.zeros(size, dtype=torch.uint8, pin_memory=device.type == "cuda").numpy()
             places = []
             for place, future in futures.items():
                 try:
@@ -105,9 +110,11 @@ def predict(
                     refused(batch[place], error)
             if not places:
                 continue
-            classes, levels = predict_images(networks, images, settings, device)
-            for place in places:
-                yield Prediction(batch[place], images[place], classes[place], levels[place])
+            computing.append(_started(networks, batch, images, places, settings, device))
+            if len(computing) > under_way:
+                yield from computing.pop(0)()
+        for finish in computing:
+            yield from finish()
 
 
 def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
@@ -115,18 +122,59 @@ def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
     return image
 
 
-@torch.inference_mode()
+def _started(
+    networks: Sequence[Network],
+    batch: Sequence[Item],
+    images: NDArray[np.uint8],
+    places: Sequence[int],
+    settings: InferenceSettings,
+    device: torch.device,
+) -> Callable[[], list[Prediction]]:
+    """Start the prediction of a batch, and return what waits for it and gives those at `places`."""
+    finish = start_prediction(networks, images, settings, device)
+
+    def predictions() -> list[Prediction]:
+        classes, levels = finish()
+        return [Prediction(batch[i], images[i], classes[i], levels[i]) for i in places]
+
+    return predictions
+
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint16]]
+
+
 def predict_images(
     networks: Sequence[Network],
     images: NDArray[np.uint8],
     settings: InferenceSettings,
     device: torch.device,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+) -> Arrays:
     """Return classes uint8 and confidence levels uint16, both (B, H, W), of images (B, H, W, 3) uint8."""
-    x: Tensor = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    return start_prediction(networks, images, settings, device)()
+
+
+@torch.inference_mode()
+def start_prediction(
+    networks: Sequence[Network],
+    images: NDArray[np.uint8],
+    settings: InferenceSettings,
+    device: torch.device,
+) -> Callable[[], Arrays]:
+    """Start what `predict_images` does, and return what waits for it and gives its result."""
+    x: Tensor = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
     confidences, classes = probabilities(networks, x, settings).max(1)
-    levels = (confidences * (LEVELS - 1)).round().to(torch.int32)
-    return classes.to(torch.uint8).cpu().numpy(), levels.cpu().numpy().astype(np.uint16)
+    levels = (confidences * HIGHEST_LEVEL).round().to(torch.int32).to(torch.uint16)
+    results = [tensor.to("cpu", non_blocking=True) for tensor in (classes.to(torch.uint8), levels)]
+    copied = torch.cuda.Event() if device.type == "cuda" else None
+    if copied:
+        copied.record()
+
+    def finish() -> Arrays:
+        if copied:
+            copied.synchronize()
+        return results[0].numpy(), results[1].numpy()
+
+    return finish
 
 
 @torch.inference_mode()

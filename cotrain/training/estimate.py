@@ -21,6 +21,7 @@ from cotrain.training.guidance import memory_advice
 from cotrain.training.inputs import TrainingFiles
 from cotrain.training.loop import step
 from cotrain.training.optimisers import make_optimiser
+from cotrain.training.passes import make_passes
 
 # The first steps also choose kernels and fill caches.
 STEPS_TO_WARM_UP = 2
@@ -63,11 +64,12 @@ def _seconds_a_step(
     images = torch.randint(0, 256, (crops, 3, *settings.crop), dtype=torch.uint8, device=device)
     labels = torch.randint(0, classes, size, device=device)
     hard_pixels = max(1, int(settings.hard_pixel_share * labels.numel()))
+    passes = make_passes(network, settings, images, labels)
     for done in range(STEPS_TO_WARM_UP + STEPS_TO_MEASURE):
         if done == STEPS_TO_WARM_UP:
             _finish(device)
             started = time.monotonic()
-        step(network, optimiser, images, labels, hard_pixels, settings.precision)
+        step(passes, optimiser, images, labels, hard_pixels)
     _finish(device)
     return (time.monotonic() - started) / STEPS_TO_MEASURE
 

@@ -81,9 +81,13 @@ def about_vanished(title: str, classes: Sequence[str], before: Sequence[str], *,
 
 
 class WaitClock:
-    """Measures the share of the time since its creation that is spent inside its context."""
+    """Measures the share of the time since its creation that a device waits for what this context brings.
 
-    def __init__(self) -> None:
+    Time inside the context does not count while a GPU still computes what was started before.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.started = time.monotonic()
         self.waited = 0.0
 
@@ -91,7 +95,8 @@ class WaitClock:
         self.entered = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self.waited += time.monotonic() - self.entered
+        if self.device.type != "cuda" or torch.cuda.current_stream(self.device).query():
+            self.waited += time.monotonic() - self.entered
 
     def share(self) -> float:
         """Return the share, in [0, 1]."""
@@ -114,7 +119,10 @@ def memory_advice(title: str, settings: TrainingSettings) -> Iterator[None]:
         found = f" ({asked[1]} more were asked for)" if asked else ""
         network = settings.network
         height, width = settings.crop
-        changes = [f"training.crop below [{height}, {width}] (memory falls with its area)"]
+        changes = []
+        if not settings.gradient_checkpointing:
+            changes.append("training.gradient_checkpointing: true (the same result, but slower)")
+        changes.append(f"training.crop below [{height}, {width}] (memory falls with its area)")
         if settings.batch_size > 2:
             changes.append(f"training.batch_size below {settings.batch_size} (and each batch_ratio with it)")
         if isinstance(network, DeepLabV3PlusSettings) and network.output_stride < 32:

@@ -8,13 +8,11 @@ from contextlib import closing
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
-from cotrain.configuration.choices import Precision
 from cotrain.configuration.sections import TrainingSettings
-from cotrain.devices import autocast, tuned_kernels
+from cotrain.devices import tuned_kernels
 from cotrain.errors import InputError
+from cotrain.networks.blocks import compile_blocks
 from cotrain.networks.network import Network
 from cotrain.progress import Progress
 from cotrain.randomness import seed_of
@@ -25,6 +23,7 @@ from cotrain.training.guidance import ClassWatch, WaitClock, peak_memory_mib
 from cotrain.training.losses import hard_pixel_loss, number_of_hard_pixels
 from cotrain.training.optimisers import make_optimiser
 from cotrain.training.parallel import ALONE, Workers, in_parallel
+from cotrain.training.passes import Passes, make_passes
 from cotrain.training.schedule import learning_rate
 from cotrain.training.state import Stopped, StopRequest, TrainingState
 
@@ -116,35 +115,28 @@ class NonFiniteLossError(InputError):
 
 
 def step(
-    network: nn.Module,
+    passes: Passes,
     optimiser: torch.optim.Optimizer,
     images: torch.Tensor,
     labels: torch.Tensor,
     hard_pixels: int,
-    precision: Precision,
     workers: Workers = ALONE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Take one step and return the loss before it and the logits (B, C, H, W) float32, both without gradient.
 
     Args:
-        network: in training mode.
+        passes: through the network, which is in training mode.
         optimiser: with the learning rate of this step.
         images: (B, 3, H, W) uint8 RGB.
         labels: (B, H, W) int64 train ids, 255 for void.
         hard_pixels: how many pixels of the whole batch the loss is the mean of, as in `hard_pixel_loss`.
-        precision: the number format of the network.
         workers: the processes that share the batch; `images` and `labels` are this one's part of it.
     """
-    with autocast(images.device, precision):
-        logits = network(images)
-    # Contiguous class by class: the softmax at full size then takes half the time of channels-last.
-    logits = logits.float().contiguous()
-    logits = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
-    loss = hard_pixel_loss(logits, labels, hard_pixels, workers)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    losses, logits = passes.forward(images, labels)
+    loss = hard_pixel_loss(losses, hard_pixels, workers)
+    passes.backward(loss)
     optimiser.step()
-    return workers.sum(loss) / workers.count, logits.detach()
+    return workers.sum(loss) / workers.count, logits
 
 
 def train(
@@ -172,10 +164,9 @@ def train(
         Stopped: a signal asked for it.
         NonFiniteLossError: the loss or a weight is no longer a number.
     """
-    parallel: Any = in_parallel(network.to(device).train(), workers, device)
     if settings.compile:
-        # Only the arithmetic is compiled: what is saved, names of tensors included, is that of the network.
-        parallel = torch.compile(parallel)
+        compile_blocks(network)
+    parallel = in_parallel(network.to(device).train(), workers, device)
     training = Training(network, settings)
     saved = state.load()
     if saved:
@@ -188,9 +179,10 @@ def train(
     events = events if workers.is_first else None
     if events:
         events.begin(training.history, training.seconds)
-    clock = WaitClock()
+    clock = WaitClock(device)
     slots = None if workers.count == 1 else workers.slots(sum(batches.ratio))
     first, pinned = training.iteration, device.type == "cuda"
+    passes: Passes | None = None
     with (
         tuned_kernels(),
         closing(batches.stream(first, settings.iterations, threads, slots, pinned=pinned)) as stream,
@@ -217,11 +209,11 @@ def train(
             for group in training.optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
 
+            if passes is None:
+                passes = make_passes(parallel, settings, images, labels, workers)
             # Dropout is a function of the iteration too: no generator's state has to be saved.
             torch.manual_seed(seed_of(settings.seed, "dropout", iteration, workers.rank))
-            loss, logits = step(
-                parallel, training.optimiser, images, labels, hard_pixels, settings.precision, workers
-            )
+            loss, logits = step(passes, training.optimiser, images, labels, hard_pixels, workers)
             if training.average:
                 training.average.update()
             training.iteration = done = iteration + 1

@@ -36,12 +36,21 @@ def number_of_hard_pixels(
     return max(1, int(share * total))
 
 
-def hard_pixel_loss(logits: Tensor, labels: Tensor, number: int, workers: Workers = ALONE) -> Tensor:
-    """Return the mean cross-entropy of the hardest pixels over the whole batch (as published).
+def pixel_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy (B · H · W,) of each pixel, 0 where it has no label.
 
     Args:
         logits: (B, C, H, W) float.
         labels: (B, H, W) int64 train ids; 255 is ignored.
+    """
+    return F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none").flatten()
+
+
+def hard_pixel_loss(losses: Tensor, number: int, workers: Workers = ALONE) -> Tensor:
+    """Return the mean loss of the hardest pixels over the whole batch (as published).
+
+    Args:
+        losses: (N,) of the pixels, see `pixel_losses`.
         number: how many pixels of the whole batch are the hardest, see `number_of_hard_pixels`.
         workers: the processes that share the batch. The hardest pixels are those of the whole batch, and the
             mean of the processes' results is the loss of the whole batch.
@@ -49,7 +58,6 @@ def hard_pixel_loss(logits: Tensor, labels: Tensor, number: int, workers: Worker
     Returns:
         A scalar; 0 for a batch without any labelled pixel.
     """
-    losses = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none").flatten()
     if workers.count == 1:
         return torch.topk(losses, number, sorted=False).values.mean()
     least = torch.topk(workers.gathered(losses), number, sorted=False).values.min()

@@ -114,7 +114,8 @@ def test_an_image_that_is_left_out_changes_no_other(network, make_items):
         return read_image(path)
 
     left = predict(
-        *([network], batches, settings, CPU, read),
+        *([network], batches, settings, CPU),
+        read=read,
         refused=lambda item, error: refused.append(item.id),
         done={items[i].id for i in (0, 2, 3, 4)},
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cotrain.training.losses import hard_pixel_loss, number_of_hard_pixels
+from cotrain.training.losses import hard_pixel_loss, number_of_hard_pixels, pixel_losses
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def pixels():
 )
 def test_by_hand(pixels, share, share_of, expected):
     number = number_of_hard_pixels(pixels[1], share, share_of)
-    assert float(hard_pixel_loss(*pixels, number)) == pytest.approx(expected, abs=1e-6)
+    assert float(hard_pixel_loss(pixel_losses(*pixels), number)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("share_of", ["labelled", "all"])
 def test_nothing_labelled_gives_zero_and_no_gradient(share_of):
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
     labels = torch.full((2, 4, 4), 255)
-    loss = hard_pixel_loss(logits, labels, number_of_hard_pixels(labels, 0.2, share_of))
+    loss = hard_pixel_loss(pixel_losses(logits, labels), number_of_hard_pixels(labels, 0.2, share_of))
     loss.backward()
     assert float(loss.detach()) == 0
     assert not logits.grad.any()
@@ -52,13 +52,14 @@ def test_share_one_is_plain_cross_entropy():
     labels[0, :2] = 255
     expected = F.cross_entropy(logits, labels, ignore_index=255)
     torch.testing.assert_close(
-        hard_pixel_loss(logits, labels, number_of_hard_pixels(labels, 1.0, "labelled")), expected
+        hard_pixel_loss(pixel_losses(logits, labels), number_of_hard_pixels(labels, 1.0, "labelled")),
+        expected,
     )
 
 
 def test_gradient_reaches_only_the_hard_pixels(pixels):
     logits, labels = pixels
     logits.requires_grad_()
-    hard_pixel_loss(logits, labels, 2).backward()
+    hard_pixel_loss(pixel_losses(logits, labels), 2).backward()
     touched = logits.grad.abs().sum(1) > 0
     assert touched.nonzero().tolist() == [[0, 0, 1], [1, 0, 3]]

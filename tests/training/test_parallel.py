@@ -9,7 +9,7 @@ import textwrap
 import pytest
 import torch
 
-from cotrain.training.losses import hard_pixel_loss
+from cotrain.training.losses import hard_pixel_loss, pixel_losses
 from cotrain.training.parallel import Workers
 
 # Trains a network with batch norm (timm's and PyTorch's) on random batches, case after case, and saves what
@@ -191,5 +191,5 @@ def test_hardest_pixels_are_those_of_all_by_hand():
     own, other = torch.log1p(x.exp()), torch.log1p(torch.tensor([2.5, 0.0, -2.0, -3.0]).exp())
     # Half of 8 is 4 pixels, of which 3.0, 2.5, 2.0 and 1.0 are the hardest; 3 of them are here.
     expected = (own[0] + own[1] + own[2]) / 4
-    loss = hard_pixel_loss(logits, labels, 4, FirstOfTwo(own, other, 4))
+    loss = hard_pixel_loss(pixel_losses(logits, labels), 4, FirstOfTwo(own, other, 4))
     assert float(loss) / 2 == pytest.approx(float(expected), rel=1e-6)
