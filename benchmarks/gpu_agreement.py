@@ -134,8 +134,8 @@ def compare_steps(report: Report, device: torch.device, size: tuple[int, int]) -
         images, labels = crops(0, classes, size)
         expected = _losses(name, images, labels, CPU, "float32")
         bounds: list[tuple[Precision, tuple[float, float]]] = [
-            # A step multiplies what rounding has changed in the first pass.
-            ("float32", (EXACT, 100 * EXACT)),
+            # The loss is the mean of the hardest pixels, where logits differ most. A step multiplies that.
+            ("float32", (10 * EXACT, 100 * EXACT)),
             ("bfloat16", (BFLOAT16, BFLOAT16)),
         ]
         for precision, bound in bounds:
@@ -154,7 +154,7 @@ def _losses(
 ) -> list[float]:
     """Return the losses of two steps of a network."""
     network = network_of(name, 0.0).to(device).train()
-    settings = replace(loop_settings(10), precision=precision, learning_rate=0.01)
+    settings = replace(loop_settings(10), precision=precision, learning_rate=1e-4)
     optimiser = make_optimiser(network, settings)
     x, y = images.to(device).permute(0, 3, 1, 2), labels.to(device).long()
     passes = make_passes(network, settings, x, y)

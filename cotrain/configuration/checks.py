@@ -140,6 +140,9 @@ def _check_training(problems: Problems) -> None:
     if size is not None and processes is not None and size % processes:
         text = f"found {processes}, which does not divide training.batch_size, {size}"
         problems.add(("gpus_per_training",), f"{text}: expected equal shares of every batch")
+    if problems.value("training", "compile") and problems.value("training", "gradient_checkpointing"):
+        text = "found true, but training.gradient_checkpointing is true too, which works only without it"
+        problems.add(("training", "compile"), f"{text}: set one of them to false")
     bounds: list[tuple[KeyPath, bool]] = []
     for name in ("source_augmentation", "target_augmentation"):
         bounds += [(("training", name, "vertical_range"), True)]

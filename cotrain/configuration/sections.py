@@ -984,7 +984,8 @@ class Configuration(Section, frozen=True, kw_only=True):
         Positive,
         "Number of GPUs that train one model together, each with its share of every batch. "
         "`training.batch_size` must be a multiple of it, and `--resources gpu` must be at least as large. "
-        "With `device: cpu` it is the number of processes.",
+        "With `device: cpu` it is the number of processes. The steps of such a training are not recorded "
+        "(`training.cuda_graph`), so for batches of a few images several GPUs are slower than one.",
     ] = 1
     most_pixels: Annotated[
         Positive,

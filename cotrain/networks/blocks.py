@@ -28,4 +28,5 @@ def compile_blocks(network: nn.Module) -> None:
     limits = torch._dynamo.config
     limits.recompile_limit = max(limits.recompile_limit, len(blocks))
     for block in blocks:
-        block.compile()
+        # Crops have one size: code for any size would be slower.
+        block.compile(dynamic=False)

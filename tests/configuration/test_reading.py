@@ -487,6 +487,11 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             "expected equal shares of every batch",
         ),
         (
+            {"training.compile": True, "training.gradient_checkpointing": True},
+            "training.compile: found true, but training.gradient_checkpointing is true too, which works only "
+            "without it: set one of them to false",
+        ),
+        (
             {"self_training.images_per_round": 50},
             "self_training.keep: 100 (the default) is more than images_per_round, which is 50",
         ),

@@ -29,7 +29,8 @@ def test_blocks_of_the_networks(name, expected):
 def test_blocks_are_compiled_and_a_network_without_blocks_as_a_whole(monkeypatch):
     compiled = []
 
-    def noted(function):
+    def noted(function, dynamic):
+        assert not dynamic
         compiled.append(function.__self__)
         return function
 

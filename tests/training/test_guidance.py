@@ -55,11 +55,16 @@ def test_a_watch_resumes_from_its_state():
         (
             {"batch_size": 4},
             16,
+            "training.gradient_checkpointing: true (the same result, but slower); "
             "training.crop below [32, 32] (memory falls with its area); "
             "training.batch_size below 4 (and each batch_ratio with it); network.output_stride above 16; "
             "precision: auto, which is bfloat16 on a GPU",
         ),
-        ({"precision": "bfloat16"}, 32, "training.crop below [32, 32] (memory falls with its area)"),
+        (
+            {"precision": "bfloat16", "gradient_checkpointing": True},
+            32,
+            "training.crop below [32, 32] (memory falls with its area)",
+        ),
     ],
 )
 @pytest.mark.parametrize(

@@ -356,7 +356,9 @@ def test_a_line_shows_the_progress(run, settings, monkeypatch, caplog):
 def test_compiled_training_resumed_as_if_uninterrupted(settings, tmp_path, monkeypatch):
     # Without machine code, whose compilation takes long: what is saved and loaded is the same.
     compiled, by_eager = [], partial(torch.compile, backend="eager")
-    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or by_eager(network))
+    monkeypatch.setattr(
+        *(torch, "compile"), lambda network, **more: compiled.append(network) or by_eager(network, **more)
+    )
     settings = replace(settings, compile=True)
 
     class Interrupted(RandomBatches):
