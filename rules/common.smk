@@ -250,7 +250,8 @@ def batch_inputs(wildcards):
     elif model.stage != "baseline":
         inputs["target"] = f"{RUN}/pseudo_labels/{model}/accumulated.tsv"
     if plan.needs_thresholds(model):
-        inputs["thresholds"] = f"{RUN}/pseudo_labels/{model}/thresholds.json"
+        labellings = ["ensemble/a", "ensemble/b"] if model.stage == "final" else [model]
+        inputs["thresholds"] = [f"{RUN}/pseudo_labels/{labelling}/thresholds.json" for labelling in labellings]
     return inputs
 
 

@@ -248,8 +248,9 @@ rule join_ensemble:
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b"),
+        keep=flags(keep=configuration.final.keep),
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.join_ensemble {params.inputs} --label-space {params.label_space}"
-        " --threads {threads}"
+        "python -m workflow_scripts.join_ensemble {params.inputs} {params.keep}"
+        " --label-space {params.label_space} --threads {threads}"
         " --output {params.folder:q} --log-file {log:q}"

@@ -304,7 +304,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", type=Path, help="manifest of the (pseudo-)labelled target")
     parser.add_argument(
-        "--thresholds", type=Path, help="thresholds.json of the round, for class mixing on demand"
+        "--thresholds",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="thresholds.json of each model that labelled the target, for class mixing on demand",
     )
     parser.add_argument(
         "--class-statistics", type=Path, nargs="*", default=[], help="one file per source manifest"

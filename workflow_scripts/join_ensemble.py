@@ -1,8 +1,9 @@
 """Make one set of the ensemble's labels of all shards.
 
 in:  the manifest of all target images, the manifests of the shards by ensemble_labels, the thresholds
-out: OUTPUT/manifest.tsv, with the images that have any label, in the order of the target, and
-     OUTPUT/labels/*.png: the files of the shards under further names (copies on a disk without hard links)
+out: OUTPUT/manifest.tsv, with the images that have any label, in the order of the target, or only the best
+     of them, and OUTPUT/labels/*.png: the files of the shards under further names (copies on a disk without
+     hard links)
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from cotrain.adaptation.labelling import what_to_change
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.files import make_folder
-from cotrain.data.label_sets import gather_label, joined
+from cotrain.data.label_sets import best_scored, gather_label, joined
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
@@ -22,6 +23,7 @@ from workflow_scripts.command_line import (
     logger,
     new_parser,
     parse,
+    positive,
     run,
 )
 
@@ -36,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="one manifest per shard")
     parser.add_argument("--thresholds-a", type=Path, required=True, help="thresholds.json of model a")
     parser.add_argument("--thresholds-b", type=Path, required=True, help="thresholds.json of model b")
+    parser.add_argument("--keep", type=positive, help="keep so many images, those with the best scores")
     add_label_space_argument(parser)
     add_threads_argument(parser, default=4)
     add_output_argument(parser, "FOLDER", "labels and their manifest")
@@ -56,12 +59,14 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError("\n".join([*reasons, advice]))
     folder, manifest = options.output / "labels", options.output / "manifest.tsv"
     make_folder(folder)
+    kept = [item for item in labelled if item.kept_pixels]
+    if options.keep:
+        kept = best_scored(kept, options.keep)
     gathered = map_in_threads(
-        lambda item: gather_label(item, folder), labelled, options.threads, f"join {folder}"
+        lambda item: gather_label(item, folder), kept, options.threads, f"join {folder}"
     )
-    kept = [item for item in gathered if item.kept_pixels]
-    write_manifest(manifest, kept, Path.cwd())
-    logger.info("%d of %d images have labels; %s", len(kept), len(ids), manifest)
+    write_manifest(manifest, gathered, Path.cwd())
+    logger.info("kept the labels of %d of %d images; %s", len(kept), len(ids), manifest)
 
 
 if __name__ == "__main__":

@@ -352,14 +352,22 @@ class RunPlan:
         return Accumulated(step.before(), self.is_relabelled(step.before()))
 
     def needs_thresholds(self, model: ModelName) -> bool:
-        """Whether class mixing in a model's training needs the thresholds of its step."""
-        return model in self.steps and self.stage_of(model).class_mixing == "on_demand"
+        """Whether class mixing in a model's training needs the thresholds of its labels."""
+        return self.class_mixing(model) == "on_demand"
+
+    def class_mixing(self, model: ModelName) -> ClassMixing:
+        """Return which classes of the source are pasted into a model's target images."""
+        if model in self.steps:
+            return self.stage_of(model).class_mixing
+        mixing: ClassMixing = "none" if model == BASELINE else self.configuration.final.class_mixing
+        # The labels of the upper bound are not a model's, so they have no thresholds.
+        return "plain" if model == UPPER_BOUND and mixing == "on_demand" else mixing
 
     # -------------------------------------------------------------------------------- settings
 
     def settings_name(self, model: ModelName) -> str:
         """Return the name of a training's settings: one a stage, and one of a branch with its own network."""
-        if model == UPPER_BOUND:
+        if model == UPPER_BOUND and self.class_mixing(UPPER_BOUND) == self.class_mixing(FINAL):
             return "final"
         return "co_training_b" if self.has_own_network(model) else model.stage
 
@@ -384,8 +392,9 @@ class RunPlan:
         if model == BASELINE:
             return common
         stage = self.stage_of(model) if model in self.steps else configuration.final
-        keys = ("iterations", "hard_pixel_share", "batch_ratio", "class_mixing")
-        return msgspec.structs.replace(common, **{key: getattr(stage, key) for key in keys})
+        keys = ("iterations", "hard_pixel_share", "batch_ratio")
+        own = {key: getattr(stage, key) for key in keys} | {"class_mixing": self.class_mixing(model)}
+        return msgspec.structs.replace(common, **own)
 
     def prediction_settings(self) -> InferenceSettings:
         """Return how the target's images go through a network; the number of shards changes no prediction."""

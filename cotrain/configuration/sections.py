@@ -869,7 +869,7 @@ class CoTraining(Section, frozen=True, kw_only=True):
 
 
 class Final(Section, frozen=True, kw_only=True):
-    """Last model, trained on the source and on all target images. Both branches label these together."""
+    """Last model, trained on the source and on target images that both branches have labelled together."""
 
     iterations: Iterations = 60000
     hard_pixel_share: HardPixelShare = 0.2
@@ -881,10 +881,16 @@ class Final(Section, frozen=True, kw_only=True):
     ] = "baseline"
     batch_ratio: BatchRatio = (2, 2)
     class_mixing: Annotated[
-        Literal["plain", "none"],
-        "As in self-training. `on_demand` is not possible here: it needs the thresholds of one round, and "
-        "the final labels have none.",
+        ClassMixing,
+        "Which classes of source images are pasted into target images, as in self-training. `on_demand` goes "
+        "by the lower of the thresholds of the two branches.",
     ] = "none"
+    keep: Annotated[
+        Positive | None,
+        Meta(title="an integer >= 1, or null"),
+        "Number of target images that are kept: those with the highest mean confidence. null keeps all, as "
+        "published.",
+    ] = None
 
 
 class Evaluation(Section, frozen=True, kw_only=True):

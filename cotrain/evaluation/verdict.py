@@ -128,7 +128,7 @@ def _lower_scores(models: Sequence[ModelHealth], settings: HealthSettings) -> li
 def _why_lower(stage: str, better: str, settings: HealthSettings) -> str:
     """Return why a stage is most likely worse than a model before it, and the key to turn."""
     if stage == FINAL.stage and settings.final_mixing == "plain":
-        return "pasted classes most often harm it: set final.class_mixing: none"
+        return "classes pasted at random most often harm it: set final.class_mixing: on_demand"
     if stage == FINAL.stage and settings.final_initial_weights == str(BASELINE) != better:
         return f"it starts from the baseline: set final.initial_weights: {better}"
     if settings.hard_pixel_shares[stage] < 1:

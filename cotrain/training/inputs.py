@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.class_statistics import class_counts
@@ -19,21 +21,22 @@ class TrainingFiles:
     """The files that a training is made from.
 
     `source` and `target`: manifests of labelled source images and of (pseudo-)labelled target images.
-    `thresholds`: the thresholds of the target's pseudo-labels, for class mixing on demand.
+    `thresholds`: those of the models that made the target's pseudo-labels, for class mixing on demand; of
+    several, the lowest of each class counts.
     `class_statistics`: one file a source manifest, for rare-class sampling. `decoded`: indices of images that
     are kept decoded. `initial_weights`: the weights file that the training starts from.
     """
 
     source: Sequence[Path]
     target: Path | None = None
-    thresholds: Path | None = None
+    thresholds: Sequence[Path] = ()
     class_statistics: Sequence[Path] = ()
     decoded: Sequence[Path] = ()
     initial_weights: Path | None = None
 
     def deciding(self) -> list[Path]:
         """Return the files whose content decides what is learnt, in a fixed order."""
-        optional = [self.target, self.thresholds, self.initial_weights, *self.class_statistics]
+        optional = [self.target, *self.thresholds, self.initial_weights, *self.class_statistics]
         return [*self.source, *(path for path in optional if path)]
 
     def read_images(self) -> "TrainingImages":
@@ -59,12 +62,13 @@ class TrainingFiles:
     ) -> Batches:
         """Return the batches of model `name`; InputError if a file that they need is missing or wrong."""
         is_rare = settings.rare_class_sampling.enabled
+        levels = [ThresholdTable.read(path, space).levels for path in self.thresholds]
         return make_batches(
             settings,
             name,
             images.source,
             images.target,
-            thresholds=ThresholdTable.read(self.thresholds, space).levels if self.thresholds else None,
+            thresholds=np.minimum.reduce(levels) if levels else None,
             class_counts=class_counts(self.source, self.class_statistics) if is_rare else None,
             decoded={image: file for index in self.decoded for image, file in read_index(index).items()},
         )

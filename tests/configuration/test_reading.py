@@ -215,13 +215,14 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
             "training.crop: expected [height, width], two integers >= 32, found 64",
         ),
         (
-            {"final.class_mixing": "on_demand"},
-            "final.class_mixing: expected plain or none, found 'on_demand'",
+            {"final.class_mixing": "demand"},
+            "final.class_mixing: expected on_demand, plain or none, found 'demand'",
         ),
         (
             {"final.class_mixing": None},
-            "final.class_mixing: expected plain or none, found null (write none)",
+            "final.class_mixing: expected on_demand, plain or none, found null (write none)",
         ),
+        ({"final.keep": 0}, "final.keep: expected an integer >= 1, or null, found 0"),
         ({"training.batch_size": "four"}, "training.batch_size: expected an integer >= 2, found 'four'"),
         ({"training.batch_size": 4.0}, "training.batch_size: expected an integer >= 2, found 4.0"),
         ({"training.batch_size": True}, "training.batch_size: expected an integer >= 2, found true"),

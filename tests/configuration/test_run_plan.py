@@ -1,7 +1,7 @@
 """The plan of runs, worked out by hand from the published method."""
 
 import pytest
-from msgspec.structs import replace
+from msgspec import structs
 
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, Labelling, ModelName
 from cotrain.configuration.run_plan import Accumulated, RunPlan
@@ -283,6 +283,20 @@ def test_thresholds_are_needed_where_classes_are_mixed_on_demand(make_plan):
     assert needing == ["self_training/00", "self_training/01"]
 
 
+def test_the_upper_bound_is_trained_like_the_final_model_but_has_no_thresholds(make_plan):
+    datasets = {"second_test": plan_entry(make_plan)}
+    bounded = {"upper_bound": True, "target": "camera_test", "test": "second_test", "datasets": datasets}
+    plan = make_plan(**bounded, final={"class_mixing": "on_demand", "iterations": 12})
+    assert [plan.needs_thresholds(model) for model in (BASELINE, FINAL, UPPER_BOUND)] == [False, True, False]
+    assert [plan.settings_name(model) for model in (FINAL, UPPER_BOUND)] == ["final", "upper_bound"]
+    final, bound = (plan.training_settings(name) for name in ("final", "upper_bound"))
+    assert (final.class_mixing, bound.class_mixing) == ("on_demand", "plain")
+    assert structs.replace(bound, class_mixing="on_demand") == final
+    for mixing in ("plain", "none"):
+        plan = make_plan(**bounded, final={"class_mixing": mixing})
+        assert plan.settings_name(UPPER_BOUND) == "final"
+
+
 def test_settings_of_each_stage(make_plan):
     plan = make_plan(
         seed=7,
@@ -358,7 +372,7 @@ def test_a_run_without_a_test_set_makes_the_same_models_and_scores_none(make_pla
     assert plan.work().trainings == scored.work().trainings
     # Of each model that is scored, some predictions are kept.
     assert scored.storage().test_sample_models == len(scored.models)
-    assert plan.storage() == replace(scored.storage(), test_sample_models=0)
+    assert plan.storage() == structs.replace(scored.storage(), test_sample_models=0)
     left_out = set(scored.work().labellings) - set(plan.work().labellings)
     assert {amount.what for amount in left_out} == {f"score {model}" for model in scored.models}
 

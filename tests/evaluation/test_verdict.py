@@ -112,7 +112,7 @@ def test_scores_below_those_of_an_earlier_model():
         "final is 2.00 points of mIoU below co_training/00/b; it starts from the baseline: set "
         "final.initial_weights: co_training/00/b."
     ]
-    assert "set final.class_mixing: none." in texts(models, final_mixing="plain")[0]
+    assert "set final.class_mixing: on_demand." in texts(models, final_mixing="plain")[0]
     keys = {"final_initial_weights": B}
     assert "set final.hard_pixel_share: 1." in texts(models, **keys)[0]
     keys["hard_pixel_shares"] = {"self_training": 1.0, "co_training": 1.0, "final": 1.0}

@@ -12,7 +12,8 @@ from cotrain.training.inputs import TrainingFiles, TrainingImages
 
 
 def test_files_that_decide_what_is_learnt_have_a_fixed_order():
-    a, b, target, thresholds, weights, of_a, of_b = map(Path, ("a", "b", "t", "th", "w", "sa", "sb"))
+    a, b, target, weights, of_a, of_b = map(Path, ("a", "b", "t", "w", "sa", "sb"))
+    thresholds = [Path("second"), Path("first")]
     files = TrainingFiles(
         source=[b, a],
         target=target,
@@ -22,7 +23,7 @@ def test_files_that_decide_what_is_learnt_have_a_fixed_order():
         initial_weights=weights,
     )
     # Images that are kept decoded change nothing that is learnt.
-    assert files.deciding() == [b, a, target, thresholds, weights, of_b, of_a]
+    assert files.deciding() == [b, a, target, *thresholds, weights, of_b, of_a]
     assert TrainingFiles([a]).deciding() == [a]
 
 

@@ -26,9 +26,9 @@ def run(tmp_path, thresholds_a, thresholds_b, *more):
     return join(tmp_path, [tmp_path / "shard"], shared)
 
 
-def join(tmp_path, shards, shared):
+def join(tmp_path, shards, shared, *more):
     manifests = [str(shard / "manifest.tsv") for shard in shards]
-    of_all = ["--images", str(tmp_path / "a.tsv"), "--shards", *manifests]
+    of_all = ["--images", str(tmp_path / "a.tsv"), "--shards", *manifests, *more]
     join_ensemble.main([*of_all, *shared, "--output", str(tmp_path / "ensemble")])
     return read_manifest(tmp_path / "ensemble" / "manifest.tsv")
 
@@ -99,6 +99,18 @@ def test_predictions_of_another_image_set_are_refused(tmp_path, predicted_set, w
         run(tmp_path, thresholds, thresholds)
 
 
+def test_only_the_best_scored_images_are_kept(tmp_path, predicted_set, write_thresholds):
+    # The score is the mean confidence of the kept pixels: 0.9, 0.7, 0.8, 0.9, and nothing of "e".
+    images = {"c": [(0, 0.9), (0, 0.1)], "b": [(1, 0.7)], "a": [(2, 0.8)], "d": [(3, 0.9)], "e": [(0, 0.2)]}
+    for name in "ab":
+        predicted_set(name, images)
+    folders, shared = label_shards(tmp_path, write_thresholds("t"), 1, whole=True)
+    for number, expected in ((1, "c"), (2, "cd"), (3, "cad"), (4, "cbad"), (9, "cbad")):
+        kept = join(tmp_path, folders, shared, "--keep", str(number))
+        assert [item.id for item in kept] == list(expected)
+        assert all(item.label.is_file() for item in kept)
+
+
 def test_when_nothing_is_left_the_run_stops(tmp_path, predicted_set, write_thresholds):
     for name in "ab":
         predicted_set(name, {"x": [(0, 0.1)]})
@@ -124,13 +136,15 @@ def write_shards(folder, name, predictions, shards, batch_size=2):
                     writer.write(image_id, *whole.read(image_id))
 
 
-def label_shards(tmp_path, thresholds, shards):
+def label_shards(tmp_path, thresholds, shards, whole=False):
+    """Label all shards; with `whole`, the only shard is the whole prediction."""
     shared = ["--thresholds-a", str(thresholds), "--thresholds-b", str(thresholds)]
     shared += ["--label-space", "camvid11"]
     folders = [tmp_path / "shards" / str(shard) for shard in range(shards)]
     for shard, folder in enumerate(folders):
         of_both = [f"--images={tmp_path / 'a.tsv'}", f"--images-b={tmp_path / 'b.tsv'}"]
-        of_both += [f"--predictions-{name}={tmp_path / f'{name}.{shard}.h5'}" for name in "ab"]
+        suffix = ".h5" if whole else f".{shard}.h5"
+        of_both += [f"--predictions-{name}={tmp_path / f'{name}{suffix}'}" for name in "ab"]
         ensemble_labels.main([*of_both, *shared, "--output", str(folder)])
     return folders, shared
 

@@ -345,6 +345,9 @@ def test_settings_have_all_their_parts(arguments, tmp_path):
 
 
 def test_on_demand_mixing_reads_the_thresholds(arguments, tmp_path, write_thresholds):
-    path = str(write_thresholds("thresholds", {3: 0.7}))
-    train.main(arguments("model", "--thresholds", path, target=True, class_mixing="on_demand"))
-    assert path in record(tmp_path / "model")["parents"]
+    one, other = (str(write_thresholds(name, {3: sure})) for name, sure in (("one", 0.7), ("other", 0.2)))
+    for name, paths in (("one", [one]), ("both", [other, one]), ("other", [other])):
+        files = ["--thresholds", *paths]
+        train.main(arguments(name, *files, target=True, class_mixing="on_demand"))
+        parents = record(tmp_path / name)["parents"]
+        assert [path for path in parents if path in (one, other)] == paths
