@@ -84,6 +84,17 @@ def source_pixels(reports: Sequence[Path], classes: Sequence[str]) -> npt.NDArra
     return total
 
 
+def pixels_of_an_image(reports: Sequence[Path]) -> float:
+    """Return the mean number of pixels of a label of several datasets, from the reports of their checks."""
+    images, pixels = 0, 0
+    for path in reports:
+        report = read_record(path, CheckReport, "the report of a check", "what check_data wrote")
+        images += report["images"]
+        pixels += report.get("void_pixels", 0)
+        pixels += sum(content["pixels"] for content in report.get("classes", {}).values())
+    return pixels / max(images, 1)
+
+
 def raise_problems(subject: str, problems: Sequence[str]) -> None:
     """Raise one InputError with the first ten problems and their total; do nothing if there is no problem."""
     if not problems:
