@@ -35,7 +35,7 @@ def test_one_action_at_a_time(capsys):
         with pytest.raises(SystemExit) as ended:
             configuration.main(flags)
         assert ended.value.code == 2
-    assert "not allowed with argument --schema" in capsys.readouterr().err
+    assert "found both --schema and --reference" in capsys.readouterr().err
 
 
 def test_a_configuration_ends_in_a_summary(capsys):
