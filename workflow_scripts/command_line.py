@@ -51,7 +51,10 @@ def begin_commands_with(start: str) -> None:
 
 # What argparse says of a wrong command line in words of its own, and what is said instead.
 IN_OUR_WORDS = (
-    (r"argument (.*?): invalid choice: ('.*'|\".*\") \(choose from (.*)\)", r"\1: found \2, expected one of \3"),
+    (
+        r"argument (.*?): invalid choice: ('.*'|\".*\") \(choose from (.*)\)",
+        r"\1: found \2, expected one of \3",
+    ),
     (r"argument (.*?): invalid int value: (.*)", r"\1: found \2, expected an integer"),
     (r"argument (.*?): invalid float value: (.*)", r"\1: found \2, expected a number"),
     (r"argument (.*?): expected one argument", r"\1: found no value, expected one"),

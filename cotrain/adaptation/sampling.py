@@ -15,8 +15,8 @@ from cotrain.randomness import generator
 
 # The rare-class sampler makes so many draws at a time; single draws take 20 times as long.
 DRAWS_IN_BLOCK = 4096
-# Of an image's pixels: with fewer, rare-class sampling does not draw it for a class. Published are 3000 pixels
-# of GTA5's 1914×1052.
+# Of an image's pixels: with fewer, rare-class sampling does not draw it for a class. Published are 3000
+# pixels of GTA5's 1914×1052.
 SHARE_OF_A_RARE_CLASS = 0.0015
 
 

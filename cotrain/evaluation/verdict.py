@@ -89,6 +89,7 @@ def findings(
         *_few_kept(chain, settings),
         *_alike(chain),
         *_drift(chain, source, settings),
+        *_unshown(chain, source, classes),
     ]
 
 
@@ -188,7 +189,8 @@ def _why_starved(model: str, is_predicted: bool, settings: HealthSettings, rare_
     stage = _stage(model)
     if not is_predicted:
         labeller = next(iter(settings.labellers.get(model, ())), str(BASELINE))
-        return f"the model that made them hardly predicts it: {_learn_rare_classes(labeller, settings, rare_classes)}"
+        change = _learn_rare_classes(labeller, settings, rare_classes)
+        return f"the model that made them hardly predicts it: {change}"
     if stage == FINAL.stage:
         return "its confidences are below the thresholds: lower co_training.confidence.lower"
     ranking = settings.rankings[stage]
@@ -289,3 +291,16 @@ def _drift(models: Sequence[ModelHealth], source: Pixels, settings: HealthSettin
         f"often fed themselves: {_learn_from_labels(last, settings)}"
     )
     return [Finding("drift", f"{text}.")]
+
+
+def _unshown(models: Sequence[ModelHealth], source: Pixels, classes: Sequence[str]) -> list[Finding]:
+    """Return which classes the source does not show; with a test set, the notes on the data say so."""
+    names = [name for name, pixels in zip(classes, source.tolist(), strict=True) if not pixels]
+    if not names or len(names) == len(classes) or any(model.mean_iou is not None for model in models):
+        return []
+    text = (
+        f"The source shows no pixel of {_listed(names)}: no model can learn that, and where the camera "
+        "sees it, models see another class; add a dataset that shows it to source, or choose a label_space "
+        "without it"
+    )
+    return [Finding("unshown", f"{text}.")]

@@ -74,8 +74,8 @@ def about_vanished(
     """Return one line about classes that have vanished in a training, the likeliest cause first.
 
     Where all had vanished `before`, in the model that it started from, the line only says so: that model's
-    line had the advice. `has_target` says whether target images were trained on, `rare_class_sampling` the key
-    that turns it on, if it is off.
+    line had the advice. `has_target` says whether target images were trained on, `rare_class_sampling` the
+    key that turns it on, if it is off.
     """
     listed = ", ".join(classes)
     if set(classes) <= set(before):

@@ -93,7 +93,7 @@ def test_a_table_is_no_list(tmp_path, separator, header, quote):
 def test_a_table_without_two_paths_is_told_by_the_file_that_is_there(tmp_path):
     (tmp_path / "a.jpg").touch()
     (tmp_path / "weather.csv").write_text("number,image,weather\n1,a.jpg,rain\n")
-    with pytest.raises(InputError, match="line 2: found 3 columns, `1`, `a.jpg`, `rain`, expected one path"):
+    with pytest.raises(InputError, match=r"line 2: found 3 columns, `1`, `a.jpg`, `rain`, expected one path"):
         read_list(tmp_path / "weather.csv")
 
 

@@ -164,6 +164,21 @@ def test_classes_that_vanish_and_classes_that_never_were():
     ]
 
 
+def test_what_the_source_never_shows_cannot_be_learnt():
+    def of(models, source):
+        return findings([*models.values()], source, CLASSES, SETTINGS, 480 * 360)
+
+    without_sky = np.array([400, 300, 0, 280, 20])
+    pixels = np.array([400, 300, 0, 280, 20])
+    models = {name: replace(model, pixels=pixels) for name, model in healthy().items()}
+    models = {name: replace(model, labels=pixels) for name, model in models.items()}
+    [finding] = of(models, without_sky)
+    assert finding.kind == "unshown"
+    assert finding.text.startswith("The source shows no pixel of sky: no model can learn that,")
+    # The notes on the data compare source and test set.
+    assert of({name: replace(model, mean_iou=0.5) for name, model in models.items()}, without_sky) == []
+
+
 def test_few_pixels_are_kept():
     assert texts(changed("self_training/00", kept=0.19)) == [
         "Only 19.0 % of the pixels that self_training/00 learns from have pseudo-labels; the model "

@@ -77,7 +77,7 @@ def test_by_hand(arguments, tmp_path):
     assert final["missing_classes"] == final["vanished_classes"] == ["road"]
     assert final["held_out"] == {"confidence": 0.8, "accuracy": 0.75}
     kinds = [finding["kind"] for finding in content["findings"]]
-    assert kinds == ["collapsed", "starved", "vanished"]
+    assert kinds == ["collapsed", "starved", "vanished", "unshown"]
 
     text = (tmp_path / "report" / "health.txt").read_text()
     lines = [line.split() for line in text.splitlines()]
