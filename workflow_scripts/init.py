@@ -558,7 +558,7 @@ def measured(choice: FirstRun, photos: Sequence[Item]) -> tuple[Speed | None, fl
         kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         if device.type == "cpu" and choice.preset_name in ("gpu", "paper"):
             return None, reading, kind
-        logger.info("measuring how fast this machine is (%s, %d threads)", kind, choice.threads)
+        logger.info("measuring how fast this machine is (%s, %s)", kind, of_threads(choice.threads))
         speed = measured_speed(
             "self_training", settings, settings.batch_size, space, timed, plan.prediction_settings(), device
         )
@@ -570,6 +570,10 @@ def measured(choice: FirstRun, photos: Sequence[Item]) -> tuple[Speed | None, fl
     )
     rendering = 1.5e-6 * pixels / choice.threads
     return Speed(max(speed.seconds_a_step, reading), speed.seconds_an_image, rendering), reading, kind
+
+
+def of_threads(number: int) -> str:
+    return f"{number} threads" if number > 1 else "one thread"
 
 
 def decoded_bytes(photos: Sequence[Item]) -> int:
@@ -600,7 +604,7 @@ def facts(
         return lines
     seconds = seconds_of_run(preset, choice.stages, photos.number, speed)
     lines.append(
-        f"Measured here ({device}, {choice.threads} threads): {1 / speed.iteration:.2g} iterations a second. "
+        f"Measured here ({device}, {of_threads(choice.threads)}): {1 / speed.iteration:.2g} iterations a second. "
         f"The run takes about {duration(seconds)}."
     )
     if budget is not None and seconds > MUCH_MORE * budget * 3600:
