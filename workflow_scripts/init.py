@@ -413,6 +413,9 @@ def target_of(
     file = lists / "photos.txt"
     write_text(file, "".join(f"{item.image}\n" for item in items))
     if every > 1:
+        logger.info(
+            "taking one in %d of these photos, %d in all: enough for a run this short", every, len(items)
+        )
         comment += (
             f" The list has one in {every} of {number}, enough for a run this short; for a longer one, list "
             "all."
