@@ -123,7 +123,8 @@ def main(arguments: list[str] | None = None) -> None:
         action="append",
         metavar="SOURCE",
         help=f"labelled images to learn from: {SOURCE_FORMS}; IMAGES and LABELS are lists or folders, "
-        "CLASSES is a class table. May be given several times (default: streets)",
+        "CLASSES is a class table (config/README.md names all). May be given several times (default: "
+        "streets)",
     )
     parser.add_argument(
         "--test",
@@ -607,8 +608,8 @@ def facts(
         return lines
     seconds = seconds_of_run(preset, choice.stages, photos.number, speed)
     lines.append(
-        f"Measured here ({device}, {of_threads(choice.threads)}): {1 / speed.iteration:.2g} iterations a second. "
-        f"The run takes about {duration(seconds)}."
+        f"Measured here ({device}, {of_threads(choice.threads)}): {1 / speed.iteration:.2g} iterations a "
+        f"second. The run takes about {duration(seconds)}."
     )
     if budget is not None and seconds > MUCH_MORE * budget * 3600:
         lines.append(
