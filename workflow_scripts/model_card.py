@@ -25,6 +25,7 @@ from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
     inference_settings,
+    logger,
     new_parser,
     parse,
     run,
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         health=read_health(options.health) if options.health else None,
     )
     write_text(options.output, model_card(record, label_space(options.label_space), facts))
+    logger.info("what %s is, and how to load it; %s", record.model, options.output)
 
 
 def _code(record: TrainingRecord) -> str:
