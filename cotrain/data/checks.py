@@ -241,7 +241,8 @@ def warnings_of_ignored_classes(
         return []
     largest = sorted(ignored, key=lambda own_id: -ignored[own_id])[:SHOWN_CLASSES]
     names = in_a_row([str(table.ids[own_id]) for own_id in largest])
-    more = f" and {len(ignored) - SHOWN_CLASSES} other classes" if len(ignored) > SHOWN_CLASSES else ""
+    others = len(ignored) - SHOWN_CLASSES
+    more = f" and {others} other class{'es' if others > 1 else ''}" if others > 0 else ""
     return [
         f"{100 * share:.3g} % of the labelled pixels are ignored ({names}{more}), because label space "
         f"{space.name!r} does not name these classes; is it the label space of this dataset?"
