@@ -49,6 +49,8 @@ def begin_commands_with(start: str) -> None:
     _start = start
 
 
+TOO_MANY = "unrecognized arguments"
+LONGEST = 120
 # What argparse says of a wrong command line in words of its own, and what is said instead.
 IN_OUR_WORDS = (
     (
@@ -66,8 +68,9 @@ IN_OUR_WORDS = (
     (r"the following arguments are required: (.*)", r"\1: missing"),
     (r"one of the arguments (.*) is required", r"expected one of the flags \1"),
     (
-        r"unrecognized arguments: (.*)",
-        r"found \1 where no value is expected; a path with spaces needs quotes around it",
+        rf"{TOO_MANY}: (.*)",
+        r"found \1 where no value is expected; a path with spaces needs quotes around it, and in place of many "
+        "files most flags take their folder",
     ),
     # Our own words about a value.
     (r"argument (.*?): (.*)", r"\1: \2"),
@@ -96,6 +99,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # Only some versions of Python put choices into quotes.
         message = re.sub(r"\(choose from .*\)", lambda found: found[0].replace("'", ""), message)
+        # A pattern such as `*.jpg` can give thousands of words.
+        if message.startswith(TOO_MANY) and len(message) > LONGEST:
+            message = f"{message[:LONGEST]}…"
         for theirs, ours in IN_OUR_WORDS:
             if found := re.fullmatch(theirs, message, re.DOTALL):
                 message = found.expand(ours)

@@ -276,8 +276,9 @@ WRONG = [
     ("init --quite-another", "--quite-another: unknown flag, expected one of --change, --device, --every,"),
     (
         "init --target a.jpg b.jpg",
-        "found b.jpg where no value is expected; a path with spaces needs quotes around it",
+        "found b.jpg where no value is expected; a path with spaces needs quotes around it, and in place",
     ),
+    (f"init --target {'a.jpg ' * 1000}", "found a.jpg a.jpg a.jpg"),
     ("sample --images a --output b", "--number, --seed: missing"),
     ("sample --seed x --images a", "--seed: found 'x', expected an integer"),
     ("vote_labels --mean-size 3", "--mean-size: unknown flag, expected one of"),
@@ -299,6 +300,7 @@ def test_a_wrong_command_line_ends_in_one_sentence(line, message, capsys):
     help_of = f"`python -m workflow_scripts.{step} --help` shows all flags and an example"
     assert shown.endswith(f". {help_of}\n")
     assert len(shown.splitlines()) == 1
+    assert len(shown) < 500
 
 
 def test_a_value_may_begin_with_dashes_and_flags_may_be_shortened(capsys):
