@@ -69,8 +69,8 @@ IN_OUR_WORDS = (
     (r"one of the arguments (.*) is required", r"expected one of the flags \1"),
     (
         rf"{TOO_MANY}: (.*)",
-        r"found \1 where no value is expected; a path with spaces needs quotes around it, and in place of many "
-        "files most flags take their folder",
+        r"found \1 where no value is expected; a path with spaces needs quotes around it, and in place of "
+        "many files most flags take their folder",
     ),
     # Our own words about a value.
     (r"argument (.*?): (.*)", r"\1: \2"),
