@@ -96,7 +96,8 @@ class Progress:
             elapsed = time.monotonic() - self.started
             number = self.done - self.first
             rate = f", {_rate(number / elapsed)}" if number and elapsed > 0 else ""
-            logger.info("%s: %d %s in %s%s", self.title, number, self.unit, duration(elapsed), rate)
+            unit = self.unit.removesuffix("s") if number == 1 else self.unit
+            logger.info("%s: %d %s in %s%s", self.title, number, unit, duration(elapsed), rate)
 
 
 def fitted(bar: str, title: str, parts: Sequence[str], columns: int) -> str:

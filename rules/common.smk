@@ -379,6 +379,12 @@ def described(*models):
     return [*finished(*models), *(f"{RUN}/models/{model}/README.md" for model in models)]
 
 
+def health_on_card(wildcards):
+    """What stands in for scores on the card of the last model; of the others, the health is known too late."""
+    is_last = wildcards.model == str(FINAL)
+    return f"{RUN}/report/health.json" if is_last and not configuration.test else []
+
+
 def names_on_card(wildcards):
     """Flags of a card: the names of a model's network and datasets, and of the weights that predict."""
     model = ModelName.parse(wildcards.model)

@@ -129,6 +129,7 @@ rule model_card:
         settings=settings("prediction"),
         scores=lambda wildcards: scores(wildcards.model),
         temperature=temperature,
+        health=health_on_card,
         # Not an ancient one, as in the report.
         checked=f"{RUN}/data/checked.json",
     output:
@@ -143,7 +144,7 @@ rule model_card:
     resources:
         **needs(of_lists),
     params:
-        inputs=flags_of_inputs("record", "networks", "settings", "scores", "temperature", "checked"),
+        inputs=flags_of_inputs("record", "networks", "settings", "scores", "temperature", "health", "checked"),
         names=names_on_card,
         label_space=LABEL_SPACE,
     shell:

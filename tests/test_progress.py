@@ -109,7 +109,9 @@ def test_no_work_and_failed_work(clock, caplog):
             pass
         with pytest.raises(KeyError), Progress(3, "images", "failing"):
             raise KeyError
-    assert caplog.messages == ["nothing: 0 images in 0 s"]
+        with Progress(1, "photos", "one") as progress:
+            progress.advance()
+    assert caplog.messages == ["nothing: 0 images in 0 s", "one: 1 photo in 0 s"]
 
 
 def test_results_of_threads_come_in_the_order_of_their_arguments():

@@ -3,13 +3,15 @@
 import argparse
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NoReturn, get_args
 
 from cotrain.configuration.choices import Device
 from cotrain.data.file_names import is_one_line
@@ -47,12 +49,72 @@ def begin_commands_with(start: str) -> None:
     _start = start
 
 
+TOO_MANY = "unrecognized arguments"
+LONGEST = 120
+# What argparse says of a wrong command line in words of its own, and what is said instead.
+IN_OUR_WORDS = (
+    (
+        r"argument (.*?): invalid choice: ('.*'|\".*\") \(choose from (.*)\)",
+        r"\1: found \2, expected one of \3",
+    ),
+    (r"argument (.*?): invalid int value: (.*)", r"\1: found \2, expected an integer"),
+    (r"argument (.*?): invalid float value: (.*)", r"\1: found \2, expected a number"),
+    (r"argument (.*?): expected one argument", r"\1: found no value, expected one"),
+    (r"argument (.*?): expected at least one argument", r"\1: found no value, expected one or more"),
+    (r"argument (.*?): expected (\d+) arguments", r"\1: found another number of values, expected \2"),
+    (r"argument (.*?): ignored explicit argument (.*)", r"\1: found the value \2, expected none"),
+    (r"argument (.*?): not allowed with argument (.*)", r"found both \2 and \1, expected one of them"),
+    (r"ambiguous option: (.*?) could match (.*)", r"\1: unknown flag, expected one of \2"),
+    (r"the following arguments are required: (.*)", r"\1: missing"),
+    (r"one of the arguments (.*) is required", r"expected one of the flags \1"),
+    (
+        rf"{TOO_MANY}: (.*)",
+        r"found \1 where no value is expected; a path with spaces needs quotes around it, and in place of "
+        "many files most flags take their folder",
+    ),
+    # Our own words about a value.
+    (r"argument (.*?): (.*)", r"\1: \2"),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends a wrong command line with one sentence; the usage of a step with many flags would hide it."""
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        # argparse speaks of a misspelt flag only after all that is required is there.
+        flags = sorted({"--help", *re.findall(r"--[a-z][a-z-]*", self.format_usage())})
+        for word in sys.argv[1:] if args is None else args:
+            name = word.partition("=")[0]
+            if word == "--":
+                break
+            # Flags may be shortened. A value may begin with a dash if it has a space.
+            if word.startswith("--") and " " not in word and not any(flag.startswith(name) for flag in flags):
+                close = get_close_matches(name, flags, 1)
+                meant = f" (did you mean {close[0]}?)" if close else f", expected one of {', '.join(flags)}"
+                self.error(f"{name}: unknown flag{meant}")
+        return super().parse_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        # Only some versions of Python put choices into quotes.
+        message = re.sub(r"\(choose from .*\)", lambda found: found[0].replace("'", ""), message)
+        # A pattern such as `*.jpg` can give thousands of words.
+        if message.startswith(TOO_MANY) and len(message) > LONGEST:
+            message = f"{message[:LONGEST]}…"
+        for theirs, ours in IN_OUR_WORDS:
+            if found := re.fullmatch(theirs, message, re.DOTALL):
+                message = found.expand(ours)
+                break
+        self.exit(2, f"error: {message}. `{self.prog} --help` shows all flags and an example\n")
+
+
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:
     """Return a parser that shows the step's docstring and an example, and knows `--log-file FILE`.
 
     `example` is at least one command, `python -m workflow_scripts.STEP …`; the last names the step.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=_start + example.rpartition(MODULES)[2].split()[0],
         description=description,
         epilog=f"example:\n  {example.replace(MODULES, _start)}",

@@ -31,6 +31,7 @@ from workflow_scripts.command_line import (
     parse,
     positive,
     run,
+    share,
 )
 
 EXAMPLE = """python -m workflow_scripts.export --model results/demo/models/final \\
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--width", type=positive, help="of the exported input (default: that of the first image)"
     )
     parser.add_argument(
-        "--tolerance", type=float, default=0.001, help="largest difference of a confidence (default 0.001)"
+        "--tolerance", type=share, default=0.001, help="largest difference of a confidence (default 0.001)"
     )
     parser.add_argument(
         "--formats", nargs="+", choices=FORMATS, default=["pt2"], help="what to write (default: pt2)"

@@ -19,7 +19,7 @@ from cotrain.adaptation.sampling import spread_sample
 from cotrain.configuration.names import BRANCHES, ModelName
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.run_plan import HealthSettings
-from cotrain.data.checks import source_pixels
+from cotrain.data.checks import pixels_of_an_image, source_pixels
 from cotrain.data.counting import count_ids
 from cotrain.data.files import write_json, write_text
 from cotrain.data.images import read_label
@@ -130,7 +130,8 @@ def main(arguments: list[str] | None = None) -> None:
         )
         for name in names
     ]
-    result, found = outcome(models), findings(models, source, classes, settings)
+    source_size = pixels_of_an_image(options.source_checks)
+    result, found = outcome(models), findings(models, source, classes, settings, source_size)
     text = health_text(result, found, models, source, classes, settings, images)
     content = health_content(result, found, models, source, classes, settings, images)
     write_text(options.output / "health.txt", text)

@@ -123,7 +123,8 @@ def main(arguments: list[str] | None = None) -> None:
         action="append",
         metavar="SOURCE",
         help=f"labelled images to learn from: {SOURCE_FORMS}; IMAGES and LABELS are lists or folders, "
-        "CLASSES is a class table. May be given several times (default: streets)",
+        "CLASSES is a class table (config/README.md names all). May be given several times (default: "
+        "streets)",
     )
     parser.add_argument(
         "--test",
@@ -413,6 +414,9 @@ def target_of(
     file = lists / "photos.txt"
     write_text(file, "".join(f"{item.image}\n" for item in items))
     if every > 1:
+        logger.info(
+            "taking one in %d of these photos, %d in all: enough for a run this short", every, len(items)
+        )
         comment += (
             f" The list has one in {every} of {number}, enough for a run this short; for a longer one, list "
             "all."
@@ -558,7 +562,7 @@ def measured(choice: FirstRun, photos: Sequence[Item]) -> tuple[Speed | None, fl
         kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         if device.type == "cpu" and choice.preset_name in ("gpu", "paper"):
             return None, reading, kind
-        logger.info("measuring how fast this machine is (%s, %d threads)", kind, choice.threads)
+        logger.info("measuring how fast this machine is (%s, %s)", kind, of_threads(choice.threads))
         speed = measured_speed(
             "self_training", settings, settings.batch_size, space, timed, plan.prediction_settings(), device
         )
@@ -570,6 +574,10 @@ def measured(choice: FirstRun, photos: Sequence[Item]) -> tuple[Speed | None, fl
     )
     rendering = 1.5e-6 * pixels / choice.threads
     return Speed(max(speed.seconds_a_step, reading), speed.seconds_an_image, rendering), reading, kind
+
+
+def of_threads(number: int) -> str:
+    return f"{number} threads" if number > 1 else "one thread"
 
 
 def decoded_bytes(photos: Sequence[Item]) -> int:
@@ -600,8 +608,8 @@ def facts(
         return lines
     seconds = seconds_of_run(preset, choice.stages, photos.number, speed)
     lines.append(
-        f"Measured here ({device}, {choice.threads} threads): {1 / speed.iteration:.2g} iterations a second. "
-        f"The run takes about {duration(seconds)}."
+        f"Measured here ({device}, {of_threads(choice.threads)}): {1 / speed.iteration:.2g} iterations a "
+        f"second. The run takes about {duration(seconds)}."
     )
     if budget is not None and seconds > MUCH_MORE * budget * 3600:
         lines.append(

@@ -1,7 +1,7 @@
 """Write the card of a model: what it is, what it was trained on, how good it is, and how to load it.
 
 in:  the record of its training (training.json), networks.json of the run and, if the model was scored, its
-     scores
+     scores; if it was not, the health of its run (health.json)
 out: a Markdown page, which belongs beside the weights
 """
 
@@ -19,11 +19,13 @@ from cotrain.errors import InputError
 from cotrain.evaluation.scores import read_scores
 from cotrain.reporting.model_card import ModelFacts, model_card
 from cotrain.reporting.notes import read_notes
+from cotrain.reporting.page.records import read_health
 from cotrain.training.record import TrainingRecord, code_hash, read_training_record
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
     inference_settings,
+    logger,
     new_parser,
     parse,
     run,
@@ -49,6 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--source", nargs="+", required=True, metavar="NAME", help="names of source datasets")
     parser.add_argument("--target", metavar="NAME", help="name of the target dataset that it learnt from")
     parser.add_argument("--scores", type=Path, help="scores.json of the model")
+    parser.add_argument(
+        "--health", type=Path, metavar="FILE", help="health.json of the run, for a model without scores"
+    )
     parser.add_argument("--test", metavar="NAME", help="name of the dataset that it was scored on")
     parser.add_argument(
         "--checked", type=Path, metavar="FILE", help="checked.json of the run, with its notes"
@@ -61,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
     if (options.scores is None) != (options.test is None):
         raise InputError("--scores and --test: found one of them, expected both or none")
+    if options.scores and options.health:
+        raise InputError("--scores and --health: found both, expected one of them")
     record = read_training_record(options.record)
     networks = read_networks(options.networks)
     if options.network not in networks.networks:
@@ -81,8 +88,10 @@ def main(arguments: list[str] | None = None) -> None:
         notes=read_notes(options.checked) if options.checked else (),
         weights=options.weights,
         is_calibrated=options.temperature is not None,
+        health=read_health(options.health) if options.health else None,
     )
     write_text(options.output, model_card(record, label_space(options.label_space), facts))
+    logger.info("what %s is, and how to load it; %s", record.model, options.output)
 
 
 def _code(record: TrainingRecord) -> str:

@@ -15,6 +15,9 @@ from cotrain.randomness import generator
 
 # The rare-class sampler makes so many draws at a time; single draws take 20 times as long.
 DRAWS_IN_BLOCK = 4096
+# Of an image's pixels: with fewer, rare-class sampling does not draw it for a class. Published are 3000
+# pixels of GTA5's 1914×1052.
+SHARE_OF_A_RARE_CLASS = 0.0015
 
 
 def self_training_subset_seed(seed: int, round_number: int) -> int:
@@ -79,6 +82,16 @@ def class_probabilities(pixel_counts: NDArray[np.int64], temperature: float) -> 
     exponents = np.where(present, (1 - pixel_counts / pixel_counts.sum()) / temperature, -np.inf)
     weights = np.exp(exponents - exponents.max())
     return weights / weights.sum()
+
+
+def rare_class_sampling_key(pixels_of_an_image: float) -> str:
+    """Return the line of a configuration that turns on rare-class sampling for source images of this size.
+
+    The published `min_pixels`, which is the default, is more than small images ever have of a rare class.
+    """
+    # Two digits that count.
+    min_pixels = round(float(f"{SHARE_OF_A_RARE_CLASS * pixels_of_an_image:.2g}"))
+    return f"training.rare_class_sampling: {{enabled: true, min_pixels: {min_pixels}}}"
 
 
 class ShuffledSampler:

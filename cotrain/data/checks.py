@@ -84,6 +84,17 @@ def source_pixels(reports: Sequence[Path], classes: Sequence[str]) -> npt.NDArra
     return total
 
 
+def pixels_of_an_image(reports: Sequence[Path]) -> float:
+    """Return the mean number of pixels of a label of several datasets, from the reports of their checks."""
+    images, pixels = 0, 0
+    for path in reports:
+        report = read_record(path, CheckReport, "the report of a check", "what check_data wrote")
+        images += report["images"]
+        pixels += report.get("void_pixels", 0)
+        pixels += sum(content["pixels"] for content in report.get("classes", {}).values())
+    return pixels / max(images, 1)
+
+
 def raise_problems(subject: str, problems: Sequence[str]) -> None:
     """Raise one InputError with the first ten problems and their total; do nothing if there is no problem."""
     if not problems:
@@ -230,7 +241,8 @@ def warnings_of_ignored_classes(
         return []
     largest = sorted(ignored, key=lambda own_id: -ignored[own_id])[:SHOWN_CLASSES]
     names = in_a_row([str(table.ids[own_id]) for own_id in largest])
-    more = f" and {len(ignored) - SHOWN_CLASSES} other classes" if len(ignored) > SHOWN_CLASSES else ""
+    others = len(ignored) - SHOWN_CLASSES
+    more = f" and {others} other class{'es' if others > 1 else ''}" if others > 0 else ""
     return [
         f"{100 * share:.3g} % of the labelled pixels are ignored ({names}{more}), because label space "
         f"{space.name!r} does not name these classes; is it the label space of this dataset?"

@@ -11,6 +11,8 @@ from cotrain.errors import InputError
 logger = logging.getLogger("cotrain")
 
 SHOWN = 5
+# Of the columns of a table.
+SEPARATORS = "\t;,"
 
 
 def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[int, Path]]:
@@ -18,7 +20,8 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
 
     A line is one path, which may contain spaces. Relative paths lie under `root`, or beside the list if
     `root` is None. Windows line ends, blank lines, a byte-order mark and quotes around a path are accepted.
-    Raises InputError if the list is missing, is not UTF-8 text, or names no path.
+    Raises InputError if the list is missing, is not UTF-8 text, names no path, or is a table of several
+    columns.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -36,7 +39,30 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
     ]
     if not paths:
         raise InputError(f"{path}: the list is empty, expected one path per line")
+    # The last line is never a header.
+    last = paths[-1][0]
+    columns = _columns(text.split("\n")[last - 1].strip(), folder)
+    if columns:
+        shown = ", ".join(f"`{column}`" for column in columns[:SHOWN])
+        raise InputError(
+            f"{path}, line {last}: found {len(columns)} columns, {shown}, expected one path per line and no "
+            "header; write each column that is needed into a list of its own"
+        )
     return paths
+
+
+def _columns(line: str, folder: str) -> list[str]:
+    """Return the columns of a line of a table; none of a path, which may hold commas itself."""
+    if os.path.lexists(os.path.join(folder, _unquoted(line))):
+        return []
+    for separator in SEPARATORS:
+        columns = [_unquoted(column.strip()) for column in line.split(separator)]
+        # Not the end of `v1.2`.
+        files = [column for column in columns if Path(column).suffix[1:2].isalpha()]
+        are_there = any(column and os.path.isfile(os.path.join(folder, column)) for column in columns)
+        if len(columns) > 1 and (len(files) > 1 or are_there):
+            return columns
+    return []
 
 
 def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cotrain.adaptation.collapse import collapse_in_words, found_collapse, iterations_key
+from cotrain.adaptation.sampling import rare_class_sampling_key
 from cotrain.configuration.names import BASELINE, BRANCHES, FINAL, UPPER_BOUND, ModelName
 from cotrain.configuration.run_plan import HealthSettings
 from cotrain.evaluation.health import (
@@ -62,7 +63,11 @@ def outcome(models: Sequence[ModelHealth]) -> str:
 
 
 def findings(
-    models: Sequence[ModelHealth], source: Pixels, classes: Sequence[str], settings: HealthSettings
+    models: Sequence[ModelHealth],
+    source: Pixels,
+    classes: Sequence[str],
+    settings: HealthSettings,
+    pixels_of_an_image: float,
 ) -> list[Finding]:
     """Return what is wrong with a run, the worst first.
 
@@ -71,17 +76,20 @@ def findings(
         source: int64 (C,), the pixels of each class in the source's labels.
         classes: the names of the C classes.
         settings: what the plan and the keys of the run say.
+        pixels_of_an_image: of the source, on average.
     """
+    rare_classes = rare_class_sampling_key(pixels_of_an_image)
     # The upper bound is no part of the chain.
     chain = [model for model in models if model.model != str(UPPER_BOUND)]
     return [
         *_collapsed(chain, source, classes),
         *_lower_scores(chain, settings),
-        *_starved(chain, source, classes, settings),
-        *_missing(chain, source, classes, settings),
+        *_starved(chain, source, classes, settings, rare_classes),
+        *_missing(chain, source, classes, settings, rare_classes),
         *_few_kept(chain, settings),
         *_alike(chain),
         *_drift(chain, source, settings),
+        *_unshown(chain, source, classes),
     ]
 
 
@@ -143,7 +151,11 @@ def _why_lower(stage: str, better: str, settings: HealthSettings) -> str:
 
 
 def _starved(
-    models: Sequence[ModelHealth], source: Pixels, classes: Sequence[str], settings: HealthSettings
+    models: Sequence[ModelHealth],
+    source: Pixels,
+    classes: Sequence[str],
+    settings: HealthSettings,
+    rare_classes: str,
 ) -> list[Finding]:
     """Return which classes hardly occur in the pseudo-labels, and from which model on."""
     by_name, of_source = {model.model: model for model in models}, shares_of(source)
@@ -162,7 +174,7 @@ def _starved(
         shares = 100 * shares_of(model.labels)[train_id], 100 * of_source[train_id]
         seen = [by_name[name].pixels for name in settings.labellers.get(model.model, ()) if name in by_name]
         is_predicted = any(shares_of(pixels)[train_id] >= STARVED * of_source[train_id] for pixels in seen)
-        cause = _why_starved(model.model, is_predicted, settings)
+        cause = _why_starved(model.model, is_predicted, settings, rare_classes)
         sets = f"; so in {number} sets of labels" if number > 1 else ""
         text = f"{classes[train_id]} ({shares[0]:.2f} % of the labels, {shares[1]:.2f} % of the source{sets})"
         groups.setdefault((model.model, cause), []).append(text)
@@ -172,12 +184,13 @@ def _starved(
     ]
 
 
-def _why_starved(model: str, is_predicted: bool, settings: HealthSettings) -> str:
+def _why_starved(model: str, is_predicted: bool, settings: HealthSettings, rare_classes: str) -> str:
     """Return why pseudo-labels most likely lack a class, and the key to turn."""
     stage = _stage(model)
     if not is_predicted:
         labeller = next(iter(settings.labellers.get(model, ())), str(BASELINE))
-        return f"the model that made them hardly predicts it: {_learn_rare_classes(labeller, settings)}"
+        change = _learn_rare_classes(labeller, settings, rare_classes)
+        return f"the model that made them hardly predicts it: {change}"
     if stage == FINAL.stage:
         return "its confidences are below the thresholds: lower co_training.confidence.lower"
     ranking = settings.rankings[stage]
@@ -186,14 +199,19 @@ def _why_starved(model: str, is_predicted: bool, settings: HealthSettings) -> st
     return f"its confidences are below the thresholds: lower {stage}.confidence.lower"
 
 
-def _learn_rare_classes(model: str, settings: HealthSettings) -> str:
+def _learn_rare_classes(model: str, settings: HealthSettings, rare_classes: str) -> str:
+    """Return the key by which a model learns rare classes; `rare_classes` is it, where it is not set."""
     if not settings.rare_class_sampling:
-        return "set training.rare_class_sampling.enabled: true"
+        return f"set {rare_classes}"
     return f"raise {iterations_key(model)}"
 
 
 def _missing(
-    models: Sequence[ModelHealth], source: Pixels, classes: Sequence[str], settings: HealthSettings
+    models: Sequence[ModelHealth],
+    source: Pixels,
+    classes: Sequence[str],
+    settings: HealthSettings,
+    rare_classes: str,
 ) -> list[Finding]:
     """Return which classes the last model hardly predicts, and whether an earlier one did."""
     if not models or not models[-1].pixels.any():
@@ -210,9 +228,8 @@ def _missing(
         found.append(Finding("vanished", f"{text}."))
     if never:
         names = _listed([classes[train_id] for train_id in never])
-        cause = (
-            f"if the camera sees it, it takes longer to learn: {_learn_rare_classes(str(BASELINE), settings)}"
-        )
+        change = _learn_rare_classes(str(BASELINE), settings, rare_classes)
+        cause = f"if the camera sees it, it takes longer to learn: {change}"
         text = f"No model predicts {names}, which the source shows; {cause}"
         found.append(Finding("missing", f"{text}."))
     return found
@@ -274,3 +291,16 @@ def _drift(models: Sequence[ModelHealth], source: Pixels, settings: HealthSettin
         f"often fed themselves: {_learn_from_labels(last, settings)}"
     )
     return [Finding("drift", f"{text}.")]
+
+
+def _unshown(models: Sequence[ModelHealth], source: Pixels, classes: Sequence[str]) -> list[Finding]:
+    """Return which classes the source does not show; with a test set, the notes on the data say so."""
+    names = [name for name, pixels in zip(classes, source.tolist(), strict=True) if not pixels]
+    if not names or len(names) == len(classes) or any(model.mean_iou is not None for model in models):
+        return []
+    text = (
+        f"The source shows no pixel of {_listed(names)}: no model can learn that, and where the camera "
+        "sees it, models see another class; add a dataset that shows it to source, or choose a label_space "
+        "without it"
+    )
+    return [Finding("unshown", f"{text}.")]

@@ -26,6 +26,7 @@ EXPLANATION = (
     "source shows and that it hardly predicts. Vanished: classes that it did not predict near the end of its "
     "training, although the labels hold them."
 )
+NOTHING_LOOKS_WRONG = "Nothing that can be seen without labels looks wrong."
 OF_HELD_OUT = (
     "Held out: its mean confidence on source images that no training has seen, and the share of their pixels "
     "that is right. The closer the two, the better."
@@ -131,7 +132,7 @@ def health_text(
         "Verdict\n",
         filled(outcome),
         *(filled(finding.text) for finding in findings),
-        *([] if findings else [filled("Nothing that can be seen without labels looks wrong.")]),
+        *([] if findings else [filled(NOTHING_LOOKS_WRONG)]),
     ]
     return "\n".join(parts)
 

@@ -8,11 +8,15 @@ from typing import Any
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.network_sizes import FirstWeights
 from cotrain.evaluation.scores import ModelScores
+from cotrain.reporting.health_tables import NOTHING_LOOKS_WRONG
 from cotrain.reporting.model_report import NO_SCORES, circumstances
+from cotrain.reporting.page.records import HealthRecord
 from cotrain.reporting.table import percent, to_markdown
 from cotrain.training.record import TrainingRecord
 
 NOT_RECORDED = "not recorded"
+# Of models that a run makes before its health can be known.
+ELSEWHERE = "The health of its run, `report/health.txt` there, compares it with the other models"
 HOW_TO_LOAD = """\
 ```python
 import cotrain
@@ -33,7 +37,7 @@ class ModelFacts:
     `source` and `target` are names of datasets, `views` the settings of a prediction that are no defaults,
     `scored_on` the dataset of the scores, `code` the version of the code that trained the model. `weights` is
     the file that predicts, if it is not the one that the folder stands for. `is_calibrated` says whether a
-    temperature.json lies beside it.
+    temperature.json lies beside it. `health` is that of its run; it is used where there are no scores.
     """
 
     source: Sequence[str]
@@ -47,6 +51,7 @@ class ModelFacts:
     notes: Sequence[str] = ()
     weights: str | None = None
     is_calibrated: bool = False
+    health: HealthRecord | None = None
 
 
 def model_card(record: TrainingRecord, space: LabelSpace, facts: ModelFacts) -> str:
@@ -121,7 +126,10 @@ def _quality(record: TrainingRecord, facts: ModelFacts) -> str:
     )
     scores = facts.scores
     if scores is None:
-        return f"{NO_SCORES}, so nothing says how good it is.\n" + (f"\n{_bullets(known)}" if known else "")
+        known += _health(record.model, facts.health) if facts.health else [ELSEWHERE]
+        return (
+            f"{NO_SCORES}, so nothing says how good it is. What is known without labels:\n\n{_bullets(known)}"
+        )
     table = [
         ["mIoU", "fwIoU", "pixel accuracy", "mean class accuracy"],
         [
@@ -135,6 +143,28 @@ def _quality(record: TrainingRecord, facts: ModelFacts) -> str:
     measured = f"In per cent, measured on {facts.scored_on}: {circumstances(scores)}.\n"
     notes = [*known, *(f"Note: {note}" for note in facts.notes)]
     return f"{measured}\n{to_markdown(table)}" + (f"\n{_bullets(notes)}" if notes else "")
+
+
+def _health(model: str, health: HealthRecord) -> list[str]:
+    """Return what the health of its run says of a model, and the verdict on the run."""
+    lines, found = [], health.models.get(model)
+    if found and found.predictions:
+        largest = max(found.predictions, key=lambda name: found.predictions[name])
+        lines.append(
+            f"Its mean confidence on {health.images} images of the camera: {percent(found.confidence, 1)} %"
+        )
+        lines.append(
+            f"Its largest class there: {largest}, {percent(found.predictions[largest], 1)} % of the pixels; "
+            f"in the source's labels {percent(health.source.get(largest), 1)} %"
+        )
+        if found.agreement_with_before is not None:
+            same = percent(found.agreement_with_before, 1)
+            lines.append(f"Pixels there that it takes for the same class as the model before it: {same} %")
+        if found.missing_classes:
+            missing = ", ".join(found.missing_classes)
+            lines.append(f"Classes that the source shows and that it hardly predicts: {missing}")
+    verdict = [finding.text for finding in health.findings]
+    return [*lines, *(f"Verdict on the run: {text}" for text in verdict or [NOTHING_LOOKS_WRONG])]
 
 
 def _classes(space: LabelSpace, scores: ModelScores | None) -> list[list[str]]:

@@ -63,16 +63,25 @@ class ClassWatch:
         self.labelled, self.predicted = saved["labelled"], saved["predicted"]
 
 
-def about_vanished(title: str, classes: Sequence[str], before: Sequence[str], *, has_target: bool) -> str:
+def about_vanished(
+    title: str,
+    classes: Sequence[str],
+    before: Sequence[str],
+    *,
+    has_target: bool,
+    rare_class_sampling: str | None,
+) -> str:
     """Return one line about classes that have vanished in a training, the likeliest cause first.
 
     Where all had vanished `before`, in the model that it started from, the line only says so: that model's
-    line had the advice. `has_target` says whether target images were trained on.
+    line had the advice. `has_target` says whether target images were trained on, `rare_class_sampling` the
+    key that turns it on, if it is off.
     """
     listed = ", ".join(classes)
     if set(classes) <= set(before):
         return f"{title}: still not predicted near the end, as in the model that it started from: {listed}"
-    others = ["training.rare_class_sampling", "a larger hard_pixel_share"]
+    others = [rare_class_sampling] if rare_class_sampling else []
+    others += ["a larger hard_pixel_share"]
     others += ["a lower portion of the pseudo-labels"] if has_target else []
     return (
         f"{title}: no longer predicted near the end, although the labels hold them: {listed}. Most often the "

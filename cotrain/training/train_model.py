@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import torch
 
+from cotrain.adaptation.sampling import rare_class_sampling_key
 from cotrain.configuration.choices import Device
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.data.files import sha256_of, write_json, write_text
@@ -120,7 +121,14 @@ def train_model(
             )
             write_model(output, training, record, settings, space)
             if missing:
-                logger.warning("%s", about_vanished(name, missing, before, has_target=number > 0))
+                pixels = sum(item.height * item.width for item in images.source) / len(images.source)
+                is_rare = settings.rare_class_sampling.enabled
+                advice = about_vanished(
+                    *(name, missing, before),
+                    has_target=number > 0,
+                    rare_class_sampling=None if is_rare else rare_class_sampling_key(pixels),
+                )
+                logger.warning("%s", advice)
             taken = "" if settings.iterations else f", those of {files.initial_weights} as they are"
             logger.info("%s: weights in %s%s", name, output / "weights.safetensors", taken)
 

@@ -10,6 +10,7 @@ from cotrain.adaptation.sampling import (
     choose_subset,
     class_probabilities,
     co_training_subset_seed,
+    rare_class_sampling_key,
     self_training_subset_seed,
     spread_sample,
 )
@@ -167,3 +168,9 @@ def test_a_sample_is_spread_and_so_are_its_first_images():
 def test_a_sample_of_few_images_has_them_all(images):
     assert sorted(spread_sample(images, 5, 1).tolist()) == [*range(images)]
     assert spread_sample(images, 5, 1).dtype == np.int64
+
+
+@pytest.mark.parametrize(("size", "min_pixels"), [((1914, 1052), 3000), ((480, 360), 260), ((288, 216), 93)])
+def test_rare_class_sampling_is_advised_for_the_size_of_the_source(size, min_pixels):
+    expected = f"training.rare_class_sampling: {{enabled: true, min_pixels: {min_pixels}}}"
+    assert rare_class_sampling_key(size[0] * size[1]) == expected

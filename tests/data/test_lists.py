@@ -76,3 +76,34 @@ def test_names_that_no_list_can_hold_are_refused(tmp_path, name):
     (tmp_path / "z.png").touch()
     with pytest.raises(InputError, match=r"holds a tab or line end, or is not UTF-8 text.*rename the file"):
         read_folder(tmp_path, (".png",))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("header", ["", "image{}label\n"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_table_is_no_list(tmp_path, separator, header, quote):
+    rows = "".join(f"{quote}{n}.jpg{quote}{separator}{quote}labels/{n}.png{quote}\n" for n in (1, 2))
+    (tmp_path / "pairs.csv").write_text(header.format(separator) + rows)
+    line = 3 if header else 2
+    message = rf"pairs\.csv, line {line}: found 2 columns, `2\.jpg`, `labels/2\.png`, expected one path"
+    with pytest.raises(InputError, match=message):
+        read_list(tmp_path / "pairs.csv")
+
+
+def test_a_table_without_two_paths_is_told_by_the_file_that_is_there(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "weather.csv").write_text("number,image,weather\n1,a.jpg,rain\n")
+    with pytest.raises(InputError, match=r"line 2: found 3 columns, `1`, `a.jpg`, `rain`, expected one path"):
+        read_list(tmp_path / "weather.csv")
+
+
+@pytest.mark.parametrize("name", ["Berlin, Mitte/1.jpg", "a,b.jpg", "v1.2; new/1.jpg"])
+def test_a_path_may_hold_commas(tmp_path, name):
+    (tmp_path / "list.txt").write_text(f"{name}\n")
+    assert read_list(tmp_path / "list.txt") == [(1, tmp_path / name)]
+
+
+def test_a_file_that_is_there_is_no_row_of_a_table(tmp_path):
+    (tmp_path / "a.jpg, b.jpg").touch()
+    (tmp_path / "list.txt").write_text("a.jpg, b.jpg\n")
+    assert read_list(tmp_path / "list.txt") == [(1, tmp_path / "a.jpg, b.jpg")]

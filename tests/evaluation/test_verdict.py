@@ -46,7 +46,7 @@ def healthy():
 
 
 def found(models, **keys):
-    return findings([*models.values()], SOURCE, CLASSES, with_keys(SETTINGS, **keys))
+    return findings([*models.values()], SOURCE, CLASSES, with_keys(SETTINGS, **keys), 480 * 360)
 
 
 def texts(models, **keys):
@@ -143,7 +143,8 @@ def test_pseudo_labels_starved_of_a_class():
     # Where the model that labels does not know the class, no selection helps.
     models["baseline"] = replace(models["baseline"], pixels=np.array([400, 300, 200, 98, 2]))
     assert texts(models)[0].endswith(
-        "the model that made them hardly predicts it: set training.rare_class_sampling.enabled: true."
+        "the model that made them hardly predicts it: set training.rare_class_sampling: {enabled: true, "
+        "min_pixels: 260}."
     )
     assert texts(models, rare_class_sampling=True)[0].endswith("raise baseline.iterations.")
     assert texts(changed("final", labels=starved))[0].endswith("lower co_training.confidence.lower.")
@@ -159,8 +160,23 @@ def test_classes_that_vanish_and_classes_that_never_were():
     never = {name: replace(model, pixels=without) for name, model in healthy().items()}
     assert texts(never) == [
         "No model predicts human, which the source shows; if the camera sees it, it takes longer to learn: "
-        "set training.rare_class_sampling.enabled: true."
+        "set training.rare_class_sampling: {enabled: true, min_pixels: 260}."
     ]
+
+
+def test_what_the_source_never_shows_cannot_be_learnt():
+    def of(models, source):
+        return findings([*models.values()], source, CLASSES, SETTINGS, 480 * 360)
+
+    without_sky = np.array([400, 300, 0, 280, 20])
+    pixels = np.array([400, 300, 0, 280, 20])
+    models = {name: replace(model, pixels=pixels) for name, model in healthy().items()}
+    models = {name: replace(model, labels=pixels) for name, model in models.items()}
+    [finding] = of(models, without_sky)
+    assert finding.kind == "unshown"
+    assert finding.text.startswith("The source shows no pixel of sky: no model can learn that,")
+    # The notes on the data compare source and test set.
+    assert of({name: replace(model, mean_iou=0.5) for name, model in models.items()}, without_sky) == []
 
 
 def test_few_pixels_are_kept():

@@ -7,6 +7,7 @@ from cotrain.data.label_spaces import make_label_space
 from cotrain.data.network_sizes import FirstWeights
 from cotrain.evaluation.scores import ModelScores
 from cotrain.reporting.model_card import ModelFacts, model_card
+from cotrain.reporting.page.records import FindingRecord, HealthOfModel, HealthRecord
 from cotrain.training.record import RecordedImages, RecordedSettings, TrainingRecord
 
 SPACE = make_label_space(
@@ -62,7 +63,8 @@ def test_a_card_says_what_the_model_is():
         "- Target: 30 images of camera with pseudo-labels, which cover 62.5 % of their pixels",
         "- 120 iterations with batches of 4 images; the last loss was 0.718",
         "- It went on from the weights `results/a/models/baseline/weights.safetensors`",
-        "No scores: no test set is given, so nothing says how good it is.",
+        "No scores: no test set is given, so nothing says how good it is. What is known without labels:",
+        "- The health of its run, `report/health.txt` there, compares it with the other models",
         "| road | 0 | 128, 64, 128 |",
         "| sky | 1 | 70, 130, 180 |",
         "- First weights: resnet50.a1_in1k of timm (https://a)",
@@ -82,6 +84,41 @@ def test_scores_and_what_is_known_without_them():
     assert "| road | 0 | 128, 64, 128 | 90.0 |\n" in text
     assert "| sky | 1 | 70, 130, 180 | – |\n" in text
     assert "No scores" not in text
+
+
+def test_the_health_stands_in_for_scores():
+    of_model = HealthOfModel(
+        kept_share=0.625,
+        agreement_with_before=0.924,
+        agreement_of_branches=None,
+        confidence=0.899,
+        distance_from_source=0.2,
+        missing_classes=["sky"],
+        vanished_classes=[],
+        pseudo_labels=None,
+        predictions={"road": 0.98, "sky": 0.02},
+    )
+    health = HealthRecord(
+        images=32,
+        outcome="Not known.",
+        findings=[FindingRecord(kind="missing", text="No model predicts sky; set a: b.")],
+        source={"road": 0.6, "sky": 0.4},
+        models={"self_training/01": of_model},
+    )
+    text = card(health=health)
+    for line in (
+        "- Its mean confidence on 32 images of the camera: 89.9 %",
+        "- Its largest class there: road, 98.0 % of the pixels; in the source's labels 60.0 %",
+        "- Pixels there that it takes for the same class as the model before it: 92.4 %",
+        "- Classes that the source shows and that it hardly predicts: sky",
+        "- Verdict on the run: No model predicts sky; set a: b.",
+    ):
+        assert f"{line}\n" in text
+    assert "compares it with the other models" not in text
+    well = msgspec.structs.replace(health, findings=[], models={})
+    assert "- Verdict on the run: Nothing that can be seen without labels looks wrong.\n" in card(health=well)
+    # Scores say more.
+    assert "confidence on 32" not in card(health=health, scores=SCORES)
 
 
 def test_models_without_target_and_with_true_labels():

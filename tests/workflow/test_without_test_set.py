@@ -127,6 +127,15 @@ def test_its_health_ends_the_report_and_is_no_score(unscored):
     assert {item.id for item in sample} == {item.id for item in items} | {f"{n:02d}" for n in range(8)}
 
 
+def test_the_card_of_its_last_model_has_the_health(unscored):
+    _, results, _ = unscored
+    first = json.loads((results / "report" / "health.json").read_text())["findings"][0]["text"]
+    cards = {model: (results / "models" / model / "README.md").read_text() for model in MODELS}
+    assert f"- Verdict on the run: {first}\n" in cards["final"]
+    assert "- The health of its run, `report/health.txt` there," in cards["baseline"]
+    assert all("Verdict" not in card for model, card in cards.items() if model != "final")
+
+
 def test_its_files_are_whole_and_nothing_is_left_to_do(unscored, monkeypatch):
     run, _, _ = unscored
     monkeypatch.chdir(run.folder)

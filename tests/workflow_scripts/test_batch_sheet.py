@@ -81,4 +81,4 @@ def test_number_of_iterations_is_checked(arguments, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         batch_sheet.main([*arguments, "--iterations", "0", "--output", str(tmp_path / "sheet.png")])
     assert ended.value.code == 2
-    assert "argument --iterations: found 0, expected an integer >= 1" in capsys.readouterr().err
+    assert "--iterations: found 0, expected an integer >= 1" in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_the_output_is_a_file(model, tmp_path, capsys):
     _, flags = model
     with pytest.raises(SystemExit):
         calibrate.main([*flags, "--output", str(tmp_path)])
-    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+    assert f"--output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
 
 
 def test_labels_that_have_changed_are_refused(model, tmp_path):

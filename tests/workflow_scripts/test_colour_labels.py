@@ -67,4 +67,4 @@ def test_what_is_wrong_is_named(files, capsys):
         colour(files, "--images", str(files / "images"))
     with pytest.raises(SystemExit):
         colour(files, "--opacity", "1.5")
-    assert "argument --opacity: found 1.5, expected a number from 0 to 1" in capsys.readouterr().err
+    assert "--opacity: found 1.5, expected a number from 0 to 1" in capsys.readouterr().err

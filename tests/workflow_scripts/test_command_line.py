@@ -262,7 +262,53 @@ def test_no_step_works_with_no_threads(name, capsys):
     with pytest.raises(SystemExit) as ended:
         import_module(name).main(["--threads", "0"])
     assert ended.value.code == 2
-    assert "argument --threads: found 0, expected an integer >= 1" in capsys.readouterr().err
+    assert "error: --threads: found 0, expected an integer >= 1. `python -m" in capsys.readouterr().err
+
+
+WRONG = [
+    ("init --preset foo", "--preset: found 'foo', expected one of try, laptop, gpu, paper."),
+    ("init --hours soon", "--hours: found soon, expected a number of hours above 0, such as 1.5"),
+    ("init --target", "--target: found no value, expected one"),
+    ("init --source", "--source: found no value, expected one or more"),
+    ("init --targett photos", "--targett: unknown flag (did you mean --target?)"),
+    # The misspelt flag is named, and not the required one that it was meant to be.
+    ("segment --modell m --input a --output b", "--modell: unknown flag (did you mean --model?)"),
+    ("init --quite-another", "--quite-another: unknown flag, expected one of --change, --device, --every,"),
+    (
+        "init --target a.jpg b.jpg",
+        "found b.jpg where no value is expected; a path with spaces needs quotes around it, and in place",
+    ),
+    (f"init --target {'a.jpg ' * 1000}", "found a.jpg a.jpg a.jpg"),
+    ("sample --images a --output b", "--number, --seed: missing"),
+    ("sample --seed x --images a", "--seed: found 'x', expected an integer"),
+    ("vote_labels --mean-size 3", "--mean-size: unknown flag, expected one of"),
+    ("configuration", "expected one of the flags --config --reference --schema"),
+    ("configuration --schema --reference", "found both --schema and --reference, expected one of them"),
+    ("configuration --all=1 --schema", "--all: found the value '1', expected none"),
+    ("train --t 1", "--t: unknown flag, expected one of --target, --thresholds, --threads, --tensorboard"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG)
+def test_a_wrong_command_line_ends_in_one_sentence(line, message, capsys):
+    step, *arguments = line.split()
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"workflow_scripts.{step}").main(arguments)
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {message}")
+    help_of = f"`python -m workflow_scripts.{step} --help` shows all flags and an example"
+    assert shown.endswith(f". {help_of}\n")
+    assert len(shown.splitlines()) == 1
+    assert len(shown) < 500
+
+
+def test_a_value_may_begin_with_dashes_and_flags_may_be_shortened(capsys):
+    parser = new_parser("Does.", "python -m workflow_scripts.do")
+    parser.add_argument("--target")
+    parser.add_argument("rest", nargs="*")
+    assert parse(parser, ["--tar=--x", "--", "--y"]).rest == ["--y"]
+    assert parse(parser, ["--target", "-- a b"]).target == "-- a b"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -6,6 +7,7 @@ import pytest
 import yaml
 
 from cotrain.configuration.schema import whole_schema
+from cotrain.data.class_tables import class_table_names
 from cotrain.errors import InputError
 from workflow_scripts import configuration
 
@@ -35,7 +37,7 @@ def test_one_action_at_a_time(capsys):
         with pytest.raises(SystemExit) as ended:
             configuration.main(flags)
         assert ended.value.code == 2
-    assert "not allowed with argument --schema" in capsys.readouterr().err
+    assert "found both --schema and --reference" in capsys.readouterr().err
 
 
 def test_a_configuration_ends_in_a_summary(capsys):
@@ -59,3 +61,9 @@ def test_a_schedule_that_is_too_short_is_named_before_anything_is_made(tmp_path,
 def test_all_keys_of_what(capsys):
     with pytest.raises(InputError, match="--all: prints the keys of a configuration"):
         configuration.main(["--schema", "--all"])
+
+
+def test_the_reference_lists_all_class_tables():
+    text = " ".join((PROJECT / "config" / "README.md").read_text(encoding="utf-8").split())
+    [listed] = re.findall(r"`ids`\. Built in are (.*?)\.", text)
+    assert re.findall(r"`(\w+)`", listed) == class_table_names()

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_by_hand(arguments, tmp_path):
     assert final["missing_classes"] == final["vanished_classes"] == ["road"]
     assert final["held_out"] == {"confidence": 0.8, "accuracy": 0.75}
     kinds = [finding["kind"] for finding in content["findings"]]
-    assert kinds == ["collapsed", "starved", "vanished"]
+    assert kinds == ["collapsed", "starved", "vanished", "unshown"]
 
     text = (tmp_path / "report" / "health.txt").read_text()
     lines = [line.split() for line in text.splitlines()]
@@ -102,6 +103,22 @@ def test_by_hand(arguments, tmp_path):
     assert len(rows) == 1 + 4 * 11
     assert ["baseline", "building", "0.300000", "", "0.500000"] in rows
     assert ["final", "building", "0.300000", "1.000000", "0.500000"] in rows
+
+
+def test_the_advice_on_rare_classes_fits_the_source(arguments, tmp_path, settings_file, predicted_set):
+    path = Path(arguments[arguments.index("--settings") + 1])
+    path.write_text(path.read_text().replace('"rare_class_sampling": true', '"rare_class_sampling": false'))
+    # Two images of 720,000 pixels with some road, which no model predicts: 0.15 % of them are 1080, or 1100.
+    report = Path(arguments[arguments.index("--source-checks") + 1])
+    source_check(report, (500_000, 600_000, 0, 20_000, 0, 0, 0, 0, 0, 0, 0))
+    content = json.loads(report.read_text()) | {"images": 2, "void_pixels": 320_000}
+    report.write_text(json.dumps(content))
+    for name in ("baseline", "a", "b", "final"):
+        predicted_set(name, {"p": [(0, 0.5), (1, 0.5)], "q": [(1, 0.5), (0, 0.9)]})
+    health.main(arguments)
+    text = " ".join((tmp_path / "report" / "health.txt").read_text().split())
+    assert "No model predicts road" in text
+    assert "set training.rare_class_sampling: {enabled: true, min_pixels: 1100}." in text
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,23 @@ def test_a_folder_of_all_kinds_of_files(folder, caplog, capsys):
     text = Path("config/car.yaml").read_text()
     assert "# A first run for 7 photos of 3 sizes, the usual is 160×120, with the preset `try`" in text
     assert "# One file is left out; init has said why." in text
-    assert re.search(r"# Measured here \(cpu, \d+ threads\): [\d.e+]+ iterations a second", text)
+    assert re.search(r"# Measured here \(cpu, \w+ threads?\): [\d.e+]+ iterations a second", text)
     assert "snakemake --configfile config/car.yaml" in caplog.text
     assert "Nothing looks unintended" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"config/car.yaml: there is one already; choose another --name"):
         init.main(["--target", "photos", "--name", "car"])
+
+
+def test_of_many_photos_a_short_run_takes_some(folder, caplog):
+    photos(folder / "photos", [(120, 160)])
+    for number in range(1, 301):
+        os.link("photos/0.jpg", f"photos/{number}.jpg")
+    with caplog.at_level("INFO", logger="cotrain"):
+        init.main(["--target", "photos", "--device", "cpu", "--threads", "1"])
+    # Every second of 301, so that they are at most 300.
+    assert "taking one in 2 of these photos, 151 in all: enough for a run this short" in caplog.text
+    assert len(Path("lists/my_camera/photos.txt").read_text().split()) == 151
+    assert "(cpu, one thread)" in Path("config/my_camera.yaml").read_text()
 
 
 def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):

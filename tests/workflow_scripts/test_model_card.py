@@ -64,6 +64,11 @@ def test_bad_input(make, tmp_path):
         make("--network", "network_b")
     with pytest.raises(InputError, match="--scores and --test: found one of them"):
         make("--test", "camera_test")
+    with pytest.raises(InputError, match="--scores and --health: found both, expected one of them"):
+        make("--test", "camera_test", "--scores", "scores.json", "--health", "health.json")
+    (tmp_path / "health.json").write_text('{"images": 3}')
+    with pytest.raises(InputError, match=r"health\.json: cannot be read as the health of a run"):
+        make("--health", str(tmp_path / "health.json"))
     with pytest.raises(InputError, match=r"training\.json: cannot be read as the record of a training"):
         make(images=3)
     assert not (tmp_path / "out").exists()

@@ -86,9 +86,9 @@ def test_no_pixel_at_all_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("portion", "upper", "message"),
     [
-        ("7", "0.9", "argument --portion: found 7, expected a number from 0 to 1"),
+        ("7", "0.9", "--portion: found 7, expected a number from 0 to 1"),
         ('{"initial": 0.5}', "0.9", "expected a number from 0 to 1"),
-        ("0.5", "90", "argument --upper: found 90, expected a number from 0 to 1"),
+        ("0.5", "90", "--upper: found 90, expected a number from 0 to 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path, capsys, portion, upper, message):

@@ -190,7 +190,9 @@ def test_a_class_that_vanished_is_reported(arguments, tmp_path, caplog):
     assert vanished == [name for name in label_space("camvid11").classes if name != "sidewalk"]
     [warning] = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
     assert f"although the labels hold them: {', '.join(vanished)}. Most often the iterations" in warning
-    assert "training.rare_class_sampling, a larger hard_pixel_share" in warning
+    # 0.15 % of 40 × 48 pixels.
+    key = "training.rare_class_sampling: {enabled: true, min_pixels: 3}"
+    assert f"{key}, a larger hard_pixel_share" in warning
     assert "portion" not in warning
     # A model that starts from there only says that nothing has changed.
     caplog.clear()

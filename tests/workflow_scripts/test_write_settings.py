@@ -88,7 +88,7 @@ def test_the_output_is_a_json_file(configuration, tmp_path, capsys):
         write(configuration, "crops", tmp_path / "s.yaml")
     with pytest.raises(SystemExit):
         write(configuration, "crops", tmp_path)
-    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+    assert f"--output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
 
 
 def test_mistakes_in_the_configuration_end_with_one_message_and_status_2(configuration, tmp_path):

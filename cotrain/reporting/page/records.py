@@ -87,6 +87,11 @@ class HealthRecord(Record, frozen=True):
     models: dict[str, HealthOfModel]
 
 
+def read_health(path: Path) -> HealthRecord:
+    """Read `health.json`; InputError if it cannot be."""
+    return read_record(path, HealthRecord, "the health of a run", "what health wrote")
+
+
 class OracleClass(Record, frozen=True):
     """How right and how complete the pseudo-labels of a class are."""
 
@@ -236,9 +241,7 @@ def read_run(folder: Path) -> RunRecords:
             for model, scores in scored.items()
             if (path := scores.with_name("confusion.tsv")).is_file()
         },
-        health=read_record(health, HealthRecord, "the health of a run", "what health wrote")
-        if health.is_file()
-        else None,
+        health=read_health(health) if health.is_file() else None,
         notes=read_notes(checked) if checked.is_file() else [],
         checks=dict(_checks(folder, configuration)),
         thresholds={
