@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ def write_run(tmp_path, monkeypatch):
         )
         for model, number in correct.items():
             write_text(folder / "models" / model / "weights.safetensors", "")
+            record = {"settings": {"iterations": 1}, "images": {"source": 1, "target": 0}, "seconds": 30.0}
+            write_json(folder / "models" / model / "training.json", record)
             # Of one class; what is missed is void.
             confusion = np.array([[number, 10 - number]], np.int64)
             write_json(
@@ -49,7 +52,11 @@ def test_folders_of_runs_become_tables(write_run, tmp_path, capsys):
         tmp_path / "results" / "second_2" / "report" / "health.json",
         {"outcome": "Gains.", "findings": [{"kind": "missing", "text": "…"}]},
     )
+    write_text(tmp_path / "results" / "first_2" / "report" / "index.html", "<p>")
     main([*runs, "--output", "out"])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert 'href="../results/first_2/report/index.html"' in page
+    assert "No clear difference" in page
     # IoU of 60 and 80 %: mean 70, deviation 14.14.
     assert (tmp_path / "out" / "scores.tsv").read_text().splitlines() == [
         "mIoU (%)\tfirst_1 (×2)\tsecond_2",
@@ -67,6 +74,9 @@ def test_folders_of_runs_become_tables(write_run, tmp_path, capsys):
         "training.batch_size\tnot given\t8"
     ]
     printed = capsys.readouterr().out
+    # Four models of 30 s.
+    assert re.search(r"^first_1 .* 1 +4 +2\.0 ", printed, re.MULTILINE)
+    assert printed.endswith("Page: out/index.html\n")
     assert "missing" in printed
     assert (tmp_path / "out" / "comparison.txt").read_text() in printed
     assert (tmp_path / "out" / "comparison.md").read_text().startswith("# Comparison of runs\n")

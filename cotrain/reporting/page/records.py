@@ -22,20 +22,17 @@ from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration
 from cotrain.configuration.settings_files import WHOLE
 from cotrain.data.checks import CheckReport
-from cotrain.data.json_files import Count, NotValidError, Record, Share, read_record, record_of
+from cotrain.data.json_files import Count, NotNegative, NotValidError, Record, Share, read_record, record_of
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.errors import InputError, reason
 from cotrain.evaluation.scores import ModelScores, read_confusion, read_scores
 from cotrain.reporting.notes import read_notes
 from cotrain.training.record import TrainingRecord
 
-NotNegative = Annotated[float, Meta(ge=0)]
-
 
 class TrainingFacts(TrainingRecord, frozen=True):
     """Of `training.json`, also what a training took."""
 
-    seconds: NotNegative = 0
     processes: Annotated[int, Meta(ge=1)] = 1
     device: str = ""
     peak_memory_mib: Count = 0
