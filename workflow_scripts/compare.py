@@ -46,7 +46,7 @@ from workflow_scripts.command_line import add_output_argument, logger, new_parse
 
 EXAMPLE = """python -m workflow_scripts.compare results/demo results/seed101 --output by_hand/comparison"""
 
-STAGES = ("baseline", "self_training", "co_training", "final", "upper_bound")
+STAGES = ("baseline", "baseline_b", "self_training", "co_training", "final", "upper_bound")
 EXPECTED = "expected the folder of a run, results/RUN, in which a named target such as `all` was begun"
 
 

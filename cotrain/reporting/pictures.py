@@ -333,8 +333,8 @@ def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, class
 def chain_positions(models: Sequence[str]) -> list[int]:
     """Return the position of each model along the chain: 0, 1, ... in the order of `models`.
 
-    The two branches of a cycle share a position. The upper bound is not part of the chain; its position is
-    -1.
+    The two branches of a cycle share a position, and so do the baselines of two networks. The upper bound is
+    not part of the chain; its position is -1.
     """
     places: dict[object, int] = {}
     positions = []
@@ -343,7 +343,7 @@ def chain_positions(models: Sequence[str]) -> list[int]:
             positions.append(-1)
             continue
         name = _parsed(model)
-        place = (name.stage, name.number) if name else model
+        place = (name.stage.removesuffix("_b"), name.number) if name else model
         positions.append(places.setdefault(place, len(places)))
     return positions
 

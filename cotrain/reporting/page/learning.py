@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ModelName
+from cotrain.configuration.names import BASELINE, BASELINE_B, FINAL, UPPER_BOUND, ModelName
 from cotrain.reporting.page.charts import Series, bar_chart, line_chart, small_multiples
 from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import Cell, Grid
@@ -67,9 +67,11 @@ def place_names(models: Sequence[str]) -> tuple[dict[str, int], dict[float, str]
         name = ModelName.parse(model)
         short = {"self_training": "round", "co_training": "cycle"}.get(name.stage)
         if max(places.values()) < MANY_PLACES:
-            names[place] = f"{short}\n{name.number}" if short else name.stage
+            names.setdefault(place, f"{short}\n{name.number}" if short else name.stage)
         else:
-            names[place] = f"{short[0]}{name.number}" if short else SHORT.get(name.stage, name.stage)
+            names.setdefault(
+                place, f"{short[0]}{name.number}" if short else SHORT.get(name.stage, name.stage)
+            )
     return places, names
 
 
@@ -93,6 +95,8 @@ def chain_series(
     plan = records.plan
     for branch, colour in (("a", 1), ("b", 2)):
         start = str(plan.branch_start("a" if branch == "a" else "b"))
+        if branch == "b" and str(BASELINE_B) in models:
+            start = str(BASELINE_B)
         cycles = [model for model, name in parsed.items() if name.branch == branch]
         series += line(f"branch {branch}", [start, *cycles] if cycles else [], colour)
     last = [model for model, name in parsed.items() if name.branch][-2:]
@@ -169,7 +173,14 @@ def _classes(records: RunRecords) -> Iterator[Part]:
 def _histories(records: RunRecords) -> Iterator[Part]:
     if not records.histories:
         return
-    stages = (("baseline", 0), ("self_training", 5), ("co_training", 1), ("final", 3), ("upper_bound", 4))
+    stages = (
+        ("baseline", 0),
+        ("baseline_b", 2),
+        ("self_training", 5),
+        ("co_training", 1),
+        ("final", 3),
+        ("upper_bound", 4),
+    )
     for what, title, label in (
         ("loss", "Loss of each training", "loss"),
         ("learning_rate", "Learning rate of each training", "learning rate"),
