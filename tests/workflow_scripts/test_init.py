@@ -103,12 +103,16 @@ def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):
 
 
 def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
-    photos(folder / "photos", [(800, 1400)] * 2)
+    photos(folder / "photos", [(800, 1400)])
     init.main(["--target", "photos", "--preset", "paper", "--device", "cpu"])
     configuration = read_configuration([Path("config/my_camera.yaml")])
     assert configuration.training.crop == (512, 1024)
     assert configuration.baseline.iterations == 60000
-    assert "this machine has no GPU (cpu)" in Path("config/my_camera.yaml").read_text()
+    text = Path("config/my_camera.yaml").read_text()
+    assert "this machine has no GPU (cpu)" in text
+    assert "# A first run for one photo of 1400×800 pixels, with the preset `paper`" in text
+    assert "left out" not in text
+    assert "# With so few photos, a model learns these photos and hardly the camera." in text
 
 
 @pytest.mark.parametrize(
@@ -192,6 +196,33 @@ def test_labels_of_another_table_are_refused(folder):
     write_label(folder / "game" / "labels" / "1.png", np.full((96, 128), 77, np.uint8), [])
     with pytest.raises(InputError, match="holds the ids 77"):
         init.main(["--target", "photos", "--source", *source])
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (" a b ", "a b"),
+        ("'a b'", "a b"),
+        ('"a"', "a"),
+        ("'a", "'a"),
+        ("a'", "a'"),
+        ("'a\"", "'a\""),
+        ("aba", "aba"),
+        ("'", "'"),
+        ("~/x", "/home/me/x"),
+        ("'~/x'", "/home/me/x"),
+    ],
+)
+def test_paths_as_people_paste_them(monkeypatch, text, path):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert init.users_path(text) == Path(path)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "''", '""'])
+def test_an_empty_path_is_not_this_folder(text, capsys):
+    with pytest.raises(SystemExit):
+        init.main(["--target", text])
+    assert "found an empty text, expected a path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "x", "nan"])
