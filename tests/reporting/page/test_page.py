@@ -1,23 +1,38 @@
 """The page of a run: what each section says, with numbers worked out by hand."""
 
 import json
+import os
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from cotrain.configuration.names import FINAL
 from cotrain.configuration.reading import resolve
-from cotrain.data.images import read_image
+from cotrain.data.files import write_json, write_text
+from cotrain.data.images import read_image, write_image
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import read_confusion, write_confusion
-from cotrain.reporting.page.charts import Series, bar_chart, line_chart
-from cotrain.reporting.page.cost import AFTER, BEFORE, critical_path, differences, in_words, node_of
+from cotrain.reporting.page.charts import (
+    LINE,
+    MOST_VALUES,
+    SERIES,
+    TEXT_SIZE,
+    Series,
+    Span,
+    bar_chart,
+    line_chart,
+    small_multiples,
+    time_line,
+)
+from cotrain.reporting.page.cost import AFTER, BEFORE, cost, critical_path, differences, in_words, node_of
+from cotrain.reporting.page.data import batches, class_shares, datasets
 from cotrain.reporting.page.failures import example_of, worst_confusions
 from cotrain.reporting.page.learning import learning, thinned
 from cotrain.reporting.page.look import Layer, Pictures, Room, galleries, iou_of, scaled_size, within
-from cotrain.reporting.page.records import Job, read_run
+from cotrain.reporting.page.records import Job, read_jobs, read_run
 from cotrain.reporting.page.render import as_script
 from cotrain.reporting.page.tables import Cell
 from cotrain.reporting.page.verdict import verdict
@@ -193,6 +208,153 @@ def test_charts_show_text_as_text_and_take_the_colours_of_the_page():
     assert not {*ids[0]} & {*ids[1]}
 
 
+def tips(svg):
+    """Return the tips of a chart, in the order in which their points and bars are drawn."""
+    return re.findall(r"<title>(.*?)</title>", svg)
+
+
+def texts(svg):
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def legend_of(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_points_of_lines_and_the_values_beside_them(figures):
+    svg = line_chart(
+        [
+            Series("a", [0, 1, 2], [1.0, None, 3.25]),
+            Series("b", [0, 2], [2.0, 2.5], 1),
+            Series("c", [0, 2], [1.5, 3.0], 2),
+            Series("limit", [0, 2], [9.0, 9.0], 3, "", dashed=True),
+        ],
+        "title",
+        "share",
+        "place",
+        ticks={0: "first\nmodel", 1: "second", 2: "third"},
+        decimals=2,
+        with_values=True,
+    )
+    # None where there is no value, and none on a line without markers.
+    assert tips(svg) == [
+        *("a, first model: 1.00", "a, third: 3.25", "b, first model: 2.00", "b, third: 2.50"),
+        *("c, first model: 1.50", "c, third: 3.00"),
+    ]
+    [axes] = figures[0].axes
+    # The highest and the lowest of each place.
+    assert [text.get_text() for text in axes.texts] == ["2.00", "1.00", "3.25", "2.50"]
+    assert legend_of(figures[0]) == ["a", "b", "c", "limit"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("place", "share")
+    assert {"first", "model", "second", "third"} <= {*texts(svg)}
+    lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert lines["a"].get_ydata().tolist() == pytest.approx([1.0, np.nan, 3.25], nan_ok=True)
+    assert [line.is_dashed() for line in lines.values()] == [False, False, False, True]
+    assert [line.get_color() for line in lines.values()] == list(SERIES[:4])
+
+
+def test_a_line_alone_needs_no_legend_and_an_axis_without_names_has_numbers(figures):
+    svg = line_chart([Series("a", [0.5, 1000], [1.0, 2.0])], "title", "loss", with_values=True)
+    assert tips(svg) == ["a, 0.5: 1.0", "a, 1000: 2.0"]
+    [axes] = figures[0].axes
+    assert legend_of(figures[0]) == []
+    assert [text.get_text() for text in axes.texts] == ["1.0", "2.0"]
+
+
+@pytest.mark.parametrize(("places", "values"), [(MOST_VALUES, MOST_VALUES), (MOST_VALUES + 1, 0)])
+def test_values_are_written_up_to_a_number_of_places(figures, places, values):
+    x = list(range(places))
+    names = {float(place): str(place) for place in x}
+    svg = line_chart([Series("a", x, [float(y) for y in x])], "title", "y", ticks=names, with_values=True)
+    assert len(figures[0].axes[0].texts) == values
+    assert len(tips(svg)) == places
+
+
+def test_bars_of_groups(figures):
+    groups = {"one": [1.0, 4.0], "two": [3.0, 0.0]}
+    svg = bar_chart(["road", "sky & <b>"], groups, "title", "share (%)")
+    assert tips(svg) == [
+        *(
+            "road, one: 1.0",
+            "sky &amp; &lt;b&gt;, one: 4.0",
+            "road, two: 3.0",
+            "sky &amp; &lt;b&gt;, two: 0.0",
+        )
+    ]
+    [axes] = figures[0].axes
+    assert axes.get_xlabel() == "share (%)"
+    assert legend_of(figures[0]) == ["one", "two"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["road", "sky & <b>"]
+    boxes = [[bar.get_window_extent() for bar in bars] for bars in axes.containers]
+    lengths = np.array([[box.width for box in row] for row in boxes])
+    assert (lengths / lengths[0, 0]).round(3).tolist() == [[1, 4], [3, 0]]
+    # From the top: both bars of the road, then both of the sky, and none over another.
+    tops = [boxes[group][name] for name in (0, 1) for group in (0, 1)]
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(tops))
+    bar_chart(["road"], {"one": [1.0]}, "title", "share (%)")
+    assert legend_of(figures[1]) == []
+
+
+def test_jobs_along_the_time(figures):
+    spans = [Span(0, 0.0, 3.0, 2, "first: 3 min"), Span(1, 3.0, 1.0, 4, "second: <1> min")]
+    svg = time_line(["train", "predict"], spans, "title", "minutes")
+    assert tips(svg) == ["first: 3 min", "second: &lt;1&gt; min"]
+    [axes] = figures[0].axes
+    assert axes.get_xlabel() == "minutes"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["train", "predict"]
+    first, second = (bar.get_window_extent() for bars in axes.containers for bar in bars)
+    assert first.width == pytest.approx(3 * second.width)
+    assert second.x0 == pytest.approx(first.x1)
+    assert first.y0 > second.y1
+    assert [f"var(--series-{number})" in svg for number in range(6)] == [False] * 2 + [True, False] * 2
+
+
+def test_a_small_chart_for_each_class(figures):
+    lines = [Series("a", [0, 1, 2], [10.0, None, 30.04]), Series("b", [0, 2], [5.0, 6.0], 1, "", dashed=True)]
+    panels = {"road": lines, **{f"${number}$": [Series("a", [7], [1.0], 2)] for number in range(3)}}
+    svg = small_multiples(panels, "title", {0: "first\nmodel"}, columns=3)
+    assert tips(svg) == [
+        *("road, first model: 10.0", "road, 2: 30.0"),
+        *(f"${number}$, 7: 1.0" for number in range(3)),
+    ]
+    road, *others = figures[0].axes
+    assert [axes.get_title("left") for axes in figures[0].axes] == ["road", r"\$0\$", r"\$1\$", r"\$2\$"]
+    whole, dashed = (line for line in road.lines if len(line.get_xdata()) > 1)
+    assert whole.get_ydata().tolist() == pytest.approx([10.0, np.nan, 30.04], nan_ok=True)
+    assert dashed.get_ydata().tolist() == [5.0, 6.0]
+    assert (whole.is_dashed(), dashed.is_dashed()) == (False, True)
+    assert [whole.get_color(), dashed.get_color()] == list(SERIES[:2])
+    # Three in the first row, the fourth below the first.
+    boxes = [axes.get_position() for axes in figures[0].axes]
+    assert boxes[0].y0 == boxes[1].y0 == boxes[2].y0 > boxes[3].y1
+    assert boxes[0].x1 <= boxes[1].x0
+    assert boxes[0].x0 == boxes[3].x0
+    assert all(axes.lines[0].get_color() == SERIES[2] for axes in others)
+
+
+def test_all_charts_of_a_page_look_alike_and_cut_nothing_off(tmp_path, figures):
+    from matplotlib.text import Text
+
+    run = write_run(tmp_path, GAINS | {"upper_bound": 0.7})
+    records = read_run(run)
+    charts = [part.chart for part in (*learning(records), *cost(records)) if part.chart]
+    assert len(charts) == len(figures) == 8
+    for figure in figures:
+        sizes = {text.get_size() for text in figure.findobj(Text) if text.get_visible() and text.get_text()}
+        assert sizes <= {TEXT_SIZE, TEXT_SIZE - 1}
+        for axes in figure.axes:
+            lines = [line for line in (*axes.get_xgridlines(), *axes.get_ygridlines()) if line.get_visible()]
+            assert {line.get_color() for line in lines} == {LINE}
+            assert axes.get_xlabel() or axes.get_ylabel() or axes.get_title("left")
+    # All colours are the page's, and all texts are texts.
+    for svg in charts:
+        assert {*re.findall(r"(?:fill|stroke): ([^;\"]+)", svg)} <= {
+            *("none", "var(--ink)", "var(--faint)", "var(--line)"),
+            *(f"var(--series-{number})" for number in range(8)),
+        }
+        assert texts(svg)
+
+
 # ------------------------------------------------------------------------------ cost and trust
 
 
@@ -239,6 +401,79 @@ def test_only_settings_that_differ_from_the_defaults_are_listed():
 )
 def test_time_in_words(seconds, text):
     assert in_words(seconds) == text
+
+
+def test_what_jobs_took(tmp_path):
+    header = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, text in {
+        "train/co_training/00/a": f"{header}60.5\t0:01:00\t1500.25\t100\n",
+        # Too short to be measured.
+        "report": f"{header}1.5\t0:00:01\t-\tNA\n",
+        "render": f"{header}-\t-\t-\t-\n",
+        "translate/game": header,
+        "page": "",
+    }.items():
+        write_text(tmp_path / "logs" / f"{name}.tsv", text)
+    write_text(tmp_path / "logs" / "train" / "co_training" / "00" / "a.log", "hello\n")
+    for name, end in (("train/co_training/00/a", 1000), ("report", 900)):
+        os.utime(tmp_path / "logs" / f"{name}.tsv", (end, end))
+    assert read_jobs(tmp_path / "logs") == [
+        Job("report", "", 1.5, 0.0, 0.0, 900.0),
+        Job("train", "co_training/00/a", 60.5, 100.0, 1500.25, 1000.0),
+    ]
+
+
+# ---------------------------------------------------------------------------------------- data
+
+
+def test_what_a_run_was_made_from(tmp_path):
+    run = write_run(tmp_path)
+    sheet = np.zeros((2000, 1600, 3), np.uint8)
+    write_image(run / "data" / "b" / "contact_sheet.png", sheet)
+    write_image(run / "models" / "self_training" / "00" / "batches.png", sheet[:100])
+    path = run / "data" / "a" / "labelled.check.json"
+    report = json.loads(path.read_text())
+    sizes = {"64x48": 1, "10x20": 5, "8x8": 4, "9x9": 2, "7x7": 3}
+    write_json(path, report | {"images": 15, "sizes": sizes, "warnings": ["Is dark."]})
+    (run / "data" / "c" / "labelled.check.json").unlink()
+    records = read_run(run)
+    pictures = Pictures(run / "report" / "page", SPACE, EgoVehicleMask(None))
+    assert [tuple(dataset) for dataset in datasets(records, pictures)] == [
+        # The most frequent first.
+        (
+            "a",
+            "source",
+            "15 images; 10 × 20 (5), 8 × 8 (4), 7 × 7 (3), 9 × 9 (2) and 1 more sizes",
+            ["Is dark."],
+            "",
+        ),
+        ("b", "target", "2 images; 64 × 48 (2)", [], "sheets/b.jpg"),
+        ("c", "test", "not checked yet", [], ""),
+    ]
+    # 2.5 of 3.2 million pixels.
+    assert read_image(run / "report" / "page" / "sheets" / "b.jpg").shape == (1768, 1414, 3)
+    assert [tuple(sheet) for sheet in batches(records, pictures)] == [
+        ("self_training/00", "sheets/batches.self_training.00.jpg")
+    ]
+    assert (run / "report" / "page" / "sheets" / "batches.self_training.00.jpg").is_file()
+
+
+def test_shares_of_classes_in_labels(tmp_path):
+    run = write_run(tmp_path)
+    path = run / "data" / "c" / "labelled.check.json"
+    report = json.loads(path.read_text())
+    report["classes"] = {"flat": {"pixels": 3, "share": 0.125, "images": 1}}
+    write_json(path, report)
+    grid = class_shares(read_run(run))
+    # The labels of the target are not read.
+    assert grid.header == ["class", "a", "c"]
+    assert [[cell.text for cell in row] for row in grid.rows[:2]] == [
+        ["flat", "14.29", "12.50"],
+        [SPACE.classes[1], "14.29", "–"],
+    ]
+    for name in "ac":
+        (run / "data" / name / "labelled.check.json").unlink()
+    assert class_shares(read_run(run)) is None
 
 
 # ------------------------------------------------------------------------------------ failures
@@ -329,6 +564,10 @@ def test_pictures_fit_into_their_room():
     assert sizes[0] == (354, 707)
     assert len(sizes) == 2
     assert sizes[1][0] / sizes[1][1] == pytest.approx(0.5, abs=0.01)
+    # One that fits exactly is not made smaller.
+    del sizes[:]
+    assert len(within((50, 100), "photo", 5000, encoded)) == 5000
+    assert sizes == [(50, 100)]
     assert scaled_size((1024, 4096), 1e9) == (512, 2048)
     assert scaled_size((10, 10), 1e9) == (10, 10)
     layers = [Layer(kind, kind, kind) for kind in ("photo", "classes", "error", "confidence")]
