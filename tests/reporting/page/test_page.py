@@ -11,7 +11,8 @@ import pytest
 from cotrain.configuration.names import FINAL
 from cotrain.configuration.reading import resolve
 from cotrain.data.files import write_json, write_text
-from cotrain.data.images import read_image, write_image
+from cotrain.data.images import read_image, write_image, write_label
+from cotrain.data.manifests import Item, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import read_confusion, write_confusion
@@ -32,10 +33,11 @@ from cotrain.reporting.page.data import batches, class_shares, datasets
 from cotrain.reporting.page.failures import example_of, worst_confusions
 from cotrain.reporting.page.learning import learning, thinned
 from cotrain.reporting.page.look import Layer, Pictures, Room, galleries, iou_of, scaled_size, within
-from cotrain.reporting.page.records import Job, read_jobs, read_run
+from cotrain.reporting.page.records import Job, TrainingFacts, read_jobs, read_run
 from cotrain.reporting.page.render import as_script
 from cotrain.reporting.page.tables import Cell
 from cotrain.reporting.page.verdict import verdict
+from cotrain.training.record import RecordedSettings
 from tests.page_run import GAINS, SPACE, configuration_of, write_run
 from workflow_scripts.page import main
 
@@ -291,6 +293,11 @@ def test_bars_of_groups(figures):
     # From the top: both bars of the road, then both of the sky, and none over another.
     tops = [boxes[group][name] for name in (0, 1) for group in (0, 1)]
     assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(tops))
+    # The name stands at the middle of its bars.
+    middles = np.mean([[bar.get_y() + bar.get_height() / 2 for bar in bars] for bars in axes.containers], 0)
+    assert middles.tolist() == pytest.approx([0, 1])
+    # 96 pixels for each of 5.4 inches.
+    assert "max-width: 518px; min-width: 441px" in svg
     bar_chart(["road"], {"one": [1.0]}, "title", "share (%)")
     assert legend_of(figures[1]) == []
 
@@ -401,6 +408,61 @@ def test_only_settings_that_differ_from_the_defaults_are_listed():
 )
 def test_time_in_words(seconds, text):
     assert in_words(seconds) == text
+
+
+def test_what_a_run_took(tmp_path, figures):
+    run = write_run(tmp_path)
+    # Rule and about, seconds, MiB, end: a gap of 40 s before the first training, and two at the same time.
+    for name, seconds, memory, end in (
+        ("render_scenes/a", 30, 500, 1030),
+        ("train/baseline", 60, 1500, 1130),
+        ("train/self_training/00", 120, 3072, 1250),
+        ("train/self_training/01", 60, 1500, 1310),
+        ("train/co_training/00/a", 90, 1500, 1400),
+        ("train/co_training/00/b", 60, 1500, 1400),
+        ("train/final", 60, 1500, 1500),
+        ("check_device", 0.5, 100, 1420),
+        ("page", 70, 9000, 1700),
+    ):
+        path = run / "logs" / f"{name}.tsv"
+        write_text(path, f"s\tmax_rss\tcpu_time\n{seconds}\t{memory}\t{2 * seconds}\n")
+        os.utime(path, (end, end))
+    parts = {part.title: part for part in cost(read_run(run))}
+    assert [[cell.text for cell in row[:2]] for row in parts["Time and memory"].table.rows] == [
+        # 500 s; 480.5 s, twice that of processors; six trainings of 60 s on two GPUs.
+        *(["From the first job to the last", "8 min"], ["All jobs together", "8 min"]),
+        *(["Processor time", "16 min"], ["GPU hours of trainings", "0.20"]),
+        # 30.5 + 60 + 120 + 60 + 90 + 60 s.
+        *(["Largest memory of a job", "3.0 GiB"], ["Critical path", "7 min"]),
+    ]
+    path = "data → baseline → self_training/00 → self_training/01 → co_training/00/a → final: "
+    assert parts["Time and memory"].table.rows[-1][2].text.startswith(path)
+    assert [[cell.text for cell in row] for row in parts["Steps"].table.rows] == [
+        ["train", "6", "8 min", "2 min", "3072"],
+        ["page", "1", "70 s", "70 s", "9000"],
+        ["render_scenes", "1", "30 s", "30 s", "500"],
+        ["check_device", "1", "0 s", "0 s", "100"],
+    ]
+    assert [cell.text for cell in parts["Trainings"].table.rows[1]] == [
+        *("self_training/00", "100", "10", "8", "60 s", "2 × NVIDIA H100", "0.03", "1000", "0")
+    ]
+    [axes] = figures[0].axes
+    assert axes.get_xlabel() == "minutes since the first job"
+    # Data, then trainings in two rows; what takes half a second of 500 is left out.
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["data", "training", ""]
+    bars = [bar for bars in axes.containers for bar in bars]
+    spans = [(round(bar.get_y() + 0.35), 60 * bar.get_x(), 60 * bar.get_width()) for bar in bars]
+    assert [tuple(map(round, span)) for span in spans] == [
+        *((0, 0, 30), (1, 70, 60), (1, 130, 120), (1, 250, 60), (1, 310, 90), (2, 340, 60), (1, 440, 60)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("device", "seconds"), [("cpu", 0), ("", 0), ("aarch64", 0), ("NVIDIA H100", 150), ("mps", 150)]
+)
+def test_seconds_of_gpus(device, seconds):
+    training = TrainingFacts("x", RecordedSettings(1), seconds=50.0, processes=3, device=device)
+    assert training.gpu_seconds == seconds
 
 
 def test_what_jobs_took(tmp_path):
@@ -532,6 +594,34 @@ def test_galleries_have_all_that_is_known_of_an_image(tmp_path):
         last - base for last, base in zip(values["mIoU of final"], values["mIoU of baseline"], strict=True)
     ]
     assert values["gain of final over the baseline"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_images_of_the_source_before_and_after_their_translation(tmp_path):
+    run = write_run(tmp_path)
+    items, copies = [], []
+    for number in range(3):
+        image, label, copy = (tmp_path / "game" / f"{kind}{number}.png" for kind in ("i", "l", "c"))
+        for path, shade in ((image, 100), (copy, 200)):
+            write_image(path, np.full((48, 64, 3), shade, np.uint8))
+        items.append(Item(f"{number}", image, 64, 48, label if number else None))
+        copies.append(Item(f"{number}_0", copy, 64, 48))
+        write_label(label, np.ones((48, 64), np.uint8), SPACE.palette)
+    write_manifest(run / "data" / "a" / "train_ids.tsv", items)
+    write_manifest(run / "translated" / "a" / "manifest.tsv", copies[:2])
+    found = shown(run)["source"]
+    assert [layer.key for layer in found.layers] == ["photo", "translated", "truth"]
+    assert found.start == ("photo", "translated")
+    assert [(entry["id"], entry["has"]) for entry in found.images] == [
+        ("0", ["photo", "translated"]),
+        ("1", ["photo", "translated", "truth"]),
+        ("2", ["photo", "truth"]),
+    ]
+    place = run / "report" / "page" / found.images[1]["place"]
+    assert abs(read_image(place / "photo.jpg").mean() - 100) < 2
+    assert abs(read_image(place / "translated.jpg").mean() - 200) < 2
+    assert (read_image(place / "truth.png") == SPACE.palette[1]).all()
+    (run / "translated" / "a" / "manifest.tsv").unlink()
+    assert [layer.key for layer in shown(run)["source"].layers] == ["photo", "truth"]
 
 
 def test_pictures_are_made_once_and_old_ones_go(tmp_path):
