@@ -31,7 +31,7 @@ from cotrain.reporting.page.charts import (
 from cotrain.reporting.page.cost import AFTER, BEFORE, cost, critical_path, differences, in_words, node_of
 from cotrain.reporting.page.data import batches, class_shares, datasets
 from cotrain.reporting.page.failures import example_of, worst_confusions
-from cotrain.reporting.page.learning import learning, thinned
+from cotrain.reporting.page.learning import learning, place_names, thinned
 from cotrain.reporting.page.look import Layer, Pictures, Room, galleries, iou_of, scaled_size, within
 from cotrain.reporting.page.records import Job, TrainingFacts, read_jobs, read_run
 from cotrain.reporting.page.render import as_script
@@ -138,6 +138,39 @@ def test_what_a_reader_is_warned_of(tmp_path):
     assert any(note.tone == "neutral" and note.text == "The branches agree." for note in found.warnings)
 
 
+def test_gains_and_losses_have_their_tones(tmp_path):
+    found = verdict_of(tmp_path, GAINS | {"self_training/01": 0.48, "final": 0.503})
+    # 0.3 points are a tie.
+    assert [number.tone for number in found.numbers] == ["neutral", "bad", "good", "neutral"]
+
+
+def test_a_reader_is_told_of_few_test_images_and_of_classes_that_went(tmp_path):
+    run = write_run(tmp_path, names=["one.png"])
+    path = run / "models" / "final" / "training.json"
+    write_json(path, json.loads(path.read_text()) | {"vanished_classes": ["sky", "human"]})
+    for path in (run / "evaluation").rglob("scores.json"):
+        write_json(path, json.loads(path.read_text()) | {"images": 7})
+    health = run / "report" / "health.json"
+    content = json.loads(health.read_text())
+    content["models"]["final"] |= {"missing_classes": ["sky"], "agreement_with_before": None}
+    write_json(health, content)
+    notes = {note.text: note.tone for note in verdict(read_run(run)).warnings}
+    text = "Near the end of its training, final no longer predicted sky, human, which its labels hold."
+    assert notes[text] == "warn"
+    text = "There are only 7 test images, so small differences between models say little."
+    assert notes[text] == "neutral"
+    # Once health has found it, it is not said twice.
+    write_json(health, content | {"findings": [{"kind": "vanished", "text": "Sky is gone."}]})
+    texts = [note.text for note in verdict(read_run(run)).warnings]
+    assert "Sky is gone." in texts
+    assert not any(text.startswith("Near the end") for text in texts)
+    for path in (run / "evaluation").rglob("scores.json"):
+        path.unlink()
+    numbers = {number.name: number for number in verdict(read_run(run)).numbers}
+    assert numbers["As before"].value == "–"
+    assert numbers["Missing classes"][1:] == ("1", "sky", "warn")
+
+
 def test_a_folder_that_holds_no_run_is_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"found no settings/configuration.json, expected the folder of a run"
@@ -208,6 +241,87 @@ def test_charts_show_text_as_text_and_take_the_colours_of_the_page():
     other = bar_chart(["x"], {"y": [1.0]}, "another", "%")
     ids = [re.findall(r'id="([^"]+)"', chart) for chart in (svg, other)]
     assert not {*ids[0]} & {*ids[1]}
+
+
+def test_what_the_charts_of_learning_show(tmp_path, figures):
+    parts = {
+        part.title: part for part in learning(read_run(write_run(tmp_path, GAINS | {"upper_bound": 0.62})))
+    }
+    # Branch a goes on from round 0, branch b from round 1, and the final model is joined to the better one.
+    chain = [
+        *(("baseline and self-training", "baseline", 50), ("baseline and self-training", "round 0", 52)),
+        *(("baseline and self-training", "round 1", 53), ("branch a", "round 0", 52)),
+        *(("branch a", "cycle 0", 54), ("branch b", "round 1", 53), ("branch b", "cycle 0", 55)),
+        *(("final", "cycle 0", 55), ("final", "final", 56)),
+    ]
+    assert tips(parts["mIoU along the chain"].chart) == [
+        f"{line}, {place}: {value}.0" for line, place, value in chain
+    ]
+    bound = next(line for line in figures[0].axes[0].lines if line.get_label() == "upper bound")
+    assert (list(bound.get_xdata()), bound.is_dashed()) == ([0, 4], True)
+    assert bound.get_ydata() == pytest.approx([62, 62], abs=0.01)
+    assert tips(parts["Each class"].chart) == [
+        f"{name}, {place}: {value}.0" for name in SPACE.classes for _, place, value in chain
+    ]
+    heats = [cell.heat for cell in parts["Each class"].table.rows[0][2:]]
+    assert heats == pytest.approx([0.5, 0.52, 0.53, 0.54, 0.55, 0.56, 0.62], abs=1e-4)
+    # No value of the baseline, which learns from no pseudo-label.
+    kept = {"round 0": 51, "round 1": 52, "final": 55}
+    found = tips(parts["Pixels kept"].chart)
+    assert [tip for tip in found if tip.startswith("baseline")] == [
+        f"baseline and self-training, {place}: {kept[place]}.0" for place in ("round 0", "round 1")
+    ]
+    assert found[-1] == "final, final: 55.0"
+    assert tips(parts["Agreement"].chart)[-2:] == [
+        "final, final: 90.0",
+        "both branches of a cycle, cycle 0: 95.0",
+    ]
+    # A threshold of 50 000 of 65 535.
+    assert [cell.text for cell in parts["Thresholds"].table.rows[0]] == ["flat", *["0.763"] * 4]
+    exchanged = {row[0].text: [cell.heat for cell in row[1:]] for row in parts["Images exchanged"].table.rows}
+    assert exchanged["flat"] == [1, 1]
+    shares = tips(parts["Class shares"].chart)
+    assert (shares[0], shares[-1]) == ("flat, source: 14.3", "vehicle, predictions of upper_bound: 14.3")
+    # Each model for the loss, each stage for the learning rate, which is the same in all of its models.
+    for figure, name, first in ((figures[2], "loss", 2.0), (figures[3], "learning rate", 0.1)):
+        [axes] = figure.axes
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", name)
+        for line in axes.lines:
+            assert line.get_xdata().tolist() == [20, 40, 60, 80, 100]
+            assert line.get_ydata() == pytest.approx([first / i for i in range(1, 6)])
+    assert legend_of(figures[2]) == [*GAINS, "upper_bound"]
+    assert legend_of(figures[3]) == ["baseline", "self_training", "co_training", "final", "upper_bound"]
+
+
+def test_how_right_the_pseudo_labels_are(tmp_path):
+    run = write_run(tmp_path)
+    steps = {
+        name: {
+            "precision": precision,
+            "coverage": 0.5,
+            "classes": {"flat": {"precision": precision, "coverage": 0.25}},
+        }
+        for name, precision in (("self_training/00", 0.875), ("co_training/00/a", None))
+    }
+    write_json(run / "oracle" / "b" / "oracle.json", {"steps": steps})
+    [part] = [part for part in learning(read_run(run)) if part.title == "How right the pseudo-labels are"]
+    assert tips(part.chart) == [
+        *("precision, self 00: 87.5", "coverage, self 00: 50.0", "coverage, co 00 a: 50.0")
+    ]
+    assert part.table.header == ["class", *steps]
+    assert [[(cell.text, cell.heat) for cell in row] for row in part.table.rows] == [
+        [("flat", None), ("87.5", 0.875), ("–", None)]
+    ]
+
+
+def test_names_of_places_become_short_where_there_are_many():
+    rounds = [f"self_training/{number:02d}" for number in range(6)]
+    models = ["baseline", *rounds, "final", "upper_bound"]
+    places, names = place_names(models)
+    assert places == {model: place for place, model in enumerate(models[:-1])} | {"upper_bound": -1}
+    assert names == {0: "baseline", 7: "final"} | {place + 1: f"round\n{place}" for place in range(6)}
+    _, names = place_names(["baseline", *rounds, "co_training/00/a", "co_training/00/b", "final"])
+    assert names == {0: "base", 7: "c0", 8: "final"} | {place + 1: f"r{place}" for place in range(6)}
 
 
 def tips(svg):
@@ -572,11 +686,15 @@ def shown(run):
 
 def test_galleries_have_all_that_is_known_of_an_image(tmp_path):
     run = write_run(tmp_path)
+    # A step that chose none of the photos has no layer.
+    others = [Item("another", tmp_path / "another.png", 64, 48)]
+    write_manifest(run / "pseudo_labels" / "self_training" / "01" / "selected.tsv", others)
     found = shown(run)
     assert [*found] == ["test", "target"]
     first, second = found["target"].images
     models = [layer for model in GAINS for layer in (model, f"{model}.confidence")]
-    steps = [f"labels.{model}" for model in GAINS if "/" in model]
+    steps = [f"labels.{model}" for model in GAINS if "/" in model and model != "self_training/01"]
+    assert [layer.key for layer in found["target"].layers if layer.key.startswith("labels")] == steps
     # Only the first photo was chosen for pseudo-labels.
     assert first["has"] == ["photo", *models, *steps]
     assert second["has"] == ["photo", *models]
