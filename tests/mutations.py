@@ -169,8 +169,8 @@ def _defaults() -> dict[str, str]:
 def tests_of(file: str) -> list[str]:
     """Return at most `MOST_FILES` test files that can see a module, the likeliest first.
 
-    These are the one of the same name, those of the modules that import it, and others that import it; then
-    those that see these modules in the same way, and so on.
+    These are the one of the same name, those of the modules that import it, and others that import it, those
+    beside it first; then those that see these modules in the same way, and so on.
     """
 
     def of_same_name(module: str) -> str:
@@ -193,7 +193,8 @@ def tests_of(file: str) -> list[str]:
         of_module = users(module, PACKAGES, "*.py")
         ranked = [of_same_name(module), *map(of_same_name, of_module), *users(module, ["tests"], "test_*.py")]
         there = [test for test in ranked if (PROJECT / test).exists() and not test.startswith(SLOW)]
-        found |= dict.fromkeys(there)
+        beside = Path(ranked[0]).parent
+        found |= dict.fromkeys(sorted(there, key=lambda test: Path(test).parent != beside))
         modules += [user for user in of_module if user not in modules]
     return list(found)[:MOST_FILES]
 

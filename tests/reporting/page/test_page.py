@@ -501,6 +501,15 @@ def test_the_critical_path_is_the_chain_that_takes_longest():
         ("label_round", "01", "self_training/01"),
         ("exchange", "00", "co_training/00/a"),
         ("evaluate", "final/c", AFTER),
+        ("check_data", "game/labelled", BEFORE),
+        ("class_priors", "", BEFORE),
+        ("hold_out", "game", BEFORE),
+        ("calibrate", "baseline", "baseline"),
+        ("train", "upper_bound", AFTER),
+        ("join_ensemble", "", "final"),
+        ("relabel", "self_training/01", "self_training/01"),
+        # Of a model that others wait for, but no job that they wait for.
+        ("model_card", "self_training/00", AFTER),
     ],
 )
 def test_which_model_a_job_is_on_the_way_to(rule, about, node):
