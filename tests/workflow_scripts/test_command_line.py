@@ -21,6 +21,7 @@ from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
     ANOTHER_ATTEMPT,
+    add_output_argument,
     class_ids,
     inference_settings,
     messages_of,
@@ -202,6 +203,23 @@ def test_a_log_keeps_the_attempts_that_have_failed(tmp_path):
     assert [path.name for path in log.parent.iterdir()] == ["a.log"]
     log.unlink()
     assert attempt("fourth") == ["fourth"]
+
+
+def test_an_output_is_a_file_or_a_folder(tmp_path, capsys):
+    def output(kind, *path):
+        parser = new_parser("Does.", "do")
+        add_output_argument(parser, kind, "where")
+        return parse(parser, ["--output", *map(str, path)] if path else []).output
+
+    for path in (tmp_path / "new", tmp_path):
+        assert output("FOLDER", path) == path
+    assert output("FILE", tmp_path / "new") == tmp_path / "new"
+    with pytest.raises(SystemExit):
+        output("FILE", tmp_path)
+    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        output("FILE")
+    assert "the following arguments are required: --output" in capsys.readouterr().err
 
 
 def test_messages_of_a_log_and_of_a_list_the_first_problem(tmp_path):

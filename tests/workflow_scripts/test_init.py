@@ -210,7 +210,9 @@ def test_the_head_of_a_configuration_by_hand():
         facts=[],
     )
 
-    def head(left_out=0, speed=Speed(0.5, 0.1, 40.0), budget=None, **changes):
+    measured = Speed(0.5, 0.1, 40.0)
+
+    def head(left_out=0, speed=measured, budget=None, **changes):
         return init.facts(choice._replace(**changes), left_out, speed, "cpu", budget)
 
     # 1140 iterations take 570 s, labels of 4 · 30 · 5/3 + 2 · 30 images 26 s, rendering 40 s, the jobs of six

@@ -58,7 +58,12 @@ def test_damaged_files_and_what_to_remove(run, capfd):
     assert "rm results/own/labels/a.png results/own/manifest.tsv" in said
     assert "models.tsv: its rows have different numbers of columns" in said
     assert "images/b.png is missing" in said
-    assert ".0.123.partial.h5: a killed job left it behind; nothing reads it" in said
+    assert (
+        "results/own/.0.123.partial.h5: a killed job left it behind; nothing reads it\n"
+        "    rm results/own/.0.123.partial.h5\n"
+    ) in said
+    # What is in no list is removed alone.
+    assert "    to have it made again: rm results/own/models.tsv\n" in said
 
 
 @pytest.mark.parametrize(

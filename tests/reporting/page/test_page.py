@@ -580,6 +580,27 @@ def test_what_a_run_took(tmp_path, figures):
     ]
 
 
+def test_what_the_results_rest_on(tmp_path):
+    run = write_run(tmp_path, codes=("0123456789abcdef", "fedcba9876543210"))
+    parts = {
+        part.title: [[cell.text for cell in row] for row in part.table.rows]
+        for part in cost(read_run(run))
+        if part.table
+    }
+    settings = {key: (value, default) for key, value, default in parts["Settings"]}
+    assert settings["label_space"] == ("cityscapes7", "cityscapes19")
+    assert settings["self_training.rounds"] == ("2", "10")
+    assert settings["source"] == ('["a"]', "")
+    # Of a dataset all keys are shown, whether they are given or not.
+    assert settings["datasets.c.look"] == ("camera", "")
+    assert settings["datasets.c.width"] == ("1280", "")
+    assert "training.momentum" not in settings
+    rest = dict(parts["What the results rest on"])
+    assert (rest["seed of the run"], rest["torch"]) == ("100", "2.15")
+    assert rest["scored on"] == "c, 40 images; flip: false"
+    assert parts["Data hashes"] == [[model, "results/a_run/some.tsv", "0" * 16] for model in GAINS]
+
+
 @pytest.mark.parametrize(
     ("device", "seconds"), [("cpu", 0), ("", 0), ("aarch64", 0), ("NVIDIA H100", 150), ("mps", 150)]
 )
