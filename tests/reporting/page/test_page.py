@@ -12,7 +12,7 @@ from cotrain.configuration.names import FINAL
 from cotrain.configuration.reading import resolve
 from cotrain.data.files import write_json, write_text
 from cotrain.data.images import read_image, write_image, write_label
-from cotrain.data.manifests import Item, write_manifest
+from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import read_confusion, write_confusion
@@ -742,6 +742,23 @@ def test_galleries_have_all_that_is_known_of_an_image(tmp_path):
         last - base for last, base in zip(values["mIoU of final"], values["mIoU of baseline"], strict=True)
     ]
     assert values["gain of final over the baseline"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_all_images_of_a_page_share_its_room(tmp_path, monkeypatch):
+    counted = []
+    of = Room.of
+
+    def seen(images, layers):
+        counted.append(images)
+        return of(images, layers)
+
+    monkeypatch.setattr(Room, "of", seen)
+    run = write_run(tmp_path, {"baseline": 0.5}, names=["1.png", "2.png", "3.png"])
+    items = read_manifest(run / "sample" / "labelled" / "c.tsv")
+    write_manifest(run / "data" / "a" / "train_ids.tsv", items)
+    assert [*shown(run)] == ["test", "target", "source"]
+    # Three test images, three photos, and up to twelve of the source.
+    assert counted == [18] * 3
 
 
 def test_images_of_the_source_before_and_after_their_translation(tmp_path):
