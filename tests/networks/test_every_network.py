@@ -319,6 +319,10 @@ def test_a_network_with_convolutions_is_no_plain_transformer():
     settings = replace(TRANSFORMER, backbone="test_resnet")
     with pytest.raises(InputError, match="'test_resnet' is not a plain transformer"):
         build_network(settings, CLASSES, 1, pretrained=False)
+    # Not its weights are to blame, which are not even looked for.
+    settings = replace(settings, backbone="resnet50", backbone_weights="timm")
+    with pytest.raises(InputError, match="'resnet50' is not a plain transformer"):
+        build_network(settings, CLASSES, 1, pretrained=True)
 
 
 @pytest.mark.parametrize(

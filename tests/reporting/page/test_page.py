@@ -294,7 +294,7 @@ def test_what_the_charts_of_learning_show(tmp_path, figures):
 
 
 def test_how_right_the_pseudo_labels_are(tmp_path):
-    run = write_run(tmp_path)
+    run = write_run(tmp_path, {}, names=["one.png"])
     steps = {
         name: {
             "precision": precision,
