@@ -104,11 +104,10 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         raise InputError(f"{folder}: {path} is missing; {EXPECTED}")
     settings = read_mapping(path)
     test = settings.get("test")
-    models = sorted((model for model in models_in(folder / "models", "weights.safetensors")), key=place_of)
+    models = models_in(folder / "models", "weights.safetensors")
     scores = {}
     if isinstance(test, str):
-        found = models_in(folder / "evaluation", f"{test}/scores.json")
-        for model in sorted(found, key=place_of):
+        for model in models_in(folder / "evaluation", f"{test}/scores.json"):
             scores[model] = read_scores(folder / "evaluation" / model / test / "scores.json", model)
     labelled = folder / "data" / str(test) / "train_ids.tsv"
     items = read_manifest(labelled) if scores and labelled.is_file() else []
@@ -152,7 +151,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def models_in(folder: Path, file: str) -> list[str]:
-    """Return the names of the models below whose folder a file lies."""
+    """Return the names of the models below whose folder a file lies, in the order of a run."""
     found = []
     for stage in STAGES:
         for depth in ("", "*", "*/*"):
@@ -163,7 +162,7 @@ def models_in(folder: Path, file: str) -> list[str]:
                 except ValueError:
                     # A folder of the user's.
                     continue
-    return found
+    return sorted(found, key=place_of)
 
 
 def place_of(name: str) -> tuple[int, int, str]:

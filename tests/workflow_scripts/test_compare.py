@@ -98,6 +98,21 @@ def test_what_is_no_run_and_what_cannot_be_compared_is_refused(write_run, tmp_pa
         main([first, write_run("other", 2, {"final": 6}), "--output", "out"])
 
 
+def test_models_without_scores_keep_their_order_too(write_run, tmp_path):
+    models = ["baseline", "self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b"]
+    models += ["co_training/01/a", "final", "upper_bound"]
+    runs = [write_run(name, 1, {"final": 6}, precision=name) for name in ("first", "second")]
+    # As a file system may give them.
+    for model in models[::-1]:
+        write_text(tmp_path / "results" / "first" / "models" / model / "weights.safetensors", "")
+    # What a user puts beside them is no model.
+    write_text(tmp_path / "results" / "first" / "models" / "final" / "old" / "weights.safetensors", "")
+    main([*runs, "--output", "out"])
+    lines = (tmp_path / "out" / "scores.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1:]] == models
+    assert lines[1:3] == ["baseline\t\t", "self_training/00\t\t"]
+
+
 def test_runs_without_scores_are_compared_by_their_settings(write_run, tmp_path, caplog):
     runs = [write_run("first", 1, {}, test=None), write_run("second", 1, {}, test=None, precision="float32")]
     main([*runs, "--output", "out"])

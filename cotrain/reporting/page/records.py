@@ -331,9 +331,9 @@ def read_jobs(logs: Path) -> list[Job]:
     for path in sorted(logs.rglob("*.tsv")):
         parts = path.relative_to(logs).with_suffix("").parts
         with open(path, encoding="utf-8", newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        if rows and (seconds := _number(rows[-1].get("s"))) is not None:
-            cpu, memory = (_number(rows[-1].get(key)) or 0.0 for key in ("cpu_time", "max_rss"))
+            row = next(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), {})
+        if (seconds := _number(row.get("s"))) is not None:
+            cpu, memory = (_number(row.get(key)) or 0.0 for key in ("cpu_time", "max_rss"))
             about = "/".join(parts[1:])
             jobs.append(Job(parts[0], about, seconds, cpu, memory, path.stat().st_mtime))
     return sorted(jobs, key=lambda job: job.end)
