@@ -156,3 +156,9 @@ def test_how_to_load_it():
     )
     text = card(msgspec.structs.replace(RECORD, settings=own), views={})
     assert loading(text) == '"path/of/this/folder", allow_code=["my.networks:small"]'
+
+
+def test_a_record_without_a_batch_size_or_a_loss_says_nothing_of_them():
+    settings = msgspec.structs.replace(RECORD.settings, batch_size=None)
+    lines = with_record(settings=settings, last_loss=None).splitlines()
+    assert "- 120 iterations" in lines
