@@ -48,11 +48,12 @@ def learning(records: RunRecords) -> list[Part]:
         *_classes(records),
         *_histories(records),
         *_thresholds(records),
-        *_kept(records),
         *_oracle(records),
+        # Parts of about the same height stand beside each other.
+        *_kept(records),
+        *_agreement(records),
         *_shares(records),
         *_exchanged(records),
-        *_agreement(records),
     ]
     return parts
 

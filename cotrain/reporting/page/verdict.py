@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND
-from cotrain.evaluation.verdict import TIE
+from cotrain.configuration.settings_files import may_have_labels
+from cotrain.evaluation.verdict import FEW_KEPT, TIE
 from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import signed
 from cotrain.reporting.table import MISSING, percent, share_of_gap_closed
@@ -17,7 +18,7 @@ BAD = ("collapsed",)
 HARDLY_USABLE = 0.2
 # Fewer test images than this say little of small differences.
 FEW_TEST_IMAGES = 30
-WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift")
+WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift", "unshown")
 
 
 class Number(NamedTuple):
@@ -52,7 +53,18 @@ def verdict(records: RunRecords) -> Verdict:
     numbers = _scores(records) if records.scores else _health(records)
     # A number and its unit stay in one line.
     sentence = sentence.replace(" %", "\u00a0%")
-    return Verdict(tone, word, sentence, numbers, list(_warnings(records)))
+    notes = [*_warnings(records), *_next_step(records, tone)]
+    return Verdict(tone, word, sentence, numbers, notes)
+
+
+def best_model(records: RunRecords) -> str | None:
+    """Return the model to use: the newest one, unless an earlier one has a score that is truly higher."""
+    newest = records.newest
+    scores = {model: records.scores[model].mean_iou for model in records.planned if model in records.scores}
+    if newest not in scores:
+        return newest
+    best = max(scores, key=lambda model: scores[model])
+    return newest if scores[best] - scores[newest] < TIE else best
 
 
 def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
@@ -62,28 +74,40 @@ def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
     scores = records.scores
     first, last = scores.get(str(BASELINE)), scores.get(str(FINAL))
     if first is None or last is None:
-        unknown = "how good the models are is not known, because no labelled images of the camera are given"
+        unknown = "that takes some labelled images of the camera"
         if collapsed:
-            return "bad", "It did not work", f"A model has collapsed; otherwise, {unknown}."
-        found = records.health.findings if records.health else []
-        seen = "some things look wrong" if found else "nothing looks wrong"
-        return "warn" if found else "neutral", "Finished, not scored", f"{seen.capitalize()}, but {unknown}."
+            text = f"A model has collapsed. How good the others are is not known: {unknown}."
+            return "bad", "It did not work", text
+        wrong = len([note for note in _warnings(records) if note.tone != "neutral"])
+        seen = {0: "Nothing looks wrong", 1: "One thing looks wrong"}.get(wrong, f"{wrong} things look wrong")
+        text = f"{seen}. How good the final model is, is not known: {unknown}."
+        return "warn" if wrong else "neutral", "Finished, not scored", text
     gain = last.mean_iou - first.mean_iou
-    has = f"the final model has {percent(last.mean_iou, 1)} % mIoU on {last.images} test images"
+    has = f"The final model has {percent(last.mean_iou, 1)} % mIoU on {last.images} test images"
     than = f"the baseline ({percent(first.mean_iou, 1)} %)"
+    better = _better(records)
     if abs(gain) < TIE:
-        text = f"{has}, {signed(100 * gain)} points against {than}: another seed changes as much."
-        return "warn", "It changed nothing", f"{text[0].upper()}{text[1:]}"
+        text = f"{has}, {signed(100 * gain)} points against {than}: another seed changes as much.{better}"
+        return "warn", "It changed nothing", text
     comparison = "more" if gain > 0 else "less"
-    text = f"{has}, {abs(100 * gain):.1f} points {comparison} than {than}"
-    text = f"{text[0].upper()}{text[1:]}{_gap(records)}."
+    text = f"{has}, {abs(100 * gain):.1f} points {comparison} than {than}{_gap(records)}.{better}"
     if gain < 0:
         return "bad", "It did not work", text
     if collapsed:
         return "warn", "It gained, but", f"{text} A model has collapsed."
     if last.mean_iou < HARDLY_USABLE:
         return "warn", "It gained, but", f"{text} With so low a score, the model is hardly of use."
-    return "good", "It worked", text
+    return "warn" if better else "good", "It gained, but" if better else "It worked", text
+
+
+def _better(records: RunRecords) -> str:
+    """Return in a sentence which earlier model is better than the final one; nothing if none is."""
+    model = best_model(records)
+    if model is None or model == str(FINAL):
+        return ""
+    if model == str(BASELINE):
+        return " No model of this run is better than the baseline."
+    return f" An earlier model is better: {model} ({percent(records.scores[model].mean_iou, 1)} %)."
 
 
 def _progress(records: RunRecords) -> str:
@@ -94,11 +118,8 @@ def _progress(records: RunRecords) -> str:
     text += f"; the newest is {records.newest}"
     first, now = records.scores.get(str(BASELINE)), records.scores.get(records.newest)
     if first and now and now is not first:
-        text += (
-            f", with {percent(now.mean_iou, 1)} % mIoU, {signed(100 * (now.mean_iou - first.mean_iou))} "
-            "points "
-            "against the baseline"
-        )
+        gain = signed(100 * (now.mean_iou - first.mean_iou))
+        text += f", with {percent(now.mean_iou, 1)} % mIoU, {gain} points against the baseline"
     return f"{text}. This page shows what is there so far."
 
 
@@ -143,7 +164,9 @@ def _scores(records: RunRecords) -> list[Number]:
             numbers.append(Number(title, MISSING, "not scored yet" if model else "not trained yet"))
             continue
         gain = 100 * (score.mean_iou - first.mean_iou) if first and stage != "baseline" else None
-        note = "mIoU, %" if gain is None else f"{signed(gain)} points"
+        note = "mIoU (%) without adaptation" if stage == "baseline" else "mIoU (%)"
+        if gain is not None:
+            note = f"{signed(gain)} points"
         tone: Tone = "neutral"
         if gain is not None and abs(gain) >= 100 * TIE:
             tone = "good" if gain > 0 else "bad"
@@ -156,20 +179,32 @@ def _health(records: RunRecords) -> list[Number]:
     """Return what is known of the newest model without labels."""
     if records.health is None or not records.health.models:
         return []
-    model, now = list(records.health.models.items())[-1]
-    source = f"{model}, on {records.health.images} photos"
-    missing = len(now.missing_classes)
+    name, now = list(records.health.models.items())[-1]
+    model = "the final model" if name == str(FINAL) else name
+    missing, shown = now.missing_classes, len([share for share in records.health.source.values() if share])
     return [
-        Number("Confidence", _with_unit(now.confidence), f"mean; {source}"),
-        Number(
-            "As before", _with_unit(now.agreement_with_before), "pixels with the class that its teachers see"
-        ),
-        Number("Kept", _with_unit(now.kept_share), "of the pixels it learnt from have a pseudo-label"),
         Number(
             "Missing classes",
-            str(missing),
-            ", ".join(now.missing_classes) or "all classes of the source are predicted",
-            "warn" if missing else "good",
+            str(len(missing)),
+            f"of {shown} that the source shows{': ' if missing else ''}{', '.join(missing)}",
+            "warn" if missing else "neutral",
+        ),
+        Number(
+            "Pixels kept",
+            _with_unit(now.kept_share),
+            f"of the photos that {model} learnt from have a label that a model made (a pseudo-label)",
+            "warn" if now.kept_share is not None and now.kept_share < FEW_KEPT else "neutral",
+        ),
+        Number(
+            "Same as before",
+            _with_unit(now.agreement_with_before),
+            f"of the pixels have the same class in {model} as in the models that taught it",
+        ),
+        Number(
+            "Confidence",
+            _with_unit(now.confidence),
+            f"is how sure {model} is of {records.health.images} photos. It is no score: models are also sure "
+            "of mistakes",
         ),
     ]
 
@@ -207,9 +242,34 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
             "neutral", f"There are only {few} test images, so small differences between models say little."
         )
     if records.is_finished and records.scores and str(UPPER_BOUND) not in records.scores:
-        yield Note(
-            "neutral",
-            "How far this is from the best it could be is not known: no model was trained with the camera's "
-            "own "
-            "labels to compare with (the target upper_bound).",
+        text = (
+            "How far this is from the best it could be is not known: no model was trained with the camera's"
         )
+        text += " own labels to compare with"
+        # Without labels of the target, none can be.
+        can_be = may_have_labels(records.configuration, records.configuration.target)
+        yield Note("neutral", f"{text} (the command is under Next)." if can_be else f"{text}.")
+
+
+def _next_step(records: RunRecords, tone: Tone) -> Iterator[Note]:
+    """Say what to do next with a finished run."""
+    if not records.is_finished:
+        return
+    found = records.health.findings if records.health else []
+    change = (
+        "turn the key that the first message above names, in the configuration of the run, and give the same "
+        "command again: only what depends on the key is made again"
+    )
+    is_named = bool(found) and found[0].kind in (*BAD, *WARNINGS)
+    if not records.scores:
+        text = (
+            "look at some photos below, for classes that fill places where they cannot be. Then label some "
+            "photos of the camera and name them with the key test; no model is trained again for scores"
+        )
+    elif tone == "good":
+        text = f"look below at what the model sees, and where it still fails. Under Next is how to use it"
+    elif is_named:
+        text = change
+    else:
+        text = "look below, under Learning, for the model from which on the scores fall or stay"
+    yield Note("neutral", f"What next: {text}.")

@@ -13,14 +13,23 @@ from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import read_confusion, write_confusion
 from cotrain.reporting.page.charts import Series, bar_chart, line_chart
-from cotrain.reporting.page.cost import AFTER, BEFORE, critical_path, differences, in_words, node_of
+from cotrain.reporting.page.cost import (
+    AFTER,
+    BEFORE,
+    commands,
+    cost,
+    critical_path,
+    differences,
+    in_words,
+    node_of,
+)
 from cotrain.reporting.page.failures import example_of, worst_confusions
 from cotrain.reporting.page.learning import learning, thinned
 from cotrain.reporting.page.look import Layer, Pictures, Room, galleries, iou_of, scaled_size, within
 from cotrain.reporting.page.records import Job, read_run
 from cotrain.reporting.page.render import as_script
 from cotrain.reporting.page.tables import Cell
-from cotrain.reporting.page.verdict import verdict
+from cotrain.reporting.page.verdict import best_model, verdict
 from tests.page_run import GAINS, SPACE, configuration_of, write_run
 from workflow_scripts.page import main
 
@@ -39,15 +48,16 @@ def test_a_good_run_worked(tmp_path):
         in found.sentence
     )
     assert [(number.name, number.value, number.note) for number in found.numbers] == [
-        ("Baseline", "50.0", "mIoU, %"),
+        ("Baseline", "50.0", "mIoU (%) without adaptation"),
         ("Self-training (self_training/01)", "53.0", "+3.0 points"),
         # The better branch.
         ("Co-training (co_training/00/b)", "55.0", "+5.0 points"),
         ("Final", "56.0", "+6.0 points"),
     ]
-    [note] = found.warnings
-    assert note.tone == "neutral"
-    assert "How far this is from the best it could be is not known" in note.text
+    bound, following = found.warnings
+    assert bound.tone == following.tone == "neutral"
+    assert "How far this is from the best it could be is not known" in bound.text
+    assert following.text.startswith("What next: look below")
 
 
 def test_an_upper_bound_tells_how_much_of_the_gap_is_closed(tmp_path):
@@ -57,7 +67,8 @@ def test_an_upper_bound_tells_how_much_of_the_gap_is_closed(tmp_path):
         "closes 50\u00a0% of the gap to a model trained with the camera's own labels (62.0\u00a0%)"
         in found.sentence
     )
-    assert found.warnings == []
+    [following] = found.warnings
+    assert following.text.startswith("What next")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +76,41 @@ def test_an_upper_bound_tells_how_much_of_the_gap_is_closed(tmp_path):
     [
         (0.45, "bad", "It did not work", "5.0 points less than the baseline"),
         (0.503, "warn", "It changed nothing", "+0.3 points against the baseline"),
+        # Half a point below co_training/00/b is a true loss, less is none.
+        (0.544, "warn", "It gained, but", "An earlier model is better: co_training/00/b (55.0\u00a0%)."),
+        (0.546, "good", "It worked", "4.6 points more than the baseline"),
     ],
 )
 def test_a_run_that_does_not_gain(tmp_path, final, tone, word, text):
     found = verdict_of(tmp_path, GAINS | {"final": final})
     assert (found.tone, found.word) == (tone, word)
     assert text in found.sentence
+
+
+def test_the_model_to_use_is_the_best_one(tmp_path):
+    for name, final, best in (("a", 0.56, "final"), ("b", 0.52, "co_training/00/b"), ("c", 0.546, "final")):
+        run = write_run(tmp_path / name, GAINS | {"final": final}, names=["one.png"])
+        assert best_model(records := read_run(run)) == best
+        [use] = [one for one in commands(records) if one.what.startswith("Use the model")]
+        assert use.what.startswith(f"Use the model {best}")
+        assert f"--model {run}/models/{best}" in use.command
+    falling = {model: 0.5 - place / 100 for place, model in enumerate(GAINS)}
+    found = verdict_of(tmp_path / "d", falling)
+    assert found.sentence.endswith("No model of this run is better than the baseline.")
+    unscored = read_run(write_run(tmp_path / "e", test=False, names=["one.png"]))
+    assert best_model(unscored) == "final"
+
+
+def test_it_says_what_to_do_next(tmp_path):
+    lower = [("lower", "Final is lower: set a key.")]
+    for name, options, text in (
+        ("a", {"mean_iou": GAINS | {"final": 0.4}, "findings": lower}, "turn the key that the first message"),
+        # A hint names no key that would help.
+        ("b", {"mean_iou": GAINS | {"final": 0.4}, "findings": [("alike", "Alike.")]}, "under Learning"),
+        ("c", {"test": False}, "label some photos of the camera"),
+    ):
+        assert text in verdict_of(tmp_path / name, **options).warnings[-1].text
+    assert not any("What next" in note.text for note in verdict_of(tmp_path / "d", {}).warnings)
 
 
 def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
@@ -91,13 +131,21 @@ def test_a_collapsed_run_did_not_work(tmp_path):
 def test_without_labels_it_says_what_is_not_known_and_shows_the_health(tmp_path):
     found = verdict_of(tmp_path, test=False)
     assert (found.tone, found.word) == ("neutral", "Finished, not scored")
-    assert "how good the models are is not known" in found.sentence
+    assert found.sentence.startswith("Nothing looks wrong. How good the final model is, is not known")
     assert [(number.name, number.value) for number in found.numbers] == [
-        ("Confidence", "80 %"),
-        ("As before", "90 %"),
-        ("Kept", "60 %"),
         ("Missing classes", "0"),
+        ("Pixels kept", "60 %"),
+        ("Same as before", "90 %"),
+        ("Confidence", "80 %"),
     ]
+    assert found.numbers[0].note == "of 7 that the source shows"
+    assert "It is no score" in found.numbers[-1].note
+    warned = verdict_of(
+        tmp_path / "other", test=False, findings=[("unshown", "No sky."), ("alike", "Alike.")]
+    )
+    # The second one is only a hint.
+    assert (warned.tone, warned.sentence[:24]) == ("warn", "One thing looks wrong. H")
+    assert warned.warnings[0] == ("warn", "No sky.")
 
 
 def test_a_run_at_work_says_how_far_it_is(tmp_path):
@@ -150,9 +198,9 @@ def test_learning_has_a_part_for_everything_that_is_there(tmp_path):
         "Learning rate of each training",
         "Thresholds",
         "Pixels kept",
+        "Agreement",
         "Class shares",
         "Images exchanged",
-        "Agreement",
     ]
     classes = parts["Each class"].table
     assert classes.header == ["class", "gain", *GAINS]
@@ -239,6 +287,26 @@ def test_only_settings_that_differ_from_the_defaults_are_listed():
 )
 def test_time_in_words(seconds, text):
     assert in_words(seconds) == text
+
+
+def test_a_run_without_a_gpu_has_no_gpu_hours(tmp_path):
+    run = write_run(tmp_path, names=["one.png"])
+    header, row = _trainings(run)
+    # Two GPUs for a minute each.
+    assert row[header.index("GPU hours")] == "0.03"
+    assert row[header.index("device")] == "2 × NVIDIA H100"
+    for path in (run / "models").rglob("training.json"):
+        path.write_text(
+            path.read_text().replace("NVIDIA H100", "x86_64").replace('"processes": 2', '"processes": 1')
+        )
+    header, row = _trainings(run)
+    assert "GPU hours" not in header
+    assert row[header.index("device")] == "CPU (x86_64)"
+
+
+def _trainings(run):
+    [table] = [part.table for part in cost(read_run(run)) if part.title == "Trainings"]
+    return list(table.header), [cell.text for cell in table.rows[0]]
 
 
 # ------------------------------------------------------------------------------------ failures
