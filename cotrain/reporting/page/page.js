@@ -180,7 +180,8 @@ if (viewer && content.galleries.length) {
       over.hidden = !isOver;
       if (isOver) over.src = pathOf(image, layer);
       over.style.opacity = opacity.value / 100;
-      base.style.filter = isOver ? "grayscale(1)" : "none";
+      // Bright places would make a class look unlike its colour in the legend.
+      base.style.filter = isOver ? "grayscale(1) brightness(0.7)" : "none";
       find(number ? ".right-tag" : ".left-tag").textContent = layer.title;
     });
     const hash = new URLSearchParams({ look: state.gallery.name, image: keyOf(image), left: left.value, right: right.value });

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from cotrain.configuration.advice import advice
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND
 from cotrain.configuration.settings_files import may_have_labels
 from cotrain.evaluation.verdict import FEW_KEPT, TIE
@@ -53,7 +54,10 @@ def verdict(records: RunRecords) -> Verdict:
     numbers = _scores(records) if records.scores else _health(records)
     # A number and its unit stay in one line.
     sentence = sentence.replace(" %", "\u00a0%")
-    notes = [*_warnings(records), *_next_step(records, tone)]
+    notes = [*_warnings(records)]
+    if tone in ("bad", "warn"):
+        notes += _strange_settings(records)
+    notes += _next_step(records, tone)
     return Verdict(tone, word, sentence, numbers, notes)
 
 
@@ -249,6 +253,20 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
         # Without labels of the target, none can be.
         can_be = may_have_labels(records.configuration, records.configuration.target)
         yield Note("neutral", f"{text} (the command is under Next)." if can_be else f"{text}.")
+
+
+def _strange_settings(records: RunRecords) -> Iterator[Note]:
+    """Say which settings may be the reason why a run went wrong."""
+    checks = records.checks
+    if any(name not in checks for name in records.plan.datasets):
+        return
+    images = {name: check["images"] for name, check in checks.items()}
+    sizes = checks[records.configuration.target]["sizes"]
+    width, _, height = max(sizes, key=lambda size: sizes[size], default="").partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        return
+    for text in advice(records.configuration, images, (int(height), int(width))):
+        yield Note("neutral", f"A setting is hardly meant so: {text}.")
 
 
 def _next_step(records: RunRecords, tone: Tone) -> Iterator[Note]:

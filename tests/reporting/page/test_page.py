@@ -113,6 +113,13 @@ def test_it_says_what_to_do_next(tmp_path):
     assert not any("What next" in note.text for note in verdict_of(tmp_path / "d", {}).warnings)
 
 
+def test_a_run_that_went_wrong_names_settings_that_are_hardly_meant(tmp_path):
+    texts = [note.text for note in verdict_of(tmp_path, GAINS | {"final": 0.4}).warnings]
+    assert any("co_training.images_per_cycle is 500, and b has 1 images" in text for text in texts)
+    good = verdict_of(tmp_path / "good").warnings
+    assert not any("hardly meant" in note.text for note in good)
+
+
 def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
     found = verdict_of(tmp_path, {model: value / 4 for model, value in GAINS.items()})
     assert (found.tone, found.word) == ("warn", "It gained, but")
