@@ -90,7 +90,8 @@ def test_a_run_that_does_not_gain(tmp_path, final, tone, word, text):
 def test_the_model_to_use_is_the_best_one(tmp_path):
     for name, final, best in (("a", 0.56, "final"), ("b", 0.52, "co_training/00/b"), ("c", 0.546, "final")):
         run = write_run(tmp_path / name, GAINS | {"final": final}, names=["one.png"])
-        assert best_model(records := read_run(run)) == best
+        records = read_run(run)
+        assert best_model(records) == best
         [use] = [one for one in commands(records) if one.what.startswith("Use the model")]
         assert use.what.startswith(f"Use the model {best}")
         assert f"--model {run}/models/{best}" in use.command
