@@ -20,6 +20,10 @@ MANY_PLACES = 8
 SHORT = {"baseline": "base"}
 # From so many trainings on, the legend of their losses names only stages.
 MANY_MODELS = 8
+# Inches of charts that stand beside each other.
+TALL = 3.6
+# Panels in a row.
+MOST_COLUMNS = 7
 # Points of a history that are drawn; more are averaged in groups.
 MOST_POINTS = 150
 
@@ -44,6 +48,7 @@ class Part(NamedTuple):
 def learning(records: RunRecords) -> list[Part]:
     """Return the parts of the section, those for which something is there."""
     parts = [
+        *_chain(records),
         *_mean_iou(records),
         *_classes(records),
         *_histories(records),
@@ -56,6 +61,31 @@ def learning(records: RunRecords) -> list[Part]:
         *_exchanged(records),
     ]
     return parts
+
+
+def _chain(records: RunRecords) -> Iterator[Part]:
+    """Explain the words of all that follows."""
+    if not records.trained:
+        return
+    stages = {ModelName.parse(model).stage for model in records.planned}
+    texts = [
+        "The source is the labelled images, the target the photos of the camera. The baseline learns from "
+        "the source only. A pseudo-label is a label that a model gives to a photo where it is sure."
+    ]
+    if "self_training" in stages:
+        texts.append(
+            "In each round of self-training, a model labels photos, and the next model learns from these too."
+        )
+    if "co_training" in stages:
+        texts.append(
+            "In each cycle of co-training, two models, the branches a and b, label photos for each other."
+        )
+    if "final" in stages:
+        texts.append(
+            "Rounds and cycles count from 0. The final model learns from the labels of both, at each pixel "
+            "from that of the surer one."
+        )
+    yield Part("Words", " ".join(texts))
 
 
 def place_names(models: Sequence[str]) -> tuple[dict[str, int], dict[float, str]]:
@@ -122,7 +152,7 @@ def _mean_iou(records: RunRecords) -> Iterator[Part]:
     yield Part(
         "mIoU along the chain",
         text,
-        line_chart(series, "mIoU of all models", "mIoU (%)", ticks=names, with_values=True),
+        line_chart(series, "mIoU of all models", "mIoU (%)", ticks=names, height=TALL, with_values=True),
     )
 
 
@@ -143,7 +173,9 @@ def _classes(records: RunRecords) -> Iterator[Part]:
                 for model in models
             }
             panels[name], ticks = chain_series(records, values)
-        chart = small_multiples(panels, "IoU of each class along the chain", ticks)
+        # Rows of about the same number of panels.
+        columns = -(-len(panels) // -(-len(panels) // MOST_COLUMNS))
+        chart = small_multiples(panels, "IoU of each class along the chain", ticks, columns)
     else:
         chart = ""
     first, last = scores.get(str(BASELINE)), scores.get(records.newest or "")
@@ -202,7 +234,7 @@ def _histories(records: RunRecords) -> Iterator[Part]:
                 if what == "loss"
                 else "One line for each stage."
             )
-            yield Part(title, text, line_chart(series, title, label, "iteration", height=3.6))
+            yield Part(title, text, line_chart(series, title, label, "iteration", height=TALL))
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float | None]]:

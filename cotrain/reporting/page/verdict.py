@@ -285,7 +285,7 @@ def _next_step(records: RunRecords, tone: Tone) -> Iterator[Note]:
             "photos of the camera and name them with the key test; no model is trained again for scores"
         )
     elif tone == "good":
-        text = "look below at what the model sees, and where it still fails. Under Next is how to use it"
+        text = "look below at what the model sees, and where it still fails. Next has the commands to use it"
     elif is_named:
         text = change
     else:

@@ -200,6 +200,7 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path):
 def test_learning_has_a_part_for_everything_that_is_there(tmp_path):
     parts = {part.title: part for part in learning(read_run(write_run(tmp_path)))}
     assert [*parts] == [
+        "Words",
         "mIoU along the chain",
         "Each class",
         "Loss of each training",
@@ -210,6 +211,7 @@ def test_learning_has_a_part_for_everything_that_is_there(tmp_path):
         "Class shares",
         "Images exchanged",
     ]
+    assert "A pseudo-label is a label that a model gives" in parts["Words"].text
     classes = parts["Each class"].table
     assert classes.header == ["class", "gain", *GAINS]
     assert [cell.text for cell in classes.rows[0]] == [
