@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from cotrain.configuration.advice import advice
-from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND
+from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ModelName
 from cotrain.configuration.settings_files import may_have_labels
 from cotrain.evaluation.verdict import FEW_KEPT, TIE
 from cotrain.reporting.page.records import RunRecords
@@ -164,7 +164,7 @@ def _scores(records: RunRecords) -> list[Number]:
     for stage, title in STAGES:
         model = records.last_of_stage(stage)
         score = records.scores.get(model) if model else None
-        if score is None:
+        if model is None or score is None:
             numbers.append(Number(title, MISSING, "not scored yet" if model else "not trained yet"))
             continue
         gain = 100 * (score.mean_iou - first.mean_iou) if first and stage != "baseline" else None
@@ -174,9 +174,16 @@ def _scores(records: RunRecords) -> list[Number]:
         tone: Tone = "neutral"
         if gain is not None and abs(gain) >= 100 * TIE:
             tone = "good" if gain > 0 else "bad"
-        name = f"{title} ({model})" if model not in (stage, None) else title
-        numbers.append(Number(name, percent(score.mean_iou, 1), note, tone))
+        numbers.append(Number(_titled(title, model), percent(score.mean_iou, 1), note, tone))
     return numbers
+
+
+def _titled(stage: str, model: str) -> str:
+    """Return which model of a stage it is, in words."""
+    name = ModelName.parse(model)
+    if name.branch:
+        return f"{stage}, cycle {name.number}, branch {name.branch}"
+    return stage if name.number is None else f"{stage}, round {name.number}"
 
 
 def _health(records: RunRecords) -> list[Number]:

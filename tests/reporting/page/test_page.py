@@ -49,9 +49,9 @@ def test_a_good_run_worked(tmp_path):
     )
     assert [(number.name, number.value, number.note) for number in found.numbers] == [
         ("Baseline", "50.0", "mIoU (%) without adaptation"),
-        ("Self-training (self_training/01)", "53.0", "+3.0 points"),
+        ("Self-training, round 1", "53.0", "+3.0 points"),
         # The better branch.
-        ("Co-training (co_training/00/b)", "55.0", "+5.0 points"),
+        ("Co-training, cycle 0, branch b", "55.0", "+5.0 points"),
         ("Final", "56.0", "+6.0 points"),
     ]
     bound, following = found.warnings
