@@ -271,11 +271,12 @@ def _trainings(records: RunRecords) -> Iterator[Part]:
 
 
 def _device(training: TrainingFacts) -> str:
-    """Return what trained, in words."""
+    """Return what trained, in words that stay in one line."""
     if not training.device:
         return "unknown"
     name = training.device if training.gpu_seconds else f"CPU ({training.device})"
-    return name if training.processes == 1 else f"{training.processes} × {name}"
+    text = name if training.processes == 1 else f"{training.processes} × {name}"
+    return text.replace(" ", "\u00a0")
 
 
 # ------------------------------------------------------------------------------------------ trust

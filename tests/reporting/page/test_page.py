@@ -304,14 +304,14 @@ def test_a_run_without_a_gpu_has_no_gpu_hours(tmp_path):
     header, row = _trainings(run)
     # Two GPUs for a minute each.
     assert row[header.index("GPU hours")] == "0.03"
-    assert row[header.index("device")] == "2 × NVIDIA H100"
+    assert row[header.index("device")] == "2\u00a0×\u00a0NVIDIA\u00a0H100"
     for path in (run / "models").rglob("training.json"):
         path.write_text(
             path.read_text().replace("NVIDIA H100", "x86_64").replace('"processes": 2', '"processes": 1')
         )
     header, row = _trainings(run)
     assert "GPU hours" not in header
-    assert row[header.index("device")] == "CPU (x86_64)"
+    assert row[header.index("device")] == "CPU\u00a0(x86_64)"
 
 
 def _trainings(run):
