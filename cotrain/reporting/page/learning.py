@@ -1,7 +1,7 @@
 """The section of a page that shows how the models learnt, as charts and tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -47,20 +47,22 @@ class Part(NamedTuple):
 
 def learning(records: RunRecords) -> list[Part]:
     """Return the parts of the section, those for which something is there."""
-    parts = [
+    losses, rates = _histories(records, "loss"), _histories(records, "learning_rate")
+    # Parts of about the same height stand beside each other.
+    return [
         *_chain(records),
         *_mean_iou(records),
+        *losses,
         *_classes(records),
-        *_histories(records),
+        *([] if records.scores else rates),
         *_thresholds(records),
         *_oracle(records),
-        # Parts of about the same height stand beside each other.
         *_kept(records),
         *_agreement(records),
         *_shares(records),
         *_exchanged(records),
+        *(rates if records.scores else []),
     ]
-    return parts
 
 
 def _chain(records: RunRecords) -> Iterator[Part]:
@@ -199,42 +201,38 @@ def _classes(records: RunRecords) -> Iterator[Part]:
     yield Part("Each class", text, chart, Grid("IoU of each class (%)", header, rows))
 
 
-def _histories(records: RunRecords) -> Iterator[Part]:
-    if not records.histories:
-        return
+def _histories(records: RunRecords, what: Literal["loss", "learning_rate"]) -> Iterator[Part]:
     stages = (("baseline", 0), ("self_training", 5), ("co_training", 1), ("final", 3), ("upper_bound", 4))
-    for what, title, label in (
-        ("loss", "Loss of each training", "loss"),
-        ("learning_rate", "Learning rate of each training", "learning rate"),
-    ):
-        series = []
-        named: set[str] = set()
-        for stage, colour in stages:
-            models = [m for m in records.histories if ModelName.parse(m).stage == stage]
-            for number, model in enumerate(models):
-                points = records.histories[model]
-                if not points:
-                    continue
-                x, y = thinned([p.iteration for p in points], [getattr(p, what) for p in points])
-                shade = {"self_training": number % 3 + 5, "co_training": 1 + number % 2}.get(stage, colour)
-                # The learning rate is the same in all models of a stage.
-                if what == "learning_rate" and stage in named:
-                    continue
-                is_short = what == "learning_rate" or len(records.histories) > MANY_MODELS
-                name = "" if is_short and stage in named else stage if is_short else model
-                named.add(stage)
-                # Without a marker, a single point would not be seen.
-                marker = "o" if len(x) == 1 else ""
-                series.append(Series(name, x, y, shade if not is_short else colour, marker))
-        if series:
-            text = (
-                "The loss that the training logged, averaged where there are many points. Losses of "
-                "different stages "
-                "are not comparable: they learn from different labels."
-                if what == "loss"
-                else "One line for each stage."
-            )
-            yield Part(title, text, line_chart(series, title, label, "iteration", height=TALL))
+    series = []
+    named: set[str] = set()
+    for stage, colour in stages:
+        models = [m for m in records.histories if ModelName.parse(m).stage == stage]
+        for number, model in enumerate(models):
+            points = records.histories[model]
+            if not points:
+                continue
+            x, y = thinned([p.iteration for p in points], [getattr(p, what) for p in points])
+            shade = {"self_training": number % 3 + 5, "co_training": 1 + number % 2}.get(stage, colour)
+            # The learning rate is the same in all models of a stage.
+            if what == "learning_rate" and stage in named:
+                continue
+            is_short = what == "learning_rate" or len(records.histories) > MANY_MODELS
+            name = "" if is_short and stage in named else stage if is_short else model
+            named.add(stage)
+            # Without a marker, a single point would not be seen.
+            marker = "o" if len(x) == 1 else ""
+            series.append(Series(name, x, y, shade if not is_short else colour, marker))
+    if not series:
+        return
+    label = what.replace("_", " ")
+    title = f"{label.capitalize()} of each training"
+    text = (
+        "The loss that the training logged, averaged where there are many points. Losses of different stages "
+        "are not comparable: they learn from different labels."
+        if what == "loss"
+        else "One line for each stage."
+    )
+    yield Part(title, text, line_chart(series, title, label, "iteration", height=TALL))
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float | None]]:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from cotrain.configuration.advice import advice
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ModelName
 from cotrain.configuration.settings_files import may_have_labels
-from cotrain.evaluation.verdict import FEW_KEPT, TIE
+from cotrain.evaluation.verdict import FEW_KEPT, NAMED, TIE
 from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import signed
 from cotrain.reporting.table import MISSING, percent, share_of_gap_closed
@@ -239,6 +239,7 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
                 )
     for note in records.notes:
         yield Note("warn", note)
+    yield from _weak_classes(records)
     codes = {training.code for training in records.trainings.values()}
     if len(codes) > 1:
         yield Note(
@@ -260,6 +261,21 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
         # Without labels of the target, none can be.
         can_be = may_have_labels(records.configuration, records.configuration.target)
         yield Note("neutral", f"{text} (the command is under Next)." if can_be else f"{text}.")
+
+
+def _weak_classes(records: RunRecords) -> Iterator[Note]:
+    """Say which classes the newest model hardly finds: a mean over classes hides them."""
+    model = records.newest
+    if model is None or model not in records.scores:
+        return
+    iou = {name: value for name, value in records.scores[model].iou.items() if value is not None}
+    weak = sorted((name for name in iou if iou[name] < HARDLY_USABLE), key=lambda name: iou[name])
+    if weak:
+        named = ", ".join(f"{name} ({percent(iou[name], 1)} %)" for name in weak[:NAMED])
+        more = f" and {len(weak) - NAMED} more" if len(weak) > NAMED else ""
+        subject = "The final model" if model == str(FINAL) else model
+        text = f"{subject} hardly finds {named}{more}: so low is the IoU, the overlap with the truth."
+        yield Note("warn", text)
 
 
 def _strange_settings(records: RunRecords) -> Iterator[Note]:

@@ -125,6 +125,11 @@ def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
     found = verdict_of(tmp_path, {model: value / 4 for model, value in GAINS.items()})
     assert (found.tone, found.word) == ("warn", "It gained, but")
     assert found.sentence.endswith("With so low a score, the model is hardly of use.")
+    # 14 % in each of seven classes.
+    weak = (
+        "final hardly finds flat (14.0 %), construction (14.0 %), object (14.0 %), nature (14.0 %) and 3 more"
+    )
+    assert any(note.tone == "warn" and note.text.startswith(weak) for note in found.warnings)
 
 
 def test_a_collapsed_run_did_not_work(tmp_path):
@@ -202,14 +207,14 @@ def test_learning_has_a_part_for_everything_that_is_there(tmp_path):
     assert [*parts] == [
         "Words",
         "mIoU along the chain",
-        "Each class",
         "Loss of each training",
-        "Learning rate of each training",
+        "Each class",
         "Thresholds",
         "Pixels kept",
         "Agreement",
         "Class shares",
         "Images exchanged",
+        "Learning rate of each training",
     ]
     assert "A pseudo-label is a label that a model gives" in parts["Words"].text
     classes = parts["Each class"].table
