@@ -126,9 +126,8 @@ def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
     assert (found.tone, found.word) == ("warn", "It gained, but")
     assert found.sentence.endswith("With so low a score, the model is hardly of use.")
     # 14 % in each of seven classes.
-    weak = (
-        "final hardly finds flat (14.0 %), construction (14.0 %), object (14.0 %), nature (14.0 %) and 3 more"
-    )
+    classes = ("flat", "construction", "object", "nature")
+    weak = f"The final model hardly finds {', '.join(f'{name} (14.0 %)' for name in classes)} and 3 more"
     assert any(note.tone == "warn" and note.text.startswith(weak) for note in found.warnings)
 
 
