@@ -22,6 +22,12 @@ FEW_TEST_IMAGES = 30
 WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift", "unshown")
 
 
+# The advice begins with what matters most.
+MOST_SETTINGS = 2
+# Letters of an error that are shown.
+LONGEST_ERROR = 700
+
+
 class Number(NamedTuple):
     """A number at the top of the page, what it compares with, and whether that is good."""
 
@@ -54,10 +60,9 @@ def verdict(records: RunRecords) -> Verdict:
     numbers = _scores(records) if records.scores else _health(records)
     # A number and its unit stay in one line.
     sentence = sentence.replace(" %", "\u00a0%")
-    notes = [*_warnings(records)]
+    notes = [*_warnings(records), *_next_step(records, tone)]
     if tone in ("bad", "warn"):
         notes += _strange_settings(records)
-    notes += _next_step(records, tone)
     return Verdict(tone, word, sentence, numbers, notes)
 
 
@@ -73,6 +78,8 @@ def best_model(records: RunRecords) -> str | None:
 
 def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
     if not records.is_finished:
+        if records.stopped:
+            return "bad", "It stopped", f"A step has failed. {_progress(records)}"
         return "neutral", "Not finished", _progress(records)
     collapsed = _found(records, "collapsed")
     scores = records.scores
@@ -225,6 +232,10 @@ def _with_unit(share: float | None) -> str:
 
 
 def _warnings(records: RunRecords) -> Iterator[Note]:
+    if not records.is_finished:
+        for job, error in records.stopped.items():
+            text = error if len(error) <= LONGEST_ERROR else f"{error[:LONGEST_ERROR]}… (in the log)"
+            yield Note("bad", f"{job}: {text}")
     for finding in records.health.findings if records.health else []:
         tone: Tone = "bad" if finding.kind in BAD else "warn" if finding.kind in WARNINGS else "neutral"
         yield Note(tone, finding.text)
@@ -288,13 +299,16 @@ def _strange_settings(records: RunRecords) -> Iterator[Note]:
     width, _, height = max(sizes, key=lambda size: sizes[size], default="").partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         return
-    for text in advice(records.configuration, images, (int(height), int(width))):
+    for text in advice(records.configuration, images, (int(height), int(width)))[:MOST_SETTINGS]:
         yield Note("neutral", f"A setting is hardly meant so: {text}.")
 
 
 def _next_step(records: RunRecords, tone: Tone) -> Iterator[Note]:
-    """Say what to do next with a finished run."""
+    """Say what to do next with a run that no longer works."""
     if not records.is_finished:
+        if records.stopped:
+            text = "mend what the first message says, and give the same command again. It goes on from here"
+            yield Note("neutral", f"What next: {text}.")
         return
     found = records.health.findings if records.health else []
     change = (

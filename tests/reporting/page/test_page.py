@@ -110,7 +110,9 @@ def test_it_says_what_to_do_next(tmp_path):
         ("b", {"mean_iou": GAINS | {"final": 0.4}, "findings": [("alike", "Alike.")]}, "under Learning"),
         ("c", {"test": False}, "label some photos of the camera"),
     ):
-        assert text in verdict_of(tmp_path / name, **options).warnings[-1].text
+        notes = verdict_of(tmp_path / name, **options).warnings
+        [following] = [note.text for note in notes if note.text.startswith("What next")]
+        assert text in following
     assert not any("What next" in note.text for note in verdict_of(tmp_path / "d", {}).warnings)
 
 
@@ -166,6 +168,26 @@ def test_a_run_at_work_says_how_far_it_is(tmp_path):
     assert found.sentence.startswith("2 of 6 models are trained; the newest is self_training/00, with 52.0")
     assert "+2.0 points" in found.sentence
     assert found.numbers[-1][:3] == ("Final", "–", "not trained yet")
+
+
+def test_a_run_that_stopped_says_why(tmp_path):
+    run = write_run(tmp_path, {"baseline": 0.5}, names=["one.png"])
+    log = run / "logs" / "label_round" / ".00.log.unfinished"
+    log.parent.mkdir()
+    log.write_text(
+        "10:00:00  error: of an earlier attempt\n--- another attempt\n10:00:01  label\n"
+        "10:00:02  error: no image has a label\n  <sky> is unsure\nMost often: raise baseline.iterations\n"
+    )
+    main(["--run", str(run)])
+    html = (run / "report" / "index.html").read_text()
+    assert ">It stopped</span>" in html
+    error = "no image has a label\n  &lt;sky&gt; is unsure\nMost often: raise baseline.iterations"
+    assert f"label_round/00: {error}" in html
+    assert "of an earlier attempt" not in html
+    # What works at this moment has an unfinished log, too, but no error in it.
+    log.write_text("10:00:01  label\n")
+    main(["--run", str(run)])
+    assert ">Not finished</span>" in (run / "report" / "index.html").read_text()
 
 
 def test_what_a_reader_is_warned_of(tmp_path):
