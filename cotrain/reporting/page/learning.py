@@ -193,11 +193,12 @@ def _classes(records: RunRecords) -> Iterator[Part]:
             row.append(Cell.number(None if value is None else 100 * value, 1, heat=value))
         rows.append(row)
     header = ["class", *(["gain"] if with_gain else []), *models]
-    text = (
-        "IoU of each class (%), each panel with an axis of its own; lines as above. In the table, a column "
-        "can be "
-        "sorted by a click on its title. The gain is that of the newest model over the baseline, in points."
-    )
+    text = "The IoU of each class in %."
+    if chart:
+        text += " Each panel has an axis of its own; the lines are those above."
+    text += " A click on the title of a column sorts the table by it."
+    if with_gain:
+        text += " The gain is that of the newest model over the baseline, in points."
     yield Part("Each class", text, chart, Grid("IoU of each class (%)", header, rows))
 
 

@@ -239,6 +239,11 @@ def test_learning_has_a_part_for_everything_that_is_there(tmp_path):
     ]
     assert "A pseudo-label is a label that a model gives" in parts["Words"].text
     classes = parts["Each class"].table
+    assert "The gain is that of the newest model" in parts["Each class"].text
+    begun = {
+        part.title: part for part in learning(read_run(write_run(tmp_path / "begun", {"baseline": 0.5})))
+    }
+    assert "gain" not in begun["Each class"].text
     assert classes.header == ["class", "gain", *GAINS]
     assert [cell.text for cell in classes.rows[0]] == [
         *("flat", "+6.0", "50.0", "52.0", "53.0", "54.0", "55.0", "56.0"),
