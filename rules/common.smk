@@ -2,7 +2,7 @@
 import shlex
 import tempfile
 
-from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
+from cotrain.configuration.names import BASELINE, BASELINES, FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
     WHOLE,
@@ -236,7 +236,7 @@ def batch_inputs(wildcards):
         "checked": CHECKED,
     }
     if configuration.training.decoded_cache:
-        targets = [] if model.stage == "baseline" else [plan.target_dataset(model)]
+        targets = [] if model in BASELINES else [plan.target_dataset(model)]
         datasets = [*configuration.source, *targets]
         inputs["decoded"] = [f"{RUN}/decoded/{dataset}/index.tsv" for dataset in datasets]
     if configuration.training.rare_class_sampling.enabled:
@@ -247,7 +247,7 @@ def batch_inputs(wildcards):
         inputs["target"] = f"{RUN}/pseudo_labels/ensemble/manifest.tsv"
     elif model.stage == "upper_bound":
         inputs["target"] = f"{RUN}/data/{configuration.target}/train_ids.tsv"
-    elif model.stage != "baseline":
+    elif model not in BASELINES:
         inputs["target"] = f"{RUN}/pseudo_labels/{model}/accumulated.tsv"
     if plan.needs_thresholds(model):
         labellings = ["ensemble/a", "ensemble/b"] if model.stage == "final" else [model]
@@ -393,7 +393,7 @@ def names_on_card(wildcards):
     return flags(
         network=plan.network_key(model),
         source=configuration.source,
-        target=None if model == BASELINE else plan.target_dataset(model),
+        target=None if model in BASELINES else plan.target_dataset(model),
         test=configuration.test,
         weights="weights.safetensors" if is_last_of_two else None,
     )

@@ -154,7 +154,7 @@ def of_calibration(wildcards, threads):
 
 def training(model, threads):
     settings = plan.training_settings(plan.settings_name(model))
-    datasets = [*configuration.source, *([] if model == BASELINE else [plan.target_dataset(model)])]
+    datasets = [*configuration.source, *([] if model in BASELINES else [plan.target_dataset(model)])]
     return requirements.of_training(
         network_of(model),
         settings.iterations,

@@ -23,7 +23,7 @@ def refuse_until(model):
     Called by the inputs of trainings: the earliest place at which Snakemake knows its flags, in a dry run too.
     """
     asked = [name for name in workflow.dag_settings.until if name in MADE_IN_A_CHAIN]
-    if asked and model.stage not in ("baseline", "upper_bound"):
+    if asked and model in [*plan.steps, FINAL]:
         stop(
             f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
             f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "

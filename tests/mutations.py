@@ -169,24 +169,34 @@ def _defaults() -> dict[str, str]:
 def tests_of(file: str) -> list[str]:
     """Return at most `MOST_FILES` test files that can see a module, the likeliest first.
 
-    These are the one of the same name, those of the modules that import it, and others that import it.
+    These are the one of the same name, those of the modules that import it, and others that import it, those
+    beside it first; then those that see these modules in the same way, and so on.
     """
 
     def of_same_name(module: str) -> str:
         path = Path(module.removeprefix("cotrain/"))
         return str(Path("tests") / path.parent / f"test_{path.name}")
 
-    def users(folders: Sequence[str], pattern: str) -> list[str]:
+    def users(module: str, folders: Sequence[str], pattern: str) -> list[str]:
+        package, _, name = module.removesuffix(".py").replace("/", ".").rpartition(".")
+        imported = re.compile(
+            rf"{re.escape(package)}\.{name}\b|from {re.escape(package)} import [^)]*?\b{name}\b"
+        )
         paths = [path for name in folders for path in sorted((PROJECT / name).rglob(pattern))]
         return [str(path.relative_to(PROJECT)) for path in paths if imported.search(path.read_text())]
 
-    package, _, name = file.removesuffix(".py").replace("/", ".").rpartition(".")
-    imported = re.compile(
-        rf"{re.escape(package)}\.{name}\b|from {re.escape(package)} import [^)]*?\b{name}\b"
-    )
-    ranked = [of_same_name(file), *map(of_same_name, users(PACKAGES, "*.py")), *users(["tests"], "test_*.py")]
-    there = [test for test in dict.fromkeys(ranked) if (PROJECT / test).exists()]
-    return [test for test in there if not test.startswith(SLOW)][:MOST_FILES]
+    found: dict[str, None] = {}
+    modules = [file]
+    for module in modules:
+        if len(found) >= MOST_FILES:
+            break
+        of_module = users(module, PACKAGES, "*.py")
+        ranked = [of_same_name(module), *map(of_same_name, of_module), *users(module, ["tests"], "test_*.py")]
+        there = [test for test in ranked if (PROJECT / test).exists() and not test.startswith(SLOW)]
+        beside = Path(ranked[0]).parent
+        found |= dict.fromkeys(sorted(there, key=lambda test: Path(test).parent != beside))
+        modules += [user for user in of_module if user not in modules]
+    return list(found)[:MOST_FILES]
 
 
 def draw(number: int, seed: int, only: str = "") -> list[Change]:

@@ -61,6 +61,10 @@ def test_tests_that_can_see_a_module():
         "tests/adaptation/test_branch_exchange.py",
     ]
     assert mutations.tests_of("workflow_scripts/relabel.py") == ["tests/workflow_scripts/test_relabel.py"]
+    # Among the many that use it, the one of its filters.
+    assert "tests/data/test_trees.py" in mutations.tests_of("cotrain/data/layouts.py")
+    # No test imports it, but the page that holds its section is made by a step that one imports.
+    assert "tests/reporting/page/test_page.py" in mutations.tests_of("cotrain/reporting/page/data.py")
 
 
 def test_what_is_not_seen_is_shown_and_nothing_is_tried_twice(tmp_path, monkeypatch, capsys):

@@ -78,6 +78,21 @@ def test_starting_up_does_not_count_for_the_time_left(clock, caplog, monkeypatch
     assert caplog.messages[:2] == ["predict: 1/10 images", "predict: 2/10 images, 2 min 40 s left, 0.05/s"]
 
 
+def test_seconds_of_a_piece_that_takes_long_and_of_one_that_does_not(clock, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for seconds in (2.5, 0.25):
+        with Progress(10, "iterations", "train", done=4) as bar:
+            assert bar.seconds_a_piece() == 0
+            clock["time"] += 90
+            bar.advance()
+            # Starting up is no measure of what comes.
+            assert bar.seconds_a_piece() == 0
+            for _ in range(3):
+                clock["time"] += seconds
+                bar.advance()
+            assert bar.seconds_a_piece() == pytest.approx(seconds)
+
+
 def test_high_speeds_are_plain_numbers(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with caplog.at_level(logging.INFO, "cotrain"), Progress(10**6, "images", "x") as bar:

@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     space = label_space(options.label_space)
 
     from cotrain.networks.backbones import first_weights_of
+    from cotrain.networks.blocks import check_compiler
     from cotrain.networks.size import size_of
     from cotrain.training.train_model import check_initial_weights, first_network
 
@@ -66,6 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         first_weights[key] = first_weights_of(settings.network, initial_weights)
         logger.info("%s: %s parameters, its first weights fit", key, f"{sizes[key].parameters:,}")
         initial_weights = None
+    if any(settings.compile for settings in trainings.values()):
+        check_compiler()
     write_json(options.output, to_builtins(Networks(networks=sizes, first_weights=first_weights)))
 
 

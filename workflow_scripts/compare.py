@@ -1,8 +1,9 @@
 """Compare runs: the scores of their models, paired differences, and what differs in their settings.
 
 in:  folders of runs (results/RUN). Runs whose settings differ only in `seed` and `run` are a group
-out: a table on the terminal, and OUTPUT/comparison.txt and comparison.md; OUTPUT/scores.tsv (mean IoU),
-     differences.tsv (paired, seed by seed) and settings.tsv (what differs)
+out: tables on the terminal; OUTPUT/index.html, a page with the same tables and charts, which opens from disk;
+     OUTPUT/comparison.txt and comparison.md; OUTPUT/scores.tsv (mean IoU), gaps.tsv (share of the gap to the
+     upper bound), differences.tsv (paired, seed by seed) and settings.tsv (what differs)
 
 Scores are those on the runs' test sets, which must be the same, and scored in the same way. Runs without a
 test set are compared by their settings, and by what their health has found.
@@ -11,8 +12,10 @@ test set are compared by their settings, and by what their health has found.
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from msgspec import Meta
 
@@ -31,16 +34,19 @@ from cotrain.reporting.comparison import (
     comparison_text,
     differences,
     differences_table,
+    gaps_table,
     grouped,
     scores_table,
     settings_table,
 )
+from cotrain.reporting.page.compared import compared_page
 from cotrain.reporting.table import to_tsv
+from cotrain.training.record import read_training_record
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
 EXAMPLE = """python -m workflow_scripts.compare results/demo results/seed101 --output by_hand/comparison"""
 
-STAGES = ("baseline", "self_training", "co_training", "final", "upper_bound")
+STAGES = ("baseline", "baseline_b", "self_training", "co_training", "final", "upper_bound")
 EXPECTED = "expected the folder of a run, results/RUN, in which a named target such as `all` was begun"
 
 
@@ -70,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     groups = grouped(runs)
     for table_name, table in (
         ("scores", scores_table(groups)),
+        ("gaps", gaps_table(groups)),
         ("differences", differences_table(differences(groups))),
         ("settings", settings_table(groups)),
     ):
@@ -77,7 +84,14 @@ def main(arguments: list[str] | None = None) -> None:
     text = comparison_text(groups)
     write_text(options.output / "comparison.txt", text)
     write_text(options.output / "comparison.md", comparison_markdown(groups))
-    sys.stdout.write(f"\n{text}\nTables: {options.output}\n")
+    pages = {
+        name: quote(os.path.relpath(folder / "report" / "index.html", options.output))
+        for folder, name in zip(options.runs, names, strict=True)
+        if (folder / "report" / "index.html").is_file()
+    }
+    page = options.output / "index.html"
+    write_text(page, compared_page(groups, pages, datetime.now()))
+    sys.stdout.write(f"\n{text}\nTables: {options.output}\nPage: {page}\n")
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
@@ -90,11 +104,10 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         raise InputError(f"{folder}: {path} is missing; {EXPECTED}")
     settings = read_mapping(path)
     test = settings.get("test")
-    models = sorted((model for model in models_in(folder / "models", "weights.safetensors")), key=place_of)
+    models = models_in(folder / "models", "weights.safetensors")
     scores = {}
     if isinstance(test, str):
-        found = models_in(folder / "evaluation", f"{test}/scores.json")
-        for model in sorted(found, key=place_of):
+        for model in models_in(folder / "evaluation", f"{test}/scores.json"):
             scores[model] = read_scores(folder / "evaluation" / model / test / "scores.json", model)
     labelled = folder / "data" / str(test) / "train_ids.tsv"
     items = read_manifest(labelled) if scores and labelled.is_file() else []
@@ -110,7 +123,13 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         test_images=tuple((item.id, item.label_sha256 or "") for item in items),
         outcome=record.outcome if record else "",
         findings=tuple(finding.kind for finding in record.findings) if record else (),
+        seconds=sum(seconds_of(folder / "models" / model / "training.json") for model in models),
     )
+
+
+def seconds_of(path: Path) -> float:
+    """Return how long a training took, 0 if there is no record of it."""
+    return read_training_record(path).seconds if path.is_file() else 0.0
 
 
 def read_health(path: Path) -> HealthRecord:
@@ -132,7 +151,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def models_in(folder: Path, file: str) -> list[str]:
-    """Return the names of the models below whose folder a file lies."""
+    """Return the names of the models below whose folder a file lies, in the order of a run."""
     found = []
     for stage in STAGES:
         for depth in ("", "*", "*/*"):
@@ -143,7 +162,7 @@ def models_in(folder: Path, file: str) -> list[str]:
                 except ValueError:
                     # A folder of the user's.
                     continue
-    return found
+    return sorted(found, key=place_of)
 
 
 def place_of(name: str) -> tuple[int, int, str]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 Branch = Literal["a", "b"]
-Stage = Literal["baseline", "self_training", "co_training", "final", "upper_bound"]
+Stage = Literal["baseline", "baseline_b", "self_training", "co_training", "final", "upper_bound"]
 
 BRANCHES: tuple[Branch, ...] = ("a", "b")
 
 # Regular expressions of the names, for the workflow's wildcards.
 STEP_PATTERN = r"self_training/\d\d|co_training/\d\d/[ab]"
-MODEL_PATTERN = rf"baseline|{STEP_PATTERN}|final|upper_bound"
+MODEL_PATTERN = rf"baseline|baseline_b|{STEP_PATTERN}|final|upper_bound"
 LABELLING_PATTERN = rf"({STEP_PATTERN})(/relabelled)?|ensemble/[ab]"
 DATASET_PATTERN = r"[a-z0-9_]+"
 RUN_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
@@ -24,8 +24,9 @@ IMAGE_SET_PATTERN = rf"target|accumulated|labelled/{DATASET_PATTERN}|subset/({ST
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model: `baseline`, `self_training/03`, `co_training/02/b`, `final` or `upper_bound`.
+    """A model: `baseline`, `baseline_b`, `self_training/03`, `co_training/02/b`, `final` or `upper_bound`.
 
+    `baseline_b` is the baseline of branch b, where that has a network of its own.
     A round of self-training and a branch's cycle of co-training are called steps, and have the name of the
     model that they end with. `number` is the round or cycle, from 0.
     """
@@ -59,7 +60,10 @@ class ModelName:
         return ModelName(self.stage, self.place - 1, self.branch)
 
 
-BASELINE, FINAL, UPPER_BOUND = ModelName("baseline"), ModelName("final"), ModelName("upper_bound")
+BASELINE, BASELINE_B = ModelName("baseline"), ModelName("baseline_b")
+# What is trained on the source only.
+BASELINES = (BASELINE, BASELINE_B)
+FINAL, UPPER_BOUND = ModelName("final"), ModelName("upper_bound")
 
 
 def self_training_round(number: int) -> ModelName:

@@ -22,6 +22,8 @@ from cotrain.configuration.choices import (
 )
 from cotrain.configuration.names import (
     BASELINE,
+    BASELINE_B,
+    BASELINES,
     BRANCHES,
     FINAL,
     UPPER_BOUND,
@@ -163,7 +165,13 @@ class RunPlan:
     def models(self) -> list[ModelName]:
         """All models, in the order in which they are made."""
         upper_bound = [UPPER_BOUND] if self.configuration.upper_bound else []
-        return [BASELINE, *self.steps, FINAL, *upper_bound]
+        return [*self.baselines, *self.steps, FINAL, *upper_bound]
+
+    @property
+    def baselines(self) -> list[ModelName]:
+        """The models that learn from the source only: one for each network that is trained on it."""
+        has_second = self.configuration.co_training.network_b and self.configuration.baseline.iterations
+        return [*BASELINES] if has_second else [BASELINE]
 
     def teacher(self, step: ModelName) -> ModelName:
         """Return the model that labels a step's images."""
@@ -179,7 +187,7 @@ class RunPlan:
     def parent(self, model: ModelName) -> ModelName | None:
         """Return the model whose weights a training starts from; None if it starts from others."""
         configuration = self.configuration
-        if model.stage == "baseline":
+        if model in BASELINES:
             return None
         if model.stage == "self_training":
             is_previous = configuration.self_training.initial_weights == "previous"
@@ -188,8 +196,10 @@ class RunPlan:
             assert model.branch is not None
             is_previous = configuration.co_training.initial_weights == "previous"
             if self.has_own_network(model):
-                # No other model's weights fit it.
-                return model.before() if is_previous and model.place > 0 else None
+                # The weights of a self-training round do not fit it.
+                if is_previous and model.place > 0:
+                    return model.before()
+                return BASELINE_B if BASELINE_B in self.baselines else None
             return self.teacher(model) if is_previous else self.branch_start(model.branch)
         return ModelName.parse(configuration.final.initial_weights)
 
@@ -199,13 +209,14 @@ class RunPlan:
         return choice if model == BASELINE and choice != "pretrained" else None
 
     def has_own_network(self, model: ModelName) -> bool:
-        """Whether a model is of branch b, and branch b has a network of its own."""
-        return model.branch == "b" and self.configuration.co_training.network_b is not None
+        """Whether a model has the network that branch b has for its own."""
+        is_of_branch_b = model.branch == "b" or model == BASELINE_B
+        return is_of_branch_b and self.configuration.co_training.network_b is not None
 
     def network(self, model: ModelName) -> NetworkSettings:
         """Return the settings of a model's network."""
         network_b = self.configuration.co_training.network_b
-        return network_b if network_b is not None and model.branch == "b" else self.configuration.network
+        return network_b if network_b and self.has_own_network(model) else self.configuration.network
 
     def network_key(self, model: ModelName) -> str:
         """Return the key of a model's network in the configuration."""
@@ -224,8 +235,8 @@ class RunPlan:
     @property
     def first_networks(self) -> dict[str, str]:
         """The trainings that start from no other model: key of their network -> name of their settings."""
-        first = [BASELINE]
-        if self.configuration.co_training.network_b is not None:
+        first = [*self.baselines]
+        if self.configuration.co_training.network_b and BASELINE_B not in first:
             first.append(co_training_branch(0, "b"))
         return {self.network_key(model): self.settings_name(model) for model in first}
 
@@ -359,7 +370,7 @@ class RunPlan:
         """Return which classes of the source are pasted into a model's target images."""
         if model in self.steps:
             return self.stage_of(model).class_mixing
-        mixing: ClassMixing = "none" if model == BASELINE else self.configuration.final.class_mixing
+        mixing: ClassMixing = "none" if model in BASELINES else self.configuration.final.class_mixing
         # The labels of the upper bound are not a model's, so they have no thresholds.
         return "plain" if model == UPPER_BOUND and mixing == "on_demand" else mixing
 
@@ -369,7 +380,7 @@ class RunPlan:
         """Return the name of a training's settings: one a stage, and one of a branch with its own network."""
         if model == UPPER_BOUND and self.class_mixing(UPPER_BOUND) == self.class_mixing(FINAL):
             return "final"
-        return "co_training_b" if self.has_own_network(model) else model.stage
+        return "co_training_b" if self.has_own_network(model) and model.branch else model.stage
 
     @property
     def settings_names(self) -> list[str]:
@@ -389,7 +400,7 @@ class RunPlan:
             hard_pixel_share=configuration.baseline.hard_pixel_share,
             **shared_values(Learning, configuration.training),
         )
-        if model == BASELINE:
+        if model in BASELINES:
             return common
         stage = self.stage_of(model) if model in self.steps else configuration.final
         keys = ("iterations", "hard_pixel_share", "batch_ratio")

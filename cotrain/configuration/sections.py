@@ -788,9 +788,9 @@ class CoTraining(Section, frozen=True, kw_only=True):
         NetworkSettings | None,
         Meta(title="a section like network, or null"),
         "Another network for branch b, a section like `network`. null takes `network`. The weights of a "
-        "self-training round do not fit this network. So its trainings start from the network's own first "
-        "weights or, with `initial_weights: previous`, from its previous cycle. In the first cycle, the "
-        "model of the self-training round still makes its labels.",
+        "self-training round do not fit this network. So a second baseline is trained, `baseline_b`, and the "
+        "trainings of branch b start from it or, with `initial_weights: previous`, from the previous cycle. "
+        "In the first cycle, the model of the self-training round still makes the labels.",
     ] = None
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[

@@ -20,6 +20,7 @@ LARGEST_INTEGER = 2**63 - 1
 # Sums of a million of them are still whole numbers of 64 bit.
 Count = Annotated[int, Meta(ge=0, le=2**43)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
 
 KINDS = {
     "int": "an integer",

@@ -1,9 +1,13 @@
 """The blocks of a network: what is repeated in it, one after the other."""
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+from cotrain.errors import InputError
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
@@ -30,3 +34,22 @@ def compile_blocks(network: nn.Module) -> None:
     for block in blocks:
         # Crops have one size: code for any size would be slower.
         block.compile(dynamic=False)
+
+
+def check_compiler() -> None:
+    """Raise InputError where this machine cannot compile anything."""
+    with explained_compiler():
+        torch.compile(lambda x: 2 * x + 1)(torch.ones(8))
+
+
+@contextmanager
+def explained_compiler() -> Iterator[None]:
+    """Raise InputError that says what to do when something cannot be compiled in this context."""
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        first = re.sub(r"^\w+: ", "", str(error).strip().partition("\n")[0])
+        raise InputError(
+            f"training.compile: torch.compile cannot compile here ({first}); install a C++ compiler such as "
+            "g++ and name it by the variable CXX, or set training.compile: false"
+        ) from error

@@ -10,9 +10,18 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from cotrain.configuration.names import BASELINE, UPPER_BOUND
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import ModelScores
-from cotrain.reporting.table import MISSING, Table, check_comparable, percent, to_markdown, to_text
+from cotrain.reporting.table import (
+    MISSING,
+    Table,
+    check_comparable,
+    percent,
+    share_of_gap_closed,
+    to_markdown,
+    to_text,
+)
 
 # What may differ within a group: the seed, and the name under which a run lies.
 WITHIN_A_GROUP = ("run", "seed")
@@ -31,6 +40,7 @@ class ComparedRun:
         test_images: id and hash of the label of each test image; empty if they are not known.
         outcome: what its health says of it, "" if there is none.
         findings: kinds of what its health found, in their order.
+        seconds: of all its trainings, one after the other; 0 if that is not known.
     """
 
     name: str
@@ -40,6 +50,7 @@ class ComparedRun:
     test_images: tuple[tuple[str, str], ...] = ()
     outcome: str = ""
     findings: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     @property
     def seed(self) -> Any:
@@ -191,15 +202,43 @@ def scores_table(groups: Sequence[Group]) -> Table:
     return table
 
 
+def gaps_table(groups: Sequence[Group]) -> Table:
+    """Return the share of the gap between baseline and upper bound that each model closes, in per cent.
+
+    It is computed for each run, and shown as in `scores_table`; models of runs without both are left out.
+    """
+    table: Table = [["gap closed (%)", *(group.name for group in groups)]]
+    for model in all_models(run for group in groups for run in group.runs):
+        if model in (str(BASELINE), str(UPPER_BOUND)):
+            continue
+        gaps = [_gaps(group, model) for group in groups]
+        if any(gaps):
+            table.append(
+                [model, *(_spread(of, len(group.runs)) for of, group in zip(gaps, groups, strict=True))]
+            )
+    return table
+
+
+def _gaps(group: Group, model: str) -> list[float]:
+    ends = str(BASELINE), str(UPPER_BOUND)
+    runs = [run.scores for run in group.runs if {model, *ends} <= run.scores.keys()]
+    found = [share_of_gap_closed(*(scores[name].mean_iou for name in (model, *ends))) for scores in runs]
+    return [share for share in found if share is not None]
+
+
 def _cell(group: Group, model: str) -> str:
-    values = group.values(model)
+    return _spread(group.values(model), len(group.runs))
+
+
+def _spread(values: Sequence[float], runs: int) -> str:
+    """Return the mean of shares in per cent, with the deviation, and of how many runs if not of all."""
     if not values:
         return MISSING
     spread = deviation(values)
     text = percent(statistics.fmean(values))
     if spread is not None:
         text += f" ± {percent(spread)}"
-    return text if len(values) == len(group.runs) else f"{text} (of {len(values)})"
+    return text if len(values) == runs else f"{text} (of {len(values)})"
 
 
 def differences(groups: Sequence[Group]) -> list[Difference]:
@@ -250,7 +289,7 @@ def settings_table(groups: Sequence[Group]) -> Table:
 
 def runs_table(groups: Sequence[Group]) -> Table:
     """Return a line for each run: its group, seed, number of models, and what its health found."""
-    table: Table = [["run", "group", "seed", "models", "health"]]
+    table: Table = [["run", "group", "seed", "models", "trainings (min)", "health"]]
     for group in groups:
         for run in group.runs:
             health = ", ".join(dict.fromkeys(run.findings)) if run.findings else "nothing found"
@@ -260,6 +299,7 @@ def runs_table(groups: Sequence[Group]) -> Table:
                     group.name,
                     MISSING if run.seed is None else str(run.seed),
                     str(len(all_models([run]))),
+                    f"{run.seconds / 60:.1f}" if run.seconds else MISSING,
                     health if run.outcome else MISSING,
                 ]
             )
@@ -272,6 +312,7 @@ def sections(groups: Sequence[Group]) -> dict[str, Table]:
     tables = {"Runs": runs_table(groups)}
     if has_scores:
         tables["Scores"] = scores_table(groups)
+        tables["Share of the gap between baseline and upper bound"] = gaps_table(groups)
         tables["Paired differences (points of mIoU, seed by seed)"] = differences_table(differences(groups))
     tables["Settings that differ"] = settings_table(groups)
     return {title: table for title, table in tables.items() if len(table) > 1}

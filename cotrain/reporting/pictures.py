@@ -306,7 +306,9 @@ def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, class
     labelled = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(100.0 * confusion, labelled, out=np.full(confusion.shape, np.nan), where=labelled > 0)
     cell = 0.42
-    figure, axes = _figure(2.6 + cell * len(columns), 2.0 + cell * len(classes))
+    # Names need it at the left and, aslant, above and at the right; with few and short ones the axis' title.
+    room = max(0.09 * max(map(len, columns)), 0.8)
+    figure, axes = _figure(1.0 + 1.7 * room + cell * len(columns), 1.2 + 0.7 * room + cell * len(classes))
     axes.set_facecolor("#f1f2f4")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="equal", interpolation="nearest")
     for row, line in enumerate(shares):
@@ -326,15 +328,15 @@ def confusion_picture(path: str | os.PathLike[str], confusion: np.ndarray, class
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0)
     axes.set_ylabel("labelled", color=FAINT_HEX, size=11)
-    axes.set_xlabel("predicted: % of the labelled pixels of each row", color=FAINT_HEX, size=11)
+    axes.set_xlabel("predicted: % of the labelled\npixels of each row", color=FAINT_HEX, size=11)
     _write(figure, path, dots_an_inch=130)
 
 
 def chain_positions(models: Sequence[str]) -> list[int]:
     """Return the position of each model along the chain: 0, 1, ... in the order of `models`.
 
-    The two branches of a cycle share a position. The upper bound is not part of the chain; its position is
-    -1.
+    The two branches of a cycle share a position, and so do the baselines of two networks. The upper bound is
+    not part of the chain; its position is -1.
     """
     places: dict[object, int] = {}
     positions = []
@@ -343,7 +345,7 @@ def chain_positions(models: Sequence[str]) -> list[int]:
             positions.append(-1)
             continue
         name = _parsed(model)
-        place = (name.stage, name.number) if name else model
+        place = (name.stage.removesuffix("_b"), name.number) if name else model
         positions.append(places.setdefault(place, len(places)))
     return positions
 

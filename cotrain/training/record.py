@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 import cotrain
-from cotrain.data.json_files import Count, Record, Share, read_record
+from cotrain.data.json_files import Count, NotNegative, Record, Share, read_record
 from cotrain.data.manifests import Item
 
 # Shares in the file have this many decimals.
@@ -48,6 +48,7 @@ class TrainingRecord(Record, frozen=True):
     parents: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     code: str = ""
+    seconds: NotNegative = 0
     model: str = "of an unknown name"
 
 

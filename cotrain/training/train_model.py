@@ -3,7 +3,7 @@
 import json
 import logging
 import platform
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cotrain.data.files import sha256_of, write_json, write_text
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.devices import claimed_device
 from cotrain.errors import InputError
+from cotrain.networks.blocks import explained_compiler
 from cotrain.networks.build import build_network, shape
 from cotrain.networks.network import Network
 from cotrain.networks.weights import load_into, read_header, save_weights
@@ -75,6 +76,7 @@ def train_model(
     identity = identity_of(name, settings, space, parents, images)
     with (
         memory_advice(name, settings),
+        explained_compiler() if settings.compile else nullcontext(),
         claimed_device(device, settings.deterministic) as torch_device,
         joined_workers(torch_device.type) as workers,
         ExitStack() as held,

@@ -85,6 +85,7 @@ def test_score_of_a_large_image_is_exact():
     assert image_score(label, levels) == 65533 / 65535
 
 
+@pytest.mark.filterwarnings("error")
 def test_class_evidence():
     label = np.array([[0, 0, 255], [2, 0, 2]], dtype=np.uint8)
     levels = np.array([[65535, 0, 65535], [13107, 65535, 26214]], dtype=np.uint16)

@@ -31,6 +31,13 @@ def test_table_of_a_histogram(table):
     assert table.kept_portion == pytest.approx(4 / 7)
 
 
+@pytest.mark.filterwarnings("error")
+def test_without_a_pixel_the_kept_share_is_not_known():
+    table = ThresholdTable.from_histogram(np.zeros((3, LEVELS), np.int64), 0.5, 0.5, 0.9, SPACE.classes)
+    assert np.isnan(table.kept_portion)
+    assert np.isnan(table.kept_share).all()
+
+
 def test_one_portion_is_that_of_every_class():
     histogram = np.ones((3, LEVELS), np.int64)
     table = ThresholdTable.from_histogram(histogram, 0.25, 0, 1, SPACE.classes)

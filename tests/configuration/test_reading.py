@@ -1016,6 +1016,19 @@ def test_wrong_definitions_are_explained(config: dict[str, Any], changes: dict[s
     assert any(found.startswith(line) for found in problems(config, changes)), problems(config, changes)
 
 
+def test_broken_definitions_are_named_with_their_keys(config: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("road: [1, 2")
+    for changes, key in (
+        ({"label_space": str(path)}, "label_space"),
+        ({"evaluation.class_subsets": ["synthia13", str(path)]}, "evaluation.class_subsets[1]"),
+        ({"datasets.camera": {"layout": str(path), "root": str(tmp_path)}}, "datasets.camera.layout"),
+    ):
+        (line,) = problems(config, changes)
+        assert line.startswith(f"{key}: "), line
+        assert f"{path}, line 2: not valid YAML" in line
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

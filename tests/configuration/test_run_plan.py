@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, Labelling, ModelName
+from cotrain.configuration.names import BASELINE, BASELINE_B, FINAL, UPPER_BOUND, Labelling, ModelName
 from cotrain.configuration.run_plan import Accumulated, RunPlan
 
 PORTION = {"initial": 0.2, "maximum": 0.35, "increment": 0.1}
@@ -85,14 +85,22 @@ def test_trainings_start_from_the_model_before(make_plan):
     }
 
 
-@pytest.mark.parametrize(("choice", "second"), [("branch_start", None), ("previous", "co_training/00/b")])
-def test_no_other_weights_fit_a_network_of_branch_b(make_plan, choice, second):
+@pytest.mark.parametrize(
+    ("choice", "second"), [("branch_start", "baseline_b"), ("previous", "co_training/00/b")]
+)
+def test_a_network_of_branch_b_has_a_baseline_of_its_own(make_plan, choice, second):
     plan = make_plan(
         self_training={"rounds": 2},
         co_training={"cycles": 2, "initial_weights": choice, "network_b": OWN_NETWORK},
     )
     of_b = {name: parent for name, parent in parents(plan).items() if name.endswith("b")}
-    assert of_b == {"co_training/00/b": None, "co_training/01/b": second}
+    assert of_b == {"baseline_b": None, "co_training/00/b": "baseline_b", "co_training/01/b": second}
+    assert [str(model) for model in plan.models][:3] == ["baseline", "baseline_b", "self_training/00"]
+    # It learns from the same source images with the same settings, but for its network.
+    one, other = (plan.training_settings(name) for name in ("baseline", "baseline_b"))
+    assert one == structs.replace(other, network=one.network)
+    assert other.network.name == "my.networks:make"
+    assert plan.labellers(BASELINE_B) == []
     assert parents(plan)["co_training/00/a"] == "self_training/00"
     a, b = (ModelName("co_training", 1, branch) for branch in "ab")
     assert (plan.network(a).name, plan.network(b).name) == ("deeplabv3plus", "my.networks:make")
@@ -127,8 +135,14 @@ def test_networks_that_are_built_before_anything_is_trained(make_plan, tmp_path)
     assert make_plan(network={"backbone_weights": str(file)}).first_networks == only
     assert make_plan(network=OWN_NETWORK).first_networks == only
     assert make_plan(baseline={"initial_weights": str(file)}).first_networks == only
-    both = only | {"co_training.network_b": "co_training_b"}
-    assert make_plan(co_training={"network_b": OWN_NETWORK}).first_networks == both
+    branch_b = {"network_b": OWN_NETWORK}
+    assert make_plan(co_training=branch_b).first_networks == only | {"co_training.network_b": "baseline_b"}
+    # A baseline that is taken as it is teaches no other network: branch b starts from its first weights.
+    as_it_is = {"initial_weights": str(file), "iterations": 0}
+    plan = make_plan(co_training=branch_b, baseline=as_it_is)
+    assert plan.first_networks == only | {"co_training.network_b": "co_training_b"}
+    assert parents(plan)["co_training/00/b"] is None
+    assert BASELINE_B not in plan.models
 
 
 def test_what_a_run_keeps_of_its_models(make_plan):
@@ -137,7 +151,8 @@ def test_what_a_run_keeps_of_its_models(make_plan):
         co_training={"cycles": 1, "round_a": 0, "round_b": 1, "network_b": OWN_NETWORK},
     )
     assert plan.storage().models == {
-        **{"baseline": "network", "self_training/00": "network", "self_training/01": "network"},
+        **{"baseline": "network", "baseline_b": "co_training.network_b"},
+        **{"self_training/00": "network", "self_training/01": "network"},
         **{"co_training/00/a": "network", "co_training/00/b": "co_training.network_b", "final": "network"},
     }
 

@@ -33,6 +33,7 @@ PROJECT = Path(__file__).parents[2]
     ("name", "kind"),
     [
         ("training/baseline", TrainingSettings),
+        ("training/baseline_b", TrainingSettings),
         ("training/co_training_b", TrainingSettings),
         ("prediction", InferenceSettings),
         ("evaluation", InferenceSettings),

@@ -77,6 +77,9 @@ def test_shares_of_two_datasets_are_unlike_from_twenty_times_on():
     fifth, hundredth = pixels({"chair": 200, "table": 800}), pixels({"chair": 10, "table": 990})
     assert unlike_shares(fifth, hundredth, 10) == ["chair (20 %, there 1 %)"]
     assert unlike_shares(one, {"chair": 1, "table": 9, "lamp": 1, "door": 1}, 10) == []
+    # A class that one of them lacks, whatever its share in the other.
+    without, half = pixels({"door": 0, "table": 1000}), pixels({"door": 500, "table": 500})
+    assert unlike_shares(without, half, 10) == unlike_shares(half, without, 10) == []
 
 
 def test_names_in_a_row():

@@ -76,6 +76,16 @@ def test_without_labels_nobody_knows_who_is_better():
     assert text.endswith("What follows is no score.")
 
 
+def test_without_one_of_both_scores_nobody_knows_who_is_better():
+    for scores in ((0.5, None), (None, 0.5)):
+        baseline, final = scores
+        text = outcome([*scored(baseline, None, None, None, final).values()])
+        assert text.startswith("Whether the run gains or loses is not known")
+    models = scored(0.5, 0.5, 0.5, 0.5, 0.6)
+    del models["final"]
+    assert outcome([*models.values()]).startswith("Whether the run gains or loses is not known")
+
+
 def test_with_labels_it_gains_or_loses():
     def of(*scores):
         return outcome([*scored(*scores).values()])

@@ -227,6 +227,14 @@ def test_the_head_of_a_plain_transformer_by_hand():
         torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("settings", [DEEPLAB, TRANSFORMER])
+def test_a_new_head_takes_no_class_for_likelier_than_another(settings):
+    """The first loss is log(number of classes), whatever the features are."""
+    network = build_network(settings, CLASSES, 1, pretrained=False)
+    logits = network.train()(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8))
+    assert 0 < logits.abs().max() < 0.02
+
+
 def test_normalisation_of_a_users_network():
     network = build_network(OWN, CLASSES, 1, pretrained=False)
     assert network.mean.flatten().tolist() == [10, 20, 30]
@@ -266,6 +274,7 @@ def test_a_bad_network_of_a_user_is_explained(name, message):
     with pytest.raises(InputError, match=message) as error:
         build_network(OwnNetworkSettings(name=name), CLASSES, 1, pretrained=False)
     assert str(error.value).startswith("network.name: ")
+    assert name in str(error.value)
 
 
 def test_arguments_that_a_factory_does_not_take():
@@ -310,6 +319,10 @@ def test_a_network_with_convolutions_is_no_plain_transformer():
     settings = replace(TRANSFORMER, backbone="test_resnet")
     with pytest.raises(InputError, match="'test_resnet' is not a plain transformer"):
         build_network(settings, CLASSES, 1, pretrained=False)
+    # Not its weights are to blame, which are not even looked for.
+    settings = replace(settings, backbone="resnet50", backbone_weights="timm")
+    with pytest.raises(InputError, match="'resnet50' is not a plain transformer"):
+        build_network(settings, CLASSES, 1, pretrained=True)
 
 
 @pytest.mark.parametrize(

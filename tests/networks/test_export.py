@@ -56,11 +56,14 @@ def assert_are_the_predictions(networks, program):
         assert len(np.unique(classes)) > 2
 
 
-def test_the_files_predict_what_the_networks_predict(networks, program, tmp_path):
+def test_the_files_predict_what_the_networks_predict(networks, program, tmp_path, capfd):
     assert_are_the_predictions(networks, original(networks))
     save_program(tmp_path / "a.pt2", program)
     assert_are_the_predictions(networks, saved_program(tmp_path / "a.pt2"))
+    capfd.readouterr()
     save_onnx(tmp_path / "a.onnx", program)
+    # torch tells nothing of its own.
+    assert capfd.readouterr() == ("", "")
     assert_are_the_predictions(networks, saved_onnx(tmp_path / "a.onnx", 1))
 
 

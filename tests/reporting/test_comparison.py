@@ -139,14 +139,14 @@ def test_health_stands_beside_each_run_and_scores_may_be_missing():
     ill = ComparedRun(
         "a", settings, {}, ("baseline",), outcome="Unknown.", findings=("lower", "lower", "missing")
     )
-    well = ComparedRun("b", settings | {"seed": 2}, {}, ("baseline",), outcome="Unknown.")
+    well = ComparedRun("b", settings | {"seed": 2}, {}, ("baseline",), outcome="Unknown.", seconds=90)
     unknown = ComparedRun("c", settings | {"seed": 3}, {})
     groups = grouped([ill, well, unknown])
     assert [row[2:] for row in runs_table(groups)] == [
-        ["seed", "models", "health"],
-        ["1", "1", "lower, missing"],
-        ["2", "1", "nothing found"],
-        ["3", "0", "–"],
+        ["seed", "models", "trainings (min)", "health"],
+        ["1", "1", "–", "lower, missing"],
+        ["2", "1", "1.5", "nothing found"],
+        ["3", "0", "–", "–"],
     ]
     text = comparison_markdown(groups)
     assert "## Runs" in text

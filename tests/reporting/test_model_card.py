@@ -65,6 +65,7 @@ def test_a_card_says_what_the_model_is():
         "- It went on from the weights `results/a/models/baseline/weights.safetensors`",
         "No scores: no test set is given, so nothing says how good it is. What is known without labels:",
         "- The health of its run, `report/health.txt` there, compares it with the other models",
+        "| class | train id | red, green, blue |",
         "| road | 0 | 128, 64, 128 |",
         "| sky | 1 | 70, 130, 180 |",
         "- First weights: resnet50.a1_in1k of timm (https://a)",
@@ -79,8 +80,10 @@ def test_scores_and_what_is_known_without_them():
     assert "- Classes that it no longer predicted near the end of its training: sky\n" in text
     text = card(scores=SCORES, scored_on="camera_test", notes=["a test image is a target image"])
     assert "In per cent, measured on camera_test: 12 images, 2 classes, flip: yes.\n" in text
+    assert "| mIoU | fwIoU | pixel accuracy | mean class accuracy |\n" in text
     assert "| 50.00 | 61.00 | 72.00 | 83.00 |\n" in text
     assert "- Note: a test image is a target image\n" in text
+    assert "| class | train id | red, green, blue | IoU (%) |\n" in text
     assert "| road | 0 | 128, 64, 128 | 90.0 |\n" in text
     assert "| sky | 1 | 70, 130, 180 | – |\n" in text
     assert "No scores" not in text

@@ -210,12 +210,52 @@ def scored(models):
         ["baseline", "self_training/00", "co_training/00/a", "co_training/00/b", "final", "upper_bound"],
     ],
 )
-def test_mean_iou_picture_of_any_part_of_the_chain(tmp_path, models):
+def test_mean_iou_picture_of_any_part_of_the_chain(tmp_path, figures, models):
     path = tmp_path / "models.png"
     mean_iou_picture(path, scored(models))
     with Image.open(path) as picture:
         assert picture.width >= 1000
         assert len(np.unique(picture.convert("L"))) > 10
+    [axes] = figures[0].axes
+    assert axes.get_title("left") == "mIoU along the chain"
+    assert axes.get_ylabel() == "mIoU (%)"
+    # The score of each model is written: 30 %, 32 %, ...
+    written = " ".join(text.get_text() for text in axes.texts)
+    assert all(f"{30 + 2 * number:.1f}" in written for number in range(len(models)))
+
+
+def test_mean_iou_picture_names_what_it_shows(tmp_path, figures):
+    models = ["baseline", "self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b"]
+    models += ["co_training/01/a", "co_training/01/b", "final", "upper_bound"]
+    mean_iou_picture(tmp_path / "models.png", scored(models))
+    [axes] = figures[0].axes
+    lines = {
+        line.get_label(): [round(y, 6) for y in line.get_ydata()]
+        for line in axes.lines
+        if not line.get_label().startswith("_")
+    }
+    assert lines == {
+        "self-training": [32, 34],
+        "co-training, branch a": [36, 40],
+        "co-training, branch b": [38, 42],
+    }
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [*lines]
+    colours = [line.get_color() for line in axes.lines if line.get_label() in lines]
+    assert len(set(colours)) == 3
+    ticks = zip(axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()], strict=True)
+    assert dict(ticks) == {0: "baseline", 1: "0", 2: "1", 3: "0", 4: "1", 5: "final"}
+    written = [text.get_text() for text in axes.texts]
+    # Of a line only the end has its number; that of branch b, which is higher, stands above that of a.
+    assert sorted(written) == sorted(
+        [
+            *("30.0", "34.0", "40.0", "42.0", "44.0", "upper bound 46.0"),
+            *("self-training round", "co-training cycle"),
+        ]
+    )
+    heights = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert heights["42.0"].y0 > heights["40.0"].y1
+    # The dashed lines of the baseline and of the upper bound go through all the picture.
+    assert [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]] == [30, 46]
 
 
 def test_pictures_show_what_they_are_given(tmp_path):
@@ -228,14 +268,33 @@ def test_pictures_show_what_they_are_given(tmp_path):
     assert pixels[0].shape != pixels[2].shape or (pixels[0] != pixels[2]).any()
 
 
-def test_confusion_picture_has_a_void_column_only_when_needed(tmp_path):
+def test_confusion_picture_has_a_void_column_only_when_needed(tmp_path, figures):
     confusion = np.array([[90, 10, 0], [0, 0, 0]])
     confusion_picture(tmp_path / "without.png", confusion, ["road", "sky"])
-    confusion[0, 2] = 5
+    confusion[0, 2] = 25
     confusion_picture(tmp_path / "with.png", confusion, ["road", "sky"])
+    names, cells = [], []
+    for [axes] in (figure.axes for figure in figures):
+        assert (axes.get_ylabel(), axes.get_xlabel()[:9]) == ("labelled", "predicted")
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["road", "sky"]
+        names.append([label.get_text() for label in axes.get_xticklabels()])
+        cells.append({text.get_position(): text.get_text() for text in axes.texts})
+    assert names == [["road", "sky"], ["road", "sky", "void"]]
+    # A row without a labelled pixel stays empty.
+    assert cells == [{(0, 0): "90", (1, 0): "10"}, {(0, 0): "72", (1, 0): "8", (2, 0): "20"}]
     with Image.open(tmp_path / "without.png") as without, Image.open(tmp_path / "with.png") as void:
         assert void.width > without.width
         assert void.height == without.height
+
+
+@pytest.mark.parametrize("longest", [1, 40])
+@pytest.mark.parametrize("number", [1, 9])
+def test_confusion_picture_has_room_for_its_names(tmp_path, figures, number, longest):
+    names = [("traffic light " * 5)[:longest]] * number
+    confusion_picture(tmp_path / "a.png", np.eye(number, number + 1, dtype=np.int64), names)
+    [axes] = figures[0].axes
+    # Cells stay large enough for their numbers: at least 0.35 of an inch.
+    assert axes.get_window_extent().width / number >= 35
 
 
 def test_confusion_picture_is_normalised_by_row(tmp_path):

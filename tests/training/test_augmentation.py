@@ -299,6 +299,33 @@ class TestJitter:
         assert means.min() < 80
         assert means.max() > 121
 
+    def test_the_balance_of_colours_stays_in_its_range(self):
+        image = np.full((4, 4, 3), 100, np.uint8)
+        crops = np.array([jitter_colours(image, 0.8, generator(seed))[0, 0] for seed in range(2000)], float)
+        # 1.2 of 0.8 at most; what is rounded is off by a half.
+        ratios = (crops.max(1) - 0.5) / (crops.min(1) + 0.5)
+        assert 1.4 < ratios.max() <= 1.5
+
+    def test_by_hand(self):
+        class Ends:
+            """Draws numbers that lie at given shares of their ranges."""
+
+            def __init__(self, *shares):
+                self.shares = list(shares)
+
+            def uniform(self, low, high, number):
+                shares = self.shares.pop(0)
+                assert len(shares) == number
+                return low + np.array(shares) * (high - low)
+
+        # About the mean of 100, at 0.6 of the contrast: 88 and 112; then at 1.4 of the brightness.
+        grey = np.array([[[80] * 3], [[120] * 3]], np.uint8)
+        changed = jitter_colours(grey, 0.4, Ends((1, 0, 0.5), (0.5, 0.5, 0.5)))
+        assert changed.tolist() == [[[123] * 3], [[157] * 3]]
+        # Grey is 101.85. At 1.4 of the saturation: 113.26, 99.26 and 85.26; the balance is 0.9, 1 and 1.1.
+        red = np.array([[[110, 100, 90]]], np.uint8)
+        assert jitter_colours(red, 0.4, Ends((0.5, 0.5, 1), (0, 0.5, 1))).tolist() == [[[102, 99, 94]]]
+
     def test_no_overflow(self):
         image = np.full((4, 4, 3), 250, np.uint8)
         brightest = max(jitter_colours(image, 0.5, generator(seed)).min() for seed in range(50))

@@ -21,8 +21,10 @@ def resolve(config: dict) -> dict:
 
 
 PROJECT = Path(__file__).parents[2]
+# Not of the paper.
+OTHERS = ("streets_camvid", "gtav_cityscapes_today")
 EXPERIMENTS = sorted(
-    path for path in (PROJECT / "config" / "experiments").glob("*.yaml") if path.stem != "streets_camvid"
+    path for path in (PROJECT / "config" / "experiments").glob("*.yaml") if path.stem not in OTHERS
 )
 TINY = {
     "device": "cpu",

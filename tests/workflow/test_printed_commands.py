@@ -65,6 +65,7 @@ ONLY_PARSED = {
     "export": "it takes a minute; tests/workflow_scripts/test_export.py runs it",
     "import_weights": "weights of another project; tests/workflow_scripts/test_import_weights.py makes some",
     "oracle_study": "labels of the target, which the tiny run does not have",
+    "study": "it makes whole runs; test_study.py runs it",
     "training_step": "a GPU; tests/test_benchmarks.py runs the benchmarks",
 }
 # Commands that no test runs, by their first words.

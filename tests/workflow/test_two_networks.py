@@ -82,7 +82,7 @@ def parents(run, model):
 
 def test_each_branch_trains_its_own_network(two_networks):
     models = two_networks.folder / "results" / "tiny" / "models"
-    for model in ("co_training/00/b", "co_training/01/b"):
+    for model in ("baseline_b", "co_training/00/b", "co_training/01/b"):
         settings, _ = read_header(models / model / "weights.safetensors")
         assert settings == settings_of(NETWORK_B, NetworkSettings, "network_b")
     for model in ("self_training/01", "co_training/01/a", "final"):
@@ -93,9 +93,19 @@ def test_weights_pass_only_between_equal_networks(two_networks):
     def initial(model):
         return [path for path in parents(two_networks, model) if path.endswith(".safetensors")]
 
-    assert initial("co_training/00/b") == []
+    assert initial("baseline_b") == []
+    assert initial("co_training/00/b") == ["results/tiny/models/baseline_b/weights.safetensors"]
     assert initial("co_training/01/b") == ["results/tiny/models/co_training/00/b/weights.safetensors"]
     assert initial("co_training/00/a") == ["results/tiny/models/self_training/00/weights.safetensors"]
+
+
+def test_the_second_baseline_learns_from_the_source_and_is_shown(two_networks):
+    folder = two_networks.folder / "results" / "tiny"
+    sources = {path for path in parents(two_networks, "baseline") if "results/tiny/data" in path}
+    assert {path for path in parents(two_networks, "baseline_b") if "results/tiny/data" in path} == sources
+    rows = (folder / "report" / "models.tsv").read_text().splitlines()
+    assert [row.split("\t")[0] for row in rows[1:4]] == ["baseline", "baseline_b", "self_training/00"]
+    assert "baseline_b" in (folder / "report" / "index.html").read_text()
 
 
 def test_averaged_weights_are_kept_and_scored(two_networks):

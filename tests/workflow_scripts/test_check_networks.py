@@ -16,11 +16,12 @@ from workflow_scripts import check_networks
 def check(tmp_path, training_settings, settings_file):
     torch.set_num_threads(1)
 
-    def go(*more, **networks):
+    def go(*more, is_compiled=False, **networks):
         settings = []
         for key, changes in networks.items():
             network = msgspec.structs.replace(training_settings.network, **changes)
-            path = settings_file(msgspec.structs.replace(training_settings, network=network), key)
+            of_training = msgspec.structs.replace(training_settings, network=network, compile=is_compiled)
+            path = settings_file(of_training, key)
             settings.append(f"{key.replace('__', '.')}={path}")
         output = tmp_path / "networks.json"
         check_networks.main(
@@ -66,3 +67,15 @@ def test_mistakes_name_the_key_of_the_network(check, tmp_path, network_settings)
     ):
         check("--initial-weights", str(tmp_path / "w.safetensors"), network={})
     assert not (tmp_path / "networks.json").exists()
+
+
+def test_a_machine_that_cannot_compile_is_told_so_before_anything_is_trained(check, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/no/such/g++"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    assert check(network={})
+    message = (
+        r"^training\.compile: torch\.compile cannot compile here \(No working C\+\+ compiler found .*g\+\+"
+    )
+    with pytest.raises(InputError, match=message) as error:
+        check(network={}, is_compiled=True)
+    assert "\n" not in str(error.value)

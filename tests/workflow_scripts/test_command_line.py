@@ -20,6 +20,8 @@ from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
 from workflow_scripts.command_line import (
+    ANOTHER_ATTEMPT,
+    add_output_argument,
     class_ids,
     inference_settings,
     messages_of,
@@ -201,6 +203,39 @@ def test_a_log_keeps_the_attempts_that_have_failed(tmp_path):
     assert [path.name for path in log.parent.iterdir()] == ["a.log"]
     log.unlink()
     assert attempt("fourth") == ["fourth"]
+
+
+def test_an_output_is_a_file_or_a_folder(tmp_path, capsys):
+    def output(kind, *path):
+        parser = new_parser("Does.", "do")
+        add_output_argument(parser, kind, "where")
+        return parse(parser, ["--output", *map(str, path)] if path else []).output
+
+    for path in (tmp_path / "new", tmp_path):
+        assert output("FOLDER", path) == path
+    assert output("FILE", tmp_path / "new") == tmp_path / "new"
+    with pytest.raises(SystemExit):
+        output("FILE", tmp_path)
+    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        output("FILE")
+    assert "the following arguments are required: --output" in capsys.readouterr().err
+
+
+def test_messages_of_a_log_and_of_a_list_the_first_problem(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text(
+        "a warning of a library:\n  is of no interest\n"
+        "12:00:01  hello\n"
+        "  more of it\n"
+        "12:00:02  error: x.yaml has 2 problems:\n  seed: is missing\n  run: is missing\n"
+    )
+    assert messages_of(log) == ["hello", "error: x.yaml has 2 problems: seed: is missing"]
+    # A list may be all that a log holds, and the last attempt is what counts.
+    with open(log, "a") as file:
+        file.write(f"{ANOTHER_ATTEMPT}\n12:00:03  error: y.yaml has one problem:\n  run: is missing\n")
+    assert messages_of(log) == ["error: y.yaml has one problem: run: is missing"]
+    assert messages_of(tmp_path / "gone.log") == []
 
 
 @pytest.mark.parametrize(("error", "status"), [(InputError("a.txt: is empty"), 2), (ValueError("oops"), 1)])

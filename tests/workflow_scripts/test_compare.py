@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ def write_run(tmp_path, monkeypatch):
         )
         for model, number in correct.items():
             write_text(folder / "models" / model / "weights.safetensors", "")
+            record = {"settings": {"iterations": 1}, "images": {"source": 1, "target": 0}, "seconds": 30.0}
+            write_json(folder / "models" / model / "training.json", record)
             # Of one class; what is missed is void.
             confusion = np.array([[number, 10 - number]], np.int64)
             write_json(
@@ -49,7 +52,11 @@ def test_folders_of_runs_become_tables(write_run, tmp_path, capsys):
         tmp_path / "results" / "second_2" / "report" / "health.json",
         {"outcome": "Gains.", "findings": [{"kind": "missing", "text": "…"}]},
     )
+    write_text(tmp_path / "results" / "first_2" / "report" / "index.html", "<p>")
     main([*runs, "--output", "out"])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert 'href="../results/first_2/report/index.html"' in page
+    assert "No clear difference" in page
     # IoU of 60 and 80 %: mean 70, deviation 14.14.
     assert (tmp_path / "out" / "scores.tsv").read_text().splitlines() == [
         "mIoU (%)\tfirst_1 (×2)\tsecond_2",
@@ -67,6 +74,9 @@ def test_folders_of_runs_become_tables(write_run, tmp_path, capsys):
         "training.batch_size\tnot given\t8"
     ]
     printed = capsys.readouterr().out
+    # Four models of 30 s.
+    assert re.search(r"^first_1 .* 1 +4 +2\.0 ", printed, re.MULTILINE)
+    assert printed.endswith("Page: out/index.html\n")
     assert "missing" in printed
     assert (tmp_path / "out" / "comparison.txt").read_text() in printed
     assert (tmp_path / "out" / "comparison.md").read_text().startswith("# Comparison of runs\n")
@@ -86,6 +96,21 @@ def test_what_is_no_run_and_what_cannot_be_compared_is_refused(write_run, tmp_pa
     write_text(path, json.dumps({"outcome": ""}))
     with pytest.raises(InputError, match=r"health\.json"):
         main([first, write_run("other", 2, {"final": 6}), "--output", "out"])
+
+
+def test_models_without_scores_keep_their_order_too(write_run, tmp_path):
+    models = ["baseline", "self_training/00", "self_training/01", "co_training/00/a", "co_training/00/b"]
+    models += ["co_training/01/a", "final", "upper_bound"]
+    runs = [write_run(name, 1, {"final": 6}, precision=name) for name in ("first", "second")]
+    # As a file system may give them.
+    for model in models[::-1]:
+        write_text(tmp_path / "results" / "first" / "models" / model / "weights.safetensors", "")
+    # What a user puts beside them is no model.
+    write_text(tmp_path / "results" / "first" / "models" / "final" / "old" / "weights.safetensors", "")
+    main([*runs, "--output", "out"])
+    lines = (tmp_path / "out" / "scores.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1:]] == models
+    assert lines[1:3] == ["baseline\t\t", "self_training/00\t\t"]
 
 
 def test_runs_without_scores_are_compared_by_their_settings(write_run, tmp_path, caplog):

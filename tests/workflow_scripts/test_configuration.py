@@ -3,12 +3,16 @@ import re
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
+from cotrain.configuration.reading import resolve
 from cotrain.configuration.schema import whole_schema
 from cotrain.data.class_tables import class_table_names
+from cotrain.data.images import write_image
 from cotrain.errors import InputError
+from cotrain.reporting.overview import counted
 from workflow_scripts import configuration
 
 PROJECT = Path(__file__).parents[2]
@@ -38,6 +42,21 @@ def test_one_action_at_a_time(capsys):
             configuration.main(flags)
         assert ended.value.code == 2
     assert "found both --schema and --reference" in capsys.readouterr().err
+
+
+def test_images_are_counted_by_what_the_datasets_say(tmp_path):
+    (tmp_path / "list.txt").write_text("".join(f"{number}.png\n" for number in range(5)))
+    write_image(tmp_path / "0.png", np.zeros((40, 60, 3), np.uint8))
+    streets = {"layout": "streets", "look": "camera", "images": 30, "width": 448, "height": 320}
+    datasets = {
+        "game": {"layout": "streets", "look": "game", "images": 20},
+        "rendered": streets,
+        # Every second of five: the first, third and fifth.
+        "listed": {"layout": "lists", "images": str(tmp_path / "list.txt"), "every": 2},
+    }
+    plain = {"run": "x", "datasets": datasets, "source": ["game"], "training": {"crop": [32, 48]}}
+    assert counted(resolve(plain | {"target": "rendered"})) == ({"game": 20, "rendered": 30}, (320, 448))
+    assert counted(resolve(plain | {"target": "listed"})) == ({"game": 20, "listed": 3}, (40, 60))
 
 
 def test_a_configuration_ends_in_a_summary(capsys):

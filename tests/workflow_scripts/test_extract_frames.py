@@ -28,6 +28,15 @@ def test_frames_and_their_list(video, tmp_path, caplog, flags, numbers):
     assert (output / "frames.txt").read_text() == "".join(f"{name}\n" for name in names)
     assert sorted(path.name for path in output.iterdir()) == [*names, "frames.txt"]
     assert f"{len(names)} frames of {video} are in {output}" in caplog.text
+    assert "ends early" not in caplog.text
+
+
+def test_a_video_that_ends_before_it_says(video, tmp_path, caplog):
+    content = video.read_bytes()
+    # Of five frames, the last ones.
+    video.write_bytes(content[: content.rindex(b"00dc", 0, content.index(b"idx1")) - 4])
+    extract_frames.main(["--video", str(video), "--output", str(tmp_path / "frames"), "--every", "2"])
+    assert "a drive.avi: the video ends early: it says that it has 5 frames" in caplog.text
 
 
 def test_no_such_video(tmp_path):

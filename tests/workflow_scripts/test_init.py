@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cotrain.configuration.first_run import PRESETS, FirstRun, Photos, Sizes, Speed
 from cotrain.configuration.reading import read_configuration
 from cotrain.data.images import write_image, write_label
 from cotrain.errors import InputError
@@ -115,12 +116,16 @@ def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):
 
 
 def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
-    photos(folder / "photos", [(800, 1400)] * 2)
+    photos(folder / "photos", [(800, 1400)])
     init.main(["--target", "photos", "--preset", "paper", "--device", "cpu"])
     configuration = read_configuration([Path("config/my_camera.yaml")])
     assert configuration.training.crop == (512, 1024)
     assert configuration.baseline.iterations == 60000
-    assert "this machine has no GPU (cpu)" in Path("config/my_camera.yaml").read_text()
+    text = Path("config/my_camera.yaml").read_text()
+    assert "this machine has no GPU (cpu)" in text
+    assert "# A first run for one photo of 1400×800 pixels, with the preset `paper`" in text
+    assert "left out" not in text
+    assert "# With so few photos, a model learns these photos and hardly the camera." in text
 
 
 @pytest.mark.parametrize(
@@ -204,6 +209,71 @@ def test_labels_of_another_table_are_refused(folder):
     write_label(folder / "game" / "labels" / "1.png", np.full((96, 128), 77, np.uint8), [])
     with pytest.raises(InputError, match="holds the ids 77"):
         init.main(["--target", "photos", "--source", *source])
+
+
+def test_the_head_of_a_configuration_by_hand():
+    choice = FirstRun(
+        *("car", "init", "try", "cityscapes7", [], ["streets"], None, Photos({(120, 160): 30})),
+        sizes=Sizes(120, (120,), (80, 80), (120, 160), 10),
+        stages=PRESETS["try"].stages,
+        threads=3,
+        device="cpu",
+        decoded_cache=False,
+        facts=[],
+    )
+
+    measured = Speed(0.5, 0.1, 40.0)
+
+    def head(left_out=0, speed=measured, budget=None, **changes):
+        return init.facts(choice._replace(**changes), left_out, speed, "cpu", budget)
+
+    # 1140 iterations take 570 s, labels of 4 · 30 · 5/3 + 2 · 30 images 26 s, rendering 40 s, the jobs of six
+    # models 84 s, and others 30 s.
+    first, second = head()
+    assert first == "A first run for 30 photos of 160×120 pixels, with the preset `try` (minutes on a CPU)."
+    assert second == "Measured here (cpu, 3 threads): 2 iterations a second. The run takes about 12 min 30 s."
+    assert head(left_out=1)[1] == "One file is left out; init has said why."
+    assert head(left_out=2)[1] == "2 files are left out; init has said why."
+    sizes = {(120, 160): 10, (240, 320): 9}
+    few = head(target=Photos(sizes))
+    assert few[0].startswith("A first run for 19 photos of 2 sizes, the usual is 160×120, with")
+    assert few[1] == "With so few photos, a model learns these photos and hardly the camera."
+    assert "few" not in head(target=Photos(sizes | {(60, 80): 1}))[1]
+    # A quarter more than the time is not worth a word.
+    assert head(budget=0.17) == head()
+    assert head(budget=0.16)[2].startswith("That is more than the 9 min 36 s that it may take.")
+    most = head(stages=PRESETS["paper"].stages)
+    assert most[2] == "It has the published iterations; more were never tried."
+    assert head(speed=None)[1:] == [
+        "The schedule is the preset's. It was not measured, because this machine has no GPU (cpu)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (" a b ", "a b"),
+        ("'a b'", "a b"),
+        ('"a"', "a"),
+        ("'a", "'a"),
+        ("a'", "a'"),
+        ("'a\"", "'a\""),
+        ("aba", "aba"),
+        ("'", "'"),
+        ("~/x", "/home/me/x"),
+        ("'~/x'", "/home/me/x"),
+    ],
+)
+def test_paths_as_people_paste_them(monkeypatch, text, path):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert init.users_path(text) == Path(path)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "''", '""'])
+def test_an_empty_path_is_not_this_folder(text, capsys):
+    with pytest.raises(SystemExit):
+        init.main(["--target", text])
+    assert "found an empty text, expected a path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "x", "nan"])

@@ -1,4 +1,6 @@
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -57,6 +59,24 @@ def test_the_commit_is_named_only_of_the_code_that_trained(make):
         f"Trained by: not the code of cotrain {cotrain.__version__}, which wrote this page; hash 0123" in text
     )
     assert "commit" not in text
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_the_commit_is_that_of_the_folder_of_the_code(make, tmp_path, monkeypatch):
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    monkeypatch.setattr(cotrain, "__file__", str(folder / "__init__.py"))
+    # No clone.
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    assert f"- Trained by: cotrain {cotrain.__version__}; " in make(code=code_hash())
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x"]
+    for command in ("init", "add a.txt", "commit --message x"):
+        subprocess.run([*git, *command.split()], check=True, capture_output=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    assert f"cotrain {cotrain.__version__}, commit {head.strip()}; " in make(code=code_hash())
+    (folder / "a.txt").write_text("b")
+    assert f"commit {head.strip()}-dirty; " in make(code=code_hash())
 
 
 def test_bad_input(make, tmp_path):

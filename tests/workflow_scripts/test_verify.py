@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
-from cotrain.data.files import sha256_of
+from cotrain.adaptation.threshold_table import ThresholdTable
+from cotrain.adaptation.thresholds import LEVELS
+from cotrain.data.files import sha256_of, write_json
 from cotrain.data.images import write_image, write_label
+from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
 from workflow_scripts.verify import main
@@ -58,7 +61,12 @@ def test_damaged_files_and_what_to_remove(run, capfd):
     assert "rm results/own/labels/a.png results/own/manifest.tsv" in said
     assert "models.tsv: its rows have different numbers of columns" in said
     assert "images/b.png is missing" in said
-    assert ".0.123.partial.h5: a killed job left it behind; nothing reads it" in said
+    assert (
+        "results/own/.0.123.partial.h5: a killed job left it behind; nothing reads it\n"
+        "    rm results/own/.0.123.partial.h5\n"
+    ) in said
+    # What is in no list is removed alone.
+    assert "    to have it made again: rm results/own/models.tsv\n" in said
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,21 @@ def test_damaged_files_and_what_to_remove(run, capfd):
 def test_forms_of_other_files(run, capfd, name, content, message):
     (run / name).write_text(content)
     assert message in problems(capfd)
+
+
+def test_thresholds_are_those_of_the_classes_of_the_run(run, capfd):
+    write_json(run / "settings" / "configuration.json", {"label_space": "cityscapes7"})
+    table = ThresholdTable.from_histogram(
+        np.ones((7, LEVELS), np.int64), 0.5, 0.5, 0.9, label_space("cityscapes7").classes
+    )
+    table.write(run / "pseudo_labels" / "thresholds.json")
+    main(["results/own"])
+    assert "results/own: 9 files are whole and fit together" in capfd.readouterr().err
+    write_json(run / "settings" / "configuration.json", {"label_space": "cityscapes19"})
+    said = problems(capfd)
+    assert "thresholds.json: holds the classes flat, construction, " in said
+    assert "rm results/own/pseudo_labels/thresholds.json" in said
+    assert said.count("    to have it made again") == 1
 
 
 @pytest.mark.parametrize(

@@ -88,23 +88,17 @@ def line_chart(
         axes.set_xlabel(x_label, color=FAINT, size=TEXT_SIZE)
     if ticks is not None:
         axes.set_xticks(list(ticks), [_plain(name) for name in ticks.values()])
-    if len(series) > 1:
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(-0.01, 1.0),
-            ncols=_columns([line.name for line in series if line.name]),
-            frameon=False,
-            fontsize=TEXT_SIZE,
-            labelcolor=INK,
-            borderaxespad=0.2,
-        )
+    _add_legend(figure, [line.name for line in series if line.name])
     return _svg(figure, title, tips)
 
 
-def _columns(names: Sequence[str]) -> int:
-    """Return how many columns a legend has."""
-    longest = max(map(len, names), default=1)
-    return max(min(LEGEND // (longest + 5), len(names)), 1)
+def _add_legend(figure: Any, names: Sequence[str]) -> None:
+    """Write a legend above a chart if it shows several things; it may be as wide as the figure."""
+    if len(names) > 1:
+        columns = max(min(LEGEND // (max(map(len, names)) + 5), len(names)), 1)
+        figure.legend(
+            loc="outside upper left", ncols=columns, frameon=False, fontsize=TEXT_SIZE, labelcolor=INK
+        )
 
 
 def _write_values(axes: Any, series: Sequence[Series], decimals: int) -> None:
@@ -155,16 +149,7 @@ def bar_chart(
     axes.grid(axis="x", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel(x_label, color=FAINT, size=TEXT_SIZE)
-    if len(groups) > 1:
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(-0.01, 1.0),
-            ncols=_columns(list(groups)),
-            frameon=False,
-            fontsize=TEXT_SIZE,
-            labelcolor=INK,
-            borderaxespad=0.2,
-        )
+    _add_legend(figure, list(groups))
     return _svg(figure, title, tips)
 
 
@@ -261,7 +246,7 @@ def _svg(figure: Any, title: str, tips: Mapping[str, str]) -> str:
     memory = io.StringIO()
     # Text that is no path can be searched, read aloud and shown in the font of the page.
     with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": title}):
-        figure.savefig(memory, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(memory, format="svg", transparent=True)
     text = memory.getvalue()
     text = text[text.index("<svg") :]
     # Names within one chart would otherwise be those of another one on the same page.

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ModelName
+from cotrain.configuration.names import BASELINE, BASELINE_B, FINAL, UPPER_BOUND, ModelName
 from cotrain.reporting.page.charts import Series, bar_chart, line_chart, small_multiples
 from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import Cell, Grid
@@ -78,6 +78,8 @@ def _chain(records: RunRecords) -> Iterator[Part]:
         texts.append(
             "In each round of self-training, a model labels photos, and the next model learns from these too."
         )
+    if "baseline_b" in stages:
+        texts.append("The second baseline, baseline_b, has the network of branch b, which starts from it.")
     if "co_training" in stages:
         texts.append(
             "In each cycle of co-training, two models, the branches a and b, label photos for each other."
@@ -100,9 +102,11 @@ def place_names(models: Sequence[str]) -> tuple[dict[str, int], dict[float, str]
         name = ModelName.parse(model)
         short = {"self_training": "round", "co_training": "cycle"}.get(name.stage)
         if max(places.values()) < MANY_PLACES:
-            names[place] = f"{short}\n{name.number}" if short else name.stage
+            names.setdefault(place, f"{short}\n{name.number}" if short else name.stage)
         else:
-            names[place] = f"{short[0]}{name.number}" if short else SHORT.get(name.stage, name.stage)
+            names.setdefault(
+                place, f"{short[0]}{name.number}" if short else SHORT.get(name.stage, name.stage)
+            )
     return places, names
 
 
@@ -126,6 +130,8 @@ def chain_series(
     plan = records.plan
     for branch, colour in (("a", 1), ("b", 2)):
         start = str(plan.branch_start("a" if branch == "a" else "b"))
+        if branch == "b" and str(BASELINE_B) in models:
+            start = str(BASELINE_B)
         cycles = [model for model, name in parsed.items() if name.branch == branch]
         series += line(f"branch {branch}", [start, *cycles] if cycles else [], colour)
     last = [model for model, name in parsed.items() if name.branch][-2:]
@@ -203,7 +209,14 @@ def _classes(records: RunRecords) -> Iterator[Part]:
 
 
 def _histories(records: RunRecords, what: Literal["loss", "learning_rate"]) -> Iterator[Part]:
-    stages = (("baseline", 0), ("self_training", 5), ("co_training", 1), ("final", 3), ("upper_bound", 4))
+    stages = (
+        ("baseline", 0),
+        ("baseline_b", 2),
+        ("self_training", 5),
+        ("co_training", 1),
+        ("final", 3),
+        ("upper_bound", 4),
+    )
     series = []
     named: set[str] = set()
     for stage, colour in stages:

@@ -244,9 +244,9 @@ def file_name(key: str, kind: Kind) -> str:
 def galleries(records: RunRecords, pictures: Pictures, threads: int) -> Iterator[Gallery]:
     """Write the pictures of all galleries and yield those that have an image: test, target, source."""
     folder = records.folder / "sample"
-    manifests = [path for path in (folder / "test" / "images.tsv", folder / "images.tsv") if path.is_file()]
+    manifests = folder / "labelled" / f"{records.configuration.test}.tsv", folder / "images.tsv"
     # All share the room.
-    images = sum(len(read_manifest(path)) for path in manifests) + SOURCE_IMAGES
+    images = sum(len(read_manifest(path)) for path in manifests if path.is_file()) + SOURCE_IMAGES
     for gallery in (
         _test(records, pictures, images, threads),
         _target(records, pictures, images, threads),

@@ -22,20 +22,17 @@ from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration
 from cotrain.configuration.settings_files import WHOLE
 from cotrain.data.checks import CheckReport
-from cotrain.data.json_files import Count, NotValidError, Record, Share, read_record, record_of
+from cotrain.data.json_files import Count, NotNegative, NotValidError, Record, Share, read_record, record_of
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.errors import InputError, reason
 from cotrain.evaluation.scores import ModelScores, read_confusion, read_scores
 from cotrain.reporting.notes import read_notes
 from cotrain.training.record import TrainingRecord
 
-NotNegative = Annotated[float, Meta(ge=0)]
-
 
 class TrainingFacts(TrainingRecord, frozen=True):
     """Of `training.json`, also what a training took."""
 
-    seconds: NotNegative = 0
     processes: Annotated[int, Meta(ge=1)] = 1
     device: str = ""
     peak_memory_mib: Count = 0
@@ -338,9 +335,9 @@ def read_jobs(logs: Path) -> list[Job]:
     for path in sorted(logs.rglob("*.tsv")):
         parts = path.relative_to(logs).with_suffix("").parts
         with open(path, encoding="utf-8", newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        if rows and (seconds := _number(rows[-1].get("s"))) is not None:
-            cpu, memory = (_number(rows[-1].get(key)) or 0.0 for key in ("cpu_time", "max_rss"))
+            row = next(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), {})
+        if (seconds := _number(row.get("s"))) is not None:
+            cpu, memory = (_number(row.get(key)) or 0.0 for key in ("cpu_time", "max_rss"))
             about = "/".join(parts[1:])
             jobs.append(Job(parts[0], about, seconds, cpu, memory, path.stat().st_mtime))
     return sorted(jobs, key=lambda job: job.end)

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from cotrain.reporting.page.cost import commands, cost, gpu_hours, in_words
@@ -37,7 +37,7 @@ def page(records: RunRecords, galleries: Sequence[Gallery], pictures: Pictures, 
         "confusions": matrices(records),
         "pictures": PICTURES,
     }
-    return _template().render(
+    return template("page.html").render(
         run=records.configuration.run,
         records=records,
         verdict=verdict(records),
@@ -55,9 +55,6 @@ def page(records: RunRecords, galleries: Sequence[Gallery], pictures: Pictures, 
         made=made.strftime("%Y-%m-%d %H:%M"),
         pictures=PICTURES,
         content=as_script(content),
-        css=Markup(_file("page.css")),
-        js=Markup(_file("page.js")),
-        safe=Markup,
     )
 
 
@@ -70,11 +67,17 @@ def as_script(content: Any) -> Markup:
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """Return a template of this folder; it knows the styles and programs of all pages as `css` and `js`."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_file),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(_file("page.html"))
+    environment.globals |= {"css": Markup(_file("page.css")), "js": Markup(_file("page.js"))}
+    return environment.get_template(name)
 
 
 def _file(name: str) -> str:

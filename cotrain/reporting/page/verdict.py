@@ -216,7 +216,7 @@ def _health(records: RunRecords) -> list[Number]:
         Number(
             "Same as before",
             _with_unit(now.agreement_with_before),
-            f"of the pixels have the same class in {model} as in the models that taught it",
+            f"of the pixels have the same class in {model} as in the model before it",
         ),
         Number(
             "Confidence",
