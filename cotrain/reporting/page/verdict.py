@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from cotrain.configuration.advice import advice
+from cotrain.configuration.advice import advice_on_schedule
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ModelName
 from cotrain.configuration.settings_files import may_have_labels
 from cotrain.evaluation.verdict import FEW_KEPT, NAMED, TIE
@@ -22,8 +22,6 @@ FEW_TEST_IMAGES = 30
 WARNINGS = ("lower", "starved", "vanished", "missing", "few", "drift", "unshown")
 
 
-# The advice begins with what matters most.
-MOST_SETTINGS = 2
 # Letters of an error that are shown.
 LONGEST_ERROR = 700
 
@@ -60,9 +58,9 @@ def verdict(records: RunRecords) -> Verdict:
     numbers = _scores(records) if records.scores else _health(records)
     # A number and its unit stay in one line.
     sentence = sentence.replace(" %", "\u00a0%")
-    notes = [*_warnings(records), *_next_step(records, tone)]
-    if tone in ("bad", "warn"):
-        notes += _strange_settings(records)
+    # What matters most comes first: the next step is to mend that.
+    causes = [*_errors(records), *(_short_schedule(records) if tone in ("bad", "warn") else [])]
+    notes = [*causes, *_warnings(records), *_next_step(records, tone, bool(causes))]
     return Verdict(tone, word, sentence, numbers, notes)
 
 
@@ -105,10 +103,10 @@ def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
     if gain < 0:
         return "bad", "It did not work", text
     if collapsed:
-        return "warn", "It gained, but", f"{text} A model has collapsed."
+        return "warn", "It worked in part", f"{text} A model has collapsed."
     if last.mean_iou < HARDLY_USABLE:
-        return "warn", "It gained, but", f"{text} With so low a score, the model is hardly of use."
-    return "warn" if better else "good", "It gained, but" if better else "It worked", text
+        return "warn", "It worked in part", f"{text} With so low a score, the model is hardly of use."
+    return "warn" if better else "good", "It worked in part" if better else "It worked", text
 
 
 def _better(records: RunRecords) -> str:
@@ -231,11 +229,14 @@ def _with_unit(share: float | None) -> str:
     return MISSING if share is None else f"{percent(share, 0)} %"
 
 
-def _warnings(records: RunRecords) -> Iterator[Note]:
+def _errors(records: RunRecords) -> Iterator[Note]:
     if not records.is_finished:
         for job, error in records.stopped.items():
             text = error if len(error) <= LONGEST_ERROR else f"{error[:LONGEST_ERROR]}… (in the log)"
             yield Note("bad", f"{job}: {text}")
+
+
+def _warnings(records: RunRecords) -> Iterator[Note]:
     for finding in records.health.findings if records.health else []:
         tone: Tone = "bad" if finding.kind in BAD else "warn" if finding.kind in WARNINGS else "neutral"
         yield Note(tone, finding.text)
@@ -289,22 +290,16 @@ def _weak_classes(records: RunRecords) -> Iterator[Note]:
         yield Note("warn", text)
 
 
-def _strange_settings(records: RunRecords) -> Iterator[Note]:
-    """Say which settings may be the reason why a run went wrong."""
-    checks = records.checks
-    if any(name not in checks for name in records.plan.datasets):
-        return
-    images = {name: check["images"] for name, check in checks.items()}
-    sizes = checks[records.configuration.target]["sizes"]
-    width, _, height = max(sizes, key=lambda size: sizes[size], default="").partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        return
-    for text in advice(records.configuration, images, (int(height), int(width)))[:MOST_SETTINGS]:
-        yield Note("neutral", f"A setting is hardly meant so: {text}.")
+def _short_schedule(records: RunRecords) -> Iterator[Note]:
+    """Say which trainings are so short that nothing else need be wrong with a run."""
+    if all(name in records.checks for name in records.plan.datasets):
+        images = {name: check["images"] for name, check in records.checks.items()}
+        for text in advice_on_schedule(records.configuration, images):
+            yield Note("warn", f"A setting looks unintended: {text}.")
 
 
-def _next_step(records: RunRecords, tone: Tone) -> Iterator[Note]:
-    """Say what to do next with a run that no longer works."""
+def _next_step(records: RunRecords, tone: Tone, is_known: bool) -> Iterator[Note]:
+    """Say what to do next with a run that has ended; `is_known`: whether the first message is the cause."""
     if not records.is_finished:
         if records.stopped:
             text = "mend what the first message says, and give the same command again. It goes on from here"
@@ -312,19 +307,22 @@ def _next_step(records: RunRecords, tone: Tone) -> Iterator[Note]:
         return
     found = records.health.findings if records.health else []
     change = (
-        "turn the key that the first message above names, in the configuration of the run, and give the same "
-        "command again: only what depends on the key is made again"
+        "change what the first message above says, in the configuration of the run, and give the same "
+        "command again: only what depends on it is made again"
     )
-    is_named = bool(found) and found[0].kind in (*BAD, *WARNINGS)
-    if not records.scores:
+    is_known = is_known or (bool(found) and bool(records.scores) and found[0].kind in (*BAD, *WARNINGS))
+    if is_known and tone != "good":
+        text = change
+    elif not records.scores:
         text = (
             "look at some photos below, for classes that fill places where they cannot be. Then label some "
             "photos of the camera and name them with the key test; no model is trained again for scores"
         )
     elif tone == "good":
         text = "look below at what the model sees, and where it still fails. Next has the commands to use it"
-    elif is_named:
-        text = change
     else:
         text = "look below, under Learning, for the model from which on the scores fall or stay"
+    model = best_model(records)
+    if model not in (records.newest, str(BASELINE)):
+        text = f"use {model}, for which Next has the command, or {text}"
     yield Note("neutral", f"What next: {text}.")
