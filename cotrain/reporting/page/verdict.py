@@ -316,7 +316,8 @@ def _next_step(records: RunRecords, tone: Tone, is_known: bool) -> Iterator[Note
     elif not records.scores:
         text = (
             "look at some photos below, for classes that fill places where they cannot be. Then label some "
-            "photos of the camera and name them with the key test; no model is trained again for scores"
+            "photos of the camera, and add the lines that stand under Next: no model is trained again for "
+            "scores"
         )
     elif tone == "good":
         text = "look below at what the model sees, and where it still fails. Next has the commands to use it"
