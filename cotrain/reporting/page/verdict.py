@@ -59,7 +59,7 @@ def verdict(records: RunRecords) -> Verdict:
     # A number and its unit stay in one line.
     sentence = sentence.replace(" %", "\u00a0%")
     # What matters most comes first: the next step is to mend that.
-    causes = [*_errors(records), *(_short_schedule(records) if tone in ("bad", "warn") else [])]
+    causes = [*_serious(records), *(_short_schedule(records) if tone in ("bad", "warn") else [])]
     notes = [*causes, *_warnings(records), *_next_step(records, tone, bool(causes))]
     return Verdict(tone, word, sentence, numbers, notes)
 
@@ -102,10 +102,12 @@ def _sentence(records: RunRecords) -> tuple[Tone, str, str]:
     text = f"{has}, {abs(100 * gain):.1f} points {comparison} than {than}{_gap(records)}.{better}"
     if gain < 0:
         return "bad", "It did not work", text
+    if collapsed and first.mean_iou < HARDLY_USABLE:
+        return "bad", "It did not work", f"{text} The baseline is of no use, so the gain says nothing."
     if collapsed:
         return "warn", "It worked in part", f"{text} A model has collapsed."
     if last.mean_iou < HARDLY_USABLE:
-        return "warn", "It worked in part", f"{text} With so low a score, the model is hardly of use."
+        return "warn", "Hardly of use", f"{text} With so low a score, the model is hardly of use."
     return "warn" if better else "good", "It worked in part" if better else "It worked", text
 
 
@@ -177,7 +179,9 @@ def _scores(records: RunRecords) -> list[Number]:
         if gain is not None:
             note = f"{signed(gain)} points"
         tone: Tone = "neutral"
-        if gain is not None and abs(gain) >= 100 * TIE:
+        # To gain over a model of no use is not good.
+        is_useful = first is not None and first.mean_iou >= HARDLY_USABLE
+        if gain is not None and abs(gain) >= 100 * TIE and is_useful:
             tone = "good" if gain > 0 else "bad"
         numbers.append(Number(_titled(title, model), percent(score.mean_iou, 1), note, tone))
     return numbers
@@ -229,29 +233,23 @@ def _with_unit(share: float | None) -> str:
     return MISSING if share is None else f"{percent(share, 0)} %"
 
 
-def _errors(records: RunRecords) -> Iterator[Note]:
+def _serious(records: RunRecords) -> Iterator[Note]:
     if not records.is_finished:
         for job, error in records.stopped.items():
             text = error if len(error) <= LONGEST_ERROR else f"{error[:LONGEST_ERROR]}… (in the log)"
             yield Note("bad", f"{job}: {text}")
+    for text in _found(records, *BAD):
+        yield Note("bad", text)
 
 
 def _warnings(records: RunRecords) -> Iterator[Note]:
-    for finding in records.health.findings if records.health else []:
-        tone: Tone = "bad" if finding.kind in BAD else "warn" if finding.kind in WARNINGS else "neutral"
-        yield Note(tone, finding.text)
-    if not _found(records, "vanished"):
-        for model in filter(None, [records.newest]):
-            if vanished := records.trainings[model].vanished_classes:
-                names = ", ".join(vanished)
-                yield Note(
-                    "warn",
-                    f"Near the end of its training, {model} no longer predicted {names}, which its labels "
-                    "hold.",
-                )
+    is_collapsed = bool(_found(records, *BAD))
+    if is_collapsed:
+        yield Note("neutral", "Further warnings follow from the collapse; report/health.txt has them.")
+    else:
+        yield from _weaknesses(records)
     for note in records.notes:
         yield Note("warn", note)
-    yield from _weak_classes(records)
     codes = {training.code for training in records.trainings.values()}
     if len(codes) > 1:
         yield Note(
@@ -265,7 +263,8 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
         yield Note(
             "neutral", f"There are only {few} test images, so small differences between models say little."
         )
-    if records.is_finished and records.scores and str(UPPER_BOUND) not in records.scores:
+    is_compared = is_collapsed or str(UPPER_BOUND) in records.scores
+    if records.is_finished and records.scores and not is_compared:
         text = (
             "How far this is from the best it could be is not known: no model was trained with the camera's"
         )
@@ -273,6 +272,18 @@ def _warnings(records: RunRecords) -> Iterator[Note]:
         # Without labels of the target, none can be.
         can_be = may_have_labels(records.configuration, records.configuration.target)
         yield Note("neutral", f"{text} (the command is under Next)." if can_be else f"{text}.")
+
+
+def _weaknesses(records: RunRecords) -> Iterator[Note]:
+    for finding in records.health.findings if records.health else []:
+        yield Note("warn" if finding.kind in WARNINGS else "neutral", finding.text)
+    model = records.newest
+    vanished = records.trainings[model].vanished_classes if model else []
+    if vanished and not _found(records, "vanished"):
+        names = ", ".join(vanished)
+        text = f"Near the end of its training, {model} no longer predicted {names}, which its labels hold."
+        yield Note("warn", text)
+    yield from _weak_classes(records)
 
 
 def _weak_classes(records: RunRecords) -> Iterator[Note]:

@@ -156,7 +156,7 @@ def test_a_run_that_went_wrong_names_trainings_that_are_too_short(tmp_path):
 
 def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
     found = verdict_of(tmp_path, {model: value / 4 for model, value in GAINS.items()})
-    assert (found.tone, found.word) == ("warn", "It worked in part")
+    assert (found.tone, found.word) == ("warn", "Hardly of use")
     assert found.sentence.endswith("With so low a score, the model is hardly of use.")
     # 14 % in each of seven classes.
     classes = ("flat", "construction", "object", "nature")
@@ -169,6 +169,16 @@ def test_a_collapsed_run_did_not_work(tmp_path):
     found = verdict_of(tmp_path, GAINS | {"final": 0.1}, findings=[finding])
     assert (found.tone, found.word) == ("bad", "It did not work")
     assert found.warnings[0] == ("bad", finding[1])
+    # What follows from it is not said.
+    starved = ("starved", "The labels are starved of sky.")
+    found = verdict_of(tmp_path / "gain", GAINS | {"baseline": 0.05}, findings=[finding, starved])
+    assert (found.tone, found.word) == ("bad", "It did not work")
+    assert found.sentence.endswith("The baseline is of no use, so the gain says nothing.")
+    assert {number.tone for number in found.numbers} == {"neutral"}
+    assert [note.tone for note in found.warnings] == ["bad", "neutral", "neutral"]
+    assert "change what the first message above says" in found.warnings[-1].text
+    found = verdict_of(tmp_path / "part", findings=[finding])
+    assert (found.tone, found.word) == ("warn", "It worked in part")
     unscored = verdict_of(tmp_path / "other", test=False, findings=[finding])
     assert (unscored.tone, unscored.word) == ("bad", "It did not work")
 
