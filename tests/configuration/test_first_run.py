@@ -166,3 +166,17 @@ def test_choices_reach_the_text(tmp_path):
     assert plain.final.initial_weights == "baseline"
     # The published crop.
     assert plain.training.crop == (512, 1024)
+
+
+@pytest.mark.parametrize(
+    ("space", "about"),
+    [
+        ("cityscapes7", "Seven categories: in minutes, a network does not learn thin classes."),
+        ("cityscapes19", "The nineteen classes of Cityscapes."),
+        ("camvid11", "The classes that are learnt."),
+    ],
+)
+def test_the_comment_on_the_label_space_is_about_that_one(tmp_path, space, about):
+    text = configuration_text(first_run(tmp_path, "try", 40, label_space=space))
+    lines = text.splitlines()
+    assert lines[lines.index(f"label_space: {space}") - 1].startswith(f"# {about}")

@@ -57,6 +57,30 @@ def test_shows_the_very_crops_that_training_draws(arguments, tmp_path):
     assert not is_shown(page, resized(batches.batch(2)[0][0], batch_sheet.WIDTH_OF_CROP))
 
 
+def test_captions_say_which_crops_are_of_the_source(
+    tmp_path, arguments, training_settings, settings_file, monkeypatch
+):
+    shown = []
+    contact_sheet = batch_sheet.contact_sheet
+
+    def noted(rows, captions):
+        shown.extend(captions)
+        return contact_sheet(rows, captions)
+
+    monkeypatch.setattr(batch_sheet, "contact_sheet", noted)
+    settings = msgspec.structs.replace(
+        training_settings, batch_size=4, batch_ratio=(1, 3), class_mixing="none"
+    )
+    path = settings_file(settings, "one_of_four")
+    batch_sheet.main(
+        [*arguments, "--settings", path, "--iterations", "2", "--output", str(tmp_path / "sheet.png")]
+    )
+    assert shown == [
+        [f"iteration {number}, {side}" for side in ("source", "target", "target", "target")]
+        for number in (0, 1)
+    ]
+
+
 def test_the_head_says_how_much_is_void(arguments, tmp_path, monkeypatch):
     for item in read_manifest(tmp_path / "target.tsv"):
         label = read_label(item.label)
