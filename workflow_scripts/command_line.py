@@ -464,6 +464,28 @@ def messages_of(path: str | Path) -> list[str]:
     return messages
 
 
+def error_in(path: str | Path) -> str | None:
+    """Return the error that ended the last attempt in a log, with all its lines; None if none did."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    errors = re.split(r"^\d\d:\d\d:\d\d  error: ", text.rpartition(ANOTHER_ATTEMPT)[2], flags=re.MULTILINE)
+    return errors[-1].strip() if len(errors) > 1 else None
+
+
+def unfinished_logs(logs: Path) -> dict[str, Path]:
+    """Return the logs of jobs that have begun and not succeeded, by their names below `logs`, in order.
+
+    Such a log still has a second name.
+    """
+    found = {}
+    for path in sorted(logs.rglob(f".*{UNFINISHED}")):
+        name = path.with_name(path.name.removeprefix(".").removesuffix(UNFINISHED)).relative_to(logs)
+        found[str(name.with_suffix(""))] = path
+    return found
+
+
 def _finish_logs() -> None:
     """Let the next run of a step that has succeeded begin a log of its own."""
     for handler in logger.handlers:

@@ -5,6 +5,7 @@ out: index.html, which opens from disk without a network, and beside it the fold
      those that are up to date are not made again
 """
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from cotrain.data.masks import EgoVehicleMask
 from cotrain.reporting.page.look import Pictures, galleries
 from cotrain.reporting.page.records import read_run
 from cotrain.reporting.page.render import PICTURES, page
-from workflow_scripts.command_line import add_threads_argument, logger, new_parser, parse, run
+from workflow_scripts.command_line import (
+    add_threads_argument,
+    error_in,
+    logger,
+    new_parser,
+    parse,
+    run,
+    unfinished_logs,
+)
 
 EXAMPLE = "python -m workflow_scripts.page --run results/demo --output by_hand/page/index.html"
 
@@ -30,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parse(parser, arguments)
     output = options.output or options.run / "report" / "index.html"
-    records = read_run(options.run)
+    records = replace(read_run(options.run), stopped=errors_in(options.run / "logs"))
     mask = records.configuration.ego_vehicle_mask
     pictures = Pictures(output.parent / PICTURES, records.space, EgoVehicleMask(Path(mask) if mask else None))
     shown = list(galleries(records, pictures, options.threads))
@@ -39,6 +48,12 @@ def main(arguments: list[str] | None = None) -> None:
     write_text(output, text)
     images = ", ".join(f"{len(gallery.images)} {gallery.title.lower()}" for gallery in shown)
     logger.info("page: %s%s", output, f"; {images}" if images else "")
+
+
+def errors_in(logs: Path) -> dict[str, str]:
+    """Return the errors that ended jobs which have not succeeded since, by the names of their logs."""
+    errors = {name: error_in(path) for name, path in unfinished_logs(logs).items()}
+    return {name: error for name, error in errors.items() if error}
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from cotrain.reporting.run_status import (
     status_text,
 )
 from cotrain.reporting.time_left import ProgressRecord, Speeds
-from workflow_scripts.command_line import UNFINISHED, messages_of, new_parser, parse, run
+from workflow_scripts.command_line import messages_of, new_parser, parse, run, unfinished_logs
 
 EXAMPLE = "python -m workflow_scripts.status results/demo"
 
@@ -78,12 +78,11 @@ def read_status(folder: Path, state: Path, now: float) -> RunStatus:
 
 
 def begun_in(logs: Path) -> list[Begun]:
-    """Return the jobs that have begun and not succeeded: their logs still have a second name."""
+    """Return the jobs that have begun and not succeeded."""
     found = []
-    for path in sorted(logs.rglob(f".*{UNFINISHED}")):
+    for name, path in unfinished_logs(logs).items():
         messages = messages_of(path)
-        name = path.with_name(path.name.removeprefix(".").removesuffix(UNFINISHED)).relative_to(logs)
-        found.append(Begun(str(name.with_suffix("")), messages[-1] if messages else ""))
+        found.append(Begun(name, messages[-1] if messages else ""))
     return found
 
 

@@ -132,6 +132,13 @@ def advice(configuration: Configuration, images: Mapping[str, int], size: tuple[
     ]
 
 
+def advice_on_schedule(configuration: Configuration, images: Mapping[str, int]) -> list[str]:
+    """Return the part of `advice` on trainings that are too short to learn anything."""
+    return _of_schedule(
+        configuration, [work for work in stage_works(configuration, images) if work.iterations]
+    )
+
+
 def _of_schedule(configuration: Configuration, works: Sequence[StageWork]) -> list[str]:
     lines = []
     training = configuration.training

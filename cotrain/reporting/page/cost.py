@@ -12,8 +12,9 @@ from cotrain.configuration.sections import Configuration
 from cotrain.configuration.settings_files import may_have_labels
 from cotrain.reporting.page.charts import Span, time_line
 from cotrain.reporting.page.learning import Part
-from cotrain.reporting.page.records import Job, RunRecords
+from cotrain.reporting.page.records import Job, RunRecords, TrainingFacts
 from cotrain.reporting.page.tables import Cell, Grid
+from cotrain.reporting.page.verdict import best_model
 
 # Rules whose jobs come before any model.
 BEFORE = "before"
@@ -160,7 +161,11 @@ def _time(records: RunRecords) -> Iterator[Part]:
         ("From the first job to the last", in_words(last - first), "with pauses, if it was interrupted"),
         ("All jobs together", in_words(total), f"{len(jobs)} jobs, as if one after the other"),
         ("Processor time", in_words(sum(job.cpu_seconds for job in jobs)), "of all cores together"),
-        ("GPU hours of trainings", f"{gpu_hours(records):.2f}", "time of a training, times its GPUs"),
+        *(
+            [("GPU hours of trainings", f"{gpu_hours(records):.2f}", "time of a training, times its GPUs")]
+            if gpu_hours(records)
+            else []
+        ),
         ("Largest memory of a job", f"{max(job.memory for job in jobs) / 1024:.1f} GiB", ""),
         (
             "Critical path",
@@ -242,6 +247,7 @@ def _by_rule(records: RunRecords) -> Iterator[Part]:
 def _trainings(records: RunRecords) -> Iterator[Part]:
     if not records.trainings:
         return
+    on_gpu = gpu_hours(records) > 0
     rows = [
         [
             Cell(model),
@@ -249,18 +255,28 @@ def _trainings(records: RunRecords) -> Iterator[Part]:
             Cell.number(training.images.source, 0),
             Cell.number(training.images.target or None, 0),
             Cell(in_words(training.seconds), training.seconds),
-            Cell(f"{training.processes} × {training.device or 'unknown'}"),
-            Cell.number(training.gpu_seconds / 3600, 2),
+            Cell(_device(training)),
+            *([Cell.number(training.gpu_seconds / 3600, 2)] if on_gpu else []),
             Cell.number(training.peak_memory_mib, 0),
             Cell.number(training.resumes, 0),
         ]
         for model, training in records.trainings.items()
     ]
     header = [
-        *("model", "iterations", "source images", "target images", "time", "device", "GPU hours"),
+        *("model", "iterations", "source images", "target images", "time", "device"),
+        *(["GPU hours"] if on_gpu else []),
         *("memory (MiB)", "resumed"),
     ]
     yield Part("Trainings", "", "", Grid("What each training took", header, rows))
+
+
+def _device(training: TrainingFacts) -> str:
+    """Return what trained, in words that stay in one line."""
+    if not training.device:
+        return "unknown"
+    name = training.device if training.gpu_seconds else f"CPU ({training.device})"
+    text = name if training.processes == 1 else f"{training.processes} × {name}"
+    return text.replace(" ", "\u00a0")
 
 
 # ------------------------------------------------------------------------------------------ trust
@@ -368,6 +384,17 @@ def _trust(records: RunRecords) -> Iterator[Part]:
         yield Part("Data hashes", text, "", grid)
 
 
+# The lines of a configuration that name labelled photos; `datasets` is there already.
+LABELLED_PHOTOS = """\
+datasets:
+  camera_test:
+    layout: lists
+    images: lists/test_images.txt
+    labels: lists/test_labels.txt
+    classes: cityscapes_train_ids  # which id in the label files means which class
+test: camera_test"""
+
+
 class Command(NamedTuple):
     """A command to copy, and what it does."""
 
@@ -379,25 +406,17 @@ def commands(records: RunRecords) -> list[Command]:
     """Return what to do next, with the paths of this run."""
     folder = str(records.folder)
     settings = f"{folder}/settings/configuration.json"
-    model = records.newest
+    model = best_model(records)
     configfile = f"--configfile {shlex.quote(settings)}"
     found = []
     if not records.is_finished:
         found.append(Command("Go on, or begin again after an interruption", f"snakemake {configfile}"))
-    else:
-        found.append(Command("Make again what has changed", f"snakemake {configfile}"))
-    found.append(
-        Command(
-            "Extend the run: copy its settings, change a key such as co_training.cycles, and make what is "
-            "new",
-            f"cp {shlex.quote(settings)} longer.json  # change it\nsnakemake --configfile longer.json",
-        )
-    )
     if model:
         weights = shlex.quote(f"{folder}/models/{model}")
+        why = "" if model == records.newest else ", which has the best score,"
         found.append(
             Command(
-                f"Use the model {model} on other images or a video",
+                f"Use the model {model}{why} on other images or a video",
                 f"python -m workflow_scripts.segment --model {weights} \\\n"
                 f"    --settings {shlex.quote(f'{folder}/settings/prediction.json')} --input FOLDER "
                 "--output segmented",
@@ -422,10 +441,20 @@ def commands(records: RunRecords) -> list[Command]:
     if not configuration.test:
         found.append(
             Command(
-                "Have scores: add labelled images of the camera as a dataset, and name it with `test`",
-                "test: camera_test  # in the configuration; no model is trained again",
+                "Have scores: add these lines to the configuration, with lists of some labelled photos, and "
+                "give the same command again. No model is trained again",
+                LABELLED_PHOTOS,
             )
         )
+    found.append(
+        Command(
+            "Extend the run: copy its settings, change a key such as co_training.cycles, and make what is "
+            "new",
+            f"cp {shlex.quote(settings)} longer.json  # change it\nsnakemake --configfile longer.json",
+        )
+    )
+    if records.is_finished:
+        found.append(Command("Make again what has changed", f"snakemake {configfile}"))
     found.append(
         Command("Check that every file is whole", f"python -m workflow_scripts.verify {shlex.quote(folder)}")
     )

@@ -1,7 +1,7 @@
 """The section of a page that shows how the models learnt, as charts and tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,10 @@ MANY_PLACES = 8
 SHORT = {"baseline": "base"}
 # From so many trainings on, the legend of their losses names only stages.
 MANY_MODELS = 8
+# Inches of charts that stand beside each other.
+TALL = 3.6
+# Panels in a row.
+MOST_COLUMNS = 7
 # Points of a history that are drawn; more are averaged in groups.
 MOST_POINTS = 150
 
@@ -43,18 +47,49 @@ class Part(NamedTuple):
 
 def learning(records: RunRecords) -> list[Part]:
     """Return the parts of the section, those for which something is there."""
-    parts = [
+    losses, rates = _histories(records, "loss"), _histories(records, "learning_rate")
+    # Parts of about the same height stand beside each other.
+    return [
+        *_chain(records),
         *_mean_iou(records),
+        *losses,
         *_classes(records),
-        *_histories(records),
+        *([] if records.scores else rates),
         *_thresholds(records),
-        *_kept(records),
         *_oracle(records),
+        *_kept(records),
+        *_agreement(records),
         *_shares(records),
         *_exchanged(records),
-        *_agreement(records),
+        *(rates if records.scores else []),
     ]
-    return parts
+
+
+def _chain(records: RunRecords) -> Iterator[Part]:
+    """Explain the words of all that follows."""
+    if not records.trained:
+        return
+    stages = {ModelName.parse(model).stage for model in records.planned}
+    texts = [
+        "The source is the labelled images, the target the photos of the camera. The baseline learns from "
+        "the source only. A pseudo-label is a label that a model gives to a photo where it is sure."
+    ]
+    if "self_training" in stages:
+        texts.append(
+            "In each round of self-training, a model labels photos, and the next model learns from these too."
+        )
+    if "baseline_b" in stages:
+        texts.append("The second baseline, baseline_b, has the network of branch b, which starts from it.")
+    if "co_training" in stages:
+        texts.append(
+            "In each cycle of co-training, two models, the branches a and b, label photos for each other."
+        )
+    if "final" in stages:
+        texts.append(
+            "Rounds and cycles count from 0. The final model learns from the labels of both, at each pixel "
+            "from that of the surer one."
+        )
+    yield Part("Words", " ".join(texts))
 
 
 def place_names(models: Sequence[str]) -> tuple[dict[str, int], dict[float, str]]:
@@ -125,7 +160,7 @@ def _mean_iou(records: RunRecords) -> Iterator[Part]:
     yield Part(
         "mIoU along the chain",
         text,
-        line_chart(series, "mIoU of all models", "mIoU (%)", ticks=names, with_values=True),
+        line_chart(series, "mIoU of all models", "mIoU (%)", ticks=names, height=TALL, with_values=True),
     )
 
 
@@ -146,7 +181,9 @@ def _classes(records: RunRecords) -> Iterator[Part]:
                 for model in models
             }
             panels[name], ticks = chain_series(records, values)
-        chart = small_multiples(panels, "IoU of each class along the chain", ticks)
+        # Rows of about the same number of panels.
+        columns = -(-len(panels) // -(-len(panels) // MOST_COLUMNS))
+        chart = small_multiples(panels, "IoU of each class along the chain", ticks, columns)
     else:
         chart = ""
     first, last = scores.get(str(BASELINE)), scores.get(records.newest or "")
@@ -162,17 +199,16 @@ def _classes(records: RunRecords) -> Iterator[Part]:
             row.append(Cell.number(None if value is None else 100 * value, 1, heat=value))
         rows.append(row)
     header = ["class", *(["gain"] if with_gain else []), *models]
-    text = (
-        "IoU of each class (%), each panel with an axis of its own; lines as above. In the table, a column "
-        "can be "
-        "sorted by a click on its title. The gain is that of the newest model over the baseline, in points."
-    )
+    text = "The IoU of each class in %."
+    if chart:
+        text += " Each panel has an axis of its own; the lines are those above."
+    text += " A click on the title of a column sorts the table by it."
+    if with_gain:
+        text += " The gain is that of the newest model over the baseline, in points."
     yield Part("Each class", text, chart, Grid("IoU of each class (%)", header, rows))
 
 
-def _histories(records: RunRecords) -> Iterator[Part]:
-    if not records.histories:
-        return
+def _histories(records: RunRecords, what: Literal["loss", "learning_rate"]) -> Iterator[Part]:
     stages = (
         ("baseline", 0),
         ("baseline_b", 2),
@@ -181,38 +217,36 @@ def _histories(records: RunRecords) -> Iterator[Part]:
         ("final", 3),
         ("upper_bound", 4),
     )
-    for what, title, label in (
-        ("loss", "Loss of each training", "loss"),
-        ("learning_rate", "Learning rate of each training", "learning rate"),
-    ):
-        series = []
-        named: set[str] = set()
-        for stage, colour in stages:
-            models = [m for m in records.histories if ModelName.parse(m).stage == stage]
-            for number, model in enumerate(models):
-                points = records.histories[model]
-                if not points:
-                    continue
-                x, y = thinned([p.iteration for p in points], [getattr(p, what) for p in points])
-                shade = {"self_training": number % 3 + 5, "co_training": 1 + number % 2}.get(stage, colour)
-                # The learning rate is the same in all models of a stage.
-                if what == "learning_rate" and stage in named:
-                    continue
-                is_short = what == "learning_rate" or len(records.histories) > MANY_MODELS
-                name = "" if is_short and stage in named else stage if is_short else model
-                named.add(stage)
-                # Without a marker, a single point would not be seen.
-                marker = "o" if len(x) == 1 else ""
-                series.append(Series(name, x, y, shade if not is_short else colour, marker))
-        if series:
-            text = (
-                "The loss that the training logged, averaged where there are many points. Losses of "
-                "different stages "
-                "are not comparable: they learn from different labels."
-                if what == "loss"
-                else "One line for each stage."
-            )
-            yield Part(title, text, line_chart(series, title, label, "iteration", height=3.6))
+    series = []
+    named: set[str] = set()
+    for stage, colour in stages:
+        models = [m for m in records.histories if ModelName.parse(m).stage == stage]
+        for number, model in enumerate(models):
+            points = records.histories[model]
+            if not points:
+                continue
+            x, y = thinned([p.iteration for p in points], [getattr(p, what) for p in points])
+            shade = {"self_training": number % 3 + 5, "co_training": 1 + number % 2}.get(stage, colour)
+            # The learning rate is the same in all models of a stage.
+            if what == "learning_rate" and stage in named:
+                continue
+            is_short = what == "learning_rate" or len(records.histories) > MANY_MODELS
+            name = "" if is_short and stage in named else stage if is_short else model
+            named.add(stage)
+            # Without a marker, a single point would not be seen.
+            marker = "o" if len(x) == 1 else ""
+            series.append(Series(name, x, y, shade if not is_short else colour, marker))
+    if not series:
+        return
+    label = what.replace("_", " ")
+    title = f"{label.capitalize()} of each training"
+    text = (
+        "The loss that the training logged, averaged where there are many points. Losses of different stages "
+        "are not comparable: they learn from different labels."
+        if what == "loss"
+        else "One line for each stage."
+    )
+    yield Part(title, text, line_chart(series, title, label, "iteration", height=TALL))
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float | None]]:

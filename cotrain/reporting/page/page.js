@@ -71,6 +71,8 @@ if (viewer && content.galleries.length) {
   const [left, right, order, thumbs] = [".left", ".right", ".order", ".thumbs"].map(find);
   const sides = [find(".side.a"), find(".side.b")];
   const state = { gallery: null, image: null, sequence: [], scale: 1, x: 0, y: 0 };
+  // The photo shines through only a little: else a grey class would look like a photo without classes.
+  opacity.value = 85;
   const suffix = { classes: ".png", error: ".png", confidence: ".jpg", photo: ".jpg" };
   const pathOf = (image, layer) =>
     `${content.pictures}/${image.place}/${layer.key.replaceAll("/", ".")}${suffix[layer.kind]}`;
@@ -180,7 +182,8 @@ if (viewer && content.galleries.length) {
       over.hidden = !isOver;
       if (isOver) over.src = pathOf(image, layer);
       over.style.opacity = opacity.value / 100;
-      base.style.filter = isOver ? "grayscale(1)" : "none";
+      // Bright places would make a class look unlike its colour in the legend.
+      base.style.filter = isOver ? "grayscale(1) brightness(0.7)" : "none";
       find(number ? ".right-tag" : ".left-tag").textContent = layer.title;
     });
     const hash = new URLSearchParams({ look: state.gallery.name, image: keyOf(image), left: left.value, right: right.value });

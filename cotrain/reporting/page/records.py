@@ -140,7 +140,10 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class RunRecords:
-    """All that the page of a run is made from, but for pictures. `folder` is `results/RUN`."""
+    """All that the page of a run is made from, but for pictures. `folder` is `results/RUN`.
+
+    `stopped` are the errors that ended jobs which have not succeeded since, by what the jobs were.
+    """
 
     folder: Path
     configuration: Configuration
@@ -156,6 +159,7 @@ class RunRecords:
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
     oracle: Mapping[str, OracleStep] = field(default_factory=dict)
     jobs: Sequence[Job] = ()
+    stopped: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> RunPlan:

@@ -28,7 +28,16 @@ from cotrain.reporting.page.charts import (
     small_multiples,
     time_line,
 )
-from cotrain.reporting.page.cost import AFTER, BEFORE, cost, critical_path, differences, in_words, node_of
+from cotrain.reporting.page.cost import (
+    AFTER,
+    BEFORE,
+    commands,
+    cost,
+    critical_path,
+    differences,
+    in_words,
+    node_of,
+)
 from cotrain.reporting.page.data import batches, class_shares, datasets
 from cotrain.reporting.page.failures import example_of, worst_confusions
 from cotrain.reporting.page.learning import learning, place_names, thinned
@@ -36,7 +45,7 @@ from cotrain.reporting.page.look import Layer, Pictures, Room, galleries, iou_of
 from cotrain.reporting.page.records import Job, TrainingFacts, read_jobs, read_run
 from cotrain.reporting.page.render import as_script
 from cotrain.reporting.page.tables import Cell
-from cotrain.reporting.page.verdict import verdict
+from cotrain.reporting.page.verdict import best_model, verdict
 from cotrain.training.record import RecordedSettings
 from tests.page_run import GAINS, SPACE, configuration_of, write_run
 from workflow_scripts.page import main
@@ -56,15 +65,16 @@ def test_a_good_run_worked(tmp_path):
         in found.sentence
     )
     assert [(number.name, number.value, number.note) for number in found.numbers] == [
-        ("Baseline", "50.0", "mIoU, %"),
-        ("Self-training (self_training/01)", "53.0", "+3.0 points"),
+        ("Baseline", "50.0", "mIoU (%) without adaptation"),
+        ("Self-training, round 1", "53.0", "+3.0 points"),
         # The better branch.
-        ("Co-training (co_training/00/b)", "55.0", "+5.0 points"),
+        ("Co-training, cycle 0, branch b", "55.0", "+5.0 points"),
         ("Final", "56.0", "+6.0 points"),
     ]
-    [note] = found.warnings
-    assert note.tone == "neutral"
-    assert "How far this is from the best it could be is not known" in note.text
+    bound, following = found.warnings
+    assert bound.tone == following.tone == "neutral"
+    assert "How far this is from the best it could be is not known" in bound.text
+    assert following.text.startswith("What next: look below")
 
 
 def test_an_upper_bound_tells_how_much_of_the_gap_is_closed(tmp_path):
@@ -74,7 +84,8 @@ def test_an_upper_bound_tells_how_much_of_the_gap_is_closed(tmp_path):
         "closes 50\u00a0% of the gap to a model trained with the camera's own labels (62.0\u00a0%)"
         in found.sentence
     )
-    assert found.warnings == []
+    [following] = found.warnings
+    assert following.text.startswith("What next")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +93,9 @@ def test_an_upper_bound_tells_how_much_of_the_gap_is_closed(tmp_path):
     [
         (0.45, "bad", "It did not work", "5.0 points less than the baseline"),
         (0.503, "warn", "It changed nothing", "+0.3 points against the baseline"),
+        # Half a point below co_training/00/b is a true loss, less is none.
+        (0.544, "warn", "It worked in part", "An earlier model is better: co_training/00/b (55.0\u00a0%)."),
+        (0.546, "good", "It worked", "4.6 points more than the baseline"),
     ],
 )
 def test_a_run_that_does_not_gain(tmp_path, final, tone, word, text):
@@ -90,10 +104,64 @@ def test_a_run_that_does_not_gain(tmp_path, final, tone, word, text):
     assert text in found.sentence
 
 
+def test_the_model_to_use_is_the_best_one(tmp_path):
+    for name, final, best in (("a", 0.56, "final"), ("b", 0.52, "co_training/00/b"), ("c", 0.546, "final")):
+        run = write_run(tmp_path / name, GAINS | {"final": final}, names=["one.png"])
+        records = read_run(run)
+        assert best_model(records) == best
+        [use] = [one for one in commands(records) if one.what.startswith("Use the model")]
+        assert use.what.startswith(f"Use the model {best}")
+        assert f"--model {run}/models/{best}" in use.command
+    falling = {model: 0.5 - place / 100 for place, model in enumerate(GAINS)}
+    found = verdict_of(tmp_path / "d", falling)
+    assert found.sentence.endswith("No model of this run is better than the baseline.")
+    unscored = read_run(write_run(tmp_path / "e", test=False, names=["one.png"]))
+    assert best_model(unscored) == "final"
+
+
+def test_it_says_what_to_do_next(tmp_path):
+    lower = [("lower", "Final is lower: set a key.")]
+    for name, options, text in (
+        (
+            "a",
+            {"mean_iou": GAINS | {"final": 0.4}, "findings": lower},
+            "change what the first message above says",
+        ),
+        # A hint names no key that would help.
+        ("b", {"mean_iou": GAINS | {"final": 0.4}, "findings": [("alike", "Alike.")]}, "under Learning"),
+        ("c", {"test": False}, "label some photos of the camera"),
+    ):
+        notes = verdict_of(tmp_path / name, **options).warnings
+        [following] = [note.text for note in notes if note.text.startswith("What next")]
+        assert text in following
+    assert not any("What next" in note.text for note in verdict_of(tmp_path / "d", {}).warnings)
+
+
+def test_a_run_that_went_wrong_names_trainings_that_are_too_short(tmp_path):
+    run = write_run(tmp_path, GAINS | {"final": 0.54}, names=["one.png"], findings=[("lower", "Lower.")])
+    path = run / "settings" / "configuration.json"
+    content = json.loads(path.read_text())
+    content["final"]["iterations"] = 40
+    content["training"]["warmup_iterations"] = 4
+    write_json(path, content)
+    short, lower, *_, following = verdict(read_run(run)).warnings
+    assert short.tone == "warn"
+    assert short.text.startswith("A setting looks unintended: final.iterations is 40")
+    assert lower.text == "Lower."
+    assert "use co_training/00/b, for which Next has the command, or change what the first" in following.text
+    run = write_run(tmp_path / "good", names=["one.png"])
+    write_json(run / "settings" / "configuration.json", content)
+    assert not any("unintended" in note.text for note in verdict(read_run(run)).warnings)
+
+
 def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
     found = verdict_of(tmp_path, {model: value / 4 for model, value in GAINS.items()})
-    assert (found.tone, found.word) == ("warn", "It gained, but")
+    assert (found.tone, found.word) == ("warn", "Hardly of use")
     assert found.sentence.endswith("With so low a score, the model is hardly of use.")
+    # 14 % in each of seven classes.
+    classes = ("flat", "construction", "object", "nature")
+    weak = f"The final model hardly finds {', '.join(f'{name} (14.0 %)' for name in classes)} and 3 more"
+    assert any(note.tone == "warn" and note.text.startswith(weak) for note in found.warnings)
 
 
 def test_a_collapsed_run_did_not_work(tmp_path):
@@ -101,6 +169,16 @@ def test_a_collapsed_run_did_not_work(tmp_path):
     found = verdict_of(tmp_path, GAINS | {"final": 0.1}, findings=[finding])
     assert (found.tone, found.word) == ("bad", "It did not work")
     assert found.warnings[0] == ("bad", finding[1])
+    # What follows from it is not said.
+    starved = ("starved", "The labels are starved of sky.")
+    found = verdict_of(tmp_path / "gain", GAINS | {"baseline": 0.05}, findings=[finding, starved])
+    assert (found.tone, found.word) == ("bad", "It did not work")
+    assert found.sentence.endswith("The baseline is of no use, so the gain says nothing.")
+    assert {number.tone for number in found.numbers} == {"neutral"}
+    assert [note.tone for note in found.warnings] == ["bad", "neutral", "neutral"]
+    assert "change what the first message above says" in found.warnings[-1].text
+    found = verdict_of(tmp_path / "part", findings=[finding])
+    assert (found.tone, found.word) == ("warn", "It worked in part")
     unscored = verdict_of(tmp_path / "other", test=False, findings=[finding])
     assert (unscored.tone, unscored.word) == ("bad", "It did not work")
 
@@ -108,13 +186,21 @@ def test_a_collapsed_run_did_not_work(tmp_path):
 def test_without_labels_it_says_what_is_not_known_and_shows_the_health(tmp_path):
     found = verdict_of(tmp_path, test=False)
     assert (found.tone, found.word) == ("neutral", "Finished, not scored")
-    assert "how good the models are is not known" in found.sentence
+    assert found.sentence.startswith("Nothing looks wrong. How good the final model is, is not known")
     assert [(number.name, number.value) for number in found.numbers] == [
-        ("Confidence", "80 %"),
-        ("As before", "90 %"),
-        ("Kept", "60 %"),
         ("Missing classes", "0"),
+        ("Pixels kept", "60 %"),
+        ("Same as before", "90 %"),
+        ("Confidence", "80 %"),
     ]
+    assert found.numbers[0].note == "of 7 that the source shows"
+    assert "It is no score" in found.numbers[-1].note
+    warned = verdict_of(
+        tmp_path / "other", test=False, findings=[("unshown", "No sky."), ("alike", "Alike.")]
+    )
+    # The second one is only a hint.
+    assert (warned.tone, warned.sentence[:24]) == ("warn", "One thing looks wrong. H")
+    assert warned.warnings[0] == ("warn", "No sky.")
 
 
 def test_a_run_at_work_says_how_far_it_is(tmp_path):
@@ -123,6 +209,26 @@ def test_a_run_at_work_says_how_far_it_is(tmp_path):
     assert found.sentence.startswith("2 of 6 models are trained; the newest is self_training/00, with 52.0")
     assert "+2.0 points" in found.sentence
     assert found.numbers[-1][:3] == ("Final", "–", "not trained yet")
+
+
+def test_a_run_that_stopped_says_why(tmp_path):
+    run = write_run(tmp_path, {"baseline": 0.5}, names=["one.png"])
+    log = run / "logs" / "label_round" / ".00.log.unfinished"
+    log.parent.mkdir()
+    log.write_text(
+        "10:00:00  error: of an earlier attempt\n--- another attempt\n10:00:01  label\n"
+        "10:00:02  error: no image has a label\n  <sky> is unsure\nMost often: raise baseline.iterations\n"
+    )
+    main(["--run", str(run)])
+    html = (run / "report" / "index.html").read_text()
+    assert ">It stopped</span>" in html
+    error = "no image has a label\n  &lt;sky&gt; is unsure\nMost often: raise baseline.iterations"
+    assert f"label_round/00: {error}" in html
+    assert "of an earlier attempt" not in html
+    # What works at this moment has an unfinished log, too, but no error in it.
+    log.write_text("10:00:01  label\n")
+    main(["--run", str(run)])
+    assert ">Not finished</span>" in (run / "report" / "index.html").read_text()
 
 
 def test_what_a_reader_is_warned_of(tmp_path):
@@ -167,8 +273,8 @@ def test_a_reader_is_told_of_few_test_images_and_of_classes_that_went(tmp_path):
     for path in (run / "evaluation").rglob("scores.json"):
         path.unlink()
     numbers = {number.name: number for number in verdict(read_run(run)).numbers}
-    assert numbers["As before"].value == "–"
-    assert numbers["Missing classes"][1:] == ("1", "sky", "warn")
+    assert numbers["Same as before"].value == "–"
+    assert numbers["Missing classes"][1:] == ("1", "of 7 that the source shows: sky", "warn")
 
 
 def test_a_folder_that_holds_no_run_is_refused(tmp_path):
@@ -194,17 +300,24 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path):
 def test_learning_has_a_part_for_everything_that_is_there(tmp_path):
     parts = {part.title: part for part in learning(read_run(write_run(tmp_path)))}
     assert [*parts] == [
+        "Words",
         "mIoU along the chain",
-        "Each class",
         "Loss of each training",
-        "Learning rate of each training",
+        "Each class",
         "Thresholds",
         "Pixels kept",
+        "Agreement",
         "Class shares",
         "Images exchanged",
-        "Agreement",
+        "Learning rate of each training",
     ]
+    assert "A pseudo-label is a label that a model gives" in parts["Words"].text
     classes = parts["Each class"].table
+    assert "The gain is that of the newest model" in parts["Each class"].text
+    begun = {
+        part.title: part for part in learning(read_run(write_run(tmp_path / "begun", {"baseline": 0.5})))
+    }
+    assert "gain" not in begun["Each class"].text
     assert classes.header == ["class", "gain", *GAINS]
     assert [cell.text for cell in classes.rows[0]] == [
         *("flat", "+6.0", "50.0", "52.0", "53.0", "54.0", "55.0", "56.0"),
@@ -283,14 +396,14 @@ def test_what_the_charts_of_learning_show(tmp_path, figures):
     shares = tips(parts["Class shares"].chart)
     assert (shares[0], shares[-1]) == ("flat, source: 14.3", "vehicle, predictions of upper_bound: 14.3")
     # Each model for the loss, each stage for the learning rate, which is the same in all of its models.
-    for figure, name, first in ((figures[2], "loss", 2.0), (figures[3], "learning rate", 0.1)):
+    for figure, name, first in ((figures[1], "loss", 2.0), (figures[-1], "learning rate", 0.1)):
         [axes] = figure.axes
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", name)
         for line in axes.lines:
             assert line.get_xdata().tolist() == [20, 40, 60, 80, 100]
             assert line.get_ydata() == pytest.approx([first / i for i in range(1, 6)])
-    assert legend_of(figures[2]) == [*GAINS, "upper_bound"]
-    assert legend_of(figures[3]) == ["baseline", "self_training", "co_training", "final", "upper_bound"]
+    assert legend_of(figures[1]) == [*GAINS, "upper_bound"]
+    assert legend_of(figures[-1]) == ["baseline", "self_training", "co_training", "final", "upper_bound"]
 
 
 def test_how_right_the_pseudo_labels_are(tmp_path):
@@ -533,6 +646,26 @@ def test_time_in_words(seconds, text):
     assert in_words(seconds) == text
 
 
+def test_a_run_without_a_gpu_has_no_gpu_hours(tmp_path):
+    run = write_run(tmp_path, names=["one.png"])
+    header, row = _trainings(run)
+    # Two GPUs for a minute each.
+    assert row[header.index("GPU hours")] == "0.03"
+    assert row[header.index("device")] == "2\u00a0×\u00a0NVIDIA\u00a0H100"
+    for path in (run / "models").rglob("training.json"):
+        path.write_text(
+            path.read_text().replace("NVIDIA H100", "x86_64").replace('"processes": 2', '"processes": 1')
+        )
+    header, row = _trainings(run)
+    assert "GPU hours" not in header
+    assert row[header.index("device")] == "CPU\u00a0(x86_64)"
+
+
+def _trainings(run):
+    [table] = [part.table for part in cost(read_run(run)) if part.title == "Trainings"]
+    return list(table.header), [cell.text for cell in table.rows[0]]
+
+
 def test_what_a_run_took(tmp_path, figures):
     run = write_run(tmp_path)
     # Rule and about, seconds, MiB, end: a gap of 40 s before the first training, and two at the same time.
@@ -567,7 +700,7 @@ def test_what_a_run_took(tmp_path, figures):
         ["check_device", "1", "0 s", "0 s", "100"],
     ]
     assert [cell.text for cell in parts["Trainings"].table.rows[1]] == [
-        *("self_training/00", "100", "10", "8", "60 s", "2 × NVIDIA H100", "0.03", "1000", "0")
+        *("self_training/00", "100", "10", "8", "60 s", "2\u00a0×\u00a0NVIDIA\u00a0H100", "0.03", "1000", "0")
     ]
     [axes] = figures[0].axes
     assert axes.get_xlabel() == "minutes since the first job"
