@@ -2,7 +2,15 @@
 import shlex
 import tempfile
 
-from cotrain.configuration.names import BASELINE, BASELINES, FINAL, UPPER_BOUND, ImageSet, Labelling, ModelName
+from cotrain.configuration.names import (
+    BASELINE,
+    BASELINES,
+    FINAL,
+    UPPER_BOUND,
+    ImageSet,
+    Labelling,
+    ModelName,
+)
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.settings_files import (
     WHOLE,
@@ -251,7 +259,9 @@ def batch_inputs(wildcards):
         inputs["target"] = f"{RUN}/pseudo_labels/{model}/accumulated.tsv"
     if plan.needs_thresholds(model):
         labellings = ["ensemble/a", "ensemble/b"] if model.stage == "final" else [model]
-        inputs["thresholds"] = [f"{RUN}/pseudo_labels/{labelling}/thresholds.json" for labelling in labellings]
+        inputs["thresholds"] = [
+            f"{RUN}/pseudo_labels/{labelling}/thresholds.json" for labelling in labellings
+        ]
     return inputs
 
 
