@@ -311,7 +311,7 @@ def test_labels_are_corrected_as_printed(tmp_path, monkeypatch):
 def test_runs_of_several_seeds_are_made_and_compared_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (PROJECT / "docs" / "utilities.md").read_text(encoding="utf-8")
-    section = text.split("## Comparing runs\n")[1].split("\n## ")[0]
+    section = text.split("## Comparing runs\n")[1].split("\n### ")[0]
     loop, compare = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
     # What Snakemake would be called with.
     script = f'snakemake() {{ echo "$@" >> calls; }}\n{loop}'

@@ -216,10 +216,10 @@ def test_an_output_is_a_file_or_a_folder(tmp_path, capsys):
     assert output("FILE", tmp_path / "new") == tmp_path / "new"
     with pytest.raises(SystemExit):
         output("FILE", tmp_path)
-    assert f"argument --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
+    assert f"error: --output: found the folder {tmp_path}, expected a file" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         output("FILE")
-    assert "the following arguments are required: --output" in capsys.readouterr().err
+    assert "error: --output: missing" in capsys.readouterr().err
 
 
 def test_messages_of_a_log_and_of_a_list_the_first_problem(tmp_path):
