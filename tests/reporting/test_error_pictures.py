@@ -47,6 +47,7 @@ def test_picture_has_the_three_colours_over_the_dimmed_image():
     dimmed = np.array([50, 50, 50])
     expected = np.array([green, blue, red, dimmed, dimmed, dimmed, blue])
     assert np.abs(row - expected).max() <= 0.5, "rounded to the nearest grey level"
+    assert np.array_equal(page[:top, : label.shape[1]], heading("car", "IoU 25 %", label.shape[1]))
     for colour in COLOURS:
         assert (page[top + 40 :] == np.array(colour)).all(axis=2).any(), "the legend"
 

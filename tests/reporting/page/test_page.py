@@ -158,6 +158,9 @@ def test_a_gain_that_leaves_a_model_without_use_is_not_called_good(tmp_path):
     found = verdict_of(tmp_path, {model: value / 4 for model, value in GAINS.items()})
     assert (found.tone, found.word) == ("warn", "Hardly of use")
     assert found.sentence.endswith("With so low a score, the model is hardly of use.")
+    # 28 %.
+    twice = verdict_of(tmp_path / "twice", {model: value / 2 for model, value in GAINS.items()})
+    assert (twice.tone, twice.word) == ("good", "It worked")
     # 14 % in each of seven classes.
     classes = ("flat", "construction", "object", "nature")
     weak = f"The final model hardly finds {', '.join(f'{name} (14.0 %)' for name in classes)} and 3 more"
