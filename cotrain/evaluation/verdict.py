@@ -11,7 +11,7 @@ import numpy as np
 
 from cotrain.adaptation.collapse import collapse_in_words, found_collapse, iterations_key
 from cotrain.adaptation.sampling import rare_class_sampling_key
-from cotrain.configuration.names import BASELINE, BRANCHES, FINAL, UPPER_BOUND, ModelName
+from cotrain.configuration.names import BASELINE, BASELINE_B, BRANCHES, FINAL, UPPER_BOUND, ModelName
 from cotrain.configuration.run_plan import HealthSettings
 from cotrain.evaluation.health import (
     LARGE_ENOUGH,
@@ -118,7 +118,8 @@ def _lower_scores(models: Sequence[ModelHealth], settings: HealthSettings) -> li
     """Return where a stage has lower scores than one before it."""
     best: dict[str, tuple[float, str]] = {}
     for model in models:
-        if model.mean_iou is not None:
+        # The baseline of another network is no stage after the first.
+        if model.mean_iou is not None and model.model != str(BASELINE_B):
             stage = _stage(model.model)
             best[stage] = max(best.get(stage, (-1.0, "")), (model.mean_iou, model.model))
     found, earlier = [], (-1.0, "")

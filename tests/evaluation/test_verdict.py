@@ -114,6 +114,15 @@ def test_the_first_collapsed_model_has_the_cause():
     )
 
 
+def test_a_second_baseline_is_no_stage_after_the_first():
+    models = scored(0.5, 0.52, 0.53, 0.55, 0.56)
+    second = replace(models["baseline"], model="baseline_b", mean_iou=0.4)
+    assert texts({"baseline": models["baseline"], "baseline_b": second} | models) == []
+    # Nor is a better one what the next stage is measured by: it has another network.
+    second = replace(second, mean_iou=0.9)
+    assert texts({"baseline": models["baseline"], "baseline_b": second} | models) == []
+
+
 def test_scores_below_those_of_an_earlier_model():
     # Within half a point nothing is said.
     assert texts(scored(0.5, 0.52, 0.516, 0.51, 0.516)) == []

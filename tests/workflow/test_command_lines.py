@@ -103,6 +103,8 @@ VALUES = [
     each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
     each("training.tensorboard", True, False),
+    each("final.keep", None, 3),
+    each("final.class_mixing", *get_args(ClassMixing)),
 ]
 NUMBER = max(map(len, VALUES))
 TARGETS = ("all", "contact_sheets", "batch_sheets", "estimate", "oracle_studies")

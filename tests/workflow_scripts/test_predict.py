@@ -186,12 +186,12 @@ def test_a_failure_to_write_ends_the_prediction(model, tmp_path, monkeypatch):
     _, flags = model
     written = []
 
-    def fail(writer, image_id, classes, levels):
-        written.append(image_id)
+    def fail(writer, packed):
+        written.append(packed.image_id)
         if len(written) == 2:
             raise ValueError("no more")
 
-    monkeypatch.setattr(PredictionWriter, "write", fail)
+    monkeypatch.setattr(PredictionWriter, "write_packed", fail)
     with pytest.raises(ValueError, match="no more"):
         run(tmp_path, flags)
     assert not list(tmp_path.glob("*.h5"))
