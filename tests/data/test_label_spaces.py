@@ -254,6 +254,21 @@ def test_camvid_labels_are_train_ids_of_camvid():
     assert lookup[:12].tolist() == [*range(11), IGNORE]
 
 
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        # sky building pole road sidewalk tree sign fence car pedestrian bicyclist
+        ("cityscapes7", [4, 1, 2, 0, 0, 3, 2, 1, 6, 5, 5]),
+        ("idd7", [6, 5, 4, 0, 1, 5, 4, 4, 3, 2, 2]),
+        # A bicyclist is a rider and a bicycle, two classes there.
+        ("cityscapes19", [10, 2, 5, 0, 1, 8, 7, 4, 13, 11, IGNORE]),
+    ],
+)
+def test_camvid_labels_fold_into_the_spaces_of_other_datasets(space, expected):
+    lookup = translation_table(class_table("camvid"), label_space(space))
+    assert lookup[:12].tolist() == [*expected, IGNORE]
+
+
 def test_void_ids_are_known_but_unlisted_ids_are_not():
     known = known_ids(class_table("camvid"))
     assert known[:12].all()
