@@ -41,6 +41,8 @@ DIFFERENT_EACH_TIME = (
     # A save counts how often its training was resumed; the weights are compared.
     *("last.pt", "previous.pt"),
     "model.pt2",
+    # A page tells the time at which it was made, and the jobs that were done by then.
+    "index.html",
     # It counts the seconds of its jobs.
     *("workflow.lock",),
 )
