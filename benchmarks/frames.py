@@ -1,5 +1,6 @@
 """What the benchmarks of training read: frames as large files."""
 
+import argparse
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,13 @@ import numpy as np
 from cotrain.data.images import read_image, read_label, write_label
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item
+
+
+def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the folder that frames are made of where no renderer is."""
+    parser.add_argument(
+        "--scenes", type=Path, help="folder with images/ and labels/ to make frames of (default: render them)"
+    )
 
 
 def frames(

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from benchmarks.networks import NETWORKS
-from benchmarks.training_step import loop_settings
+from benchmarks.training_step import loop_settings, name_of
 from cotrain.configuration.choices import Precision
 from cotrain.configuration.sections import TrainingSettings
 from cotrain.devices import autocast, claimed_device
@@ -224,8 +224,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--iterations", type=int, default=12, help="of each training (default 12)")
     options = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
-    print(f"{name} against the CPU, torch {torch.__version__}")
+    print(f"{name_of(device)} against the CPU, torch {torch.__version__}")
     report, size = Report(), tuple(options.size)
     compare_logits(report, device, size)
     compare_steps(report, device, size)

@@ -24,7 +24,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from benchmarks.frames import frames
+from benchmarks.frames import add_scenes_argument, frames
 from benchmarks.timing import seconds
 from cotrain.adaptation.sampling import RareClassSampler
 from cotrain.configuration.sections import Augmentation
@@ -41,26 +41,6 @@ CROPS_OF_AN_IMAGE = 3
 CROPS_OF_A_THREAD = 12
 
 
-def resize_then_crop(
-    image: np.ndarray,
-    label: np.ndarray,
-    augmentation: Augmentation,
-    crop: tuple[int, int],
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a crop as the published code makes it: the whole frame is scaled, then cut; drawn as ours."""
-    scaled = draw_scaled_size(label.shape[0], label.shape[1], augmentation, rng)
-    window = draw_window(scaled, crop, augmentation.vertical_range, rng)
-    rows = slice(window.top, window.top + window.size[0])
-    columns = slice(window.left, window.left + window.size[1])
-    large = np.asarray(Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR))
-    large_label = np.asarray(Image.fromarray(label).resize(scaled[::-1], Image.Resampling.NEAREST))
-    image, label = large[rows, columns], large_label[rows, columns]
-    if rng.random() < augmentation.horizontal_flip:
-        image, label = image[:, ::-1], label[:, ::-1]
-    return np.ascontiguousarray(image), np.ascontiguousarray(label)
-
-
 def draws_of(
     size: tuple[int, int], augmentation: Augmentation, crop: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Window, bool]:
@@ -70,32 +50,65 @@ def draws_of(
     return window, bool(rng.random() < augmentation.horizontal_flip)
 
 
-def of_torchvision(
+def resize_then_crop(
     image: np.ndarray, label: np.ndarray, window: Window, is_mirrored: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a crop as the published code makes it: the whole frame is scaled, then cut."""
+    rows = slice(window.top, window.top + window.size[0])
+    columns = slice(window.left, window.left + window.size[1])
+    size = window.scaled[::-1]
+    large = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    large_label = np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+    image, label = large[rows, columns], large_label[rows, columns]
+    if is_mirrored:
+        image, label = image[:, ::-1], label[:, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(label)
+
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+def of_torchvision(image: np.ndarray, label: np.ndarray, window: Window, is_mirrored: bool) -> Pair:
     """Return the crop as torchvision's transforms v2 make it: the whole frame is scaled, then cut."""
-    pair = []
-    for array, mode in ((image, InterpolationMode.BILINEAR), (label[..., None], InterpolationMode.NEAREST)):
-        tensor = torch.from_numpy(array).permute(2, 0, 1)
-        tensor = functional.resize(tensor, list(window.scaled), mode, antialias=True)
-        tensor = functional.crop(tensor, window.top, window.left, *window.size)
-        pair.append(functional.horizontal_flip(tensor) if is_mirrored else tensor)
-    return pair[0].permute(1, 2, 0).contiguous(), pair[1][0].contiguous()
+
+    def cut(tensor: torch.Tensor, mode: InterpolationMode) -> torch.Tensor:
+        large = functional.resize(tensor, list(window.scaled), mode, antialias=True)
+        return functional.crop(large, window.top, window.left, *window.size)
+
+    return _pair(image, label, cut, is_mirrored)
 
 
 def of_torchvision_resized_crop(
     image: np.ndarray, label: np.ndarray, window: Window, is_mirrored: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> Pair:
     """Return the crop by torchvision's `resized_crop`, which cuts whole pixels first and then scales."""
-    pair = []
     height, width = (side / scaled for side, scaled in zip(image.shape[:2], window.scaled, strict=True))
     box = round(window.top * height), round(window.left * width)
     size = round(window.size[0] * height), round(window.size[1] * width)
-    for array, mode in ((image, InterpolationMode.BILINEAR), (label[..., None], InterpolationMode.NEAREST)):
-        tensor = torch.from_numpy(array).permute(2, 0, 1)
-        tensor = functional.resized_crop(tensor, *box, *size, list(window.size), mode, antialias=True)
-        pair.append(functional.horizontal_flip(tensor) if is_mirrored else tensor)
-    return pair[0].permute(1, 2, 0).contiguous(), pair[1][0].contiguous()
+
+    def cut(tensor: torch.Tensor, mode: InterpolationMode) -> torch.Tensor:
+        return functional.resized_crop(tensor, *box, *size, list(window.size), mode, antialias=True)
+
+    return _pair(image, label, cut, is_mirrored)
+
+
+def _pair(
+    image: np.ndarray,
+    label: np.ndarray,
+    cut: Callable[[torch.Tensor, InterpolationMode], torch.Tensor],
+    is_mirrored: bool,
+) -> Pair:
+    """Return image and label after `cut`, perhaps mirrored, each channels last."""
+    image_tensor, label_tensor = (
+        cut(torch.from_numpy(array).permute(2, 0, 1), mode)
+        for array, mode in (
+            (image, InterpolationMode.BILINEAR),
+            (label[..., None], InterpolationMode.NEAREST),
+        )
+    )
+    if is_mirrored:
+        image_tensor, label_tensor = map(functional.horizontal_flip, (image_tensor, label_tensor))
+    return image_tensor.permute(1, 2, 0).contiguous(), label_tensor[0].contiguous()
 
 
 def of_albumentations(
@@ -134,9 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--images", type=int, default=8, help="frames measured (default 8)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default 1 2)")
-    parser.add_argument(
-        "--scenes", type=Path, help="folder with images/ and labels/ to make frames of (default: render them)"
-    )
+    add_scenes_argument(parser)
     options = parser.parse_args(arguments)
     number = options.images
     cv2.setNumThreads(1)
@@ -161,12 +172,9 @@ def main(arguments: list[str] | None = None) -> None:
         rounds = CROPS_OF_AN_IMAGE * number
         decoding = seconds(decoded, rounds)
         ours = seconds(lambda i: augment(*images[i % number], PUBLISHED, CROP, generator(i)), rounds)
-        published = seconds(
-            lambda i: resize_then_crop(*images[i % number], PUBLISHED, CROP, generator(i)), rounds
-        )
 
         def of(make: Callable[..., object]) -> float:
-            """Return the seconds that another library takes for the crops that are drawn here."""
+            """Return the seconds that another formulation takes for the crops that are drawn here."""
 
             def work(index: int) -> object:
                 image, label = images[index % number]
@@ -174,6 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
 
             return seconds(work, rounds)
 
+        published = of(resize_then_crop)
         others = {
             "torchvision v2, resize and crop": of(of_torchvision),
             "torchvision v2, resized_crop": of(of_torchvision_resized_crop),

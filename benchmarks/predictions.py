@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.frames import frames
+from benchmarks.frames import add_scenes_argument, frames
 from benchmarks.networks import NETWORKS
 from benchmarks.timing import seconds
-from benchmarks.training_step import CASES, finished
+from benchmarks.training_step import CASES, finished, name_of
 from cotrain.adaptation.thresholds import ConfidenceCounter
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.configuration.settings_files import write_settings
@@ -43,17 +43,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--network", choices=CASES, default="paper")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, default=8)
-    parser.add_argument(
-        "--scenes", type=Path, help="folder with images/ and labels/ to make frames of (default: render them)"
-    )
+    add_scenes_argument(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     case = CASES[options.network]
     network = build_network(NETWORKS[case.network], case.classes, 0, pretrained=False).to(device).eval()
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
     width, height = case.frame
-    print(f"{case.network} network, images of {width}×{height}, {name}, {options.threads} threads")
+    print(f"{case.network} network, images of {width}×{height}, {name_of(device)}, {options.threads} threads")
 
     def rate(what: str, images: int, work: Callable[[], object]) -> None:
         began = finished(device)

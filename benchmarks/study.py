@@ -10,7 +10,6 @@ What follows `--` is given to Snakemake. The comparison, by the step compare, li
 """
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -20,6 +19,9 @@ from pathlib import Path
 import yaml
 
 from cotrain.configuration.reading import read_mapping
+from cotrain.data.files import link_or_copy, make_folder
+from workflow_scripts import compare
+from workflow_scripts.command_line import run as run_step
 
 PROJECT = Path(__file__).resolve().parents[1]
 UNCHANGED = "unchanged"
@@ -65,8 +67,8 @@ def share_scenes(run: Path, other: Path, files: Sequence[Path]) -> None:
             # The list is written again, when all scenes are there.
             if path.is_file() and path.name != "scenes.tsv":
                 new = target / path.relative_to(source)
-                new.parent.mkdir(parents=True, exist_ok=True)
-                os.link(path, new)
+                make_folder(new.parent)
+                link_or_copy(new, path)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -103,10 +105,9 @@ def main(arguments: list[str] | None = None) -> None:
     (output / "variants.yaml").write_text(yaml.safe_dump(names, sort_keys=False, allow_unicode=True))
     runs = [f"results/{run}" for run, *_ in sorted(planned, key=lambda entry: list(variants).index(entry[2]))]
     if len(runs) > 1:
-        compare = [sys.executable, "-m", "workflow_scripts.compare", *runs, "--output", str(output)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path[1:]])}
-        sys.exit(subprocess.run(compare, check=False, env=environment).returncode)
+        compare.main([*runs, "--output", str(output)])
 
 
 if __name__ == "__main__":
-    main()
+    # An error ends in one line, as in the steps.
+    run_step(main)

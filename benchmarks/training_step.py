@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from msgspec.structs import replace
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.frames import frames
+from benchmarks.frames import add_scenes_argument, frames
 from benchmarks.input_pipeline import PUBLISHED
 from benchmarks.networks import NETWORKS
 from cotrain.adaptation.sampling import ShuffledSampler
@@ -166,6 +166,11 @@ def batches_of_files(items: list[Item], folder: Path, case: Case, is_decoded: bo
     return Batches(source, target, (BATCH_SIZE // 2, BATCH_SIZE // 2), "plain", None, 0)
 
 
+def name_of(device: torch.device) -> str:
+    """Return what a report calls the device."""
+    return torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
+
+
 def finished(device: torch.device) -> float:
     """Return the time when the device has finished its work."""
     if device.type == "cuda":
@@ -241,9 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--data", choices=("png", "decoded"), help="measure a training from files as well")
     parser.add_argument("--frames", type=int, default=8, help="number of frames for it (default 8)")
-    parser.add_argument(
-        "--scenes", type=Path, help="folder with images/ and labels/ to make them of (default: render them)"
-    )
+    add_scenes_argument(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -301,7 +304,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures["arithmetic of a step"] = f"{operations / 1e12:.3f} TFLOP, {operations / best / 1e12:.1f} TFLOP/s"
     figures["images per second"] = f"{BATCH_SIZE / best:.1f}"
     figures[f"chain of {CHAIN_ITERATIONS} iterations"] = duration(CHAIN_ITERATIONS * best)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"
+    name = name_of(device)
     for peak in (value for key, value in PEAK_FLOPS.items() if key in name):
         floor = duration(CHAIN_ITERATIONS * operations / peak)
         figures["model-FLOPs utilisation"] = (

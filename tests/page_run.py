@@ -189,7 +189,7 @@ def _write_health(run: Path, models: Mapping[str, float], findings: Sequence[tup
     shares = {name: round(1 / SPACE.number_of_classes, 6) for name in SPACE.classes}
     content = {
         "images": 2,
-        "outcome": "",
+        "outcome": "Nothing is known.",
         "findings": [{"kind": kind, "text": text} for kind, text in findings],
         "source": shares,
         "models": {

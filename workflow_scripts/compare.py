@@ -14,16 +14,13 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import get_args
 from urllib.parse import quote
 
-from msgspec import Meta
-
-from cotrain.configuration.names import ModelName
+from cotrain.configuration.names import ModelName, Stage
 from cotrain.configuration.reading import read_mapping
 from cotrain.data.file_names import is_one_line
 from cotrain.data.files import write_text
-from cotrain.data.json_files import Record, read_record
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import read_scores
@@ -40,27 +37,16 @@ from cotrain.reporting.comparison import (
     settings_table,
 )
 from cotrain.reporting.page.compared import compared_page
+from cotrain.reporting.page.records import read_health
 from cotrain.reporting.table import to_tsv
 from cotrain.training.record import read_training_record
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
 
 EXAMPLE = """python -m workflow_scripts.compare results/demo results/seed101 --output by_hand/comparison"""
 
-STAGES = ("baseline", "baseline_b", "self_training", "co_training", "final", "upper_bound")
+# In the order of a run.
+STAGES = get_args(Stage)
 EXPECTED = "expected the folder of a run, results/RUN, in which a named target such as `all` was begun"
-
-
-class FoundRecord(Record, frozen=True):
-    """A finding in health.json."""
-
-    kind: str
-
-
-class HealthRecord(Record, frozen=True):
-    """What is read of health.json."""
-
-    outcome: Annotated[str, Meta(min_length=1)]
-    findings: list[FoundRecord]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -130,11 +116,6 @@ def read_run(folder: Path, name: str) -> ComparedRun:
 def seconds_of(path: Path) -> float:
     """Return how long a training took, 0 if there is no record of it."""
     return read_training_record(path).seconds if path.is_file() else 0.0
-
-
-def read_health(path: Path) -> HealthRecord:
-    """Return what is known of the health of a run; InputError if there is none in the file."""
-    return read_record(path, HealthRecord, "the health of a run", "what health wrote")
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:

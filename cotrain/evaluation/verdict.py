@@ -101,11 +101,12 @@ def _collapsed(models: Sequence[ModelHealth], source: Pixels, classes: Sequence[
     (first, collapse), *others = found
     text = f"{collapse_in_words(collapse, first.model, classes, first.confidence)}."
     if others:
-        text += f" Later models have too: {_listed([model.model for model, _ in others])}."
+        text += f" Later models have too: {listed([model.model for model, _ in others])}."
     return [Finding("collapsed", text)]
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first names in a row, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -180,7 +181,7 @@ def _starved(
         text = f"{classes[train_id]} ({shares[0]:.2f} % of the labels, {shares[1]:.2f} % of the source{sets})"
         groups.setdefault((model.model, cause), []).append(text)
     return [
-        Finding("starved", f"The pseudo-labels of {model} are starved of {_listed(names)}; {cause}.")
+        Finding("starved", f"The pseudo-labels of {model} are starved of {listed(names)}; {cause}.")
         for (model, cause), names in groups.items()
     ]
 
@@ -223,12 +224,12 @@ def _missing(
     lost = sorted(missing[-1] - {*never})
     found = []
     if lost:
-        names = _listed([classes[train_id] for train_id in lost])
+        names = listed([classes[train_id] for train_id in lost])
         cause = f"pseudo-labels have most often taught it to forget: {_learn_from_labels(last, settings)}"
         text = f"{last} hardly predicts {names}, which an earlier model did; {cause}"
         found.append(Finding("vanished", f"{text}."))
     if never:
-        names = _listed([classes[train_id] for train_id in never])
+        names = listed([classes[train_id] for train_id in never])
         change = _learn_rare_classes(str(BASELINE), settings, rare_classes)
         cause = f"if the camera sees it, it takes longer to learn: {change}"
         text = f"No model predicts {names}, which the source shows; {cause}"
@@ -300,7 +301,7 @@ def _unshown(models: Sequence[ModelHealth], source: Pixels, classes: Sequence[st
     if not names or len(names) == len(classes) or any(model.mean_iou is not None for model in models):
         return []
     text = (
-        f"The source shows no pixel of {_listed(names)}: no model can learn that, and where the camera "
+        f"The source shows no pixel of {listed(names)}: no model can learn that, and where the camera "
         "sees it, models see another class; add a dataset that shows it to source, or choose a label_space "
         "without it"
     )

@@ -1,5 +1,6 @@
 """From images to class and confidence per pixel."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from cotrain.networks.network import Network
 from cotrain.randomness import generator
 
 BATCHES_AHEAD = 2
+
+# Classes and confidence levels of a batch.
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint16]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def predict(
         queue = [(batch, decode(batch)) for batch in islice(left, ahead)]
         # While a GPU computes a batch, the next is prepared and started.
         under_way = 1 if device.type == "cuda" else 0
-        computing: list[Callable[[], list[Prediction]]] = []
+        computing: deque[tuple[Sequence[Item], list[int], NDArray[np.uint8], Callable[[], Arrays]]] = deque()
         while queue:
             batch, futures = queue.pop(0)
             queue += [(following, decode(following)) for following in islice(left, 1)]
@@ -110,11 +114,12 @@ def predict(
                     refused(batch[place], error)
             if not places:
                 continue
-            computing.append(_started(networks, batch, images, places, settings, device))
+            finish = start_prediction(networks, images, settings, device)
+            computing.append((batch, places, images, finish))
             if len(computing) > under_way:
-                yield from computing.pop(0)()
-        for finish in computing:
-            yield from finish()
+                yield from _finished(*computing.popleft())
+        for started in computing:
+            yield from _finished(*started)
 
 
 def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
@@ -122,25 +127,16 @@ def _of_listed_size(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
     return image
 
 
-def _started(
-    networks: Sequence[Network],
+def _finished(
     batch: Sequence[Item],
-    images: NDArray[np.uint8],
     places: Sequence[int],
-    settings: InferenceSettings,
-    device: torch.device,
-) -> Callable[[], list[Prediction]]:
-    """Start the prediction of a batch, and return what waits for it and gives those at `places`."""
-    finish = start_prediction(networks, images, settings, device)
-
-    def predictions() -> list[Prediction]:
-        classes, levels = finish()
-        return [Prediction(batch[i], images[i], classes[i], levels[i]) for i in places]
-
-    return predictions
-
-
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint16]]
+    images: NDArray[np.uint8],
+    finish: Callable[[], Arrays],
+) -> Iterator[Prediction]:
+    """Wait for the prediction of a batch, and yield those at `places`."""
+    classes, levels = finish()
+    for i in places:
+        yield Prediction(batch[i], images[i], classes[i], levels[i])
 
 
 def predict_images(

@@ -57,6 +57,13 @@ class ComparedRun:
         """Its seed, None if its settings hold none."""
         return self.settings.get("seed")
 
+    @property
+    def health(self) -> str:
+        """What its health found, in words; a dash if nothing is known."""
+        if not self.outcome:
+            return MISSING
+        return ", ".join(dict.fromkeys(self.findings)) or "nothing found"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -292,7 +299,6 @@ def runs_table(groups: Sequence[Group]) -> Table:
     table: Table = [["run", "group", "seed", "models", "trainings (min)", "health"]]
     for group in groups:
         for run in group.runs:
-            health = ", ".join(dict.fromkeys(run.findings)) if run.findings else "nothing found"
             table.append(
                 [
                     run.name,
@@ -300,7 +306,7 @@ def runs_table(groups: Sequence[Group]) -> Table:
                     MISSING if run.seed is None else str(run.seed),
                     str(len(all_models([run]))),
                     f"{run.seconds / 60:.1f}" if run.seconds else MISSING,
-                    health if run.outcome else MISSING,
+                    run.health,
                 ]
             )
     return table

@@ -51,11 +51,10 @@ from cotrain.data.score_tables import write_score_table
 from cotrain.data.trees import tree_layout
 from cotrain.evaluation.scores import read_confusion, read_scores, scores, write_confusion
 from cotrain.reporting.notes import read_notes
-from cotrain.reporting.page.records import read_chosen, read_history
+from cotrain.reporting.page.records import read_chosen, read_health, read_history
 from cotrain.reporting.time_left import Speeds, cost_of_training
 from tests.miniature import HEIGHT, MAPILLARY, WIDTH, picture, scene
 from workflow_scripts.collect_checks import read_report
-from workflow_scripts.compare import read_health
 
 SPACE = label_space("camvid11")
 TWO_CLASSES = ("road", "sky")
@@ -304,7 +303,12 @@ FORMATS = [
         _read_training,
     ),
     Format(
-        "health.json", _of_text('{"outcome": "a", "findings": [{"kind": "b", "text": "c"}]}'), read_health
+        "health.json",
+        _of_text(
+            '{"outcome": "a", "findings": [{"kind": "b", "text": "c"}], "images": 2, "source": {"d": 0.5}, '
+            '"models": {}}'
+        ),
+        read_health,
     ),
     Format(
         "history.jsonl",

@@ -50,7 +50,10 @@ def test_folders_of_runs_become_tables(write_run, tmp_path, capsys):
     ]
     write_json(
         tmp_path / "results" / "second_2" / "report" / "health.json",
-        {"outcome": "Gains.", "findings": [{"kind": "missing", "text": "…"}]},
+        {
+            **{"outcome": "Gains.", "findings": [{"kind": "missing", "text": "…"}]},
+            **{"images": 1, "source": {}, "models": {}},
+        },
     )
     write_text(tmp_path / "results" / "first_2" / "report" / "index.html", "<p>")
     main([*runs, "--output", "out"])
@@ -93,7 +96,7 @@ def test_what_is_no_run_and_what_cannot_be_compared_is_refused(write_run, tmp_pa
         with pytest.raises(InputError, match=message):
             main([*arguments, "--output", "out"])
     path = tmp_path / "results" / "first" / "report" / "health.json"
-    write_text(path, json.dumps({"outcome": ""}))
+    write_text(path, json.dumps({"outcome": "", "findings": [], "images": 1, "source": {}, "models": {}}))
     with pytest.raises(InputError, match=r"health\.json"):
         main([first, write_run("other", 2, {"final": 6}), "--output", "out"])
 

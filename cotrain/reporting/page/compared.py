@@ -18,7 +18,7 @@ from cotrain.reporting.comparison import (
 from cotrain.reporting.page.charts import Series, line_chart
 from cotrain.reporting.page.cost import in_words
 from cotrain.reporting.page.learning import Part, place_names
-from cotrain.reporting.page.render import template
+from cotrain.reporting.page.render import counted, template
 from cotrain.reporting.page.tables import SMALL, Cell, Grid
 from cotrain.reporting.page.verdict import Note, Number, Verdict
 from cotrain.reporting.table import MISSING, Table
@@ -102,25 +102,22 @@ def _in_words(other: str, values: Sequence[float]) -> str:
     mean, spread = statistics.fmean(values), deviation(values)
     amount = f"{abs(mean):.1f}" + ("" if spread is None else f" ± {spread:.1f}")
     side = "above" if mean >= 0 else "below"
-    seeds = f"{sum(value > 0 for value in values)} of {len(values)} seeds" if len(values) > 1 else "one seed"
-    return (
-        f"{amount} points {side} {other} (above it in {seeds})"
-        if len(values) > 1
-        else (f"{amount} points {side} {other} ({seeds})")
-    )
+    clear = sum(value > 0 for value in values)
+    where = f"above it in {clear} of {len(values)} seeds" if len(values) > 1 else "one seed"
+    return f"{amount} points {side} {other} ({where})"
 
 
 def _number(group: Group, model: str) -> Number:
     values = group.values(model)
     spread = deviation(values)
-    note = f"{model}, {len(values)} seed{'' if len(values) == 1 else 's'}"
+    note = f"{model}, {counted(len(values), 'seed')}"
     note += "" if spread is None else f", ± {100 * spread:.1f}"
     return Number(group.name, f"{100 * statistics.fmean(values):.1f} %", note)
 
 
 def _facts(groups: Sequence[Group]) -> list[str]:
     runs = sum(len(group.runs) for group in groups)
-    return [f"{runs} runs", f"{len(groups)} configuration{'' if len(groups) == 1 else 's'}"]
+    return [counted(runs, "run"), counted(len(groups), "configuration")]
 
 
 def _scores(groups: Sequence[Group]) -> Iterator[Part]:
@@ -232,14 +229,13 @@ def _runs(groups: Sequence[Group], pages: Mapping[str, str]) -> Part:
     rows = []
     for group in groups:
         for run in group.runs:
-            findings = ", ".join(dict.fromkeys(run.findings)) or "nothing found"
             rows.append(
                 [
                     Cell(run.name),
                     Cell(group.name),
                     Cell(MISSING if run.seed is None else str(run.seed)),
                     Cell(in_words(run.seconds) if run.seconds else MISSING, run.seconds or None),
-                    Cell(findings if run.outcome else MISSING),
+                    Cell(run.health),
                     Cell("page" if run.name in pages else "", link=pages.get(run.name, "")),
                 ]
             )

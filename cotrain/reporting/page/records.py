@@ -78,7 +78,7 @@ class HealthRecord(Record, frozen=True):
     """What is read of `health.json`."""
 
     images: Count
-    outcome: str
+    outcome: Annotated[str, Meta(min_length=1)]
     findings: list[FindingRecord]
     source: dict[str, Share]
     models: dict[str, HealthOfModel]

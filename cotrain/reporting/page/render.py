@@ -90,7 +90,7 @@ def _facts(records: RunRecords) -> list[str]:
     facts = [f"{' and '.join(configuration.source)} → {' and '.join(plan.target_datasets)}"]
     facts.append(f"{len(records.space.classes)} classes ({records.space.name})")
     rounds, cycles = configuration.self_training.rounds, configuration.co_training.cycles
-    facts.append(f"{_counted(rounds, 'round')}, {_counted(cycles, 'cycle')}")
+    facts.append(f"{counted(rounds, 'round')}, {counted(cycles, 'cycle')}")
     if records.jobs:
         seconds = max(job.end for job in records.jobs) - min(job.start for job in records.jobs)
         facts.append(in_words(seconds))
@@ -99,7 +99,8 @@ def _facts(records: RunRecords) -> list[str]:
     return facts
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as 1 round and 2 rounds."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from cotrain.configuration.advice import advice_on_schedule
 from cotrain.configuration.names import BASELINE, FINAL, UPPER_BOUND, ModelName
 from cotrain.configuration.settings_files import may_have_labels
-from cotrain.evaluation.verdict import FEW_KEPT, NAMED, TIE
+from cotrain.evaluation.verdict import FEW_KEPT, TIE, listed
 from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import signed
 from cotrain.reporting.table import MISSING, percent, share_of_gap_closed
@@ -294,10 +294,9 @@ def _weak_classes(records: RunRecords) -> Iterator[Note]:
     iou = {name: value for name, value in records.scores[model].iou.items() if value is not None}
     weak = sorted((name for name in iou if iou[name] < HARDLY_USABLE), key=lambda name: iou[name])
     if weak:
-        named = ", ".join(f"{name} ({percent(iou[name], 1)} %)" for name in weak[:NAMED])
-        more = f" and {len(weak) - NAMED} more" if len(weak) > NAMED else ""
+        named = listed([f"{name} ({percent(iou[name], 1)} %)" for name in weak])
         subject = "The final model" if model == str(FINAL) else model
-        text = f"{subject} hardly finds {named}{more}: so low is the IoU, the overlap with the truth."
+        text = f"{subject} hardly finds {named}: so low is the IoU, the overlap with the truth."
         yield Note("warn", text)
 
 
