@@ -1,16 +1,25 @@
 """A study: runs of several variants of a configuration, each with several seeds, and their comparison.
 
 A variant is a small YAML file whose keys replace those of the configuration; the configuration itself is the
-variant `unchanged`. The runs are made one after the other. If one is stopped, the same command goes on there.
+variant `unchanged`. For each seed `unchanged` is run first. Each other variant begins with all that it has
+made, and Snakemake makes again only what the variant changes: a variant of the final training repeats only
+that one. So the runs of one seed also share their models up to there. If a study is stopped, the same command
+goes on.
 
     python -m benchmarks.study --configfile config/experiments/streets_camvid.yaml my_data.yaml \\
         --variants config/experiments/studies/final_*.yaml --seeds 100 101 102 --name final -- --cores 2
 
-What follows `--` is given to Snakemake. The comparison, by the step compare, lies in results/studies/NAME.
+What follows `--` is given to Snakemake. The folder results/studies/NAME holds the comparison, by the step
+compare, and the runs, VARIANT-SEED. Each run has a working folder of its own, work/VARIANT-SEED. Paths in the
+configuration are relative to the folder in which the study is started. Those that begin with `..`, or lie
+below results, must be absolute.
 """
 
 import argparse
+import functools
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,13 +27,17 @@ from pathlib import Path
 
 import yaml
 
-from cotrain.configuration.reading import read_mapping
+from cotrain.configuration.reading import merged, read_mapping
 from cotrain.data.files import link_or_copy, make_folder
 from workflow_scripts import compare
 from workflow_scripts.command_line import run as run_step
 
 PROJECT = Path(__file__).resolve().parents[1]
 UNCHANGED = "unchanged"
+RECORDS = ".snakemake/metadata"
+# What Snakemake and a run make in a working folder.
+OWN_FOLDERS = ("results", "state", ".snakemake")
+LARGE = (".png", ".jpg", ".h5", ".safetensors", ".pt2")
 
 
 def named_variants(files: Sequence[Path]) -> dict[str, Path | None]:
@@ -41,34 +54,59 @@ def named_variants(files: Sequence[Path]) -> dict[str, Path | None]:
     return variants
 
 
-def command_of_run(run: str, seed: int, files: Sequence[Path], more: Sequence[str]) -> list[str]:
-    """Return the command that makes a run."""
+def command_of_run(work: Path, seed: int, files: Sequence[Path], more: Sequence[str]) -> list[str]:
+    """Return the command that makes a run in its working folder."""
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile")),
-        *("--configfile", *map(str, files)),
-        *("--config", f"run={run}", f"seed={seed}"),
-        *more,
+        *("--directory", str(work), "--configfile", *(str(file.absolute()) for file in files)),
+        *("--config", f"seed={seed}", *more),
     ]
 
 
-def share_scenes(run: Path, other: Path, files: Sequence[Path]) -> None:
-    """Give a run the rendered streets of another, as further names of the same files, if both have them.
+def make_working_folder(work: Path, beginning: Path | None) -> None:
+    """Make the working folder of a run, in which relative paths mean what they mean in the present folder.
 
-    Rendering keeps scenes that are there with the same settings.
+    The run goes on from what the run in the working folder `beginning` has made: its results, and Snakemake's
+    records of how they were made, which are kept by paths that are the same in each working folder.
     """
-    datasets: dict[str, object] = {}
-    for file in files:
-        datasets |= read_mapping(file).get("datasets") or {}
-    for name in datasets:
-        source, target = (folder / "data" / name / "scenes" for folder in (other, run))
-        if not (source / "scenes.tsv").is_file() or target.exists():
-            continue
-        for path in source.rglob("*"):
-            # The list is written again, when all scenes are there.
-            if path.is_file() and path.name != "scenes.tsv":
-                new = target / path.relative_to(source)
-                make_folder(new.parent)
-                link_or_copy(new, path)
+    if work.exists():
+        return
+    # It has its name only when it is complete, since a run must not go on from a part of another.
+    partial = work.with_name(f"{work.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    make_folder(partial)
+    for path in sorted(Path.cwd().iterdir()):
+        if path.name not in OWN_FOLDERS:
+            link = partial / path.name
+            link.symlink_to(path)
+            # A link is as old as its file, else Snakemake takes a list of images for one that was edited.
+            times = path.stat()
+            os.utime(link, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
+    for part in ("results", RECORDS) if beginning else ():
+        copy_folder(beginning / part, partial / part)
+    partial.rename(work)
+
+
+def copy_folder(folder: Path, to: Path) -> None:
+    """Copy a folder. Large files, which no step changes in place, become further names of the same file."""
+    shutil.copytree(folder, to, symlinks=True, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    if Path(source).suffix in LARGE:
+        link_or_copy(Path(target), Path(source))
+        # A copy on a file system without such names is as old as its original too.
+        shutil.copystat(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def share_scenes(scenes: Path, other: Path) -> None:
+    """Give a run of another seed the rendered streets of a run, which are the same for all seeds."""
+    if (other / "scenes.tsv").is_file() and not scenes.exists():
+        copy_folder(other, scenes)
+        # The list is written again, when all scenes are there.
+        (scenes / "scenes.tsv").unlink()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,29 +121,36 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--configfile", type=Path, nargs="+", required=True, help="what all runs share")
     parser.add_argument("--variants", type=Path, nargs="*", default=[], help="one YAML file a variant")
     parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102], help="(default 100 101 102)")
-    parser.add_argument("--name", required=True, help="of the study; its runs are NAME-VARIANT-SEED")
+    parser.add_argument("--name", required=True, help="of the study")
     options = parser.parse_args(words)
     for file in (*options.configfile, *options.variants):
         if not file.is_file():
             sys.exit(f"{file}: there is no such file; expected a configuration in YAML")
     variants = named_variants(options.variants)
+    study = Path("results") / "studies" / options.name
     # Seed after seed, so that a first comparison is there early.
-    planned = [(f"{options.name}-{name}-{seed}", seed, name) for seed in options.seeds for name in variants]
-    for place, (run, seed, name) in enumerate(planned):
-        print(f"study {options.name}: run {place + 1} of {len(planned)}, {run}", flush=True)
-        file = variants[name]
-        files = [*options.configfile, *([file] if file else [])]
-        share_scenes(Path("results") / run, Path("results") / planned[0][0], files)
-        done = subprocess.run(command_of_run(run, seed, files, more), check=False)
-        if done.returncode:
-            sys.exit(f"study {options.name}: {run} has failed; the same command goes on there")
-    output = Path("results") / "studies" / options.name
-    output.mkdir(parents=True, exist_ok=True)
+    planned = [(seed, name) for seed in options.seeds for name in variants]
+    for place, (seed, name) in enumerate(planned):
+        title = f"{name}-{seed}"
+        print(f"study {options.name}: run {place + 1} of {len(planned)}, {title}", flush=True)
+        variant = variants[name]
+        files = [*options.configfile, *([variant] if variant else [])]
+        settings = functools.reduce(merged, (read_mapping(file) for file in files))
+        work, results = study / "work" / title, Path("results") / str(settings.get("run"))
+        make_working_folder(work, study / "work" / f"{UNCHANGED}-{seed}" if variant else None)
+        for dataset in settings.get("datasets") or {}:
+            scenes = results / "data" / dataset / "scenes"
+            share_scenes(work / scenes, study / "work" / f"{UNCHANGED}-{options.seeds[0]}" / scenes)
+        if subprocess.run(command_of_run(work, seed, files, more), check=False).returncode:
+            sys.exit(f"study {options.name}: {title} has failed; the same command goes on there")
+        link = study / title
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("work") / title / results)
     names = {name: read_mapping(file) if file else {} for name, file in variants.items()}
-    (output / "variants.yaml").write_text(yaml.safe_dump(names, sort_keys=False, allow_unicode=True))
-    runs = [f"results/{run}" for run, *_ in sorted(planned, key=lambda entry: list(variants).index(entry[2]))]
+    (study / "variants.yaml").write_text(yaml.safe_dump(names, sort_keys=False, allow_unicode=True))
+    runs = [str(study / f"{name}-{seed}") for name in variants for seed in options.seeds]
     if len(runs) > 1:
-        compare.main([*runs, "--output", str(output)])
+        compare.main([*runs, "--output", str(study)])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study import command_of_run, named_variants, share_scenes
+from benchmarks.study import command_of_run, make_working_folder, named_variants, share_scenes
 from cotrain.configuration.reading import merged, read_mapping, resolve
 
 PROJECT = Path(__file__).parents[2]
@@ -27,14 +27,11 @@ def test_each_variant_changes_the_experiment_that_it_is_for(path, tmp_path, monk
     assert resolve(merged(common, read_mapping(path))) != resolve(common)
 
 
-def test_runs_of_all_variants_are_made_and_compared(run):
-    (run.folder / "fewer pixels.yaml").write_text("final: {hard_pixel_share: 0.5}\n")
-    command = [sys.executable, "-m", "benchmarks.study", "--configfile", "tiny.yaml", "--variants"]
-    command += ["fewer pixels.yaml", "--seeds", "1", "--name", "pixels"]
-    # As far as the settings of all steps: what is trained makes no difference here.
-    command += ["--", "--cores", "1", "--until", "write_settings"]
+def study_of(run, variants: list[str], seeds: list[str], more: list[str]) -> str:
+    """Run a study named tries, and return what it has said."""
+    command = [sys.executable, "-m", "benchmarks.study", "--configfile", "tiny.yaml", "--variants", *variants]
     done = subprocess.run(
-        command,
+        [*command, "--seeds", *seeds, "--name", "tries", "--", "--cores", "1", *more],
         cwd=run.folder,
         env=os.environ | {"PYTHONPATH": str(PROJECT)},
         capture_output=True,
@@ -42,15 +39,25 @@ def test_runs_of_all_variants_are_made_and_compared(run):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    places = [line for line in done.stdout.splitlines() if line.startswith("study pixels: run")]
-    assert places == [
-        "study pixels: run 1 of 2, pixels-unchanged-1",
-        "study pixels: run 2 of 2, pixels-fewer_pixels-1",
+    return done.stdout + done.stderr
+
+
+def test_runs_of_all_variants_are_made_and_compared(run):
+    (run.folder / "fewer pixels.yaml").write_text("final: {hard_pixel_share: 0.5}\n")
+    # As far as the settings of all steps: what is trained makes no difference here.
+    said = study_of(run, ["fewer pixels.yaml"], ["1", "2"], ["--until", "write_settings"])
+    assert [line for line in said.splitlines() if line.startswith("study tries: run")] == [
+        "study tries: run 1 of 4, unchanged-1",
+        "study tries: run 2 of 4, fewer_pixels-1",
+        "study tries: run 3 of 4, unchanged-2",
+        "study tries: run 4 of 4, fewer_pixels-2",
     ]
-    study = run.folder / "results" / "studies" / "pixels"
+    study = run.folder / "results" / "studies" / "tries"
     settings = (study / "settings.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in settings[1:]] == ["final.hard_pixel_share"]
     assert settings[1].split("\t")[1:] == ["0.2", "0.5"]
+    runs = [line.split()[0] for line in (study / "comparison.txt").read_text().splitlines() if line]
+    assert runs[3:7] == ["unchanged-1", "unchanged-2", "fewer_pixels-1", "fewer_pixels-2"]
     assert (study / "index.html").is_file()
     assert read_mapping(study / "variants.yaml") == {
         "unchanged": {},
@@ -58,9 +65,62 @@ def test_runs_of_all_variants_are_made_and_compared(run):
     }
 
 
+def test_a_variant_makes_again_only_what_it_changes(run):
+    (run.folder / "later.yaml").write_text("final: {hard_pixel_share: 0.5}\n")
+    (run.folder / "sooner.yaml").write_text("baseline: {hard_pixel_share: 0.5}\n")
+    baseline = Path("results/tiny/models/baseline/weights.safetensors")
+    targets = [str(baseline), "results/tiny/settings/configuration.json"]
+    said = study_of(run, ["later.yaml", "sooner.yaml"], ["1"], targets)
+    assert said.count("baseline: weights in") == 2
+    work = run.folder / "results" / "studies" / "tries" / "work"
+    assert (work / "later-1" / baseline).samefile(work / "unchanged-1" / baseline)
+    unchanged, sooner = ((work / name / baseline).read_bytes() for name in ("unchanged-1", "sooner-1"))
+    assert sooner != unchanged
+    # The second time all is there.
+    said = study_of(run, ["later.yaml", "sooner.yaml"], ["1"], targets)
+    assert "baseline: weights in" not in said
+
+
 def test_a_variant_comes_last_so_that_its_keys_count():
-    command = command_of_run("x", 3, [Path("a.yaml"), Path("b.yaml")], ["--cores", "1"])
-    assert command[-8:] == ["--configfile", "a.yaml", "b.yaml", "--config", "run=x", "seed=3", "--cores", "1"]
+    command = command_of_run(Path("w"), 3, [Path("/a.yaml"), Path("/b.yaml")], ["--cores", "1"])
+    words = " ".join(command)
+    assert words.endswith(" --directory w --configfile /a.yaml /b.yaml --config seed=3 --cores 1")
+
+
+def test_a_working_folder_shows_the_files_of_the_present_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "results/mine", "state", ".snakemake"):
+        Path(folder).mkdir(parents=True)
+    Path("photos/a.jpg").write_bytes(b"x")
+    Path("list.txt").write_text("photos/a.jpg\n")
+    os.utime("list.txt", (1000, 1000))
+    make_working_folder(Path("results/studies/s/work/w"), None)
+    work = Path("results/studies/s/work/w")
+    assert sorted(path.name for path in work.iterdir()) == ["list.txt", "photos"]
+    assert (work / "photos" / "a.jpg").read_bytes() == b"x"
+    assert (work / "list.txt").lstat().st_mtime == 1000
+
+
+def test_a_working_folder_goes_on_from_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = Path("results/s/work/first"), Path("results/s/work/second")
+    for file in ("results/r/a.png", "results/r/log.txt", ".snakemake/metadata/x", "state/r/last.pt"):
+        (first / file).parent.mkdir(parents=True, exist_ok=True)
+        (first / file).write_bytes(b"x")
+        os.utime(first / file, (1000, 1000))
+    # What a killed copy has left.
+    (Path("results/s/work/second.partial") / "results").mkdir(parents=True)
+    make_working_folder(second, first)
+    assert (second / "results/r/a.png").samefile(first / "results/r/a.png")
+    # A log is opened and written again: it must not be the same file.
+    assert not (second / "results/r/log.txt").samefile(first / "results/r/log.txt")
+    assert (second / "results/r/log.txt").stat().st_mtime == 1000
+    assert (second / ".snakemake/metadata/x").is_file()
+    assert not (second / "state").exists()
+    # It is made once.
+    (first / "results/r/b.png").write_bytes(b"x")
+    make_working_folder(second, first)
+    assert not (second / "results/r/b.png").exists()
 
 
 def test_names_of_variants_are_unique():
@@ -70,16 +130,13 @@ def test_names_of_variants_are_unique():
 
 
 def test_rendered_scenes_are_shared(tmp_path):
-    (tmp_path / "config.yaml").write_text("datasets: {game: {layout: streets}, other: {layout: lists}}\n")
-    first, second = tmp_path / "first", tmp_path / "second"
-    scenes = first / "data" / "game" / "scenes"
+    scenes, shared = tmp_path / "first" / "scenes", tmp_path / "second" / "scenes"
     (scenes / "images").mkdir(parents=True)
     (scenes / "images" / "0.jpg").write_bytes(b"x")
-    share_scenes(second, first, [tmp_path / "config.yaml"])
-    assert not second.exists()
+    share_scenes(shared, scenes)
+    assert not shared.exists()
     (scenes / "scenes.tsv").write_text("")
-    share_scenes(second, first, [tmp_path / "config.yaml"])
-    shared = second / "data" / "game" / "scenes"
+    share_scenes(shared, scenes)
     assert (shared / "images" / "0.jpg").samefile(scenes / "images" / "0.jpg")
     # The step that renders still writes its list, and checks what is there.
     assert not (shared / "scenes.tsv").exists()
