@@ -18,7 +18,7 @@ from cotrain.data.images import check_image, read_label
 from cotrain.data.json_files import NotValidError, read_json
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import REQUIRED_COLUMNS, read_manifest, verify_labels
-from cotrain.data.predictions import PredictionReader
+from cotrain.data.predictions import PredictionReader, read_histogram
 from cotrain.errors import InputError, reason
 from cotrain.progress import Progress
 from workflow_scripts.command_line import logger, new_parser, parse, run
@@ -124,6 +124,7 @@ def check_of(path: Path, state: Path, space: LabelSpace | None) -> Check | None:
         ".jpg": lambda file: void(check_image(file)),
         ".h5": check_predictions,
         ".npy": lambda file: void(open_npy(file, "uif", 3)),
+        ".npz": lambda file: void(read_histogram(file)),
         ".safetensors": check_weights,
     }.get(path.suffix)
 

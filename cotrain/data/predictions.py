@@ -119,7 +119,7 @@ def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np
     total: NDArray[np.int64] | None = None
     origins = []
     for path in paths:
-        histogram, origin = _read_histogram(path)
+        histogram, origin = read_histogram(path)
         origins.append(origin)
         check_classes(origin, path, classes)
         total = histogram if total is None else total + histogram
@@ -128,7 +128,8 @@ def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np
     return total
 
 
-def _read_histogram(path: Path) -> tuple[NDArray[np.int64], Origin]:
+def read_histogram(path: Path) -> tuple[NDArray[np.int64], Origin]:
+    """Return the histogram of one shard, int64 (C, 65536), and its origin; InputError if it is damaged."""
     shape = (None, LEVELS)
     most_bytes = IGNORE * LEVELS * 8
     try:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from cotrain.adaptation.thresholds import HIGHEST_LEVEL
 from cotrain.configuration.names import BASELINE, UPPER_BOUND, ModelName
-from cotrain.data.files import make_folder
+from cotrain.data.files import make_folder, portable
 from cotrain.data.images import nearest, read_image, read_label
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item, check_listed_size, read_manifest
@@ -141,9 +141,9 @@ class Pictures:
     def place(self, gallery: str, item: Item) -> str:
         """Return the folder of an image's pictures, relative to that of all pictures.
 
-        No name of the user's is in it.
+        No name of the user's is in it. It stays the same when the working folder is moved.
         """
-        text = f"{item.id}\n{item.image}\n{item.bytes}\n{item.width}\n{item.height}"
+        text = f"{item.id}\n{portable(item.image)}\n{item.bytes}\n{item.width}\n{item.height}"
         return f"{gallery}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def is_there(self, path: Path, sources: Sequence[Path]) -> bool:
