@@ -217,13 +217,13 @@ rule predict:
 
 
 rule predict_sample:
-    """Predict the sample of the target's images with a model, to compare all models on them."""
+    """Predict the sample of the target's images with a model, as test images, to compare all models on them."""
     input:
         model=predicting_weights("{model}"),
         temperature=temperature,
         images=lambda wildcards: sample_of(ModelName.parse(wildcards.model)),
         ego_vehicle_mask=EGO_VEHICLE_MASK,
-        settings=settings("prediction"),
+        settings=settings("evaluation"),
     output:
         predictions=f"{RUN}/sample/{{model}}.h5",
         histogram=f"{RUN}/sample/{{model}}.histogram.npz",

@@ -135,7 +135,7 @@ def of_sample(wildcards, threads):
     """It predicts the sample of the target's images."""
     model = ModelName.parse(wildcards.model)
     images = images_of(plan.target_dataset(model)).part(plan.sample_images)
-    return predicting(images, model, plan.prediction_settings(), threads)
+    return predicting(images, model, plan.evaluation_settings(), threads)
 
 
 def of_photos(wildcards, threads):

@@ -6,11 +6,15 @@ out: OUTPUT.h5 with class (uint8) and confidence (uint16, linear in [0, 1]) of e
      OUTPUT.histogram.npz with `histogram`, int64 (classes, 65536): how many pixels of each class have each
      confidence, without ego-vehicle pixels. The histograms of shards can be added. Both files say which
      model, image set and shard they belong to.
+
+With `class_balance` in the settings, the mean probability of each class is first found on a few images that
+are spread over the set, the same for all shards.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from cotrain.adaptation.class_balance import class_factors
 from cotrain.adaptation.thresholds import ConfidenceCounter
 from cotrain.data.background import Background
 from cotrain.data.files import remove_partial, written_whole
@@ -42,6 +46,8 @@ from workflow_scripts.command_line import (
 
 EXAMPLE = """python -m workflow_scripts.predict --model results/demo/models/baseline \\
     --images by_hand/subset.tsv --output by_hand/predictions/0.h5"""
+# So many images give the mean probability of a class to a few per cent.
+IMAGES_FOR_MEANS = 32
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -67,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     from cotrain.devices import claimed_device
-    from cotrain.networks.inference import Prediction, batches_of_one_size, predict
+    from cotrain.networks.inference import Prediction, batches_of_one_size, mean_probabilities, predict
     from cotrain.networks.weights import load_networks
 
     listed = read_manifest(options.images)
@@ -98,7 +104,12 @@ def main(arguments: list[str] | None = None) -> None:
             ignored = mask.of_size(*prediction.classes.shape)
             counter.add(prediction.classes, prediction.levels, ignored)
 
-        for prediction in predict(networks, batches, settings, device, options.threads):
+        factors = None
+        if settings.class_balance and batches:
+            few = listed[:: -(-len(listed) // IMAGES_FOR_MEANS)]
+            means = mean_probabilities(networks, few, settings, device, mask)
+            factors = class_factors(means, settings.class_balance)
+        for prediction in predict(networks, batches, settings, device, options.threads, factors=factors):
             one = (prediction.item.id, prediction.classes, prediction.levels)
             writing.call(write, packing.submit(writer.packed, *one))
             counting.call(count, prediction)

@@ -408,8 +408,9 @@ class RunPlan:
         return msgspec.structs.replace(common, **own)
 
     def prediction_settings(self) -> InferenceSettings:
-        """Return how the target's images go through a network; the number of shards changes no prediction."""
-        return self._inference(self.configuration.prediction)
+        """Return how the target is labelled; the number of shards changes no prediction."""
+        section = self.configuration.prediction
+        return msgspec.structs.replace(self._inference(section), class_balance=section.class_balance)
 
     def evaluation_settings(self) -> InferenceSettings:
         """Return how test images go through a network."""

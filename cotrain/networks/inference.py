@@ -18,6 +18,7 @@ from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image, read_label
 from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item, check_listed_size
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.devices import autocast
 from cotrain.errors import InputError
 from cotrain.networks.network import Network
@@ -64,6 +65,7 @@ def predict(
     read: Callable[[Path], NDArray[np.uint8]] = read_image,
     refused: Callable[[Item, InputError], None] | None = None,
     done: Collection[str] = (),
+    factors: NDArray[np.float32] | None = None,
 ) -> Iterator[Prediction]:
     """Yield the prediction of every item, in order. The next images are decoded at the same time.
 
@@ -80,6 +82,7 @@ def predict(
         read: decodes an image, in a thread.
         refused: is called for an image that cannot be read, which is then left out; None raises the error.
         done: ids of images that are left out because they were predicted before.
+        factors: see `start_prediction`.
     """
     for network in networks:
         network.to(device).eval()
@@ -114,7 +117,7 @@ def predict(
                     refused(batch[place], error)
             if not places:
                 continue
-            finish = start_prediction(networks, images, settings, device)
+            finish = start_prediction(networks, images, settings, device, factors)
             computing.append((batch, places, images, finish))
             if len(computing) > under_way:
                 yield from _finished(*computing.popleft())
@@ -155,10 +158,18 @@ def start_prediction(
     images: NDArray[np.uint8],
     settings: InferenceSettings,
     device: torch.device,
+    factors: NDArray[np.float32] | None = None,
 ) -> Callable[[], Arrays]:
-    """Start what `predict_images` does, and return what waits for it and gives its result."""
+    """Start what `predict_images` does, and return what waits for it and gives its result.
+
+    `factors` (C,) multiply the probabilities of the classes, which are then divided by their sum.
+    """
     x: Tensor = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
-    confidences, classes = probabilities(networks, x, settings).max(1)
+    of_classes = probabilities(networks, x, settings)
+    if factors is not None:
+        of_classes *= torch.from_numpy(factors).to(device)[:, None, None]
+        of_classes /= of_classes.sum(1, keepdim=True)
+    confidences, classes = of_classes.max(1)
     levels = (confidences * HIGHEST_LEVEL).round().to(torch.int32).to(torch.uint16)
     results = [tensor.to("cpu", non_blocking=True) for tensor in (classes.to(torch.uint8), levels)]
     copied = torch.cuda.Event() if device.type == "cuda" else None
@@ -183,6 +194,34 @@ def class_probabilities(
     """
     x = torch.from_numpy(image[None]).to(device).permute(0, 3, 1, 2)
     return probabilities(networks, x, settings)[0].cpu().numpy()
+
+
+@torch.inference_mode()
+def mean_probabilities(
+    networks: Sequence[Network],
+    items: Sequence[Item],
+    settings: InferenceSettings,
+    device: torch.device,
+    mask: EgoVehicleMask,
+) -> NDArray[np.float64]:
+    """Return float64 (C,), the mean probability of each class over all pixels of images.
+
+    Pixels of the own vehicle do not count. The images are predicted one by one.
+    """
+    total, pixels = torch.zeros((), dtype=torch.float64), 0
+    for network in networks:
+        network.to(device).eval()
+    for item in items:
+        image = _of_listed_size(read_image(item.image), item)
+        x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None]
+        seen = torch.ones(image.shape[:2], dtype=torch.bool)
+        ignored = mask.of_size(*image.shape[:2])
+        if ignored is not None:
+            seen = torch.from_numpy(~ignored)
+        total = total + probabilities(networks, x, settings)[0][:, seen.to(device)].double().sum(1).cpu()
+        pixels += int(seen.sum())
+    means: NDArray[np.float64] = (total / pixels).numpy()
+    return means
 
 
 @torch.inference_mode()

@@ -335,12 +335,14 @@ def test_settings_of_each_stage(make_plan):
 
 def test_test_images_follow_the_protocol(make_plan):
     plan = make_plan(
-        prediction={"batch_size": 3, "flip": True, "scales": [0.5, 1.0]},
+        prediction={"batch_size": 3, "flip": True, "scales": [0.5, 1.0], "class_balance": 0.3},
         evaluation={"protocol": {"flip": False}},
     )
     prediction, evaluation = plan.prediction_settings(), plan.evaluation_settings()
     assert (prediction.flip, prediction.scales, prediction.batch_size) == (True, (0.5, 1.0), 3)
     assert (evaluation.flip, evaluation.scales, evaluation.batch_size) == (False, (0.5, 1.0), 3)
+    # Scores are those of what a user gets.
+    assert (prediction.class_balance, evaluation.class_balance) == (0.3, 0)
 
 
 def test_all_the_work_of_a_run(make_plan):

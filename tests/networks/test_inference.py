@@ -7,18 +7,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from cotrain.adaptation.thresholds import quantise
 from cotrain.configuration.reading import settings_of
 from cotrain.configuration.sections import InferenceSettings
 from cotrain.data.images import read_image, write_image, write_label
 from cotrain.data.manifests import Item
+from cotrain.data.masks import EgoVehicleMask
 from cotrain.errors import InputError
 from cotrain.networks.build import build_network
 from cotrain.networks.inference import (
     batches_of_one_size,
     intervals,
     labelled_logits,
+    mean_probabilities,
     predict,
     size_in_network,
 )
@@ -196,6 +199,37 @@ def test_the_temperature_divides_the_logits(network, make_items):
     assert_is(scaled, (logits / 2.5).softmax(1)[0])
     np.testing.assert_array_equal(scaled.classes, unscaled.classes)
     assert (scaled.levels < unscaled.levels).all()
+
+
+def test_factors_of_classes_multiply_the_probabilities(network, make_items):
+    items = make_items("x", 2)
+    factors = np.linspace(0.2, 3, CLASSES).astype(np.float32)
+    settings = InferenceSettings(batch_size=2, precision="float32")
+    batches = batches_of_one_size(items, 2)
+    changed = 0
+    for item, balanced in zip(
+        items, predict([network], batches, settings, CPU, factors=factors), strict=True
+    ):
+        images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
+        expected = probabilities_of(network, images, (40, 48)) * torch.from_numpy(factors)[:, None, None]
+        assert_is(balanced, expected / expected.sum(0))
+        changed += int((balanced.classes != predicted(network, [item], 1)[0].classes).sum())
+    assert changed
+
+
+def test_mean_probabilities_are_those_of_all_pixels_but_of_the_own_vehicle(network, make_items, tmp_path):
+    # One image has twice as many pixels as the other.
+    items = make_items("x", 2, [(40, 48), (40, 96)])
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.repeat(np.array([0, 255], np.uint8), 20)[:, None].repeat(48, 1)).save(path)
+    settings = InferenceSettings(batch_size=4, precision="float32")
+    total, pixels = torch.zeros(CLASSES), 0
+    for item in items:
+        images = torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None]
+        upper = probabilities_of(network, images, (item.height, item.width))[:, :20]
+        total, pixels = total + upper.sum((1, 2)), pixels + upper[0].numel()
+    means = mean_probabilities([network], items, settings, CPU, EgoVehicleMask(path))
+    np.testing.assert_allclose(means, (total / pixels).numpy(), rtol=1e-4)
 
 
 def test_a_side_of_one_pixel_stays_one_at_every_scale(network, tmp_path):

@@ -66,7 +66,7 @@ def test_the_number_of_shards_changes_no_byte(tmp_path, make_items, network_sett
     save_weights(tmp_path / "weights.safetensors", network, wide, label_space("camvid11"))
     items = make_items("x", 11, [(40, 48)] * 6 + [(24, 32)])
     write_manifest(tmp_path / "images.tsv", items)
-    settings = settings_file(InferenceSettings(batch_size=4), "four")
+    settings = settings_file(InferenceSettings(batch_size=4, class_balance=0.7), "four")
     flags = ["--model", str(tmp_path / "weights.safetensors"), "--device", "cpu", "--settings", settings]
     whole = run(tmp_path, flags, name="whole")
     with PredictionReader([tmp_path / "whole.h5"]) as reader:
@@ -82,6 +82,34 @@ def test_the_number_of_shards_changes_no_byte(tmp_path, make_items, network_sett
         with PredictionReader(paths) as reader:
             found = {item.id: [part.tobytes() for part in reader.read(item.id)] for item in items}
         assert found == expected, shards
+
+
+def test_class_balance_divides_by_a_power_of_the_mean_of_images_spread_over_the_set(
+    model, tmp_path, settings_file, monkeypatch
+):
+    items, flags = model
+    monkeypatch.setattr(predict, "IMAGES_FOR_MEANS", 2)
+    settings = InferenceSettings(batch_size=4, class_balance=0.7, precision="float32")
+    run(tmp_path, [*flags, "--settings", settings_file(settings, "balanced")])
+    network = load_network(Path(flags[flags.index("--model") + 1])).eval()
+
+    def probabilities(item):
+        with torch.no_grad():
+            logits = network(torch.from_numpy(read_image(item.image)).permute(2, 0, 1)[None])
+        return F.interpolate(logits, (item.height, item.width), mode="bilinear").softmax(1)[0].double()
+
+    # Two of five images: the first and the fourth.
+    assert len(items) == 5
+    mean = torch.stack([probabilities(items[place]).mean((1, 2)) for place in (0, 3)]).mean(0)
+    with PredictionReader([tmp_path / "0.h5"]) as reader:
+        for item in items:
+            classes, levels = reader.read(item.id)
+            expected = probabilities(item) / mean[:, None, None] ** 0.7
+            expected = (expected / expected.sum(0)).numpy()
+            sure = np.sort(expected, axis=0)
+            clear = sure[-1] - sure[-2] > 1e-4
+            np.testing.assert_array_equal(classes[clear], expected.argmax(0)[clear])
+            assert np.abs(levels - 65535 * expected.max(0)).max() < 20
 
 
 def test_ego_vehicle_is_not_counted(model, tmp_path):
