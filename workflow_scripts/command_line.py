@@ -449,14 +449,8 @@ def _unfinished(log: str | Path) -> Path:
 
 def messages_of(path: str | Path) -> list[str]:
     """Return the messages of the last attempt in a log, each in one line; of a list of problems the first."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
     messages: list[str] = []
-    for line in lines:
-        if line == ANOTHER_ATTEMPT:
-            messages.clear()
+    for line in _last_attempt(path).splitlines():
         if line[2:3] == line[5:6] == ":":
             messages.append(line[8:].strip())
         elif messages and messages[-1].endswith(":"):
@@ -466,12 +460,17 @@ def messages_of(path: str | Path) -> list[str]:
 
 def error_in(path: str | Path) -> str | None:
     """Return the error that ended the last attempt in a log, with all its lines; None if none did."""
+    errors = re.split(r"^\d\d:\d\d:\d\d  error: ", _last_attempt(path), flags=re.MULTILINE)
+    return errors[-1].strip() if len(errors) > 1 else None
+
+
+def _last_attempt(path: str | Path) -> str:
+    """Return what the last attempt of a job has written into its log; nothing if there is no log."""
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    errors = re.split(r"^\d\d:\d\d:\d\d  error: ", text.rpartition(ANOTHER_ATTEMPT)[2], flags=re.MULTILINE)
-    return errors[-1].strip() if len(errors) > 1 else None
+        return ""
+    return text.rpartition(ANOTHER_ATTEMPT)[2]
 
 
 def unfinished_logs(logs: Path) -> dict[str, Path]:
