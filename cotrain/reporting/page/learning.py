@@ -325,19 +325,17 @@ def _oracle(records: RunRecords) -> Iterator[Part]:
             rows.append(row)
     text = (
         "Compared with the true labels of the target, only for analysis: precision is the share of the "
-        "pseudo-labels "
-        "that is right, coverage the number of pseudo-labels for each labelled pixel. The table has the "
-        "precision "
-        "of each class."
+        "pseudo-labels that is right, coverage the number of pseudo-labels for each labelled pixel. The "
+        "table has the precision of each class."
     )
     yield Part("How right the pseudo-labels are", text, chart, Grid("Precision (%)", ["class", *steps], rows))
 
 
 def _shares(records: RunRecords) -> Iterator[Part]:
     health = records.health
-    if health is None or not health.models:
+    if health is None or records.newest_health is None:
         return
-    last, of_last = list(health.models.items())[-1]
+    last, of_last = records.newest_health
     groups = {"source": health.source}
     if of_last.pseudo_labels:
         groups[f"pseudo-labels of {last}"] = of_last.pseudo_labels
@@ -348,10 +346,8 @@ def _shares(records: RunRecords) -> Iterator[Part]:
     values = {name: [100 * group.get(key, 0.0) for key in shown] for name, group in groups.items()}
     text = (
         "Which share of the pixels each class has in the labels of the source, in the pseudo-labels that "
-        "the newest "
-        "model learnt, and in what the models predict on the sample of the target. A class that loses its "
-        "share from "
-        "top to bottom is being forgotten."
+        "the newest model learnt, and in what the models predict on the sample of the target. A class that "
+        "loses its share from top to bottom is being forgotten."
     )
     chart = bar_chart(
         shown, values, "Class shares of source, pseudo-labels and predictions", "share of pixels (%)"

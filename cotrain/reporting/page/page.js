@@ -27,7 +27,6 @@ for (const button of document.querySelectorAll("button.sort")) {
 // --------------------------------------------------------------------------------- confusions
 const confusions = document.getElementById("confusions");
 if (confusions) {
-  const models = Object.keys(content.confusions);
   const show = (select) => {
     const values = content.confusions[select.value], table = element("table"), head = element("tr");
     head.append(element("td"));
@@ -53,10 +52,7 @@ if (confusions) {
     });
     select.closest("div").querySelector(".table").replaceChildren(table);
   };
-  const [first, second] = confusions.querySelectorAll("select");
-  first.value = models[0];
-  second.value = models[models.length - 1];
-  for (const select of [first, second]) {
+  for (const select of confusions.querySelectorAll("select")) {
     select.addEventListener("change", () => show(select));
     show(select);
   }

@@ -183,6 +183,13 @@ class RunRecords:
         return chain[-1] if chain else None
 
     @property
+    def newest_health(self) -> tuple[str, HealthOfModel] | None:
+        """The last model of the chain of which the health is known, and its health."""
+        models = self.health.models if self.health else {}
+        chain = [model for model in models if model != str(UPPER_BOUND)]
+        return (chain[-1], models[chain[-1]]) if chain else None
+
+    @property
     def is_finished(self) -> bool:
         """Whether the final model is there and, with a test set, scored."""
         final = str(FINAL)

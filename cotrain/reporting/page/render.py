@@ -46,7 +46,8 @@ def page(records: RunRecords, galleries: Sequence[Gallery], pictures: Pictures, 
         learning=learning(records),
         confusions=_confusions(records, tests),
         worst=_worst(records, tests),
-        models=list(matrices(records)),
+        models=list(content["confusions"]),
+        newest_scored=_newest_scored(records),
         datasets=datasets(records, pictures),
         batches=batches(records, pictures),
         shares=class_shares(records),
@@ -113,9 +114,13 @@ def _newest_shown(records: RunRecords, tests: Gallery) -> str | None:
     return next((model for model in reversed(records.planned) if model in keys), None)
 
 
+def _newest_scored(records: RunRecords) -> str | None:
+    return next((model for model in reversed(records.planned) if model in records.confusions), None)
+
+
 def _confusions(records: RunRecords, tests: Gallery | None) -> Grid | None:
     """Return the worst confusions of the newest scored model, with links to examples."""
-    model = next((model for model in reversed(records.planned) if model in records.confusions), None)
+    model = _newest_scored(records)
     if model is None:
         return None
     pairs = worst_confusions(records.confusions[model])

@@ -197,9 +197,9 @@ def _titled(stage: str, model: str) -> str:
 
 def _health(records: RunRecords) -> list[Number]:
     """Return what is known of the newest model without labels."""
-    if records.health is None or not records.health.models:
+    if records.health is None or records.newest_health is None:
         return []
-    name, now = list(records.health.models.items())[-1]
+    name, now = records.newest_health
     model = "the final model" if name == str(FINAL) else name
     missing, shown = now.missing_classes, len([share for share in records.health.source.values() if share])
     return [

@@ -297,6 +297,14 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path):
     assert "0 of 6 models are trained" in (run / "report" / "index.html").read_text()
 
 
+def test_the_confusions_of_the_baseline_and_of_the_newest_model_are_shown_first(tmp_path):
+    run = write_run(tmp_path, GAINS | {"upper_bound": 0.7}, names=["one.png"])
+    main(["--run", str(run)])
+    text = (run / "report" / "index.html").read_text()
+    assert re.findall(r"<option selected>([^<]+)</option>", text) == ["baseline", "final"]
+    assert text.count("<option>upper_bound</option>") == 2
+
+
 # ------------------------------------------------------------------------------------ learning
 
 
@@ -397,7 +405,10 @@ def test_what_the_charts_of_learning_show(tmp_path, figures):
     exchanged = {row[0].text: [cell.heat for cell in row[1:]] for row in parts["Images exchanged"].table.rows}
     assert exchanged["flat"] == [1, 1]
     shares = tips(parts["Class shares"].chart)
-    assert (shares[0], shares[-1]) == ("flat, source: 14.3", "vehicle, predictions of upper_bound: 14.3")
+    assert (shares[0], shares[-1]) == ("flat, source: 14.3", "vehicle, predictions of final: 14.3")
+    # The upper bound learns from no pseudo-label, and is no model of the chain.
+    assert "flat, pseudo-labels of final: 14.3" in shares
+    assert not any("upper_bound" in share for share in shares)
     # Each model for the loss, each stage for the learning rate, which is the same in all of its models.
     for figure, name, first in ((figures[1], "loss", 2.0), (figures[-1], "learning rate", 0.1)):
         [axes] = figure.axes
