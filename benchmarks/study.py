@@ -37,7 +37,7 @@ UNCHANGED = "unchanged"
 RECORDS = ".snakemake/metadata"
 # What Snakemake and a run make in a working folder.
 OWN_FOLDERS = ("results", "state", ".snakemake")
-LARGE = (".png", ".jpg", ".h5", ".safetensors", ".pt2")
+LARGE = (".png", ".jpg", ".h5", ".safetensors", ".pt")
 
 
 def named_variants(files: Sequence[Path]) -> dict[str, Path | None]:
@@ -66,8 +66,9 @@ def command_of_run(work: Path, seed: int, files: Sequence[Path], more: Sequence[
 def make_working_folder(work: Path, beginning: Path | None) -> None:
     """Make the working folder of a run, in which relative paths mean what they mean in the present folder.
 
-    The run goes on from what the run in the working folder `beginning` has made: its results, and Snakemake's
-    records of how they were made, which are kept by paths that are the same in each working folder.
+    The run goes on from what the run in the working folder `beginning` has made: its results, the state of its
+    trainings, and Snakemake's records of how all was made. These are kept by paths, which are the same in each
+    working folder.
     """
     if work.exists():
         return
@@ -82,8 +83,9 @@ def make_working_folder(work: Path, beginning: Path | None) -> None:
             # A link is as old as its file, else Snakemake takes a list of images for one that was edited.
             times = path.stat()
             os.utime(link, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
-    for part in ("results", RECORDS) if beginning else ():
-        copy_folder(beginning / part, partial / part)
+    for part in ("results", "state", RECORDS):
+        if beginning and (beginning / part).exists():
+            copy_folder(beginning / part, partial / part)
     partial.rename(work)
 
 
