@@ -66,9 +66,9 @@ def command_of_run(work: Path, seed: int, files: Sequence[Path], more: Sequence[
 def make_working_folder(work: Path, beginning: Path | None) -> None:
     """Make the working folder of a run, in which relative paths mean what they mean in the present folder.
 
-    The run goes on from what the run in the working folder `beginning` has made: its results, the state of its
-    trainings, and Snakemake's records of how all was made. These are kept by paths, which are the same in each
-    working folder.
+    The run goes on from what the run in the working folder `beginning` has made: its results, the state of
+    its trainings, and Snakemake's records of how all was made. These are kept by paths, which are the same in
+    each working folder.
     """
     if work.exists():
         return
