@@ -7,8 +7,9 @@ from cotrain.data.files import sha256_of
 def decides_besides(wildcards):
     """What is not in a settings file, but decides jobs that read it and the checks before them.
 
-    Where the checks run again, Snakemake overlooks that a job behind their `ancient` report has changed itself. It
-    does not if the job's settings are made again too.
+    Where the checks run again, Snakemake overlooks that a job behind their `ancient` report has changed itself: its
+    command, or its set of inputs. It does not if the job's settings are made again too. So each key that changes
+    such a job is in one of its settings files, or here.
     """
     kind, _, rest = wildcards.settings.partition("/")
     device, mask, files = configuration.device, configuration.ego_vehicle_mask, []
@@ -18,17 +19,37 @@ def decides_besides(wildcards):
         files += files_of_meaning(configuration, dataset) if part == "labelled" else []
         return contents_of(*files)
     if kind == "training":
-        return [device, *contents_of(plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models))]
+        files = [plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models)]
+        return [device, *starts_of(rest), *contents_of(*files)]
     if kind == "translation":
         return [configuration.seed]
     if kind == "prediction":
         priors = configuration.self_training.class_priors
-        return [device, mask, priors, *contents_of(mask, priors)]
-    return (
-        [device, mask, *contents_of(mask, *configuration.evaluation.class_subsets)]
-        if kind == "evaluation"
-        else []
-    )
+        return [device, mask, priors, *models_that_predict(), *contents_of(mask, priors)]
+    if kind == "evaluation":
+        section = configuration.evaluation
+        contents = contents_of(mask, *section.class_subsets)
+        return [
+            device,
+            mask,
+            *section.class_subsets,
+            section.write_outputs,
+            *models_that_predict(),
+            *contents,
+        ]
+    return []
+
+
+def starts_of(name):
+    """The keys that say what the trainings of a stage start from, and which images a branch has."""
+    section = getattr(configuration, {"upper_bound": "final"}.get(name, name.removesuffix("_b")))
+    keys = ("initial_weights", "round_a", "round_b", "same_domain", "target_b")
+    return [getattr(section, key) for key in keys if hasattr(section, key)]
+
+
+def models_that_predict():
+    """The keys that say which files of a model its predictions are made with."""
+    return [configuration.prediction.weights, configuration.prediction.calibration_images]
 
 
 # In a dry run, many settings ask for the same large file of weights.

@@ -111,6 +111,11 @@ def settings(name):
     return f"{RUN}/settings/{name}.json"
 
 
+def labelling_settings(stage):
+    """A file for rules of which the command holds all that is in it: it tells when that has changed (`changes.smk`)."""
+    return settings(f"labelling/{stage}")
+
+
 # ------------------------------------------------------------------------------------------- data
 
 
@@ -454,6 +459,12 @@ def paired_images(wildcards):
 
 def step_of(wildcards):
     return ModelName.parse(wildcards.step)
+
+
+def stage_of_thresholds(wildcards):
+    """The stage that says how thresholds are found. Those of the final labels are found as in co-training."""
+    step = Labelling.parse(wildcards.labelling).step
+    return step.stage if step else "co_training"
 
 
 def accumulated_before(wildcards):

@@ -403,6 +403,34 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
     assert jobs["train"] == models
 
 
+@pytest.mark.parametrize(
+    ("section", "changed", "first", "trained"),
+    [
+        ("self_training", {"keep": 3}, "label_round", 5),
+        ("self_training", {"initial_weights": "previous"}, "train", 5),
+        ("co_training", {"portion_a": {"initial": 0.31}}, "exchange", 3),
+        ("co_training", {"round_a": 1, "round_b": 0}, "train", 3),
+        ("final", {"keep": 3}, "join_ensemble", 1),
+        ("final", {"initial_weights": "self_training/01"}, "train", 1),
+        ("evaluation", {"write_outputs": True}, "evaluate", 0),
+    ],
+)
+def test_what_only_commands_or_inputs_hold_is_made_again_with_the_checks(
+    finished_run, section, changed, first, trained
+):
+    """The checks run again for another reason, and Snakemake then looks at no command behind their report."""
+    configuration = finished_run.configuration()
+    try:
+        together = {section: configuration.get(section, {}) | changed, "report": {"sample_images": 5}}
+        finished_run.configure(configuration | together)
+        jobs = planned_jobs(finished_run)
+    finally:
+        finished_run.configure(configuration)
+    assert "collect_checks" in jobs
+    assert first in jobs
+    assert jobs.get("train", 0) == trained
+
+
 @pytest.mark.parametrize("name", ["camera.images.txt", "synthetic.labels.txt"])
 def test_a_list_with_another_content_and_an_older_time_is_noticed(finished_run, name):
     """As `cp -p` or `rsync -a` leave it: Snakemake's look at the times would see nothing."""
