@@ -20,23 +20,16 @@ def decides_besides(wildcards):
         return contents_of(*files)
     if kind == "training":
         files = [plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models)]
-        return [device, *starts_of(rest), *contents_of(*files)]
+        return [device, *configuration.source, *starts_of(rest), *contents_of(*files)]
     if kind == "translation":
-        return [configuration.seed]
+        return [configuration.seed, configuration.target]
     if kind == "prediction":
         priors = configuration.self_training.class_priors
         return [device, mask, priors, *models_that_predict(), *contents_of(mask, priors)]
     if kind == "evaluation":
         section = configuration.evaluation
-        contents = contents_of(mask, *section.class_subsets)
-        return [
-            device,
-            mask,
-            *section.class_subsets,
-            section.write_outputs,
-            *models_that_predict(),
-            *contents,
-        ]
+        choices = [*section.class_subsets, section.write_outputs, *models_that_predict()]
+        return [device, mask, *choices, *contents_of(mask, *section.class_subsets)]
     return []
 
 
