@@ -254,7 +254,7 @@ rule join_ensemble:
     params:
         label_space=LABEL_SPACE,
         inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b"),
-        keep=flags(keep=configuration.final.keep),
+        keep=flags(keep=configuration.final.keep, ranking=configuration.final.ranking),
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.join_ensemble {params.inputs} {params.keep}"

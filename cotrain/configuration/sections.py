@@ -642,6 +642,11 @@ BatchRatio = Annotated[
     Meta(title="[source, target], two integers >= 1"),
     "Number of source and of target images in a batch. Their sum must be `training.batch_size`.",
 ]
+RankingOfImages = Annotated[
+    ImageRanking,
+    "Which images are kept: those with the highest mean confidence (`confidence`), with the most classes "
+    "(`class_count`), or with the fewest void pixels (`void_pixels`).",
+]
 Every = Annotated[
     Positive,
     "Draw only from every k-th target image. This is useful for a video, whose neighbouring frames look "
@@ -755,11 +760,7 @@ class SelfTraining(Section, frozen=True, kw_only=True):
         "of the source. A path names a file with an array of shape (classes, height, width). null turns this"
         " off.",
     ] = None
-    ranking: Annotated[
-        ImageRanking,
-        "Which images are kept: those with the highest mean confidence (`confidence`), with the most classes"
-        " (`class_count`), or with the fewest void pixels (`void_pixels`).",
-    ] = "confidence"
+    ranking: RankingOfImages = "confidence"
     accumulation: HowImagesAccumulate = "best_score"
     relabel_rounds: Annotated[
         NotNegative,
@@ -900,9 +901,9 @@ class Final(Section, frozen=True, kw_only=True):
     keep: Annotated[
         Positive | None,
         Meta(title="an integer >= 1, or null"),
-        "Number of target images that are kept: those with the highest mean confidence. null keeps all, as "
-        "published.",
+        "Number of target images that are kept, the best ranked. null keeps all, as published.",
     ] = None
+    ranking: RankingOfImages = "confidence"
 
 
 class Evaluation(Section, frozen=True, kw_only=True):

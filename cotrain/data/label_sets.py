@@ -85,13 +85,6 @@ def joined(ids: Sequence[str], manifest: Path, parts: Mapping[Path, Sequence[Ite
     return (holders[image_id][1] for image_id in ids)
 
 
-def best_scored(items: Sequence[Item], number: int) -> list[Item]:
-    """Return the `number` images with the highest scores, in their order; of equal ones, the first."""
-    scores = [item.score or 0.0 for item in items]
-    places = sorted(range(len(items)), key=lambda place: -scores[place])[:number]
-    return [items[place] for place in sorted(places)]
-
-
 def gather_label(item: Item, folder: Path) -> Item:
     """Give the label file of an item also the name `folder`/ID.png, and return the item with that name."""
     path = folder / f"{item.id}.png"

@@ -555,6 +555,10 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
             "final.initial_weights: 'co_training/05/a' is not a model of this run",
         ),
         (
+            {"final.ranking": "class_count"},
+            "final.ranking: found 'class_count', but all images are kept: expected final.keep too",
+        ),
+        (
             {"network.backbone": "resnet101s"},
             "network.backbone_weights: 'package' (the default) has only weights of tf_efficientnet_lite0",
         ),

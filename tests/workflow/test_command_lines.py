@@ -103,7 +103,7 @@ VALUES = [
     each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
     each("training.tensorboard", True, False),
-    each("final.keep", None, 3),
+    [{}, {"final": {"keep": 3, "ranking": "class_count"}}],
     each("final.class_mixing", *get_args(ClassMixing)),
 ]
 NUMBER = max(map(len, VALUES))

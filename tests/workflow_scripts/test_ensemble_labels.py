@@ -111,6 +111,25 @@ def test_only_the_best_scored_images_are_kept(tmp_path, predicted_set, write_thr
         assert all(item.label.is_file() for item in kept)
 
 
+def test_images_of_many_classes_can_be_kept_first(tmp_path, predicted_set, write_thresholds):
+    # Classes with a kept pixel: 1, 2, 1, 2; void pixels: 1, 0, 0, 1 (of two; the last has three).
+    images = {
+        "c": [(0, 0.9), (0, 0.1)],
+        "b": [(1, 0.7), (2, 0.7)],
+        "a": [(2, 0.8), (2, 0.8)],
+        "d": [(3, 0.9), (1, 0.8), (1, 0.1)],
+    }
+    for name in "ab":
+        predicted_set(name, images)
+    folders, shared = label_shards(tmp_path, write_thresholds("t"), 1, whole=True)
+    for ranking, number, expected in (
+        *(("class_count", 1, "d"), ("class_count", 2, "bd"), ("class_count", 3, "cbd")),
+        *(("void_pixels", 2, "ba"), ("confidence", 1, "c")),
+    ):
+        kept = join(tmp_path, folders, shared, "--keep", str(number), "--ranking", ranking)
+        assert [item.id for item in kept] == list(expected), (ranking, number)
+
+
 def test_when_nothing_is_left_the_run_stops(tmp_path, predicted_set, write_thresholds):
     for name in "ab":
         predicted_set(name, {"x": [(0, 0.1)]})
