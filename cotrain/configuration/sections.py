@@ -588,8 +588,9 @@ ClassBalance = Annotated[
     float,
     Meta(ge=0, le=1, title="a number from 0 to 1"),
     "When the target is labelled, the probability of each class is divided by this power of its mean over "
-    "the target. So classes that the model hardly ever prefers, such as poles and signs, get labels. 0.3 "
-    "suits short trainings. 0 changes nothing, as published. Scores are never balanced.",
+    "the target. So classes that the model hardly ever prefers, such as poles and signs, get more labels, "
+    "and large classes fewer. `docs/results.md` tells what 0.3 did. 0 changes nothing, as published. Scores "
+    "are never balanced.",
 ]
 
 
