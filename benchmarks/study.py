@@ -10,7 +10,7 @@ goes on.
         --variants config/experiments/studies/final_*.yaml --seeds 100 101 102 --name final -- --cores 2
 
 What follows `--` is given to Snakemake. The folder results/studies/NAME holds the comparison, by the step
-compare, and the runs, VARIANT-SEED. Each run has a working folder of its own, work/VARIANT-SEED. Paths in the
+compare, and the working folder of each run, VARIANT-SEED, in which its own results lie. Paths in the
 configuration are relative to the folder in which the study is started. Those that begin with `..`, or lie
 below results, must be absolute.
 """
@@ -24,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,10 +35,10 @@ from workflow_scripts.command_line import run as run_step
 
 PROJECT = Path(__file__).resolve().parents[1]
 UNCHANGED = "unchanged"
-RECORDS = ".snakemake/metadata"
+RESULTS, RECORDS = "results", ".snakemake/metadata"
 # What Snakemake and a run make in a working folder.
-OWN_FOLDERS = ("results", "state", ".snakemake")
-LARGE = (".png", ".jpg", ".h5", ".safetensors", ".pt")
+OWN_FOLDERS = (RESULTS, "state", ".snakemake")
+LARGE = (".png", ".jpg", ".h5", ".npy", ".safetensors", ".pt")
 
 
 def named_variants(files: Sequence[Path]) -> dict[str, Path | None]:
@@ -52,6 +53,14 @@ def named_variants(files: Sequence[Path]) -> dict[str, Path | None]:
             sys.exit(f"--variants: {file} and {variants[name] or 'no file'} have the name {name}; rename one")
         variants[name] = file
     return variants
+
+
+def settings_of(files: Sequence[Path]) -> dict[str, Any]:
+    """Return the keys of configuration files, of which the last wins; without datasets, also the demo's."""
+    settings = functools.reduce(merged, (read_mapping(file) for file in files))
+    if "datasets" not in settings:
+        settings = merged(read_mapping(PROJECT / "config" / "config.yaml"), settings)
+    return settings
 
 
 def command_of_run(work: Path, seed: int, files: Sequence[Path], more: Sequence[str]) -> list[str]:
@@ -70,28 +79,28 @@ def make_working_folder(work: Path, beginning: Path | None) -> None:
     its trainings, and Snakemake's records of how all was made. These are kept by paths, which are the same in
     each working folder.
     """
-    if work.exists():
-        return
-    # It has its name only when it is complete, since a run must not go on from a part of another.
-    partial = work.with_name(f"{work.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
+    make_folder(work)
     for path in sorted(Path.cwd().iterdir()):
-        if path.name not in OWN_FOLDERS:
-            link = partial / path.name
+        link = work / path.name
+        if path.name not in OWN_FOLDERS and not link.is_symlink():
             link.symlink_to(path)
             # A link is as old as its file, else Snakemake takes a list of images for one that was edited.
-            times = path.stat()
+            times = path.stat() if path.exists() else path.lstat()
             os.utime(link, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
-    for part in ("results", "state", RECORDS):
-        if beginning and (beginning / part).exists():
-            copy_folder(beginning / part, partial / part)
-    partial.rename(work)
+    if not beginning or (work / RESULTS).exists() or not (beginning / RESULTS).exists():
+        return
+    # Results last, and under their name only when all of them are there: a killed copy begins again.
+    for part in (RECORDS, "state"):
+        if (beginning / part).exists():
+            copy_folder(beginning / part, work / part)
+    partial = work / "results.partial"
+    copy_folder(beginning / RESULTS, partial)
+    partial.rename(work / RESULTS)
 
 
 def copy_folder(folder: Path, to: Path) -> None:
     """Copy a folder. Large files, which no step changes in place, become further names of the same file."""
-    shutil.copytree(folder, to, symlinks=True, copy_function=_link_or_copy)
+    shutil.copytree(folder, to, symlinks=True, copy_function=_link_or_copy, dirs_exist_ok=True)
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -132,27 +141,26 @@ def main(arguments: list[str] | None = None) -> None:
     study = Path("results") / "studies" / options.name
     # Seed after seed, so that a first comparison is there early.
     planned = [(seed, name) for seed in options.seeds for name in variants]
+    runs: dict[str, Path] = {}
     for place, (seed, name) in enumerate(planned):
         title = f"{name}-{seed}"
         print(f"study {options.name}: run {place + 1} of {len(planned)}, {title}", flush=True)
         variant = variants[name]
         files = [*options.configfile, *([variant] if variant else [])]
-        settings = functools.reduce(merged, (read_mapping(file) for file in files))
-        work, results = study / "work" / title, Path("results") / str(settings.get("run"))
-        make_working_folder(work, study / "work" / f"{UNCHANGED}-{seed}" if variant else None)
+        settings = settings_of(files)
+        work, results = study / title, Path(RESULTS) / str(settings.get("run"))
+        make_working_folder(work, study / f"{UNCHANGED}-{seed}" if variant else None)
         for dataset in settings.get("datasets") or {}:
             scenes = results / "data" / dataset / "scenes"
-            share_scenes(work / scenes, study / "work" / f"{UNCHANGED}-{options.seeds[0]}" / scenes)
+            share_scenes(work / scenes, study / f"{UNCHANGED}-{options.seeds[0]}" / scenes)
         if subprocess.run(command_of_run(work, seed, files, more), check=False).returncode:
             sys.exit(f"study {options.name}: {title} has failed; the same command goes on there")
-        link = study / title
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("work") / title / results)
+        runs[title] = work / results
     names = {name: read_mapping(file) if file else {} for name, file in variants.items()}
     (study / "variants.yaml").write_text(yaml.safe_dump(names, sort_keys=False, allow_unicode=True))
-    runs = [str(study / f"{name}-{seed}") for name in variants for seed in options.seeds]
-    if len(runs) > 1:
-        compare.main([*runs, "--output", str(study)])
+    in_order = [str(runs[f"{name}-{seed}"]) for name in variants for seed in options.seeds]
+    if len(in_order) > 1:
+        compare.main([*in_order, "--output", str(study)])
 
 
 if __name__ == "__main__":

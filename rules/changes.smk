@@ -20,9 +20,14 @@ def decides_besides(wildcards):
         return contents_of(*files)
     if kind == "training":
         files = [plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models)]
-        return [device, *configuration.source, *starts_of(rest), *contents_of(*files)]
+        return [device, *source_of_trainings(), *starts_of(rest), *contents_of(*files)]
+    if kind == "labelling":
+        # The last cycle's models make the final labels.
+        return [configuration.co_training.cycles] if rest == "final" else []
     if kind == "translation":
         return [configuration.seed, configuration.target]
+    if kind == "source":
+        return [configuration.seed, *source_of_trainings()]
     if kind == "prediction":
         priors = configuration.self_training.class_priors
         return [device, mask, priors, *models_that_predict(), *contents_of(mask, priors)]
@@ -33,11 +38,26 @@ def decides_besides(wildcards):
     return []
 
 
+def source_of_trainings():
+    """What says which images of the source trainings see, besides the keys of `translation`."""
+    return [
+        *configuration.source,
+        configuration.translation.method,
+        configuration.prediction.calibration_images,
+    ]
+
+
 def starts_of(name):
-    """The keys that say what the trainings of a stage start from, and which images a branch has."""
-    section = getattr(configuration, {"upper_bound": "final"}.get(name, name.removesuffix("_b")))
+    """The keys that say what the trainings of a stage start from, and which images of the target they see."""
+    if name == "baseline_b":
+        return []
+    section = getattr(configuration, {"upper_bound": "final", "co_training_b": "co_training"}.get(name, name))
     keys = ("initial_weights", "round_a", "round_b", "same_domain", "target_b")
-    return [getattr(section, key) for key in keys if hasattr(section, key)]
+    own = [getattr(section, key) for key in keys if hasattr(section, key)]
+    if name.startswith("co_training"):
+        # Where branch b loses its network, its trainings have other settings: those of branch a.
+        own.append(configuration.co_training.network_b is None)
+    return [*own, *([configuration.target] if section is configuration.final else [])]
 
 
 def models_that_predict():

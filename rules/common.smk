@@ -442,6 +442,17 @@ def shards(labelling, suffix):
     return prediction_files(*plan.predicted(Labelling.parse(labelling)), suffix)
 
 
+def selected_for_final():
+    """The images that the branches have accumulated, if the final model learns only from these.
+
+    Where branch b has images of its own, those of branch a.
+    """
+    if configuration.final.images == "all":
+        return []
+    last = plan.branch_steps[-2:] if configuration.co_training.same_domain else plan.branch_steps[-2:-1]
+    return [f"{RUN}/pseudo_labels/{step}/accumulated.tsv" for step in last]
+
+
 def ensemble_shards(name):
     """What the shards of the final labels consist of: their manifests, or their folders of labels."""
     return [not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}") for shard in range(SHARDS)]
@@ -461,10 +472,10 @@ def step_of(wildcards):
     return ModelName.parse(wildcards.step)
 
 
-def stage_of_thresholds(wildcards):
-    """The stage that says how thresholds are found. Those of the final labels are found as in co-training."""
+def stages_of_thresholds(wildcards):
+    """The stages that say how thresholds are found. Those of the final labels are found as in co-training."""
     step = Labelling.parse(wildcards.labelling).step
-    return step.stage if step else "co_training"
+    return [step.stage] if step else ["co_training", "final"]
 
 
 def accumulated_before(wildcards):

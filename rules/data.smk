@@ -196,7 +196,8 @@ rule translate:
 rule hold_out:
     """Keep some source images out of all trainings, so that models can be calibrated on them."""
     input:
-        lambda wildcards: whole_source(wildcards.dataset),
+        labelled=lambda wildcards: whole_source(wildcards.dataset),
+        changes=settings("source"),
     output:
         multiext(f"{RUN}/data/{{dataset}}/", "training.tsv", "held_out.tsv"),
     log:
@@ -213,7 +214,7 @@ rule hold_out:
         seed=configuration.seed,
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.hold_out --labelled {input:q} --number {params.number} --seed {params.seed}"
+        "python -m workflow_scripts.hold_out --labelled {input.labelled:q} --number {params.number} --seed {params.seed}"
         " --output {params.folder:q} --log-file {log:q}"
 
 
@@ -282,6 +283,7 @@ rule decode_images:
     input:
         images=lambda wildcards: training_images(wildcards.dataset),
         checked=CHECKED,
+        changes=settings("source"),
     output:
         f"{RUN}/decoded/{{dataset}}/index.tsv",
     log:
@@ -332,7 +334,8 @@ rule class_priors:
 rule class_statistics:
     """Count the pixels of each class in every source image, for rare-class sampling."""
     input:
-        lambda wildcards: source_manifest(wildcards.dataset),
+        manifest=lambda wildcards: source_manifest(wildcards.dataset),
+        changes=settings("source"),
     output:
         f"{RUN}/data/{{dataset}}/class_statistics.json",
     log:
@@ -347,5 +350,5 @@ rule class_statistics:
     params:
         label_space=LABEL_SPACE,
     shell:
-        "python -m workflow_scripts.class_statistics --manifest {input:q} --label-space {params.label_space}"
+        "python -m workflow_scripts.class_statistics --manifest {input.manifest:q} --label-space {params.label_space}"
         " --threads {threads} --output {output:q} --log-file {log:q}"

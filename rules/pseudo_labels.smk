@@ -31,7 +31,7 @@ rule thresholds:
         histograms=lambda wildcards: shards(wildcards.labelling, ".histogram.npz"),
         # Ancient, since no threshold depends on them.
         source_checks=ancient(SOURCE_CHECKS),
-        changes=lambda wildcards: labelling_settings(stage_of_thresholds(wildcards)),
+        changes=lambda wildcards: [labelling_settings(stage) for stage in stages_of_thresholds(wildcards)],
     output:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
@@ -238,6 +238,7 @@ rule join_ensemble:
         labels=ensemble_shards("labels"),
         thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
         thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
+        selected=selected_for_final(),
         changes=labelling_settings("final"),
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
@@ -253,10 +254,9 @@ rule join_ensemble:
         **needs(of_lists),
     params:
         label_space=LABEL_SPACE,
-        inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b"),
-        keep=flags(keep=configuration.final.keep, ranking=configuration.final.ranking),
+        inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b", "selected"),
         folder=folder_of_output,
     shell:
-        "python -m workflow_scripts.join_ensemble {params.inputs} {params.keep}"
+        "python -m workflow_scripts.join_ensemble {params.inputs}"
         " --label-space {params.label_space} --threads {threads}"
         " --output {params.folder:q} --log-file {log:q}"

@@ -119,7 +119,7 @@ def seconds_of(path: Path) -> float:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Return what runs are called: the names of their folders, or paths where two have the same name."""
+    """Return what runs are called: the names of their folders, else the part of their paths that differs."""
     paths = [Path(os.path.abspath(folder)) for folder in folders]
     repeated = [path for place, path in enumerate(paths) if path in paths[:place]]
     if repeated:
@@ -128,7 +128,20 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     if odd:
         raise InputError(f"{odd[0]!r:.200}: holds a tab or line end; expected a path in one line")
     names = [path.name for path in paths]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    if len(set(names)) == len(names):
+        return names
+    parts = [path.parts for path in paths]
+    first, last = common_length(parts), common_length([part[::-1] for part in parts])
+    middles = ["/".join(part[first : len(part) - last]) for part in parts]
+    return (
+        middles if all(middles) and len(set(middles)) == len(names) else [str(folder) for folder in folders]
+    )
+
+
+def common_length(sequences: Sequence[Sequence[str]]) -> int:
+    """Return with how many equal entries all sequences begin."""
+    together = list(zip(*sequences, strict=False))
+    return next((place for place, entries in enumerate(together) if len(set(entries)) > 1), len(together))
 
 
 def models_in(folder: Path, file: str) -> list[str]:

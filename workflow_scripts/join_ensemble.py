@@ -1,23 +1,19 @@
 """Make one set of the ensemble's labels of all shards.
 
 in:  the manifest of all target images, the manifests of the shards by ensemble_labels, the thresholds
-out: OUTPUT/manifest.tsv, with the images that have any label, in the order of the target, or only the best
-     of them, and OUTPUT/labels/*.png: the files of the shards under further names (copies on a disk without
-     hard links)
+out: OUTPUT/manifest.tsv, with the images that have any label, in the order of the target, or only those of
+     them that --selected lists, and OUTPUT/labels/*.png: the files of the shards under further names (copies
+     on a disk without hard links)
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cotrain.adaptation.labelling import what_to_change
-from cotrain.adaptation.ranking import IMAGE_RANKINGS, rank_images
 from cotrain.adaptation.threshold_table import ThresholdTable
 from cotrain.data.files import make_folder
 from cotrain.data.label_sets import gather_label, joined
 from cotrain.data.label_spaces import label_space
-from cotrain.data.manifests import Item, read_manifest, write_manifest
+from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
 from cotrain.progress import map_in_threads
 from workflow_scripts.command_line import (
@@ -27,7 +23,6 @@ from workflow_scripts.command_line import (
     logger,
     new_parser,
     parse,
-    positive,
     run,
 )
 
@@ -42,9 +37,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="one manifest per shard")
     parser.add_argument("--thresholds-a", type=Path, required=True, help="thresholds.json of model a")
     parser.add_argument("--thresholds-b", type=Path, required=True, help="thresholds.json of model b")
-    parser.add_argument("--keep", type=positive, help="keep so many images, the best ranked")
     parser.add_argument(
-        "--ranking", choices=IMAGE_RANKINGS, default="confidence", help="which are best (default: confidence)"
+        "--selected",
+        type=Path,
+        nargs="+",
+        help="keep only images that these manifests list (default: all)",
     )
     add_label_space_argument(parser)
     add_threads_argument(parser, default=4)
@@ -67,25 +64,17 @@ def main(arguments: list[str] | None = None) -> None:
     folder, manifest = options.output / "labels", options.output / "manifest.tsv"
     make_folder(folder)
     kept = [item for item in labelled if item.kept_pixels]
-    if options.keep:
-        kept = best_ranked(kept, options.ranking, options.keep)
+    if options.selected:
+        selected = {item.id for path in options.selected for item in read_manifest(path)}
+        kept = [item for item in kept if item.id in selected]
+        if not kept:
+            paths = ", ".join(map(str, options.selected))
+            raise InputError(f"{paths}: list no image that has a label, expected some of {options.images}")
     gathered = map_in_threads(
         lambda item: gather_label(item, folder), kept, options.threads, f"join {folder}"
     )
     write_manifest(manifest, gathered, Path.cwd())
     logger.info("kept the labels of %d of %d images; %s", len(kept), len(ids), manifest)
-
-
-def best_ranked(items: Sequence[Item], ranking: str, number: int) -> list[Item]:
-    """Return the `number` best ranked images, in their order."""
-    void = [item.width * item.height - (item.kept_pixels or 0) for item in items]
-    order = rank_images(
-        ranking,
-        scores=np.array([item.score or 0.0 for item in items]),
-        classes=np.array([item.classes or 0 for item in items]),
-        void_pixels=np.array(void),
-    )
-    return [items[place] for place in sorted(order[:number].tolist())]
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ def main(arguments: list[str] | None = None) -> None:
 
         factors = None
         if settings.class_balance and batches:
-            few = listed[:: -(-len(listed) // IMAGES_FOR_MEANS)]
+            number = min(IMAGES_FOR_MEANS, len(listed))
+            few = [listed[place * len(listed) // number] for place in range(number)]
             means = mean_probabilities(networks, few, settings, device, mask)
             factors = class_factors(means, settings.class_balance)
         for prediction in predict(networks, batches, settings, device, options.threads, factors=factors):

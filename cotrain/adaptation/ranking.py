@@ -52,19 +52,19 @@ class Ranking:
 def rank_images(
     method: str,
     scores: NDArray[np.float64],
-    classes: NDArray[np.int64],
+    class_counts: NDArray[np.int64],
     void_pixels: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Return int64 (N,): all images, the best first.
 
-    `scores`, `classes` (how many classes an image shows) and `void_pixels` are (N,). Methods: "confidence"
+    `scores` is (N,), `class_counts` (N, C) pixels per class, `void_pixels` (N,). Methods: "confidence"
     (highest score first), "class_count" (most classes first, then highest score), "void_pixels" (fewest void
     pixels first). Raises ValueError for another method.
     """
     if method == "confidence":
         return np.argsort(-scores, kind="stable")
     if method == "class_count":
-        return np.lexsort((-scores, -classes))
+        return np.lexsort((-scores, -_number_of_classes(class_counts)))
     if method == "void_pixels":
         return np.argsort(void_pixels, kind="stable")
     raise ValueError(f"unknown ranking {method!r}, expected one of {IMAGE_RANKINGS}")
@@ -101,16 +101,15 @@ def rank_for_exchange(
     if method == "receiver_threshold":
         return _by_class_demand(receiver.thresholds.astype(np.int64), sender, min_pixels)
     if method == "confidence_gain":
-        order = np.lexsort((-number_of_classes(sender.counts), -_confidence_gain(sender, receiver)))
+        order = np.lexsort((-_number_of_classes(sender.counts), -_confidence_gain(sender, receiver)))
     elif method in IMAGE_RANKINGS:
-        order = rank_images(method, sender.scores, number_of_classes(sender.counts), sender.void_pixels)
+        order = rank_images(method, sender.scores, sender.counts, sender.void_pixels)
     else:
         raise ValueError(f"unknown ranking {method!r}, expected one of {EXCHANGE_RANKINGS}")
     return Ranking(order, np.full(len(order), NO_CLASS, dtype=np.int64))
 
 
-def number_of_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return int64 (N,): how many classes have a pixel; `counts` (N, C) are the pixels of each class."""
+def _number_of_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.count_nonzero(counts, axis=1)
 
 

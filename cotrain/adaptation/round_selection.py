@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cotrain.adaptation.labelling import Labeller
 from cotrain.adaptation.pseudo_labels import image_score
-from cotrain.adaptation.ranking import number_of_classes, rank_images
+from cotrain.adaptation.ranking import rank_images
 from cotrain.data.counting import count_ids
 from cotrain.data.manifests import Item
 from cotrain.progress import map_in_threads
@@ -56,7 +56,7 @@ def select_images(evidence: RoundEvidence, ranking: str, keep: int) -> RoundSele
 
     It would teach nothing and cost its place in every batch.
     """
-    order = rank_images(ranking, evidence.scores, number_of_classes(evidence.counts), evidence.void_pixels)
+    order = rank_images(ranking, evidence.scores, evidence.counts, evidence.void_pixels)
     ranked = [int(index) for index in order if evidence.counts[index].any()]
     choices = [(False, "no pixel exceeds the threshold of its class")] * len(evidence.scores)
     for place, index in enumerate(ranked, 1):

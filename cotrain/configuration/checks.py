@@ -236,10 +236,6 @@ def _check_rounds(problems: Problems) -> None:
             text = f"{initial!r} is not a model of this run{did_you_mean(initial, models)}; expected "
             text += f"baseline, self_training/00 to {models[rounds]} or co_training/00/a to {models[-1]}"
             problems.add(("final", "initial_weights"), text)
-    ranking = problems.value("final", "ranking")
-    if ranking not in (None, "confidence") and value_at(problems.filled, ("final", "keep")) is None:
-        text = f"found {problems.shown('final', 'ranking')}, but all images are kept: expected final.keep too"
-        problems.add(("final", "ranking"), text)
 
 
 def _check_classes(problems: Problems) -> None:

@@ -17,6 +17,7 @@ from cotrain.configuration.choices import (
     Collaboration,
     ExchangeRanking,
     Fill,
+    FinalImages,
     ImageFormat,
     ImageRanking,
 )
@@ -146,6 +147,7 @@ class HealthSettings(Section, frozen=True, kw_only=True):
     hard_pixel_shares: dict[str, float]
     collaboration: Collaboration
     rare_class_sampling: bool
+    final_images: FinalImages
     final_mixing: ClassMixing
     final_initial_weights: str
 
@@ -456,6 +458,7 @@ class RunPlan:
             },
             collaboration=co_training.collaboration,
             rare_class_sampling=configuration.training.rare_class_sampling.enabled,
+            final_images=final.images,
             final_mixing=final.class_mixing,
             final_initial_weights=final.initial_weights,
         )

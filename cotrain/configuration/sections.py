@@ -28,6 +28,7 @@ from cotrain.configuration.choices import (
     Device,
     ExchangeRanking,
     Fill,
+    FinalImages,
     HardPixelsOf,
     ImageFormat,
     ImageRanking,
@@ -588,9 +589,9 @@ ClassBalance = Annotated[
     float,
     Meta(ge=0, le=1, title="a number from 0 to 1"),
     "When the target is labelled, the probability of each class is divided by this power of its mean over "
-    "the target. So classes that the model hardly ever prefers, such as poles and signs, get more labels, "
-    "and large classes fewer. `docs/results.md` tells what 0.3 did. 0 changes nothing, as published. Scores "
-    "are never balanced.",
+    "the images that are labelled together. So classes that the model hardly ever prefers, such as poles and "
+    "signs, get more labels, and large classes fewer. `docs/results.md` tells what 0.3 did. Each prediction "
+    "first goes through 32 images more. 0 changes nothing, as published. Scores are never balanced.",
 ]
 
 
@@ -642,11 +643,6 @@ BatchRatio = Annotated[
     tuple[Positive, Positive],
     Meta(title="[source, target], two integers >= 1"),
     "Number of source and of target images in a batch. Their sum must be `training.batch_size`.",
-]
-RankingOfImages = Annotated[
-    ImageRanking,
-    "Which images are kept: those with the highest mean confidence (`confidence`), with the most classes "
-    "(`class_count`), or with the fewest void pixels (`void_pixels`).",
 ]
 Every = Annotated[
     Positive,
@@ -761,7 +757,11 @@ class SelfTraining(Section, frozen=True, kw_only=True):
         "of the source. A path names a file with an array of shape (classes, height, width). null turns this"
         " off.",
     ] = None
-    ranking: RankingOfImages = "confidence"
+    ranking: Annotated[
+        ImageRanking,
+        "Which images are kept: those with the highest mean confidence (`confidence`), with the most classes"
+        " (`class_count`), or with the fewest void pixels (`void_pixels`).",
+    ] = "confidence"
     accumulation: HowImagesAccumulate = "best_score"
     relabel_rounds: Annotated[
         NotNegative,
@@ -899,12 +899,11 @@ class Final(Section, frozen=True, kw_only=True):
         "Which classes of source images are pasted into target images, as in self-training. `on_demand` goes "
         "by the lower of the thresholds of the two branches.",
     ] = "none"
-    keep: Annotated[
-        Positive | None,
-        Meta(title="an integer >= 1, or null"),
-        "Number of target images that are kept, the best ranked. null keeps all, as published.",
-    ] = None
-    ranking: RankingOfImages = "confidence"
+    images: Annotated[
+        FinalImages,
+        "Which target images the training learns from: `all`, as published, or those that the branches have "
+        "`selected` in their cycles. The branches label all others much worse.",
+    ] = "all"
 
 
 class Evaluation(Section, frozen=True, kw_only=True):

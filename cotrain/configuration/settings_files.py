@@ -30,8 +30,7 @@ OF_LABELS = ("labels", "classes", "version")
 # which images they draw, what their trainings start from and how they learn.
 LABELLING_STAGES = ("self_training", "co_training", "final")
 NOT_OF_LABELLING = (
-    *("rounds", "cycles", "images_per_round", "images_per_cycle", "every"),
-    *("initial_weights", "round_a", "round_b", "network_b", "same_domain", "target_b"),
+    *("rounds", "cycles", "images_per_round", "images_per_cycle", "every", "initial_weights"),
     *("iterations", "hard_pixel_share", "batch_ratio", "class_mixing"),
 )
 
@@ -43,16 +42,16 @@ def settings_names(configuration: Configuration) -> list[str]:
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]
     labellings = [f"labelling/{stage}" for stage in LABELLING_STAGES]
-    others = ("translation", "prediction", "evaluation", "crops", "health", "storage", "work")
+    others = ("translation", "source", "prediction", "evaluation", "crops", "health", "storage", "work")
     return [*trainings, *labellings, *others, *datasets]
 
 
 def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
-    Names: `training/STAGE`, `labelling/STAGE`, `translation`, `prediction`, `evaluation`, `crops`, `health`,
-    `storage`, `work`, `datasets/NAME/images` (without what concerns labels), `datasets/NAME/labelled`, and
-    `configuration` for the whole. InputError for others.
+    Names: `training/STAGE`, `labelling/STAGE`, `translation` and `source` (both the section `translation`),
+    `prediction`, `evaluation`, `crops`, `health`, `storage`, `work`, `datasets/NAME/images` (without what
+    concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError for others.
     """
     if name == WHOLE:
         return configuration
@@ -68,7 +67,7 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     if kind == "datasets":
         dataset, _, part = rest.partition("/")
         return dataset_settings(configuration, dataset, with_labels=part == "labelled")
-    if name == "translation":
+    if name in ("translation", "source"):
         return configuration.translation
     if name == "prediction":
         return plan.prediction_settings()

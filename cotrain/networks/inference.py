@@ -218,7 +218,7 @@ def mean_probabilities(
         ignored = mask.of_size(*image.shape[:2])
         if ignored is not None:
             seen = torch.from_numpy(~ignored)
-        total = total + probabilities(networks, x, settings)[0][:, seen.to(device)].double().sum(1).cpu()
+        total = total + probabilities(networks, x, settings)[0][:, seen.to(device)].sum(1).cpu().double()
         pixels += int(seen.sum())
     means: NDArray[np.float64] = (total / pixels).numpy()
     return means

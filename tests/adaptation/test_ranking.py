@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cotrain.adaptation import ranking as ranking_module
-from cotrain.adaptation.ranking import BranchEvidence, number_of_classes, rank_for_exchange, rank_images
+from cotrain.adaptation.ranking import BranchEvidence, rank_for_exchange, rank_images
 
 NAN = np.nan
 
@@ -29,7 +29,7 @@ VOID = np.array([10, 9, 10000, 9])
     [("confidence", [1, 3, 2, 0]), ("class_count", [0, 3, 2, 1]), ("void_pixels", [1, 3, 0, 2])],
 )
 def test_rank_images(method, order):
-    np.testing.assert_array_equal(rank_images(method, SCORES, number_of_classes(COUNTS), VOID), order)
+    np.testing.assert_array_equal(rank_images(method, SCORES, COUNTS, VOID), order)
 
 
 @pytest.mark.parametrize("method", ["confidence", "class_count", "void_pixels"])
@@ -37,15 +37,14 @@ def test_image_rankings_serve_the_exchange_too(method):
     sender = evidence([0, 0, 0], np.zeros((4, 3)), COUNTS, SCORES, VOID)
     receiver = evidence([0, 0, 0], np.ones((4, 3)))
     ranking = rank_for_exchange(method, sender, receiver, min_pixels=5000)
-    expected = rank_images(method, SCORES, number_of_classes(COUNTS), VOID)
-    np.testing.assert_array_equal(ranking.order, expected)
+    np.testing.assert_array_equal(ranking.order, rank_images(method, SCORES, COUNTS, VOID))
     np.testing.assert_array_equal(ranking.reason, [-1, -1, -1, -1])
 
 
 def test_unknown_methods():
     sender = evidence([0], [[0.5]])
     with pytest.raises(ValueError, match="threshold_difference"):
-        rank_images("threshold_difference", SCORES, number_of_classes(COUNTS), VOID)
+        rank_images("threshold_difference", SCORES, COUNTS, VOID)
     with pytest.raises(ValueError, match="unknown ranking 'best'"):
         rank_for_exchange("best", sender, sender, 0)
 

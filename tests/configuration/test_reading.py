@@ -222,7 +222,7 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
             {"final.class_mixing": None},
             "final.class_mixing: expected on_demand, plain or none, found null (write none)",
         ),
-        ({"final.keep": 0}, "final.keep: expected an integer >= 1, or null, found 0"),
+        ({"final.images": "best"}, "final.images: expected all or selected, found 'best'"),
         ({"training.batch_size": "four"}, "training.batch_size: expected an integer >= 2, found 'four'"),
         ({"training.batch_size": 4.0}, "training.batch_size: expected an integer >= 2, found 4.0"),
         ({"training.batch_size": True}, "training.batch_size: expected an integer >= 2, found true"),
@@ -553,10 +553,6 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         (
             {"final.initial_weights": "co_training/05/a"},
             "final.initial_weights: 'co_training/05/a' is not a model of this run",
-        ),
-        (
-            {"final.ranking": "class_count"},
-            "final.ranking: found 'class_count', but all images are kept: expected final.keep too",
         ),
         (
             {"network.backbone": "resnet101s"},

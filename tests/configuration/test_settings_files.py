@@ -152,9 +152,11 @@ EDITS = [
         {"self_training": {"portion": {"initial": 0.41}, "class_mixing": "plain"}},
         "self_training labelling/self_training",
     ),
-    ({"self_training": {"rounds": 7, "initial_weights": "previous", "images_per_round": 300}}, ""),
+    # Branch b starts from the last round, which is another one then.
+    ({"self_training": {"rounds": 7, "images_per_round": 300}}, "labelling/co_training"),
+    ({"self_training": {"initial_weights": "previous"}}, ""),
     ({"co_training": {"fill": "none", "min_pixels": 3, "cycles": 4}}, "labelling/co_training"),
-    ({"final": {"keep": 7, "initial_weights": "self_training/00"}}, "labelling/final"),
+    ({"final": {"images": "selected", "initial_weights": "self_training/00"}}, "labelling/final"),
     ({"datasets": {"camera_test": {"classes": "camvid_colours"}}}, "datasets/camera_test/labelled"),
 ]
 

@@ -27,6 +27,7 @@ from cotrain.configuration.choices import (
     Device,
     ExchangeRanking,
     Fill,
+    FinalImages,
     ImageFormat,
     ImageRanking,
 )
@@ -103,7 +104,7 @@ VALUES = [
     each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
     each("training.tensorboard", True, False),
-    [{}, {"final": {"keep": 3, "ranking": "class_count"}}],
+    each("final.images", *get_args(FinalImages)),
     each("final.class_mixing", *get_args(ClassMixing)),
 ]
 NUMBER = max(map(len, VALUES))

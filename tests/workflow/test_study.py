@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study import command_of_run, make_working_folder, named_variants, share_scenes
+from benchmarks.study import command_of_run, make_working_folder, named_variants, settings_of, share_scenes
 from cotrain.configuration.reading import merged, read_mapping, resolve
 
 PROJECT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def test_a_variant_makes_again_only_what_it_changes(run):
     targets = [str(baseline), "results/tiny/settings/configuration.json"]
     said = study_of(run, ["later.yaml", "sooner.yaml"], ["1"], targets)
     assert said.count("baseline: weights in") == 2
-    work = run.folder / "results" / "studies" / "tries" / "work"
+    work = run.folder / "results" / "studies" / "tries"
     assert (work / "later-1" / baseline).samefile(work / "unchanged-1" / baseline)
     unchanged, sooner = ((work / name / baseline).read_bytes() for name in ("unchanged-1", "sooner-1"))
     assert sooner != unchanged
@@ -94,8 +94,8 @@ def test_a_working_folder_shows_the_files_of_the_present_one(tmp_path, monkeypat
     Path("photos/a.jpg").write_bytes(b"x")
     Path("list.txt").write_text("photos/a.jpg\n")
     os.utime("list.txt", (1000, 1000))
-    make_working_folder(Path("results/studies/s/work/w"), None)
-    work = Path("results/studies/s/work/w")
+    make_working_folder(Path("results/studies/s/w"), None)
+    work = Path("results/studies/s/w")
     assert sorted(path.name for path in work.iterdir()) == ["list.txt", "photos"]
     assert (work / "photos" / "a.jpg").read_bytes() == b"x"
     assert (work / "list.txt").lstat().st_mtime == 1000
@@ -103,13 +103,17 @@ def test_a_working_folder_shows_the_files_of_the_present_one(tmp_path, monkeypat
 
 def test_a_working_folder_goes_on_from_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first, second = Path("results/s/work/first"), Path("results/s/work/second")
+    first, second = Path("results/s/first"), Path("results/s/second")
+    # A dry run has been there before the first one had made anything.
+    make_working_folder(second, first)
+    assert not (second / "results").exists()
     for file in ("results/r/a.png", "results/r/log.txt", ".snakemake/metadata/x", "state/r/last.pt"):
         (first / file).parent.mkdir(parents=True, exist_ok=True)
         (first / file).write_bytes(b"x")
         os.utime(first / file, (1000, 1000))
     # What a killed copy has left.
-    (Path("results/s/work/second.partial") / "results").mkdir(parents=True)
+    (second / "results.partial" / "r").mkdir(parents=True)
+    (second / "results.partial" / "r" / "a.png").write_bytes(b"")
     make_working_folder(second, first)
     assert (second / "results/r/a.png").samefile(first / "results/r/a.png")
     # A log is opened and written again: it must not be the same file.
@@ -118,10 +122,20 @@ def test_a_working_folder_goes_on_from_another(tmp_path, monkeypatch):
     assert (second / ".snakemake/metadata/x").is_file()
     # A training that the variant does not change is at its end there too.
     assert (second / "state/r/last.pt").samefile(first / "state/r/last.pt")
-    # It is made once.
+    # It is made once, but a file that has come since is shown.
     (first / "results/r/b.png").write_bytes(b"x")
+    Path("new.txt").write_text("")
+    Path("to a disk that is away").symlink_to("/nowhere")
     make_working_folder(second, first)
     assert not (second / "results/r/b.png").exists()
+    assert (second / "new.txt").is_file()
+
+
+def test_a_configuration_without_datasets_completes_that_of_the_demo(tmp_path):
+    (tmp_path / "a.yaml").write_text("seed: 7\n")
+    assert settings_of([tmp_path / "a.yaml"])["run"] == "demo"
+    (tmp_path / "b.yaml").write_text("run: mine\ndatasets: {}\n")
+    assert settings_of([tmp_path / "a.yaml", tmp_path / "b.yaml"])["run"] == "mine"
 
 
 def test_names_of_variants_are_unique():

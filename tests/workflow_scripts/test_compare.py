@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from cotrain.data.files import write_json, write_text
 from cotrain.data.manifests import Item, write_manifest
 from cotrain.errors import InputError
 from cotrain.evaluation.scores import scores
-from workflow_scripts.compare import main
+from workflow_scripts.compare import main, names_of
 
 
 @pytest.fixture
@@ -122,3 +123,17 @@ def test_runs_without_scores_are_compared_by_their_settings(write_run, tmp_path,
     assert "first: has no scores" in caplog.text
     assert "precision" in (tmp_path / "out" / "comparison.txt").read_text()
     assert "Scores" not in (tmp_path / "out" / "comparison.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["results/a", "results/b"], ["a", "b"]),
+        (["s/one-1/results/r", "s/one-2/results/r", "s/x/results/r"], ["one-1", "one-2", "x"]),
+        (["a/results/r", "b/more/results/r"], ["a", "b/more"]),
+        # One lies within the other: no part is left of the first.
+        (["a/r", "a/b/r"], ["a/r", "a/b/r"]),
+    ],
+)
+def test_runs_of_one_name_are_called_by_what_differs(folders, names):
+    assert names_of([Path(folder) for folder in folders]) == names

@@ -99,35 +99,22 @@ def test_predictions_of_another_image_set_are_refused(tmp_path, predicted_set, w
         run(tmp_path, thresholds, thresholds)
 
 
-def test_only_the_best_scored_images_are_kept(tmp_path, predicted_set, write_thresholds):
-    # The score is the mean confidence of the kept pixels: 0.9, 0.7, 0.8, 0.9, and nothing of "e".
-    images = {"c": [(0, 0.9), (0, 0.1)], "b": [(1, 0.7)], "a": [(2, 0.8)], "d": [(3, 0.9)], "e": [(0, 0.2)]}
+def test_only_selected_images_are_kept(tmp_path, predicted_set, write_thresholds):
+    images = {"c": [(0, 0.9)], "b": [(1, 0.7)], "a": [(2, 0.8)], "d": [(3, 0.9)], "e": [(0, 0.2)]}
     for name in "ab":
         predicted_set(name, images)
     folders, shared = label_shards(tmp_path, write_thresholds("t"), 1, whole=True)
-    for number, expected in ((1, "c"), (2, "cd"), (3, "cad"), (4, "cbad"), (9, "cbad")):
-        kept = join(tmp_path, folders, shared, "--keep", str(number))
+    items = {item.id: item for item in read_manifest(tmp_path / "a.tsv")}
+    for name, chosen in (("of_a", "dc"), ("of_b", "ce"), ("none", "e")):
+        write_manifest(tmp_path / f"{name}.tsv", [items[image] for image in chosen])
+    paths = {name: str(tmp_path / f"{name}.tsv") for name in ("of_a", "of_b", "none")}
+    # In the order of the target; nothing of "e" has a label.
+    for selected, expected in ((["of_a"], "cd"), (["of_a", "of_b"], "cd"), (["of_b"], "c")):
+        kept = join(tmp_path, folders, shared, "--selected", *(paths[name] for name in selected))
         assert [item.id for item in kept] == list(expected)
         assert all(item.label.is_file() for item in kept)
-
-
-def test_images_of_many_classes_can_be_kept_first(tmp_path, predicted_set, write_thresholds):
-    # Classes with a kept pixel: 1, 2, 1, 2; void pixels: 1, 0, 0, 1 (of two; the last has three).
-    images = {
-        "c": [(0, 0.9), (0, 0.1)],
-        "b": [(1, 0.7), (2, 0.7)],
-        "a": [(2, 0.8), (2, 0.8)],
-        "d": [(3, 0.9), (1, 0.8), (1, 0.1)],
-    }
-    for name in "ab":
-        predicted_set(name, images)
-    folders, shared = label_shards(tmp_path, write_thresholds("t"), 1, whole=True)
-    for ranking, number, expected in (
-        *(("class_count", 1, "d"), ("class_count", 2, "bd"), ("class_count", 3, "cbd")),
-        *(("void_pixels", 2, "ba"), ("confidence", 1, "c")),
-    ):
-        kept = join(tmp_path, folders, shared, "--keep", str(number), "--ranking", ranking)
-        assert [item.id for item in kept] == list(expected), (ranking, number)
+    with pytest.raises(InputError, match=r"none\.tsv: list no image that has a label"):
+        join(tmp_path, folders, shared, "--selected", paths["none"])
 
 
 def test_when_nothing_is_left_the_run_stops(tmp_path, predicted_set, write_thresholds):
