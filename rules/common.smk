@@ -263,10 +263,8 @@ def batch_inputs(wildcards):
     elif model not in BASELINES:
         inputs["target"] = f"{RUN}/pseudo_labels/{model}/accumulated.tsv"
     if plan.needs_thresholds(model):
-        labellings = ["ensemble/a", "ensemble/b"] if model.stage == "final" else [model]
-        inputs["thresholds"] = [
-            f"{RUN}/pseudo_labels/{labelling}/thresholds.json" for labelling in labellings
-        ]
+        own = [f"{RUN}/pseudo_labels/{model}/thresholds.json"]
+        inputs["thresholds"] = final_thresholds() if model.stage == "final" else own
     return inputs
 
 
@@ -442,20 +440,31 @@ def shards(labelling, suffix):
     return prediction_files(*plan.predicted(Labelling.parse(labelling)), suffix)
 
 
-def selected_for_final():
-    """The images that the branches have accumulated, if the final model learns only from these.
+def last_of_branches():
+    """The last co-training steps of the branches that show the target's own images."""
+    steps = plan.branch_steps[-2:]
+    return steps if configuration.co_training.same_domain else steps[:1]
 
-    Where branch b has images of its own, those of branch a.
-    """
-    if configuration.final.images == "all":
-        return []
-    last = plan.branch_steps[-2:] if configuration.co_training.same_domain else plan.branch_steps[-2:-1]
-    return [f"{RUN}/pseudo_labels/{step}/accumulated.tsv" for step in last]
+
+def accumulated_for_final():
+    """What the branches have accumulated, if the final model learns from that."""
+    is_ensemble = configuration.final.labels == "ensemble"
+    return (
+        [] if is_ensemble else [f"{RUN}/pseudo_labels/{step}/accumulated.tsv" for step in last_of_branches()]
+    )
+
+
+def final_thresholds():
+    """The thresholds by which the labels of the final model were made, of each branch."""
+    is_ensemble = configuration.final.labels == "ensemble"
+    labellings = ["ensemble/a", "ensemble/b"] if is_ensemble else last_of_branches()
+    return [f"{RUN}/pseudo_labels/{labelling}/thresholds.json" for labelling in labellings]
 
 
 def ensemble_shards(name):
     """What the shards of the final labels consist of: their manifests, or their folders of labels."""
-    return [not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}") for shard in range(SHARDS)]
+    shards = range(SHARDS) if configuration.final.labels == "ensemble" else ()
+    return [not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}") for shard in shards]
 
 
 def target_images(step):

@@ -231,14 +231,13 @@ rule ensemble_labels:
 
 
 rule join_ensemble:
-    """Make one set of the final labels of all shards, for the final training."""
+    """Make one set of the labels of all shards, or of what the branches have accumulated, for the final training."""
     input:
         images=TARGET_IMAGES,
         shards=ensemble_shards("manifest.tsv"),
         labels=ensemble_shards("labels"),
-        thresholds_a=f"{RUN}/pseudo_labels/ensemble/a/thresholds.json",
-        thresholds_b=f"{RUN}/pseudo_labels/ensemble/b/thresholds.json",
-        selected=selected_for_final(),
+        accumulated=accumulated_for_final(),
+        thresholds=final_thresholds(),
         changes=labelling_settings("final"),
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
@@ -254,9 +253,10 @@ rule join_ensemble:
         **needs(of_lists),
     params:
         label_space=LABEL_SPACE,
-        inputs=flags_of_inputs("images", "shards", "thresholds_a", "thresholds_b", "selected"),
+        inputs=flags_of_inputs("images", "shards", "accumulated", "thresholds"),
+        ranking=configuration.co_training.ranking,
         folder=folder_of_output,
     shell:
         "python -m workflow_scripts.join_ensemble {params.inputs}"
-        " --label-space {params.label_space} --threads {threads}"
+        " --ranking {params.ranking} --label-space {params.label_space} --threads {threads}"
         " --output {params.folder:q} --log-file {log:q}"

@@ -8,7 +8,7 @@ Look = Literal["game", "camera"]
 ImageFormat = Literal["png", "jpg"]
 HardPixelsOf = Literal["labelled", "all"]
 ClassMixing = Literal["on_demand", "plain", "none"]
-FinalImages = Literal["all", "selected"]
+FinalLabels = Literal["ensemble", "accumulated"]
 ImageRanking = Literal["confidence", "class_count", "void_pixels"]
 ExchangeRanking = Literal[
     "threshold_difference",

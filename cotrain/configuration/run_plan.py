@@ -17,7 +17,7 @@ from cotrain.configuration.choices import (
     Collaboration,
     ExchangeRanking,
     Fill,
-    FinalImages,
+    FinalLabels,
     ImageFormat,
     ImageRanking,
 )
@@ -147,7 +147,7 @@ class HealthSettings(Section, frozen=True, kw_only=True):
     hard_pixel_shares: dict[str, float]
     collaboration: Collaboration
     rare_class_sampling: bool
-    final_images: FinalImages
+    final_labels: FinalLabels
     final_mixing: ClassMixing
     final_initial_weights: str
 
@@ -458,7 +458,7 @@ class RunPlan:
             },
             collaboration=co_training.collaboration,
             rare_class_sampling=configuration.training.rare_class_sampling.enabled,
-            final_images=final.images,
+            final_labels=final.labels,
             final_mixing=final.class_mixing,
             final_initial_weights=final.initial_weights,
         )
@@ -509,7 +509,7 @@ class RunPlan:
                         settings_name=self.settings_name(step),
                     )
                 )
-        for branch in BRANCHES:
+        for branch in BRANCHES if configuration.final.labels == "ensemble" else ():
             model, _ = self.predicted(Labelling(ensemble_branch=branch))
             labellings.append(
                 Amount(

@@ -28,7 +28,7 @@ from cotrain.configuration.choices import (
     Device,
     ExchangeRanking,
     Fill,
-    FinalImages,
+    FinalLabels,
     HardPixelsOf,
     ImageFormat,
     ImageRanking,
@@ -899,11 +899,13 @@ class Final(Section, frozen=True, kw_only=True):
         "Which classes of source images are pasted into target images, as in self-training. `on_demand` goes "
         "by the lower of the thresholds of the two branches.",
     ] = "none"
-    images: Annotated[
-        FinalImages,
-        "Which target images the training learns from: `all`, as published, or those that the branches have "
-        "`selected` in their cycles. The branches label all others much worse.",
-    ] = "all"
+    labels: Annotated[
+        FinalLabels,
+        "Which labels of the target the training learns from. `ensemble`, as published: the last models of "
+        "both branches label all images together. `accumulated`: the labels of the images that the branches "
+        "have accumulated in their cycles; of an image that both have, the better label. These are fewer and "
+        "better, and no image is predicted for them.",
+    ] = "ensemble"
 
 
 class Evaluation(Section, frozen=True, kw_only=True):

@@ -137,8 +137,8 @@ def _lower_scores(models: Sequence[ModelHealth], settings: HealthSettings) -> li
 
 def _why_lower(stage: str, better: str, settings: HealthSettings) -> str:
     """Return why a stage is most likely worse than a model before it, and the key to turn."""
-    if stage == FINAL.stage and settings.final_images == "all":
-        return "images that no branch has selected most often have wrong labels: set final.images: selected"
+    if stage == FINAL.stage and settings.final_labels == "ensemble":
+        return "images that no branch has selected often have wrong labels: set final.labels: accumulated"
     if stage == FINAL.stage and settings.final_mixing == "plain":
         return "classes pasted at random most often harm it: set final.class_mixing: on_demand"
     if stage == FINAL.stage and settings.final_initial_weights == str(BASELINE) != better:

@@ -141,10 +141,11 @@ def pieces_of(plan: RunPlan) -> list[Piece]:
             pieces.append(Piece(str(model), f"{pseudo_labels}/selected.tsv", labelling))
             pieces.append(Piece(str(model), f"{pseudo_labels}/accumulated.tsv", jobs("accumulate")))
         elif model == FINAL:
-            of_branches = (*predictions, *jobs("thresholds")) * len(BRANCHES)
-            joining = (*jobs("ensemble_labels") * shards, *jobs("join_ensemble"))
-            path = "pseudo_labels/ensemble/manifest.tsv"
-            pieces.append(Piece(str(model), path, (*of_branches, *joining)))
+            labelling = jobs("join_ensemble")
+            if configuration.final.labels == "ensemble":
+                of_branches = (*predictions, *jobs("thresholds")) * len(BRANCHES)
+                labelling = (*of_branches, *jobs("ensemble_labels") * shards, *labelling)
+            pieces.append(Piece(str(model), "pseudo_labels/ensemble/manifest.tsv", labelling))
         training = Cost("train b" if plan.has_own_network(model) else "train", iterations_of(plan, model))
         pieces.append(Piece(str(model), f"models/{model}/weights.safetensors", (training,), model))
         if configuration.prediction.calibration_images:

@@ -424,7 +424,7 @@ def test_a_verdict_knows_who_came_before_and_who_labelled(make_plan):
     assert exchanged.rankings["self_training"] == "void_pixels"
     assert exchanged.hard_pixel_shares["self_training"] == 0.7
     assert (exchanged.final_mixing, exchanged.final_initial_weights) == ("plain", "self_training/01")
-    assert exchanged.final_images == "all"
+    assert exchanged.final_labels == "ensemble"
     assert exchanged.rare_class_sampling
 
 

@@ -156,7 +156,7 @@ EDITS = [
     ({"self_training": {"rounds": 7, "images_per_round": 300}}, "labelling/co_training"),
     ({"self_training": {"initial_weights": "previous"}}, ""),
     ({"co_training": {"fill": "none", "min_pixels": 3, "cycles": 4}}, "labelling/co_training"),
-    ({"final": {"images": "selected", "initial_weights": "self_training/00"}}, "labelling/final"),
+    ({"final": {"labels": "accumulated", "initial_weights": "self_training/00"}}, "labelling/final"),
     ({"datasets": {"camera_test": {"classes": "camvid_colours"}}}, "datasets/camera_test/labelled"),
 ]
 

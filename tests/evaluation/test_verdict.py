@@ -27,7 +27,7 @@ SETTINGS = HealthSettings(
     hard_pixel_shares={"self_training": 0.5, "co_training": 0.5, "final": 0.5},
     collaboration="exchange",
     rare_class_sampling=False,
-    final_images="selected",
+    final_labels="accumulated",
     final_mixing="none",
     final_initial_weights="baseline",
 )
@@ -133,7 +133,7 @@ def test_scores_below_those_of_an_earlier_model():
         "final.initial_weights: co_training/00/b."
     ]
     assert "set final.class_mixing: on_demand." in texts(models, final_mixing="plain")[0]
-    assert "set final.images: selected." in texts(models, final_mixing="plain", final_images="all")[0]
+    assert "set final.labels: accumulated." in texts(models, final_mixing="plain", final_labels="ensemble")[0]
     keys = {"final_initial_weights": B}
     assert "set final.hard_pixel_share: 1." in texts(models, **keys)[0]
     keys["hard_pixel_shares"] = {"self_training": 1.0, "co_training": 1.0, "final": 1.0}

@@ -27,7 +27,7 @@ from cotrain.configuration.choices import (
     Device,
     ExchangeRanking,
     Fill,
-    FinalImages,
+    FinalLabels,
     ImageFormat,
     ImageRanking,
 )
@@ -104,7 +104,7 @@ VALUES = [
     each("report.photos", [], ["03", "camera/01.png"]),
     each("on_collapse", "warn", "stop"),
     each("training.tensorboard", True, False),
-    each("final.images", *get_args(FinalImages)),
+    each("final.labels", *get_args(FinalLabels)),
     each("final.class_mixing", *get_args(ClassMixing)),
 ]
 NUMBER = max(map(len, VALUES))

@@ -412,7 +412,7 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
         ("co_training", {"round_a": 1, "round_b": 0}, "exchange", 3),
         ("translation", {"method": "none"}, "train", 6),
         ("prediction", {"calibration_images": 2}, "hold_out", 6),
-        ("final", {"images": "selected"}, "join_ensemble", 1),
+        ("final", {"labels": "accumulated"}, "join_ensemble", 1),
         ("final", {"initial_weights": "self_training/01"}, "train", 1),
         ("evaluation", {"write_outputs": True}, "evaluate", 0),
     ],

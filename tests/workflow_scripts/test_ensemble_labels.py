@@ -29,7 +29,8 @@ def run(tmp_path, thresholds_a, thresholds_b, *more):
 def join(tmp_path, shards, shared, *more):
     manifests = [str(shard / "manifest.tsv") for shard in shards]
     of_all = ["--images", str(tmp_path / "a.tsv"), "--shards", *manifests, *more]
-    join_ensemble.main([*of_all, *shared, "--output", str(tmp_path / "ensemble")])
+    thresholds = ["--thresholds", shared[1], shared[3], *shared[4:]]
+    join_ensemble.main([*of_all, *thresholds, "--output", str(tmp_path / "ensemble")])
     return read_manifest(tmp_path / "ensemble" / "manifest.tsv")
 
 
@@ -99,22 +100,37 @@ def test_predictions_of_another_image_set_are_refused(tmp_path, predicted_set, w
         run(tmp_path, thresholds, thresholds)
 
 
-def test_only_selected_images_are_kept(tmp_path, predicted_set, write_thresholds):
-    images = {"c": [(0, 0.9)], "b": [(1, 0.7)], "a": [(2, 0.8)], "d": [(3, 0.9)], "e": [(0, 0.2)]}
-    for name in "ab":
-        predicted_set(name, images)
-    folders, shared = label_shards(tmp_path, write_thresholds("t"), 1, whole=True)
-    items = {item.id: item for item in read_manifest(tmp_path / "a.tsv")}
-    for name, chosen in (("of_a", "dc"), ("of_b", "ce"), ("none", "e")):
-        write_manifest(tmp_path / f"{name}.tsv", [items[image] for image in chosen])
-    paths = {name: str(tmp_path / f"{name}.tsv") for name in ("of_a", "of_b", "none")}
-    # In the order of the target; nothing of "e" has a label.
-    for selected, expected in ((["of_a"], "cd"), (["of_a", "of_b"], "cd"), (["of_b"], "c")):
-        kept = join(tmp_path, folders, shared, "--selected", *(paths[name] for name in selected))
-        assert [item.id for item in kept] == list(expected)
-        assert all(item.label.is_file() for item in kept)
-    with pytest.raises(InputError, match=r"none\.tsv: list no image that has a label"):
-        join(tmp_path, folders, shared, "--selected", paths["none"])
+def test_what_branches_have_accumulated_is_joined(tmp_path, predicted_set, write_thresholds):
+    # The score is the mean confidence of the kept pixels.
+    of_branch = {
+        "a": {"x": [(0, 0.9)], "y": [(1, 0.7), (1, 0.1)], "w": [(0, 0.1)]},
+        "b": {"y": [(2, 0.8), (2, 0.1)], "x": [(3, 0.6), (3, 0.6)], "z": [(0, 0.7)]},
+    }
+    thresholds = write_thresholds("t")
+    manifests = []
+    for branch, images in of_branch.items():
+        for name in "ab":
+            predicted_set(name, images)
+        [folder], _ = label_shards(tmp_path, thresholds, 1, whole=True)
+        manifests.append(folder.rename(tmp_path / f"of_{branch}") / "manifest.tsv")
+        items = read_manifest(manifests[-1])
+        moved = [replace(item, label=manifests[-1].parent / "labels" / item.label.name) for item in items]
+        write_manifest(manifests[-1], moved)
+    found = {}
+    for ranking in ("confidence", "void_pixels"):
+        output = tmp_path / f"by_{ranking}"
+        join_ensemble.main(
+            [
+                *("--images", str(tmp_path / "a.tsv"), "--accumulated", *map(str, manifests)),
+                *("--thresholds", str(thresholds), str(thresholds), "--ranking", ranking),
+                *("--label-space", "camvid11", "--output", str(output)),
+            ]
+        )
+        items = read_manifest(output / "manifest.tsv")
+        assert all(item.label.parent == output / "labels" for item in items)
+        found[ranking] = {item.id: int(read_label(item.label)[0, 0]) for item in items}
+    # Of "x", the label of a is surer, that of b keeps more pixels. Nothing of "w" has a label.
+    assert found == {"confidence": {"x": 0, "y": 2, "z": 0}, "void_pixels": {"x": 3, "y": 1, "z": 0}}
 
 
 def test_when_nothing_is_left_the_run_stops(tmp_path, predicted_set, write_thresholds):

@@ -41,7 +41,7 @@ def arguments(tmp_path, predicted_set, settings_file):
         hard_pixel_shares={"self_training": 0.5, "co_training": 0.5, "final": 0.5},
         collaboration="own",
         rare_class_sampling=True,
-        final_images="selected",
+        final_labels="accumulated",
         final_mixing="none",
         final_initial_weights="baseline",
     )
