@@ -240,7 +240,8 @@ STEPS: dict[str, tuple[str, str, Flags]] = {
         "join_ensemble",
         lambda folder: [
             *(f"--images={folder}/images.tsv", f"--shards={folder}/shard/manifest.tsv"),
-            *(*of_both(folder, ("thresholds",)), *labelled(folder), f"--output={folder}/ensemble"),
+            *("--thresholds", folder / "a.json", folder / "b.json"),
+            *(*labelled(folder), f"--output={folder}/ensemble"),
         ],
     ),
     "accumulate": of_step(
