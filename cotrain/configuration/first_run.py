@@ -388,7 +388,16 @@ def configuration_text(choice: FirstRun) -> str:
             else []
         ),
         "  batch_ratio: [2, 2]",
-        *(["  class_mixing: plain"] if choice.preset_name != "paper" else []),
+        *(
+            [
+                "  # The labels that the branches have accumulated are fewer and better than those of all "
+                "photos.",
+                "  labels: accumulated",
+                "  class_mixing: on_demand",
+            ]
+            if choice.preset_name != "paper"
+            else []
+        ),
     ]
     return "\n".join(lines) + "\n"
 
