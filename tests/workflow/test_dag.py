@@ -496,6 +496,7 @@ def test_every_labelling_gets_its_choices(three_rounds_and_two_cycles):
         **{"accumulate co_training accumulation": {"best_score"}},
         **{f"{step} self_training ranking": {"class_count"} for step in ("accumulate", "relabel")},
         **{f"{step} co_training ranking": {"confidence_gain"} for step in ("accumulate", "relabel")},
+        "join_ensemble ensemble ranking": {"confidence_gain"},
     }
 
 
