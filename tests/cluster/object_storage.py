@@ -240,7 +240,7 @@ def test_in_pods_killed_in_a_training(s3, run_on_disk, clone, tmp_path) -> None:
         name = label.relative_to(run_on_disk.folder / "results" / "tiny")
         assert (here / name).read_bytes() == label.read_bytes()
     assert not [name for name in stored if name.startswith(("predictions/", "translated/images"))]
-    assert not list(storage.rglob("*.h5"))
+    assert not list((here / "predictions").rglob("*.h5"))
 
 
 def test_what_would_lose_files_is_refused(tmp_path) -> None:
