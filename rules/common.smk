@@ -36,6 +36,8 @@ PROCESSES = configuration.gpus_per_training
 # Quoted for the shell: it may be the path of a user's file.
 LABEL_SPACE = shlex.quote(configuration.label_space)
 SHARDS = configuration.prediction.shards
+# Whether the branches label all images together for the final model.
+IS_ENSEMBLE = configuration.final.labels == "ensemble"
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # How many pixels of each class the source has.
 SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in configuration.source]
@@ -448,22 +450,19 @@ def last_of_branches():
 
 def accumulated_for_final():
     """What the branches have accumulated, if the final model learns from that."""
-    is_ensemble = configuration.final.labels == "ensemble"
-    return (
-        [] if is_ensemble else [f"{RUN}/pseudo_labels/{step}/accumulated.tsv" for step in last_of_branches()]
-    )
+    steps = () if IS_ENSEMBLE else last_of_branches()
+    return [f"{RUN}/pseudo_labels/{step}/accumulated.tsv" for step in steps]
 
 
 def final_thresholds():
     """The thresholds by which the labels of the final model were made, of each branch."""
-    is_ensemble = configuration.final.labels == "ensemble"
-    labellings = ["ensemble/a", "ensemble/b"] if is_ensemble else last_of_branches()
+    labellings = ["ensemble/a", "ensemble/b"] if IS_ENSEMBLE else last_of_branches()
     return [f"{RUN}/pseudo_labels/{labelling}/thresholds.json" for labelling in labellings]
 
 
 def ensemble_shards(name):
     """What the shards of the final labels consist of: their manifests, or their folders of labels."""
-    shards = range(SHARDS) if configuration.final.labels == "ensemble" else ()
+    shards = range(SHARDS) if IS_ENSEMBLE else ()
     return [not_stored(f"{RUN}/pseudo_labels/ensemble/shards/{shard}/{name}") for shard in shards]
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from cotrain.configuration.names import ModelName, Stage
 from cotrain.configuration.reading import read_mapping
-from cotrain.data.file_names import is_one_line
+from cotrain.data.file_names import common_length, is_one_line
 from cotrain.data.files import write_text
 from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
@@ -133,15 +133,8 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     parts = [path.parts for path in paths]
     first, last = common_length(parts), common_length([part[::-1] for part in parts])
     middles = ["/".join(part[first : len(part) - last]) for part in parts]
-    return (
-        middles if all(middles) and len(set(middles)) == len(names) else [str(folder) for folder in folders]
-    )
-
-
-def common_length(sequences: Sequence[Sequence[str]]) -> int:
-    """Return with how many equal entries all sequences begin."""
-    together = list(zip(*sequences, strict=False))
-    return next((place for place, entries in enumerate(together) if len(set(entries)) > 1), len(together))
+    is_clear = all(middles) and len(set(middles)) == len(names)
+    return middles if is_clear else [str(folder) for folder in folders]
 
 
 def models_in(folder: Path, file: str) -> list[str]:

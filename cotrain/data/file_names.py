@@ -2,6 +2,7 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 
 # File systems allow 255 bytes. The rest is for what follows an id: "@03" for each round that adds the image
 # again, "_gtFine_labelTrainIds.png".
@@ -62,3 +63,11 @@ def _is_plain(text: str) -> bool:
 
 def _breaks_lines(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+
+
+def common_length(sequences: Sequence[str] | Sequence[tuple[str, ...]]) -> int:
+    """Return how many letters of texts, or parts of tuples, are the same at the beginning of all of them."""
+    # What the first and the last in the alphabet have in common, all between them have too.
+    first, last = min(sequences), max(sequences)
+    pairs = zip(first, last, strict=False)
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), len(first))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import product, takewhile
 from pathlib import Path
 
+from cotrain.data.file_names import common_length
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
 
@@ -121,10 +122,7 @@ def _common_length(texts: Sequence[str]) -> int:
 
     Without their tens, frames 10 and 11 of one list would look like frames 20 and 21 of another.
     """
-    # What the first and the last in the alphabet have in common, all between them have too.
-    first, last = min(texts), max(texts)
-    same = (one == other for one, other in zip(first, last, strict=False))
-    beginning = first[: sum(takewhile(bool, same))]
+    beginning = texts[0][: common_length(texts)]
     end = len(beginning)
     if beginning[-1:].isdigit() and any(text[end : end + 1].isdigit() for text in texts):
         beginning = beginning.rstrip("0123456789")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cotrain.data.file_names import is_one_line
+from cotrain.data.file_names import common_length, is_one_line
 from cotrain.data.images import HEIF_SUFFIXES, IMAGE_SUFFIXES, check_image
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
@@ -97,22 +97,15 @@ def _as_they_are(names: list[str]) -> list[str]:
 
 def _without_common_end(names: list[str]) -> list[str]:
     """Return names without the letters that all end with."""
-    common = _common_letters([name[::-1] for name in names])
+    common = common_length([name[::-1] for name in names])
     return [name[: len(name) - common] for name in names]
 
 
 def _without_common_ends(names: list[str]) -> list[str]:
     """Return names without what all end with, and then without what all begin with after their folders."""
     parts = [name.rpartition("/") for name in _without_common_end(names)]
-    common = _common_letters([stem for _, _, stem in parts])
+    common = common_length([stem for _, _, stem in parts])
     return [folder + slash + stem[common:] for folder, slash, stem in parts]
-
-
-def _common_letters(names: Sequence[str]) -> int:
-    """Return how many letters all names begin with."""
-    shortest, longest = min(names), max(names)
-    pairs = zip(shortest, longest, strict=False)
-    return next((place for place, (one, other) in enumerate(pairs) if one != other), len(shortest))
 
 
 def usable_photos(paths: Sequence[Path], threads: int) -> tuple[list[Item], dict[Path, str]]:

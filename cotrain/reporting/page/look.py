@@ -6,7 +6,7 @@ Each picture is made once: one that is newer than what it shows stays as it is.
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from cotrain.data.manifests import Item, check_listed_size, read_manifest
 from cotrain.data.masks import EgoVehicleMask
 from cotrain.data.predictions import PredictionReader, hash_of_images
 from cotrain.evaluation.scores import confusion_matrix, mean_of_known, shares
-from cotrain.reporting.page.records import RunRecords
+from cotrain.reporting.page.records import RunRecords, last_of_chain
 from cotrain.threads import map_in_order
 
 Kind = Literal["photo", "classes", "confidence", "error"]
@@ -268,12 +268,6 @@ def _predicted(paths: Mapping[str, Path], *views: Sequence[Item]) -> dict[str, P
     return found
 
 
-def _newest(models: Iterable[str]) -> str | None:
-    """Return the last model of the chain, of which the upper bound is no part."""
-    chain = [model for model in models if model != str(UPPER_BOUND)]
-    return chain[-1] if chain else None
-
-
 def _model_layers(models: Sequence[str]) -> list[Layer]:
     return [
         *(Layer(model, model, "classes") for model in models),
@@ -301,7 +295,7 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
         "Photos of the target",
         "No label of these photos is known to the models. The compared pictures show what each of them sees.",
         layers,
-        start=("photo", _newest(paths) or "photo"),
+        start=("photo", last_of_chain(paths) or "photo"),
     )
     room = Room.of(images, layers)
     with ExitStack() as stack:
@@ -339,7 +333,7 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
                     values[f"pixels unlike {next(iter(readers))}: {model}"] = float(
                         (first != train_ids).mean()
                     )
-                if model == _newest(paths):
+                if model == last_of_chain(paths):
                     counts = np.bincount(train_ids.ravel(), minlength=256)[: len(counts)]
             for step, by_id in labels.items():
                 seen = items_b[place] if _is_of_b(step, items_b) else item
@@ -355,7 +349,7 @@ def _target(records: RunRecords, pictures: Pictures, images: int, threads: int) 
     gallery.images = [entry for entry, _, _ in shown]
     _collect(gallery, [values for _, values, _ in shown])
     gallery.ascending = [name for name in gallery.values if name.startswith("confidence")]
-    newest = _newest(paths)
+    newest = last_of_chain(paths)
     if newest:
         _class_orders(gallery, records, [counts for _, _, counts in shown], newest)
     return gallery
@@ -422,7 +416,7 @@ def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) ->
         "These have true labels: an error is red, and grey is what has no label. Nothing was trained on "
         "them.",
         layers,
-        start=("truth", _newest(paths) or "photo"),
+        start=("truth", last_of_chain(paths) or "photo"),
     )
     room = Room.of(images, layers)
     number = records.space.number_of_classes
@@ -444,7 +438,7 @@ def _test(records: RunRecords, pictures: Pictures, images: int, threads: int) ->
             path = at / file_name("truth", "classes")
             if not pictures.is_there(path, [item.label]):
                 pictures.classes(path, truth, room.classes)
-            newest = _newest(paths)
+            newest = last_of_chain(paths)
             values: dict[str, float | None] = {}
             iou: list[float | None] = []
             of_newest: NDArray[np.int64] | None = None

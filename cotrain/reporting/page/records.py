@@ -5,7 +5,7 @@ A file that is not there yet is no mistake, because the page of a run is also ma
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,12 @@ class HealthRecord(Record, frozen=True):
     findings: list[FindingRecord]
     source: dict[str, Share]
     models: dict[str, HealthOfModel]
+
+
+def last_of_chain(models: Iterable[str]) -> str | None:
+    """Return the last of models in their order; the upper bound is no part of the chain."""
+    chain = [model for model in models if model != str(UPPER_BOUND)]
+    return chain[-1] if chain else None
 
 
 def read_health(path: Path) -> HealthRecord:
@@ -179,15 +185,14 @@ class RunRecords:
     @property
     def newest(self) -> str | None:
         """The last model of the chain that is there."""
-        chain = [model for model in self.trained if model != str(UPPER_BOUND)]
-        return chain[-1] if chain else None
+        return last_of_chain(self.trained)
 
     @property
     def newest_health(self) -> tuple[str, HealthOfModel] | None:
         """The last model of the chain of which the health is known, and its health."""
         models = self.health.models if self.health else {}
-        chain = [model for model in models if model != str(UPPER_BOUND)]
-        return (chain[-1], models[chain[-1]]) if chain else None
+        last = last_of_chain(models)
+        return (last, models[last]) if last else None
 
     @property
     def is_finished(self) -> bool:
