@@ -62,9 +62,10 @@ def main(arguments: list[str] | None = None) -> None:
             make_set(folder, number)
             for step, (module, function, flags) in STEPS.items():
                 # The others make what these need.
-                figure = measured(module, function, *flags(folder))
+                seconds, megabytes = measured(module, function, *flags(folder))
+                print(f"{number} images: {step}: {seconds:.0f} s, {megabytes:.0f} MB", file=sys.stderr)
                 if step in figures:
-                    figures[step].append(figure)
+                    figures[step].append((seconds, megabytes))
     least, most = min(options.counts), max(options.counts)
     peaks = "".join(f"{f'{number} images':>16}" for number in options.counts)
     print(f"{'step':<28}{peaks}{'bytes an image':>16}{'µs an image':>14}")

@@ -33,6 +33,13 @@ RESTARTED = re.compile(r"Trying to restart job (\d+)")
 # With these words an executor begins what says nothing of the reason.
 SAME_EACH_TIME = re.compile(r"\s*(?:sbatch call:|Detailed failure reason|For further error details)")
 SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")
+# What Snakemake says on Ctrl-C and on SIGTERM, and what the terminal says instead.
+STOPPING = {
+    "on user request": "stopping: running jobs are told to end, and a training saves first; this may take a minute",
+    "Will exit after finishing": "stopping (SIGTERM): running jobs go on to their end, and no other job starts; "
+    "Ctrl-C ends them now",
+}
+STOPPED = re.compile("|".join(STOPPING))
 # What Snakemake says before it starts.
 PREAMBLE = (
     *("Building DAG of jobs", "Using shell"),
@@ -60,7 +67,7 @@ class Terminal(logging.Handler):
         self.began = time.monotonic()
         self.started: dict[int, tuple[float, Cost]] = {}
         self.failures: dict[int, str] = {}
-        self.is_interrupted = False
+        self.stopping = ""
 
     def write(self, text: str) -> None:
         """Write a line with the time before it, as the steps do."""
@@ -78,8 +85,11 @@ class Terminal(logging.Handler):
             self.finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
             self.fail(record)
-        elif event is None and record.levelno == logging.INFO and "user request" in record.getMessage():
-            self.is_interrupted = True
+        elif event is None and (stop := STOPPED.search(record.getMessage())):
+            # Snakemake says it again whenever a job has ended.
+            if stop[0] != self.stopping:
+                self.write(STOPPING[stop[0]])
+            self.stopping = stop[0]
         elif event is None and (
             record.levelno == logging.WARNING or NEWS_OF_A_SCHEDULER.search(record.getMessage())
         ):
@@ -141,7 +151,7 @@ class Terminal(logging.Handler):
     def end_early(self) -> None:
         """Say why the run ended, as the last line."""
         messages = list(dict.fromkeys(self.failures.values()))
-        if self.is_interrupted or not messages:
+        if self.stopping or not messages:
             messages = [*messages, "interrupted; the same command goes on where it stopped"]
         for message in messages:
             self.write(message)

@@ -71,6 +71,27 @@ def test_only_what_is_not_tried_again_is_a_reason_for_the_end(terminal):
     assert "invalid partition" in line
 
 
+@pytest.mark.parametrize(
+    ("snakemakes", "ours"),
+    [
+        (
+            "Terminating processes on user request, this might take some time.",
+            "stopping: running jobs are told to end, and a training saves first; this may take a minute",
+        ),
+        (
+            "Will exit after finishing currently running jobs (scheduler).",
+            "stopping (SIGTERM): running jobs go on to their end, and no other job starts; Ctrl-C ends them now",
+        ),
+    ],
+)
+def test_a_stop_is_told_at_once(terminal, snakemakes, ours):
+    assert shown(terminal, snakemakes) == [ours]
+    assert shown(terminal, snakemakes) == []
+    assert shown(terminal, "Trying something else on request") == []
+    terminal.end_early()
+    assert terminal.stream.getvalue().endswith("interrupted; the same command goes on where it stopped\n")
+
+
 def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):
     class Job:
         jobid, rule, log = 1, None, []

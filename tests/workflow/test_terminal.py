@@ -67,24 +67,49 @@ def test_the_mistake_comes_last(run):
     )
 
 
+def stopped(run, stop):
+    """Return the messages of a run that `stop` ends in the training of the baseline."""
+    configuration = run.configuration()
+    configuration["baseline"]["iterations"] = 60
+    run.configure(configuration)
+    state = run.folder / "state" / "tiny" / "baseline" / "last.pt"
+    with (run.folder / "output.txt").open("w+") as output:
+        process = subprocess.Popen(
+            run.command("--", "baseline"),
+            cwd=run.folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        )
+        deadline = time.monotonic() + 120
+        while not state.exists():
+            assert process.poll() is None, "the run ended before it could be stopped"
+            assert time.monotonic() < deadline, "no state was saved within two minutes"
+            time.sleep(0.02)
+        stop(process)
+        assert process.wait(timeout=120) != 0
+        output.seek(0)
+        return [timed[1] for line in output if (timed := TIMED.match(line))]
+
+
 def test_an_interruption_says_how_to_go_on(run):
-    process = subprocess.Popen(
-        run.command("--", "collect_checks"),
-        cwd=run.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    messages = stopped(run, lambda process: run.kill(process, signal.SIGINT))
+    told = "stopping: running jobs are told to end, and a training saves first; this may take a minute"
+    assert messages.count(told) == 1
+    assert messages[-1] == "interrupted; the same command goes on where it stopped"
+    assert not (run.folder / "results" / "tiny" / "models" / "baseline" / "weights.safetensors").exists()
+
+
+def test_sigterm_of_snakemake_only_lets_the_job_end_that_runs(run):
+    messages = stopped(run, lambda process: process.send_signal(signal.SIGTERM))
+    told = (
+        "stopping (SIGTERM): running jobs go on to their end, and no other job starts; Ctrl-C ends them now"
     )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "jobs to do" in line:
-            time.sleep(0.5)
-            run.kill(process, signal.SIGINT)
-    assert lines[-1].endswith("interrupted; the same command goes on where it stopped\n")
+    assert messages.count(told) == 1
+    assert messages[-1] == "interrupted; the same command goes on where it stopped"
+    assert (run.folder / "results" / "tiny" / "models" / "baseline" / "weights.safetensors").exists()
+    assert not (run.folder / "results" / "tiny" / "evaluation").exists()
 
 
 def test_snakemakes_own_output_comes_back(run):
