@@ -35,9 +35,8 @@ SAME_EACH_TIME = re.compile(r"\s*(?:sbatch call:|Detailed failure reason|For fur
 SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")
 # What Snakemake says on Ctrl-C and on SIGTERM, and what the terminal says instead.
 STOPPING = {
-    "on user request": "stopping: running jobs are told to end, and a training saves first; this may take a minute",
-    "Will exit after finishing": "stopping (SIGTERM): running jobs go on to their end, and no other job starts; "
-    "Ctrl-C ends them now",
+    "on user request": "stopping: running jobs end now, and trainings save first; this may take a minute",
+    "Will exit after finishing": "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them now",
 }
 STOPPED = re.compile("|".join(STOPPING))
 # What Snakemake says before it starts.

@@ -76,11 +76,11 @@ def test_only_what_is_not_tried_again_is_a_reason_for_the_end(terminal):
     [
         (
             "Terminating processes on user request, this might take some time.",
-            "stopping: running jobs are told to end, and a training saves first; this may take a minute",
+            "stopping: running jobs end now, and trainings save first; this may take a minute",
         ),
         (
             "Will exit after finishing currently running jobs (scheduler).",
-            "stopping (SIGTERM): running jobs go on to their end, and no other job starts; Ctrl-C ends them now",
+            "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them now",
         ),
     ],
 )
