@@ -80,7 +80,7 @@ def test_only_what_is_not_tried_again_is_a_reason_for_the_end(terminal):
         ),
         (
             "Will exit after finishing currently running jobs (scheduler).",
-            "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them now",
+            "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them",
         ),
     ],
 )

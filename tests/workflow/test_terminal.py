@@ -103,7 +103,7 @@ def test_an_interruption_says_how_to_go_on(run):
 
 def test_sigterm_of_snakemake_only_lets_the_job_end_that_runs(run):
     messages = stopped(run, lambda process: process.send_signal(signal.SIGTERM))
-    told = "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them now"
+    told = "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them"
     assert messages.count(told) == 1
     assert messages[-1] == "interrupted; the same command goes on where it stopped"
     assert (run.folder / "results" / "tiny" / "models" / "baseline" / "weights.safetensors").exists()
