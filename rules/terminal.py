@@ -36,7 +36,9 @@ SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\
 # What Snakemake says on Ctrl-C and on SIGTERM, and what the terminal says instead.
 STOPPING = {
     "on user request": "stopping: running jobs end now, and trainings save first; this may take a minute",
-    "Will exit after finishing": "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them",
+    "Will exit after finishing": (
+        "stopping (SIGTERM): running jobs go on to their end, no other starts; Ctrl-C ends them"
+    ),
 }
 STOPPED = re.compile("|".join(STOPPING))
 # What Snakemake says before it starts.
