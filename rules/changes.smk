@@ -20,14 +20,14 @@ def decides_besides(wildcards):
         return contents_of(*files)
     if kind == "training":
         files = [plan.initial_file(BASELINE), *map(plan.backbone_file, plan.models)]
-        return [device, *source_of_trainings(), *starts_of(rest), *contents_of(*files)]
+        return [device, *source_of_trainings(), *starts_of(rest), *sources_of_b(rest), *contents_of(*files)]
     if kind == "labelling":
         # The last cycle's models make the final labels.
         return [configuration.co_training.cycles] if rest == "final" else []
     if kind == "translation":
         return [configuration.seed, configuration.target]
     if kind == "source":
-        return [configuration.seed, *source_of_trainings()]
+        return [configuration.seed, *source_of_trainings(), *sources_of_b("baseline_b")]
     if kind == "prediction":
         priors = configuration.self_training.class_priors
         return [device, mask, priors, *models_that_predict(), *contents_of(mask, priors)]
@@ -45,6 +45,11 @@ def source_of_trainings():
         configuration.translation.method,
         configuration.prediction.calibration_images,
     ]
+
+
+def sources_of_b(name):
+    """The sources that only branch b learns from, for settings of trainings that may be its own."""
+    return configuration.co_training.source_b if name.startswith(("baseline_b", "co_training")) else []
 
 
 def starts_of(name):

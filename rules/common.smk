@@ -40,7 +40,7 @@ SHARDS = configuration.prediction.shards
 IS_ENSEMBLE = configuration.final.labels == "ensemble"
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # How many pixels of each class the source has.
-SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in configuration.source]
+SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in plan.source_datasets]
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
 CHECKED = ancient(f"{RUN}/data/checked.json")
@@ -185,7 +185,7 @@ def source_manifest(dataset):
 
 def training_images(dataset):
     """The images of a dataset that training sees: of the source, the translated ones."""
-    is_source = dataset in configuration.source
+    is_source = dataset in plan.source_datasets
     return source_manifest(dataset) if is_source else f"{RUN}/data/{dataset}/images.tsv"
 
 
@@ -245,19 +245,18 @@ LAUNCHER = (
 def batch_inputs(wildcards):
     """What the batches of a model's training are made from; see the flags of `workflow_scripts.train`."""
     model = ModelName.parse(wildcards.model)
+    sources = plan.sources(model)
     inputs = {
-        "source": [source_manifest(dataset) for dataset in configuration.source],
+        "source": [source_manifest(dataset) for dataset in sources],
         "settings": settings(f"training/{plan.settings_name(model)}"),
         "checked": CHECKED,
     }
     if configuration.training.decoded_cache:
         targets = [] if model in BASELINES else [plan.target_dataset(model)]
-        datasets = [*configuration.source, *targets]
+        datasets = [*sources, *targets]
         inputs["decoded"] = [f"{RUN}/decoded/{dataset}/index.tsv" for dataset in datasets]
     if configuration.training.rare_class_sampling.enabled:
-        inputs["class_statistics"] = [
-            f"{RUN}/data/{dataset}/class_statistics.json" for dataset in configuration.source
-        ]
+        inputs["class_statistics"] = [f"{RUN}/data/{dataset}/class_statistics.json" for dataset in sources]
     if model.stage == "final":
         inputs["target"] = f"{RUN}/pseudo_labels/ensemble/manifest.tsv"
     elif model.stage == "upper_bound":
@@ -407,7 +406,7 @@ def names_on_card(wildcards):
     is_last_of_two = configuration.training.average_decay and configuration.prediction.weights == "last"
     return flags(
         network=plan.network_key(model),
-        source=configuration.source,
+        source=plan.sources(model),
         target=None if model in BASELINES else plan.target_dataset(model),
         test=configuration.test,
         weights="weights.safetensors" if is_last_of_two else None,

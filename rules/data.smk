@@ -105,7 +105,7 @@ rule collect_checks:
     input:
         reports=check_reports(),
         networks=f"{RUN}/data/networks.json",
-        source=manifests(configuration.source, "labelled"),
+        source=manifests(plan.source_datasets, "labelled"),
         target=TARGET_IMAGES,
         test=manifests([configuration.test] if configuration.test else [], "labelled"),
         target_b=second_target_images(),

@@ -160,7 +160,7 @@ rule calibrate:
     """Find the temperature that corrects a model's confidences, on source images kept out of training."""
     input:
         model=predicting_weights("{model}"),
-        labelled=manifests(configuration.source, "held_out"),
+        labelled=lambda wildcards: manifests(plan.sources(ModelName.parse(wildcards.model)), "held_out"),
         settings=settings("prediction"),
     output:
         f"{RUN}/models/{{model}}/temperature.json",

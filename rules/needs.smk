@@ -83,7 +83,7 @@ def images_of_set(images, model):
 
 def of_lists(wildcards, threads):
     """A step that opens no image."""
-    return requirements.of_lists(largest([*configuration.source, *plan.target_datasets]).number)
+    return requirements.of_lists(largest([*plan.source_datasets, *plan.target_datasets]).number)
 
 
 def of_rendering(wildcards, threads):
@@ -148,13 +148,14 @@ def of_evaluation(wildcards, threads):
 
 
 def of_calibration(wildcards, threads):
-    images = largest(configuration.source).part(configuration.prediction.calibration_images)
-    return predicting(images, ModelName.parse(wildcards.model), plan.prediction_settings(), threads)
+    model = ModelName.parse(wildcards.model)
+    images = largest(plan.sources(model)).part(configuration.prediction.calibration_images)
+    return predicting(images, model, plan.prediction_settings(), threads)
 
 
 def training(model, threads):
     settings = plan.training_settings(plan.settings_name(model))
-    datasets = [*configuration.source, *([] if model in BASELINES else [plan.target_dataset(model)])]
+    datasets = [*plan.sources(model), *([] if model in BASELINES else [plan.target_dataset(model)])]
     return requirements.of_training(
         network_of(model),
         settings.iterations,

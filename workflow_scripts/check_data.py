@@ -119,7 +119,7 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
     plan, space = RunPlan(configuration), label_space(configuration.label_space)
     problems = []
     checked: dict[str, CheckedDataset] = {}
-    roles = [*configuration.source, configuration.test, configuration.target, *plan.target_datasets]
+    roles = [*plan.source_datasets, configuration.test, configuration.target, *plan.target_datasets]
     for name in dict.fromkeys(filter(None, roles)):
         dataset = configuration.datasets[name]
         if isinstance(dataset, StreetsSettings):
@@ -138,11 +138,11 @@ def check_configuration(paths: Sequence[Path], threads: int, quick: bool) -> Non
         raise InputError("\n".join(problems))
     # Rendered streets were not checked.
     notes = notes_on_datasets(
-        [checked[name] for name in configuration.source if name in checked],
+        [checked[name] for name in plan.source_datasets if name in checked],
         [checked[name] for name in plan.target_datasets if name in checked],
         checked.get(configuration.test) if configuration.test else None,
         checked.get(configuration.target) if configuration.upper_bound else None,
-        whole_source=all(name in checked for name in configuration.source),
+        whole_source=all(name in checked for name in plan.source_datasets),
     )
     for note in notes:
         logger.warning("warning: %s", note)

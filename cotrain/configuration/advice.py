@@ -34,11 +34,12 @@ class StageWork(NamedTuple):
 def stage_works(configuration: Configuration, images: Mapping[str, int]) -> list[StageWork]:
     """Return the work of each stage, in order; `images` is the number of images of each dataset."""
     plan = RunPlan(configuration)
-    source = sum(images[name] for name in configuration.source)
     target = images[configuration.target]
     works = []
     for name, trainings in _trainings(plan).items():
-        settings = plan.training_settings(plan.settings_name(ModelName.parse(trainings[0])))
+        first = ModelName.parse(trainings[0])
+        settings = plan.training_settings(plan.settings_name(first))
+        source = sum(images[name] for name in plan.sources(first))
         of_source, of_target = settings.batch_ratio or (settings.batch_size, 0)
         section = getattr(configuration, name, None)
         kept = target

@@ -11,6 +11,9 @@ from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, in_w
 from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
 
+# The lists of datasets that models learn from with labels.
+SOURCES: tuple[KeyPath, ...] = (("source",), ("co_training", "source_b"))
+
 
 def check_across_keys(problems: Problems) -> None:
     """Run all checks; what is wrong is added to `problems`, values already known to be wrong are skipped."""
@@ -70,10 +73,10 @@ def _check_roles(problems: Problems) -> None:
     if problems.filled.get("datasets") is None or ("datasets",) in problems.bad_values:
         return
     datasets = _section(problems.filled["datasets"])
-    sources = value_at(problems.filled, ("source",))
-    source_paths: list[KeyPath] = (
-        [("source", index) for index in range(len(sources))] if isinstance(sources, list) else []
-    )
+    source_paths: list[KeyPath] = []
+    for path in SOURCES:
+        names = value_at(problems.filled, path)
+        source_paths += [(*path, index) for index in range(len(names))] if isinstance(names, list) else []
     second_view: KeyPath = ("co_training", "target_b")
     for path in (*source_paths, ("target",), ("test",), second_view):
         _check_known(problems, path, datasets, "dataset")
@@ -89,6 +92,10 @@ def _check_roles(problems: Problems) -> None:
             text = f"{name!r} has no labels{reason}: expected a value for datasets.{name}.labels"
             problems.add(path, text, bad_value=False)
 
+    source, source_b = (problems.value(*path) for path in SOURCES)
+    if source and source_b and set(source) == set(source_b):
+        text = f"found {in_words([*source_b])}, which is source too: expected other datasets, or []"
+        problems.add(("co_training", "source_b"), text)
     target, target_b = problems.value("target"), problems.value(*second_view)
     if target is not None and target in (problems.value(*path) for path in source_paths):
         problems.add(("target",), f"{target!r} is also a source: expected another dataset")
@@ -160,7 +167,8 @@ def _check_crops(problems: Problems) -> None:
     if crop is None:
         return
     target = problems.value("target")
-    for part, names in (("source", problems.value("source")), ("target", target and [target])):
+    parts = [*(("source", problems.value(*path)) for path in SOURCES), ("target", target and [target])]
+    for part, names in parts:
         keys = [
             problems.value("training", f"{part}_augmentation", key)
             for key in ("resize", "short_sides", "max_long_side")
@@ -328,7 +336,7 @@ def _check_calibration(problems: Problems) -> None:
     """Check that calibration leaves rendered sources something to train on; others are counted later."""
     path: KeyPath = ("prediction", "calibration_images")
     held_out = problems.value(*path)
-    for name in problems.value("source") or ():
+    for name in [name for path in SOURCES for name in problems.value(*path) or ()]:
         entry = problems.value("datasets", name)
         if held_out and entry and entry["layout"] == "streets" and held_out >= entry["images"]:
             text = f"found {held_out}, but datasets.{name} has {entry['images']} images"

@@ -26,7 +26,7 @@ IMAGE_SET_PATTERN = rf"target|accumulated|labelled/{DATASET_PATTERN}|subset/({ST
 class ModelName:
     """A model: `baseline`, `baseline_b`, `self_training/03`, `co_training/02/b`, `final` or `upper_bound`.
 
-    `baseline_b` is the baseline of branch b, where that has a network of its own.
+    `baseline_b` is the baseline of branch b, where that has a network or a source of its own.
     A round of self-training and a branch's cycle of co-training are called steps, and have the name of the
     model that they end with. `number` is the round or cycle, from 0.
     """
@@ -54,6 +54,11 @@ class ModelName:
         """The round or cycle of a step, from 0; AssertionError for another model."""
         assert self.number is not None, f"{self} is no step"
         return self.number
+
+    @property
+    def is_of_branch_b(self) -> bool:
+        """Whether it is a model of branch b, or the baseline that is only its own."""
+        return self.branch == "b" or self == BASELINE_B
 
     def before(self) -> "ModelName":
         """Return the same branch's step one round or cycle earlier."""

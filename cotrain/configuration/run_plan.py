@@ -171,8 +171,8 @@ class RunPlan:
 
     @property
     def baselines(self) -> list[ModelName]:
-        """The models that learn from the source only: one for each network that is trained on it."""
-        has_second = self.configuration.co_training.network_b and self.configuration.baseline.iterations
+        """The models that learn from the source only: a second one where branch b has a beginning of its own."""
+        has_second = self.has_own_beginning(BASELINE_B) and self.configuration.baseline.iterations
         return [*BASELINES] if has_second else [BASELINE]
 
     def teacher(self, step: ModelName) -> ModelName:
@@ -197,11 +197,12 @@ class RunPlan:
         if model.stage == "co_training":
             assert model.branch is not None
             is_previous = configuration.co_training.initial_weights == "previous"
-            if self.has_own_network(model):
-                # The weights of a self-training round do not fit it.
-                if is_previous and model.place > 0:
-                    return model.before()
-                return BASELINE_B if BASELINE_B in self.baselines else None
+            if self.has_own_beginning(model) and not (is_previous and model.place > 0):
+                if BASELINE_B in self.baselines:
+                    return BASELINE_B
+                # The weights of a self-training round do not fit another network.
+                if self.has_own_network(model):
+                    return None
             return self.teacher(model) if is_previous else self.branch_start(model.branch)
         return ModelName.parse(configuration.final.initial_weights)
 
@@ -212,8 +213,12 @@ class RunPlan:
 
     def has_own_network(self, model: ModelName) -> bool:
         """Whether a model has the network that branch b has for its own."""
-        is_of_branch_b = model.branch == "b" or model == BASELINE_B
-        return is_of_branch_b and self.configuration.co_training.network_b is not None
+        return model.is_of_branch_b and self.configuration.co_training.network_b is not None
+
+    def has_own_beginning(self, model: ModelName) -> bool:
+        """Whether a model is of branch b, and that differs from branch a before it learns from the target."""
+        co_training = self.configuration.co_training
+        return model.is_of_branch_b and bool(co_training.network_b or co_training.source_b)
 
     def network(self, model: ModelName) -> NetworkSettings:
         """Return the settings of a model's network."""
@@ -240,7 +245,11 @@ class RunPlan:
         first = [*self.baselines]
         if self.configuration.co_training.network_b and BASELINE_B not in first:
             first.append(co_training_branch(0, "b"))
-        return {self.network_key(model): self.settings_name(model) for model in first}
+        trainings: dict[str, str] = {}
+        for model in first:
+            # Both baselines may have the same network.
+            trainings.setdefault(self.network_key(model), self.settings_name(model))
+        return trainings
 
     def last_models(self, stage: Stage) -> list[ModelName]:
         """Return the baseline and the last model of each stage, up to this one, of both branches."""
@@ -262,6 +271,17 @@ class RunPlan:
         report = self.configuration.report
         return max(report.sample_images, len(report.photos))
 
+    def sources(self, model: ModelName) -> tuple[str, ...]:
+        """Return the labelled datasets that a model learns from: branch b may have its own."""
+        source_b = self.configuration.co_training.source_b
+        return source_b if source_b and model.is_of_branch_b else self.configuration.source
+
+    @property
+    def source_datasets(self) -> list[str]:
+        """The source datasets of all models, each once."""
+        models = (BASELINE, BASELINE_B)
+        return list(dict.fromkeys(dataset for model in models for dataset in self.sources(model)))
+
     def target_dataset(self, step: ModelName) -> str:
         """Return the dataset that a step labels: branch b may have its own."""
         co_training = self.configuration.co_training
@@ -281,7 +301,7 @@ class RunPlan:
         configuration = self.configuration
         target = [configuration.target] if configuration.upper_bound else []
         test = [configuration.test] if configuration.test else []
-        return sorted({*configuration.source, *test, *target})
+        return sorted({*self.source_datasets, *test, *target})
 
     @property
     def datasets(self) -> list[str]:
@@ -526,10 +546,14 @@ class RunPlan:
             )
             for model in self.models
         ]
-        held_out = configuration.prediction.calibration_images * len(configuration.source)
+        held_out = configuration.prediction.calibration_images
         if held_out:
             labellings += [
-                Amount(what=f"calibrate {model}", number=held_out, settings_name=self.settings_name(model))
+                Amount(
+                    what=f"calibrate {model}",
+                    number=held_out * len(self.sources(model)),
+                    settings_name=self.settings_name(model),
+                )
                 for model in self.models
             ]
         return Work(

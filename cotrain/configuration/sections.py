@@ -805,6 +805,14 @@ class CoTraining(Section, frozen=True, kw_only=True):
         "trainings of branch b start from it or, with `initial_weights: previous`, from the previous cycle. "
         "In the first cycle, the model of the self-training round still makes the labels.",
     ] = None
+    source_b: Annotated[
+        tuple[DatasetName, ...],
+        Meta(title="a list of dataset names, each named once", extra_json_schema={"uniqueItems": True}),
+        "Labelled datasets that branch b learns from in place of `source`, such as streets in another look. "
+        "Branches that have learnt from different images make different mistakes. As with `network_b`, a "
+        "second baseline is trained, and branch b starts from it. With an empty list, both branches learn "
+        "from `source`.",
+    ] = ()
     hard_pixel_share: HardPixelShare = 0.2
     initial_weights: Annotated[
         Literal["branch_start", "previous"],

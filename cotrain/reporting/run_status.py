@@ -128,7 +128,7 @@ def pieces_of(plan: RunPlan) -> list[Piece]:
     pieces.append(Piece(DATA, "data/networks.json", jobs("check_networks")))
     pieces.append(Piece(DATA, "data/checked.json", jobs("collect_checks")))
     if configuration.translation.method != "none":
-        for dataset in configuration.source:
+        for dataset in plan.source_datasets:
             pieces.append(Piece(DATA, f"translated/{dataset}/manifest.tsv", jobs("translate")))
     pieces.append(Piece(DATA, "sample/images.tsv", jobs("sample")))
 

@@ -418,6 +418,18 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ({"target": "game"}, "target: 'game' is also a source: expected another dataset"),
         ({"test": "game"}, "test: 'game' is also a source: expected another dataset, so that models"),
         (
+            {"co_training.source_b": ["gme"]},
+            "co_training.source_b[0]: 'gme' is not a dataset (did you mean 'game'?)",
+        ),
+        (
+            {"co_training.source_b": ["camera_test"]},
+            "test: 'camera_test' is also a source: expected another dataset, so that models",
+        ),
+        (
+            {"co_training.source_b": ["game"]},
+            "co_training.source_b: found ['game'], which is source too: expected other datasets, or []",
+        ),
+        (
             {"upper_bound": True, "target": "camera_test"},
             "test: 'camera_test' is also the target, and upper_bound learns its labels: expected another",
         ),

@@ -111,6 +111,47 @@ def test_a_network_of_branch_b_has_a_baseline_of_its_own(make_plan, choice, seco
     assert plan.teacher(ModelName("co_training", 0, "b")) == ModelName("self_training", 1)
 
 
+def test_a_source_of_branch_b(make_plan, tmp_path):
+    lists = {"layout": "streets", "look": "camera", "images": 5}
+    plan = make_plan(
+        datasets={"more": lists | {"seed": 8}, "most": lists | {"seed": 9}},
+        self_training={"rounds": 2},
+        co_training={"cycles": 1, "source_b": ["more", "most"]},
+        prediction={"calibration_images": 2},
+        final={"initial_weights": "co_training/00/b"},
+    )
+    own, source = ("more", "most"), plan.configuration.source
+    assert {str(model): plan.sources(model) for model in plan.models} == {
+        **{"baseline": source, "baseline_b": own, "self_training/00": source, "self_training/01": source},
+        **{"co_training/00/a": source, "co_training/00/b": own, "final": source},
+    }
+    assert plan.source_datasets == [*source, *own]
+    assert {*own} < {*plan.labelled_datasets}
+    # It has the same network and settings as branch a, but begins with its own baseline.
+    assert {name: parent for name, parent in parents(plan).items() if name.endswith(("b", "a"))} == {
+        **{"baseline_b": None, "co_training/00/a": "self_training/00", "co_training/00/b": "baseline_b"},
+    }
+    assert [plan.settings_name(model) for model in plan.models[-3:-1]] == ["co_training", "co_training"]
+    assert plan.first_networks == {"network": "baseline"}
+    calibrated = {
+        amount.what.removeprefix("calibrate "): amount.number
+        for amount in plan.work().labellings
+        if "calibrate" in amount.what
+    }
+    assert calibrated["co_training/00/a"] == 2 * len(source)
+    assert calibrated["co_training/00/b"] == calibrated["baseline_b"] == 4
+    # Where no baseline is trained, branch b starts from its round.
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    plan = make_plan(
+        datasets={"more": lists | {"seed": 8}},
+        baseline={"initial_weights": str(file), "iterations": 0},
+        co_training={"source_b": ["more"]},
+    )
+    assert BASELINE_B not in plan.models
+    assert parents(plan)["co_training/00/b"] == "self_training/09"
+
+
 def test_the_baseline_may_start_from_a_file(make_plan, tmp_path):
     file = tmp_path / "w.safetensors"
     # No tensor at all.

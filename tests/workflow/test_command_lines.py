@@ -106,6 +106,7 @@ VALUES = [
     each("training.tensorboard", True, False),
     each("final.labels", *get_args(FinalLabels)),
     each("final.class_mixing", *get_args(ClassMixing)),
+    each("co_training.source_b", [], [], ["synthetic_b"]),
 ]
 NUMBER = max(map(len, VALUES))
 TARGETS = ("all", "contact_sheets", "batch_sheets", "estimate", "oracle_studies")
@@ -118,6 +119,8 @@ TINY = {
     "co_training": {"cycles": 2, "iterations": 1, "images_per_cycle": 4, "keep": 3},
     "final": {"iterations": 1},
 }
+# Datasets besides those of the tiny run: by how much they are darker.
+OTHERS = {"camera_b": 40, "synthetic_b": 10}
 CLASSES = ("road", "building", "vegetation", "sky")
 USERS_NETWORK = """
 from torch import nn
@@ -207,7 +210,8 @@ def chosen(number, place, values):
 
 def write_files(folder):
     """Write the files of the user's that VALUES name."""
-    write_dataset(folder, "camera_b", 8, 40)
+    for name, shift in OTHERS.items():
+        write_dataset(folder, name, 8, shift)
     for name, number in (("own space.yaml", 4), ("sub set.yaml", 2)):
         classes = [{"class": name, "colour": [i, 0, 0]} for i, name in enumerate(CLASSES[:number])]
         (folder / name).write_text(yaml.safe_dump(classes))
@@ -251,8 +255,11 @@ def command_lines(folder):
     run = Run(folder)
     write_files(folder)
     entry = run.configuration()["datasets"]["camera"]
-    lists = {kind: f"some data/camera_b.{kind}.txt" for kind in ("images", "labels")}
-    base = reduce(merged, [run.configuration(), {"datasets": {"camera_b": entry | lists}}, TINY])
+    others = {
+        name: entry | {kind: f"some data/{name}.{kind}.txt" for kind in ("images", "labels")}
+        for name in OTHERS
+    }
+    base = reduce(merged, [run.configuration(), {"datasets": others}, TINY])
     configurations = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -30,9 +30,10 @@ NETWORK_B = {"name": "network_of_a_user:make_network", "arguments": {"width": 12
 
 def with_all_else(run, configuration):
     """Return a configuration with the other keys that shape commands, and write the files that it names."""
-    write_dataset(run.folder, "camera_b", 8, 40)
-    lists = {kind: f"some data/camera_b.{kind}.txt" for kind in ("images", "labels")}
-    configuration["datasets"]["camera_b"] = configuration["datasets"]["camera"] | lists
+    for name, shift in (("camera_b", 40), ("synthetic_b", 10)):
+        write_dataset(run.folder, name, 8, shift)
+        lists = {kind: f"some data/{name}.{kind}.txt" for kind in ("images", "labels")}
+        configuration["datasets"][name] = configuration["datasets"]["camera"] | lists
     classes = [
         {"class": name, "colour": [60 * index, 0, 0]}
         for index, name in enumerate(("road", "building", "vegetation", "sky"))
@@ -69,6 +70,7 @@ def two_networks(tmp_path_factory):
     configuration["training"] |= {"optimiser": "adamw", "learning_rate": 0.005, "average_decay": 0.5}
     configuration["prediction"]["weights"] = "averaged"
     configuration["co_training"] |= {"cycles": 2, "network_b": NETWORK_B, "initial_weights": "previous"}
+    configuration["co_training"]["source_b"] = ["synthetic_b"]
     run.configure(with_all_else(run, configuration))
     done = run.snakemake()
     assert done.returncode == 0, done.stdout[-6000:]
@@ -99,10 +101,19 @@ def test_weights_pass_only_between_equal_networks(two_networks):
     assert initial("co_training/00/a") == ["results/tiny/models/self_training/00/weights.safetensors"]
 
 
-def test_the_second_baseline_learns_from_the_source_and_is_shown(two_networks):
+def test_branch_b_has_a_source_and_a_baseline_of_its_own(two_networks):
     folder = two_networks.folder / "results" / "tiny"
-    sources = {path for path in parents(two_networks, "baseline") if "results/tiny/data" in path}
-    assert {path for path in parents(two_networks, "baseline_b") if "results/tiny/data" in path} == sources
+
+    def sources(model):
+        return {path for path in parents(two_networks, model) if path.startswith("results/tiny/data/")}
+
+    def files(dataset):
+        return {f"results/tiny/data/{dataset}/{name}" for name in ("training.tsv", "class_statistics.json")}
+
+    for model in ("baseline", "self_training/00", "co_training/01/a", "final"):
+        assert sources(model) == files("synthetic"), model
+    for model in ("baseline_b", "co_training/00/b", "co_training/01/b"):
+        assert sources(model) == files("synthetic_b"), model
     rows = (folder / "report" / "models.tsv").read_text().splitlines()
     assert [row.split("\t")[0] for row in rows[1:4]] == ["baseline", "baseline_b", "self_training/00"]
     assert "baseline_b" in (folder / "report" / "index.html").read_text()

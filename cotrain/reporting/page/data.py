@@ -35,7 +35,7 @@ def datasets(records: RunRecords, pictures: Pictures) -> list[Dataset]:
     found = []
     for name in records.plan.datasets:
         roles = [
-            *(["source"] if name in configuration.source else []),
+            *(["source"] if name in records.plan.source_datasets else []),
             *(["target"] if name in records.plan.target_datasets else []),
             *(["test"] if name == configuration.test else []),
         ]

@@ -480,14 +480,14 @@ def _source(records: RunRecords, pictures: Pictures, images: int, threads: int) 
     """Some images of each source before and after the translation of their colours."""
     chosen: list[tuple[Item, Path | None]] = []
     is_translated = records.configuration.translation.method != "none"
-    for name in records.configuration.source:
+    for name in records.plan.source_datasets:
         manifest = records.folder / "data" / name / "train_ids.tsv"
         if not manifest.is_file():
             continue
         items = read_manifest(manifest)
         path = records.folder / "translated" / name / "manifest.tsv"
         after = {item.id: item for item in read_manifest(path)} if is_translated and path.is_file() else {}
-        step = max(len(items) * len(records.configuration.source) // SOURCE_IMAGES, 1)
+        step = max(len(items) * len(records.plan.source_datasets) // SOURCE_IMAGES, 1)
         chosen += [(item, _translated(item.id, after)) for item in items[::step][:SOURCE_IMAGES]]
     if not chosen:
         return None

@@ -88,7 +88,7 @@ def _file(name: str) -> str:
 def _facts(records: RunRecords) -> list[str]:
     """Return what the run is, in a few words each."""
     configuration, plan = records.configuration, records.plan
-    facts = [f"{' and '.join(configuration.source)} → {' and '.join(plan.target_datasets)}"]
+    facts = [f"{' and '.join(plan.source_datasets)} → {' and '.join(plan.target_datasets)}"]
     facts.append(f"{len(records.space.classes)} classes ({records.space.name})")
     rounds, cycles = configuration.self_training.rounds, configuration.co_training.cycles
     facts.append(f"{counted(rounds, 'round')}, {counted(cycles, 'cycle')}")
