@@ -171,7 +171,7 @@ class RunPlan:
 
     @property
     def baselines(self) -> list[ModelName]:
-        """The models that learn from the source only: a second one where branch b has a beginning of its own."""
+        """The models that learn from the source only: a second one where branch b begins with its own."""
         has_second = self.has_own_beginning(BASELINE_B) and self.configuration.baseline.iterations
         return [*BASELINES] if has_second else [BASELINE]
 
