@@ -32,7 +32,7 @@ os.environ.update(
 
 from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
-from cotrain.data.files import hold_until_exit
+from cotrain.data.files import check_folder, hold_until_exit
 from cotrain.errors import InputError
 from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, stop, terminals
 
@@ -70,6 +70,16 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method 
 
 include: "rules/storage.smk"
 include: "rules/common.smk"
+
+
+try:
+    # Snakemake would end in a traceback.
+    for folder in (RUN, STATE):
+        check_folder(Path(on_this_machine(folder)))
+except InputError as error:
+    stop(error)
+
+
 include: "rules/needs.smk"
 include: "rules/changes.smk"
 include: "rules/presentation.smk"

@@ -160,7 +160,16 @@ def batches_of_files(items: list[Item], folder: Path, case: Case, is_decoded: bo
     decoded = {item.image: decode(item, folder / "decoded") for item in items} if is_decoded else {}
     augmentation = replace(PUBLISHED, short_sides=case.short_sides)
     source, target = (
-        Samples(name, items, ShuffledSampler(len(items), 0, stream=name), augmentation, case.crop, 0, decoded)
+        Samples(
+            name,
+            items,
+            case.classes,
+            ShuffledSampler(len(items), 0, stream=name),
+            augmentation,
+            case.crop,
+            0,
+            decoded,
+        )
         for name in ("source", "target")
     )
     return Batches(source, target, (BATCH_SIZE // 2, BATCH_SIZE // 2), "plain", None, 0)

@@ -7,7 +7,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, get_args
 
 from cotrain.configuration.choices import Device
 from cotrain.data.file_names import is_one_line
-from cotrain.data.files import make_folder
+from cotrain.data.files import make_folder, refuse_overwriting
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import FAULTS_OF_THE_MACHINE, InputError
 from cotrain.networks.model_folder import weights_file
@@ -400,6 +400,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
     Call it before torch is loaded: it also bounds how long threads that wait keep a core busy.
     """
     options = parser.parse_args(arguments)
+    _refuse_overwriting(vars(options))
     bound_spinning()
     terminal = logging.StreamHandler(sys.stderr)
     handlers: list[logging.Handler] = [terminal]
@@ -417,6 +418,17 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     return options
+
+
+def _refuse_overwriting(values: Mapping[str, object]) -> None:
+    """Raise InputError if a step would write over a file that it is given to read."""
+    for key in ("output", "log_file"):
+        output = values.get(key)
+        others = [value for name, value in values.items() if name != key]
+        paths = [path for value in others for path in (value if isinstance(value, list) else [value])]
+        inputs = [path for path in paths if isinstance(path, Path) and path.is_file()]
+        if isinstance(output, Path):
+            refuse_overwriting([output], inputs, f"--{key.replace('_', '-')}")
 
 
 def _log_file(path: Path) -> logging.Handler:

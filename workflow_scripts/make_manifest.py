@@ -8,7 +8,8 @@ out: manifest.tsv
 from pathlib import Path
 
 from cotrain.configuration.reading import read_settings
-from cotrain.configuration.sections import DatasetSettings
+from cotrain.configuration.sections import DatasetSettings, ListsSettings
+from cotrain.data.files import refuse_overwriting
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import write_manifest
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, run
@@ -30,6 +31,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
     settings = read_settings(options.settings, DatasetSettings)
     files = find_dataset(options.dataset, settings, options.with_labels, options.scenes)
+    read = [path for item in files.items for path in (item.image, item.label) if path]
+    if isinstance(settings, ListsSettings):
+        read += [Path(file) for file in (settings.images, settings.labels) if file]
+    refuse_overwriting([options.output], read)
     for line in files.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)
     write_manifest(options.output, files.items, Path.cwd())

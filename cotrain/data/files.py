@@ -74,8 +74,22 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = "a file has this name" if folder.is_file() else os.strerror(error.errno or 0)
+        check_folder(folder)
+        reason = os.strerror(error.errno or 0)
         raise InputError(f"{folder}: the folder cannot be made ({reason})") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise InputError if a file, or a link to nothing, is where this folder or one above it has to be."""
+    for path in (folder, *folder.parents):
+        if os.path.lexists(path):
+            if path.is_dir():
+                return
+            if path.is_symlink():
+                found = f"a link to {os.readlink(path)}, which is not there: is its disk mounted?"
+            else:
+                found = "a file; move it away, or take another place"
+            raise InputError(f"{folder}: the folder cannot be made: {path} is {found}")
 
 
 def _reason_of_disk(error: BaseException, folder: Path) -> str:
@@ -114,8 +128,11 @@ def hold_until_exit(path: str | os.PathLike[str], message: str) -> None:
 
     `message` begins the text of the error, the path of the lock file ends it.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "w")  # noqa: SIM115 (closed by the end of the process)
+    make_folder(Path(path).parent)
+    try:
+        file = open(path, "w")  # noqa: SIM115 (closed by the end of the process)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({os.strerror(error.errno or 0)})") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,8 +165,8 @@ def _short(stem: str) -> str:
     return hashlib.sha256(name).hexdigest()
 
 
-def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise InputError if one of the files to write is also one of the files to read.
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path], flag: str = "--output") -> None:
+    """Raise InputError if one of the files to write, by `flag`, is also one of the files to read.
 
     A link counts as another file than its target, because writing replaces the link.
     """
@@ -157,7 +174,7 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     for path in outputs:
         if _located(path) in input_paths:
             raise InputError(
-                f"--output: {path} is also an input and would be overwritten; expected another folder"
+                f"{flag}: {path} is also an input and would be overwritten; expected another place"
             )
 
 

@@ -62,8 +62,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     content = _read(path)
     tensors = dict(_named_tensors(content, ""))
     if not tensors:
-        keys = f" with the keys {', '.join(map(str, list(content)[:NAMED]))}" if content else ""
-        found = f"a dictionary{keys}" if isinstance(content, Mapping) else type(content).__name__
+        found = "one tensor without a name"
+        if not isinstance(content, Mapping | Tensor):
+            found = f"a Python {type(content).__name__}"
+        if isinstance(content, Mapping):
+            found = "a dictionary"
+            if content:
+                found += f" with the keys {', '.join(map(str, list(content)[:NAMED]))}"
         raise unreadable(path, f"it holds {found}, expected names and tensors, as in a state dict")
     return tensors
 
@@ -199,7 +204,7 @@ def matched(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tupl
             f"{_listed(expected)}"
         )
     tensors, prefix = closest(expected, found)
-    others = [name for name in found if name not in of_prefix[prefix].values()]
+    others = [name for name in without_batch_counts(found) if name not in of_prefix[prefix].values()]
     parts = mistakes(expected, tensors)
     if others:
         parts.append(f"{len(others)} others are there ({_with_shapes(others, found)})")

@@ -21,6 +21,7 @@ from cotrain.configuration.choices import ClassMixing
 from cotrain.configuration.sections import Augmentation, TrainingSettings
 from cotrain.data.decoded import map_image
 from cotrain.data.images import read_image, read_label
+from cotrain.data.label_spaces import IGNORE
 from cotrain.data.manifests import Item, check_listed_size
 from cotrain.errors import InputError
 from cotrain.randomness import generator, seed_of
@@ -47,6 +48,7 @@ class Samples:
 
     name: str
     items: Sequence[Item]
+    number_of_classes: int
     sampler: Sampler
     augmentation: Augmentation
     crop_size: tuple[int, int]
@@ -54,14 +56,21 @@ class Samples:
     decoded: Mapping[Path, Path] = field(default_factory=dict)
 
     def crop(self, position: int) -> Crop:
-        """Return the crop at `position` of the set's endless order."""
+        """Return the crop at `position` of the set's endless order; InputError if it holds other ids."""
         item = self.items[self.sampler.index(position)]
         assert item.label is not None
         rng = generator(self.seed, self.name, position)
         decoded = self.decoded.get(item.image)
         image = map_image(decoded, item) if decoded else read_image(item.image)
         check_listed_size(item, *image.shape[:2])
-        return augment(image, read_label(item.label), self.augmentation, self.crop_size, rng)
+        crop = augment(image, read_label(item.label), self.augmentation, self.crop_size, rng)
+        is_known = (crop[1] < self.number_of_classes) | (crop[1] == IGNORE)
+        if not is_known.all():
+            raise InputError(
+                f"{item.label}: holds id {crop[1][~is_known][0]}, expected train ids 0 to "
+                f"{self.number_of_classes - 1} and {IGNORE} (void); the step convert_labels makes them"
+            )
+        return crop
 
 
 def loader_threads(threads: int, device_type: str) -> int:
@@ -160,6 +169,7 @@ class Batches:
 def make_batches(
     settings: TrainingSettings,
     name: str,
+    number_of_classes: int,
     source: Sequence[Item],
     target: Sequence[Item] | None = None,
     thresholds: NDArray[np.uint16] | None = None,
@@ -172,6 +182,7 @@ def make_batches(
         settings: crops, augmentation, sampling, ratio and mixing.
         name: the model's name. Every model sees crops of its own; otherwise each round would repeat the
             source crops of the last.
+        number_of_classes: train ids are below it.
         source: N labelled source images.
         target: (pseudo-)labelled target images; None to train only on the source.
         thresholds: (C,) levels of the target's pseudo-labels, for class mixing on demand.
@@ -197,7 +208,14 @@ def make_batches(
         )
     files = dict(decoded or {})
     source_samples = Samples(
-        "source", source, source_sampler, settings.source_augmentation, settings.crop, seed, files
+        "source",
+        source,
+        number_of_classes,
+        source_sampler,
+        settings.source_augmentation,
+        settings.crop,
+        seed,
+        files,
     )
     if not target:
         return Batches(source_samples, None, (settings.batch_size, 0), "none", None, seed)
@@ -214,7 +232,14 @@ def make_batches(
     return Batches(
         source=source_samples,
         target=Samples(
-            "target", target, target_sampler, settings.target_augmentation, settings.crop, seed, files
+            "target",
+            target,
+            number_of_classes,
+            target_sampler,
+            settings.target_augmentation,
+            settings.crop,
+            seed,
+            files,
         ),
         ratio=settings.batch_ratio,
         class_mixing=settings.class_mixing,

@@ -66,6 +66,7 @@ class TrainingFiles:
         return make_batches(
             settings,
             name,
+            space.number_of_classes,
             images.source,
             images.target,
             thresholds=np.minimum.reduce(levels) if levels else None,

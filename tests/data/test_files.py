@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cotrain.data.files import (
+    check_folder,
     hold_until_exit,
     link,
     make_folder,
@@ -199,10 +200,20 @@ for rights in (0o600, 0o666):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file: the folder cannot be made \(a file has this name\)"):
-        make_folder(tmp_path / "file")
-    with pytest.raises(InputError, match=r"file/below: the folder cannot be made \(Not a directory\)"):
-        write_text(tmp_path / "file" / "below" / "x", "")
+    (tmp_path / "link").symlink_to("gone")
+    is_file = f"the folder cannot be made: {tmp_path / 'file'} is a file; move it away, or take another place"
+    is_dead = (
+        f"the folder cannot be made: {tmp_path / 'link'} is a link to gone, which is not there: is its disk "
+        "mounted?"
+    )
+    for way, text in (("file", is_file), ("file/below", is_file), ("link", is_dead), ("link/below", is_dead)):
+        for make in (make_folder, check_folder, lambda folder: write_text(folder / "x", "")):
+            with pytest.raises(InputError) as refused:
+                make(tmp_path / way)
+            assert str(refused.value) == f"{tmp_path / way}: {text}"
+    check_folder(tmp_path / "not yet" / "there")
+    (tmp_path / "other").symlink_to(tmp_path)
+    check_folder(tmp_path / "other" / "there")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

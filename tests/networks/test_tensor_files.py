@@ -136,7 +136,7 @@ def test_a_torchscript_archive_is_named(tmp_path):
         (b"PK\x03\x04" + b"\x00" * 40, "it is damaged or cut off"),
         (b"\x10\0\0\0\0\0\0\0{not a header} }", "the header of this safetensors file is damaged"),
         (pickle.dumps({"model": {"a": np.ones(9)}})[:40], "it is damaged or cut off"),
-        (pickle.dumps([1, 2]), "it holds list, expected names and tensors"),
+        (pickle.dumps([1, 2]), "it holds a Python list, expected names and tensors"),
         (
             pickle.dumps({"model": {}, "epoch": 3}),
             "it holds a dictionary with the keys model, epoch, expected",
@@ -148,6 +148,14 @@ def test_a_file_that_holds_no_weights_is_explained(tmp_path, content, message):
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     assert refused(path).startswith(f"cannot be read as weights: {message}")
+
+
+def test_one_tensor_is_no_set_of_weights(tmp_path):
+    torch.save(torch.ones(2, 2), tmp_path / "w.pth")
+    assert refused(tmp_path / "w.pth") == (
+        "cannot be read as weights: it holds one tensor without a name, expected names and tensors, as in a "
+        "state dict"
+    )
 
 
 def test_other_archives_and_folders_are_named(tmp_path):

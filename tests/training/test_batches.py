@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import msgspec
@@ -8,12 +9,13 @@ from cotrain.adaptation.sampling import ShuffledSampler
 from cotrain.adaptation.thresholds import quantise
 from cotrain.configuration.sections import Augmentation, RareClassSampling
 from cotrain.data.decoded import decode
-from cotrain.data.images import read_image, read_label
+from cotrain.data.images import read_image, read_label, write_label
 from cotrain.errors import InputError
 from cotrain.training.batches import Batches, Samples, loader_threads
 from cotrain.training.batches import make_batches as batches_of_settings
 
 SEED = 5
+CLASSES = 11
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def make_batches(make_items, training_settings):
         for name, number in (("source", 5), ("target", 4)):
             items = make_items(name, number, seed=number)
             sampler = ShuffledSampler(number, seed, stream=name)
-            sets[name] = Samples(name, items, sampler, augmentation, (32, 32), seed)
+            sets[name] = Samples(name, items, CLASSES, sampler, augmentation, (32, 32), seed)
         target = sets["target"] if with_target else None
         return Batches(sets["source"], target, ratio, class_mixing, thresholds, seed)
 
@@ -150,6 +152,20 @@ def test_an_unreadable_image_is_reported(make_batches, tmp_path):
         next(batches.stream(0, 3, 2))
 
 
+def test_labels_that_are_no_train_ids_are_reported(make_batches):
+    batches = make_batches((4, 1))
+    path = batches.source.items[2].label
+    own = read_label(path)
+    own[own == 0] = 255
+    write_label(path, own, [])
+    assert len(list(batches.stream(0, 5, 1))) == 5
+    own[:] = 11
+    write_label(path, own, [])
+    text = rf"^{re.escape(str(path))}: holds id 11, expected train ids 0 to 10 and 255 \(void\); the step"
+    with pytest.raises(InputError, match=text):
+        list(batches.stream(0, 5, 1))
+
+
 def test_a_closed_stream_stops_preparing(make_batches, monkeypatch):
     prepared = []
     original = Batches.batch
@@ -235,7 +251,9 @@ class TestOfSettings:
         # Class 0 in image 0 with 8 pixels, class 1 in images 1 and 2 with 8 and 24.
         counts = np.zeros((3, 11), np.int64)
         counts[0, 0], counts[1, 1], counts[2, 1] = 8, 8, 24
-        batches = batches_of_settings(settings, "model", **items, thresholds=thresholds, class_counts=counts)
+        batches = batches_of_settings(
+            settings, "model", CLASSES, **items, thresholds=thresholds, class_counts=counts
+        )
         assert (batches.ratio, batches.class_mixing) == ((1, 3), "on_demand")
         np.testing.assert_array_equal(batches.thresholds, thresholds)
         for samples, name in ((batches.source, "source"), (batches.target, "target")):
@@ -251,33 +269,35 @@ class TestOfSettings:
         assert (drawn == 1).any()
         rarer = RareClassSampling(enabled=True, min_pixels=8, temperature=0.25)
         changed = msgspec.structs.replace(settings, rare_class_sampling=rarer)
-        batches = batches_of_settings(changed, "model", **items, thresholds=thresholds, class_counts=counts)
+        batches = batches_of_settings(
+            changed, "model", CLASSES, **items, thresholds=thresholds, class_counts=counts
+        )
         assert 1 not in [batches.source.sampler.index(position) for position in range(1000)]
 
     def test_every_model_and_every_seed_sees_crops_of_its_own(self, settings, items):
         plain = msgspec.structs.replace(
             settings, class_mixing="plain", rare_class_sampling=RareClassSampling(enabled=False)
         )
-        first = batches_of_settings(plain, "one", **items).batch(0)
-        assert equal(batches_of_settings(plain, "one", **items).batch(0), first)
-        assert not equal(batches_of_settings(plain, "other", **items).batch(0), first)
+        first = batches_of_settings(plain, "one", CLASSES, **items).batch(0)
+        assert equal(batches_of_settings(plain, "one", CLASSES, **items).batch(0), first)
+        assert not equal(batches_of_settings(plain, "other", CLASSES, **items).batch(0), first)
         other = msgspec.structs.replace(plain, seed=plain.seed + 1)
-        assert not equal(batches_of_settings(other, "one", **items).batch(0), first)
+        assert not equal(batches_of_settings(other, "one", CLASSES, **items).batch(0), first)
 
     def test_without_a_target_the_whole_batch_is_source(self, settings, items):
         off = RareClassSampling(enabled=False)
         for size in (4, 6):
             plain = msgspec.structs.replace(settings, rare_class_sampling=off, batch_size=size)
-            batches = batches_of_settings(plain, "model", items["source"])
+            batches = batches_of_settings(plain, "model", CLASSES, items["source"])
             assert (batches.ratio, batches.class_mixing, batches.target) == ((size, 0), "none", None)
 
     def test_what_is_missing_is_named(self, settings, items):
         with pytest.raises(InputError, match="model: rare_class_sampling needs --class-statistics"):
-            batches_of_settings(settings, "model", **items)
+            batches_of_settings(settings, "model", CLASSES, **items)
         counts = np.ones((3, 11), np.int64)
         with pytest.raises(InputError, match="model: class_mixing: on_demand needs --thresholds"):
-            batches_of_settings(settings, "model", **items, class_counts=counts)
+            batches_of_settings(settings, "model", CLASSES, **items, class_counts=counts)
         for ratio, message in ((None, "batch_ratio is missing"), ((1, 2), "batch_ratio adds up to 3, exp")):
             wrong = msgspec.structs.replace(settings, batch_ratio=ratio, class_mixing="none")
             with pytest.raises(InputError, match=f"model: {message}"):
-                batches_of_settings(wrong, "model", **items, class_counts=counts)
+                batches_of_settings(wrong, "model", CLASSES, **items, class_counts=counts)

@@ -6,6 +6,8 @@ import subprocess
 import time
 from functools import partial
 
+import pytest
+
 TIMED = re.compile(r"\d\d:\d\d:\d\d  (.*)")
 JOB = re.compile(r"\[(\d+)/(\d+)(, [^]]+ left)?\] (.*) \([^()]+\)$")
 
@@ -108,6 +110,24 @@ def test_sigterm_of_snakemake_only_lets_the_job_end_that_runs(run):
     assert messages[-1] == "interrupted; the same command goes on where it stopped"
     assert (run.folder / "results" / "tiny" / "models" / "baseline" / "weights.safetensors").exists()
     assert not (run.folder / "results" / "tiny" / "evaluation").exists()
+
+
+@pytest.mark.parametrize("name", ["results", "results/tiny", "state", "state/tiny"])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_folder_of_the_run_that_cannot_be_made(run, name, is_link):
+    path = run.folder / name
+    path.parent.mkdir(exist_ok=True)
+    if is_link:
+        path.symlink_to("/a disk/that is not mounted")
+    else:
+        path.touch()
+    done = run.snakemake("--", "collect_checks")
+    assert done.returncode != 0
+    top, _, _ = name.partition("/")
+    found = "a link to /a disk/that is not mounted, which is not there: is its disk mounted?"
+    if not is_link:
+        found = "a file; move it away, or take another place"
+    assert lines_of(done.stdout)[-1] == f"{top}/tiny: the folder cannot be made: {name} is {found}"
 
 
 def test_snakemakes_own_output_comes_back(run):

@@ -19,6 +19,7 @@ from cotrain.configuration.sections import InferenceSettings, OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
+from workflow_scripts import thresholds
 from workflow_scripts.command_line import (
     ANOTHER_ATTEMPT,
     add_output_argument,
@@ -220,6 +221,24 @@ def test_an_output_is_a_file_or_a_folder(tmp_path, capsys):
     with pytest.raises(SystemExit):
         output("FILE")
     assert "error: --output: missing" in capsys.readouterr().err
+
+
+def test_no_step_writes_over_a_file_that_it_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("0.npz", "1.npz"):
+        Path(name).write_bytes(b"histogram")
+    Path("linked").symlink_to(tmp_path)
+    values = ["--label-space", "camvid11", "--portion", "0.5", "--lower", "0.5", "--upper", "0.9"]
+    for flag, others in (("--output", []), ("--log-file", ["--output", "t.json"])):
+        for path in ("1.npz", "linked/1.npz", str(tmp_path / "1.npz")):
+            with pytest.raises(InputError) as refused:
+                thresholds.main([*values, "--histograms", "0.npz", "1.npz", *others, flag, path])
+            assert str(refused.value) == (
+                f"{flag}: {path} is also an input and would be overwritten; expected another place"
+            )
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.npz")} == dict.fromkeys(
+        ("0.npz", "1.npz"), b"histogram"
+    )
 
 
 def test_messages_of_a_log_and_of_a_list_the_first_problem(tmp_path):

@@ -46,6 +46,15 @@ def test_labelled_dataset_whose_label_files_do_not_exist_is_refused_before_anyth
     assert not output.exists()
 
 
+@pytest.mark.parametrize("name", ["i.txt", "l.txt", "scenes/images/b.png"])
+def test_a_manifest_never_takes_the_place_of_a_file_of_the_dataset(tmp_path, settings, name):
+    output = tmp_path / name
+    before = output.read_bytes()
+    with pytest.raises(InputError, match="is also an input and would be overwritten"):
+        make_manifest.main(["--dataset", "camera", "--settings", settings, "--output", str(output)])
+    assert output.read_bytes() == before
+
+
 @pytest.mark.usefixtures("settings")
 def test_what_lies_below_the_working_folder_is_stored_relative_to_the_manifest(
     tmp_path, settings_file, monkeypatch
