@@ -64,7 +64,8 @@ def _check_root(problems: Problems, path: KeyPath, layout: str) -> None:
         problems.add((*path, "layout"), str(error))
         return
     if root is not None and not os.path.isdir(root):
-        text = f"folder {root!r} does not exist; expected the root of {layout}, with {folders}"
+        found = f"{root!r} is a file" if os.path.exists(root) else f"folder {root!r} does not exist"
+        text = f"{found}; expected the root of {layout}, with {folders}"
         problems.add((*path, "root"), text)
 
 

@@ -82,9 +82,11 @@ class Problems:
             hint = " (write the home folder out, '~' is not replaced)"
         elif name.lower() in ("null", "none"):
             hint = " (write null without quotes if there is none)"
-        elif not folder and os.path.isdir(name):
-            hint = " (it is a folder)"
-        self.add(path, f"{'folder' if folder else 'file'} {name!r} does not exist{hint}")
+        kind, other = ("folder", "file") if folder else ("file", "folder")
+        if os.path.exists(name):
+            self.add(path, f"{name!r} is a {other}, expected a {kind}")
+        else:
+            self.add(path, f"{kind} {name!r} does not exist{hint}")
 
     def raise_if_any(self) -> None:
         """Raise InputError with all problems, one a line, in the order of the configuration."""

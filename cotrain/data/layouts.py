@@ -20,7 +20,7 @@ from cotrain.configuration.sections import (
 )
 from cotrain.data.checks import raise_problems
 from cotrain.data.class_tables import ClassTable, class_table
-from cotrain.data.file_names import new_name
+from cotrain.data.file_names import is_one_line, new_name
 from cotrain.data.images import IMAGE_SUFFIXES, image_size, label_size
 from cotrain.data.lists import read_list
 from cotrain.data.manifests import Item
@@ -204,15 +204,24 @@ def _read_header(entry: Entry, compare_sizes: bool) -> _Header:
         size = image_size(entry.image)
     except InputError as error:
         problems.append(_located(entry.image_origin, str(error)))
+    for path, origin in ((entry.image, entry.image_origin), (entry.label, entry.label_origin)):
+        if path and not is_one_line(str(path)):
+            text = f"{str(path)!r} holds a tab or line end, or is not UTF-8 text, which no manifest can store"
+            problems.append(_located(origin, f"{text}; rename the file"))
     if entry.label is not None and not entry.label.is_file():
-        target = f", it is a link to {os.readlink(entry.label)}" if entry.label.is_symlink() else ""
-        problems.append(_located(entry.label_origin, f"{entry.label}: does not exist{target}"))
+        problems.append(_located(entry.label_origin, f"{entry.label}: {_why_no_file(entry.label)}"))
     elif entry.label is not None and compare_sizes and not problems:
         try:
             fault = "" if label_size(entry.label) == size else "the label is of another size than the image"
         except InputError as error:
             problems.append(_located(entry.label_origin, str(error)))
     return _Header(size, tuple(problems), fault)
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder, expected a file"
+    return f"does not exist, it is a link to {os.readlink(path)}" if path.is_symlink() else "does not exist"
 
 
 def _reason_to_leave_out(size: tuple[int, int], settings: DatasetSettings) -> str:

@@ -31,12 +31,10 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
         raise InputError(f"{path}: is not UTF-8 text, expected a list with one path per line") from error
     if "\0" in text:
         raise InputError(f"{path}: holds zero bytes, expected a list with one path per line, in UTF-8")
-    folder = os.path.abspath(Path(path).parent if root is None else root)
+    folder = located(Path(path).parent if root is None else root)
     # Not splitlines(): it also splits at characters that a path may hold.
     entries = [(number, _unquoted(line.strip())) for number, line in enumerate(text.split("\n"), start=1)]
-    paths = [
-        (number, Path(os.path.abspath(os.path.join(folder, entry)))) for number, entry in entries if entry
-    ]
+    paths = [(number, Path(located(os.path.join(folder, entry)))) for number, entry in entries if entry]
     if not paths:
         raise InputError(f"{path}: the list is empty, expected one path per line")
     # The last line is never a header.
@@ -49,6 +47,16 @@ def read_list(path: str | Path, root: str | Path | None = None) -> list[tuple[in
             "header; write each column that is needed into a list of its own"
         )
     return paths
+
+
+def located(path: str | Path) -> str:
+    """Return an absolute path without `..`; behind a link to a folder that means above its target."""
+    folder, name = os.path.split(path)
+    if name == "..":
+        folder, name = str(path), ""
+    if ".." in Path(folder).parts:
+        folder = os.path.realpath(folder)
+    return os.path.abspath(os.path.join(folder, name))
 
 
 def _columns(line: str, folder: str) -> list[str]:

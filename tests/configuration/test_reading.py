@@ -745,10 +745,10 @@ def test_folder_in_place_of_a_file_and_file_in_place_of_a_folder(
 ) -> None:
     folder, file = str(tmp_path), config["datasets"]["camera"]["images"]
     assert problems(config, {"ego_vehicle_mask": folder}) == [
-        f"ego_vehicle_mask: file {folder!r} does not exist (it is a folder)"
+        f"ego_vehicle_mask: {folder!r} is a folder, expected a file"
     ]
     assert problems(config, {"datasets.camera.root": file}) == [
-        f"datasets.camera.root: folder {file!r} does not exist"
+        f"datasets.camera.root: {file!r} is a file, expected a folder"
     ]
     resolve(changed(config, {"datasets.camera.root": folder, "ego_vehicle_mask": file}))
 

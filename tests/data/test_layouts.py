@@ -78,6 +78,23 @@ def test_one_message_lists_all_missing_and_broken_files_with_their_lines(tmp_pat
     ]
 
 
+def test_names_that_no_manifest_can_store_and_folders_are_told_with_their_lines(tmp_path, pairs):
+    (tmp_path / "images" / "d.png").rename(tmp_path / "images" / "d\t.png")
+    lines = (tmp_path / "i.txt").read_text().replace("d.png", "d\t.png")
+    (tmp_path / "i.txt").write_text(lines)
+    (tmp_path / "labels" / "c.v2.png").unlink()
+    (tmp_path / "labels" / "c.v2.png").mkdir()
+    with pytest.raises(InputError) as caught:
+        find_dataset("city", typed(pairs), labelled=True)
+    odd = repr(f"{tmp_path}/images/d\t.png")
+    assert str(caught.value).splitlines() == [
+        "datasets.city: 2 problems:",
+        f"  {tmp_path}/l.txt:3: {tmp_path}/labels/c.v2.png: is a folder, expected a file",
+        f"  {tmp_path}/i.txt:3: {odd} holds a tab or line end, or is not UTF-8 text, which no manifest can "
+        "store; rename the file",
+    ]
+
+
 def test_lists_of_different_length_are_refused(tmp_path, pairs):
     (tmp_path / "l.txt").write_text("labels/a b.png\n")
     with pytest.raises(

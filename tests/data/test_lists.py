@@ -30,6 +30,17 @@ def test_relative_paths_lie_under_the_root(tmp_path):
     ]
 
 
+def test_two_dots_behind_a_link_mean_the_folder_above_its_target(tmp_path):
+    (tmp_path / "disk" / "day").mkdir(parents=True)
+    (tmp_path / "here").symlink_to(tmp_path / "disk" / "day")
+    (tmp_path / "here" / "list.txt").write_text("../a.png\nb/../c.png\n./d.png\n")
+    expected = [tmp_path / "disk" / "a.png", tmp_path / "disk" / "day" / "c.png", tmp_path / "here" / "d.png"]
+    assert [path for _, path in read_list(tmp_path / "here" / "list.txt")] == expected
+    (tmp_path / "list.txt").write_text("a.png\n")
+    for root in (tmp_path / "here" / "..", f"{tmp_path}/here/../day/.."):
+        assert read_list(tmp_path / "list.txt", root) == [(1, tmp_path / "disk" / "a.png")]
+
+
 def test_quotes_inside_a_name_stay(tmp_path):
     (tmp_path / "list.txt").write_text("it's.png\n")
     assert read_list(tmp_path / "list.txt") == [(1, tmp_path / "it's.png")]
