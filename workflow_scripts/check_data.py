@@ -215,7 +215,10 @@ def log_verdict(name: str, report: CheckReport, quick: bool, sheet: str) -> None
     elif quick:
         found = "nothing is wrong with the headers; pixels and ids were not read"
     elif is_small:
-        found = f"no error was found; too few images to say whether the class table fits, so look at {sheet}"
+        found = (
+            "no error was found; there are too few images, or pixels with a class, to say whether the class "
+        )
+        found += f"table fits, so look at {sheet}"
     else:
         found = "all is well"
     but = "; there is" if report["warnings"] or is_small else ", but"

@@ -9,6 +9,7 @@ from pathlib import Path
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.data.pairs import check_pairs
+from cotrain.errors import InputError
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.choose_subset --images results/demo/data/camera/images.tsv \\
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
 
     items = read_manifest(options.images)
+    if not items:
+        raise InputError(f"--images: {options.images} lists no image; expected images to choose from")
     ordering = items
     if options.paired_with:
         ordering = read_manifest(options.paired_with)

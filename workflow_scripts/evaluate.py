@@ -87,6 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     settings = inference_settings(options.settings)
     items = read_labelled(options.labelled)
+    if not items:
+        raise InputError(f"--labelled: {options.labelled} lists no image; expected images with labels")
     title = f"evaluate {options.name}"
     outputs = options.output if options.write_outputs else None
     sample = read_manifest(options.sample) if options.sample else []

@@ -311,7 +311,8 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
     own_ids = count_ids(label)
     unknown = np.flatnonzero((own_ids > 0) & ~known_ids(table)).tolist()
     if unknown:
-        hint = TRAIN_IDS_HINT if unknown == [IGNORE] and not own_ids[19:IGNORE].any() else ""
+        are_small = unknown == [IGNORE] and not own_ids[19:IGNORE].any()
+        hint = TRAIN_IDS_HINT if are_small and has_cityscapes_ids(table) else ""
         report(
             item.label,
             f"{item.label}: holds the ids {ranges(unknown)}, expected class table {table.name!r}: "

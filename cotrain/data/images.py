@@ -6,6 +6,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -44,6 +45,7 @@ LABEL_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 # Phones write it, and Pillow does not read it.
 HEIF_SUFFIXES = (".heic", ".heif")
+JPEG_XL_BEGINNINGS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 HEIF_BEGINNINGS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 
 MODE_NAMES = {
@@ -385,8 +387,11 @@ def read_marked(path: str | Path) -> npt.NDArray[np.uint8]:
     return _opened_label(path, marked)
 
 
-def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
-    """Open the file with Pillow and return `use(image)`; every failure becomes an InputError."""
+def _opened(path: str | Path, use: Callable[[ImageFile], Result], wanted: str = "PNG or JPEG") -> Result:
+    """Open the file with Pillow and return `use(image)`; every failure becomes an InputError.
+
+    `wanted` are the formats that its message advises.
+    """
     try:
         with open(path, "rb") as file:
             try:
@@ -397,7 +402,9 @@ def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
                 raise
             # Pillow's decoders raise all kinds of errors for broken bytes, even SyntaxError.
             except Exception as error:
-                raise InputError(f"{path}: {_why_not(file, error)}") from error
+                raise InputError(f"{path}: {_why_not(file, error, wanted)}") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder, expected a file") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -422,31 +429,38 @@ def _opened_label(path: str | Path, use: Callable[[ImageFile], Result]) -> Resul
                 "they are stored, and must lie as the upright image does. Turn its pixels if they do not, "
                 "and save it without the tag"
             )
+        pictures = getattr(image, "n_frames", 1)
+        if pictures > 1:
+            raise InputError(f"{path}: holds {pictures} pictures, expected one label or mask")
         return use(image)
 
-    return _opened(path, use_label)
+    return _opened(path, use_label, "PNG")
 
 
-def _why_not(file: IO[bytes], error: Exception) -> str:
-    """Return why a file is no image that can be decoded."""
+def _why_not(file: IO[bytes], error: Exception, wanted: str) -> str:
+    """Return why a file is no image that can be decoded; `wanted` are the formats to advise."""
     number_of_bytes = file.seek(0, io.SEEK_END)
     file.seek(0)
     beginning = file.read(64)
-    expected = "expected an image, for instance PNG or JPEG"
+    expected = f"expected an image, for instance {wanted}"
     if number_of_bytes == 0:
         return "is empty (0 bytes), expected an image"
     if not isinstance(error, UnidentifiedImageError):
         return "cannot be decoded, perhaps it is truncated or damaged; copy or save it again"
     if beginning.startswith(b"version https://git-lfs"):
         return "is only a pointer of Git LFS; get the file itself with `git lfs pull`"
+    form = None
     if beginning[4:12] in HEIF_BEGINNINGS:
-        return "has the format HEIF, which is not read; convert it to JPEG or PNG"
-    try:
+        form = "HEIF"
+    elif beginning.startswith(JPEG_XL_BEGINNINGS):
+        form = "JPEG XL"
+    else:
         # Only the header, to name the format.
-        with Image.open(file) as image:
-            return f"has the format {image.format}, which is not read; convert it to PNG or JPEG"
-    except Exception:
-        return f"is no image that can be decoded ({number_of_bytes} bytes), {expected}"
+        with suppress(Exception), Image.open(file) as image:
+            form = image.format
+    if form:
+        return f"has the format {form}, which is not read; convert it to {wanted}"
+    return f"is no image that can be decoded ({number_of_bytes} bytes), {expected}"
 
 
 def _facts(path: str | Path, image: ImageFile) -> ImageFacts:

@@ -120,7 +120,10 @@ def read_manifest(path: str | Path) -> list[Item]:
 
 
 def _items_of(file: TextIO, path: str | Path) -> list[Item]:
-    columns = file.readline().removesuffix("\n").split("\t")
+    header = file.readline()
+    if not header:
+        raise InputError(f"{path}: is empty (0 bytes), expected a manifest. Make it again")
+    columns = header.removesuffix("\n").split("\t")
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     repeated = len({*columns}) < len(columns)
     unknown = [name for name in columns if name not in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)]

@@ -186,6 +186,10 @@ def test_train_ids_in_place_of_ids_are_recognised(items):
         "holds the ids 255, expected class table 'cityscapes_ids': 0-33; these look like train ids "
         "(labelTrainIds instead of labelIds)"
     )
+    # Only Cityscapes has such files.
+    write_label(items[0].label, np.array([[0, 10, 7, 255, 255, 8]] * 4, np.uint8), [])
+    (line,) = problems(items[:1], class_table("camvid"))[1:]
+    assert line.endswith("holds the ids 255, expected class table 'camvid': 0-11")
     # Train ids end at 18: with 26 they are label ids, and only 255 is wrong.
     write_label(items[0].label, np.array([[7, 7, 26, 255, 255, 7]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]

@@ -24,6 +24,7 @@ from cotrain.data.images import (
     nearest,
     read_image,
     read_label,
+    read_marked,
     read_own_ids,
     write_image,
     write_label,
@@ -345,7 +346,7 @@ def test_missing_empty_and_foreign_files_are_named(tmp_path, read):
     (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(InputError, match=r"text\.png: is no image that can be decoded \(12 bytes\)"):
         read(tmp_path / "text.png")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder, expected a file"):
         read(tmp_path)
 
 
@@ -483,6 +484,8 @@ def test_an_image_of_floats_is_refused(tmp_path):
         ("TGA", r"has the format TGA, which is not read; convert it to PNG or JPEG"),
         ("GIF", r"has the format GIF, which is not read"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", r"has the format HEIF, which is not read; convert it"),
+        (b"\xff\x0a\xfa\x1f", r"has the format JPEG XL, which is not read; convert it to PNG or JPEG"),
+        (b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a", r"has the format JPEG XL, which is not read"),
         (b"version https://git-lfs.github.com/spec/v1\n", r"is only a pointer of Git LFS; .* `git lfs pull`"),
         (b"<!DOCTYPE html>", r"is no image that can be decoded \(15 bytes\)"),
     ],
@@ -495,6 +498,27 @@ def test_what_is_not_read_is_refused_with_the_reason(tmp_path, rgb, read, conten
         Image.fromarray(rgb).save(path, format=content)
     with pytest.raises(InputError, match=rf"image\.jpg: {message}"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [read_label, read_marked])
+def test_what_is_advised_for_a_label_keeps_its_pixels(tmp_path, read):
+    path = tmp_path / "label.png"
+    grey = Image.new("L", (8, 6))
+
+    def refused():
+        with pytest.raises(InputError) as caught:
+            read(path)
+        return str(caught.value).removeprefix(f"{path}: ")
+
+    grey.save(path, format="GIF")
+    assert refused() == "has the format GIF, which is not read; convert it to PNG"
+    path.write_bytes(b"<html>")
+    assert refused() == "is no image that can be decoded (6 bytes), expected an image, for instance PNG"
+    grey.save(path, format="TIFF", save_all=True, append_images=[grey, grey])
+    assert refused() == "holds 3 pictures, expected one label or mask"
+    path.unlink()
+    path.mkdir()
+    assert refused() == "is a folder, expected a file"
 
 
 @pytest.mark.parametrize("fill", [b"", b"\0\0"])

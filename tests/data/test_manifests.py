@@ -80,7 +80,8 @@ def test_tab_in_a_path_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"m\.tsv:1: is no manifest: found the columns \[''\], expected id, image, width, height"),
+        ("", r"m\.tsv: is empty \(0 bytes\), expected a manifest\. Make it again"),
+        ("\n", r"m\.tsv:1: is no manifest: found the columns \[''\], expected id, image, width, height"),
         ("id\timage\twidth\n", r"m\.tsv:1: is no manifest"),
         ("id\timage\twidth\theight\tcolour\n", r"m\.tsv:1: is no manifest"),
         ("id\timage\twidth\theight\na\tb\t1\t1\na\tb\t1\n", r"m\.tsv:3: found 3 columns, expected 4"),

@@ -33,6 +33,13 @@ def test_all(run):
     assert len(run("day.tsv", "--number", "-1", "--seed", "1")) == 20
 
 
+def test_of_no_image_nothing_is_chosen(run, tmp_path):
+    write_manifest(tmp_path / "none.tsv", [])
+    with pytest.raises(InputError, match=r"^--images: .*none\.tsv lists no image; expected images to choose"):
+        run("none.tsv", "--number", "3", "--seed", "1")
+    assert not (tmp_path / "subset.tsv").exists()
+
+
 def test_every_fourth(run):
     firsts = set()
     for seed in range(12):
