@@ -216,9 +216,9 @@ def log_verdict(name: str, report: CheckReport, quick: bool, sheet: str) -> None
         found = "nothing is wrong with the headers; pixels and ids were not read"
     elif is_small:
         found = (
-            "no error was found; there are too few images, or pixels with a class, to say whether the class "
+            "no error was found; there are too few images, or pixels with a class, to say whether the "
+            f"class table fits, so look at {sheet}"
         )
-        found += f"table fits, so look at {sheet}"
     else:
         found = "all is well"
     but = "; there is" if report["warnings"] or is_small else ", but"
