@@ -55,6 +55,7 @@ from cotrain.configuration.sections import (
 )
 from cotrain.data.checks import check_items
 from cotrain.data.class_tables import class_table_names
+from cotrain.data.file_names import in_one_line
 from cotrain.data.files import write_text
 from cotrain.data.images import IMAGE_SUFFIXES, is_picture, read_image
 from cotrain.data.label_spaces import label_space
@@ -397,13 +398,13 @@ def target_of(
         comment = f"Photos are {kind} of {path}{f' that differ by {change:g}' if change is not None else ''}."
     items, left_out = usable_photos(paths, threads)
     for image, reason in list(left_out.items())[:SHOWN]:
-        logger.warning("left out %s: %s", image, reason)
+        logger.warning("left out %s: %s", in_one_line(image), reason)
     if len(left_out) > SHOWN:
         logger.warning("and %d more", len(left_out) - SHOWN)
     if not items:
         first = next(iter(left_out.items()), None)
         raise InputError(
-            f"--target: no photo in {path} can be used; the first: {first[0]}: {first[1]}"
+            f"--target: no photo in {path} can be used; the first: {in_one_line(first[0])}: {first[1]}"
             if first
             else f"--target: {path} holds no photo, expected files whose names end in "
             f"{', '.join(IMAGE_SUFFIXES)}"

@@ -7,8 +7,8 @@ out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour)
      OUTPUT/labels/NAME/000000.png, …, in place of those of an earlier call. Below each overlay there is a
      legend of the classes
 
-Images that cannot be read are left out and named at the end, and the exit status is 2. OUTPUT/done.jsonl says
-from what each picture was made: the same command makes only what is missing.
+Images that cannot be read are left out. The first ten are named at the end, and the exit status is 2.
+OUTPUT/done.jsonl says from what each picture was made: the same command makes only what is missing.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ from cotrain.data.images import (
 )
 from cotrain.data.journal import Journal
 from cotrain.data.label_spaces import LabelSpace
-from cotrain.data.lists import read_folder
+from cotrain.data.lists import look_into_folder, odd_name
 from cotrain.data.manifests import Item
 from cotrain.data.video import frames_of, silent
 from cotrain.errors import InputError
@@ -82,8 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.input.exists():
         raise InputError(f"{options.input}: there is no such folder, image or video")
     images: list[Path] | None = None
+    odd: list[Path] = []
     if options.input.is_dir():
-        images = read_folder(options.input, (*IMAGE_SUFFIXES, *HEIF_SUFFIXES))
+        images, odd = look_into_folder(options.input, IMAGE_SUFFIXES, HEIF_SUFFIXES)
     elif is_picture(options.input):
         images = [options.input]
     if images is None:
@@ -116,7 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
                 batches = batches_of_one_size(items, settings.batch_size)
                 return predict(networks, batches, settings, device, options.threads, **more)
 
-            _segment_images(images, predictions, space, options.output, options.opacity, content)
+            left_out = [f"{path.parent}: {odd_name(Path(path.name))}" for path in odd]
+            _segment_images(images, predictions, space, options.output, options.opacity, content, left_out)
         else:
             for network in networks:
                 network.to(device).eval()
@@ -143,13 +145,15 @@ def _segment_images(
     output: Path,
     opacity: float,
     content: dict[str, Any],
+    left_out: Sequence[str],
 ) -> None:
     """Write label and overlay of each image, in the background while the next images are predicted.
 
     `predict` takes the images, and what `cotrain.networks.inference.predict` takes by name; `content` says
-    what pictures depend on besides their image. Raises InputError at the end for images that cannot be read.
+    what pictures depend on besides their image, `left_out` why other images are not among these. Raises
+    InputError at the end for those, and for images that cannot be read.
     """
-    broken: list[str] = []
+    broken = list(left_out)
     conversions: list[str] = []
 
     def read(image: Path) -> np.ndarray:
@@ -159,7 +163,7 @@ def _segment_images(
 
     def refuse(item: Item, error: InputError) -> None:
         broken.append(str(error))
-        progress.advance()
+        progress.leave_out()
 
     def write(item: Item, image: np.ndarray, classes: np.ndarray) -> None:
         label, picture = _outputs(output, item.id)
@@ -191,13 +195,15 @@ def _segment_images(
                 progress.advance()
     for conversion, number in Counter(filter(None, conversions)).items():
         logger.info("%d of %d images have %s", number, len(images), conversion)
-    if len(broken) == len(images) == 1:
+    number = len(images) + len(left_out)
+    if len(broken) == number == 1:
         raise InputError(broken[0])
     if broken:
         shown = "\n  ".join(broken[:SHOWN_PROBLEMS])
+        limit = f" The first {SHOWN_PROBLEMS}:" if len(broken) > SHOWN_PROBLEMS else ""
         raise InputError(
-            f"{len(broken)} of {len(images)} images cannot be read; all others are in {output}. Repair or "
-            f"remove them and give the same command again: it makes only what is missing.\n  {shown}"
+            f"{len(broken)} of {number} images cannot be read; all others are in {output}. Repair, rename or "
+            f"remove them and give the same command again: it makes only what is missing.{limit}\n  {shown}"
         )
 
 

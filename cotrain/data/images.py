@@ -399,6 +399,8 @@ def _opened(path: str | Path, use: Callable[[ImageFile], Result]) -> Result:
             except Exception as error:
                 raise InputError(f"{path}: {_why_not(file, error)}") from error
     except OSError as error:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise InputError(f"{path}: is a link to {os.readlink(path)}, which does not exist") from error
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 

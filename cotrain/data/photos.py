@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cotrain.data.file_names import is_one_line
+from cotrain.data.file_names import is_one_line, repeated
 from cotrain.data.images import HEIF_SUFFIXES, IMAGE_SUFFIXES, check_image
+from cotrain.data.lists import odd_name
 from cotrain.data.manifests import Item
 from cotrain.data.pairs import pair_names
 from cotrain.errors import InputError
@@ -90,15 +91,15 @@ def _files_with_names(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     files, _ = files_below(folder, suffixes)
     if not files:
         raise InputError(f"{folder}: holds no file whose name ends in {', '.join(suffixes)}")
-    names: dict[str, Path] = {}
     for file in files:
-        name = str(file.relative_to(folder).with_suffix(""))
-        if name in names:
-            raise InputError(
-                f"{names[name]} and {file} have the same name; rename one of them, or write lists"
-            )
-        names[name] = file
-    return names
+        if not is_one_line(str(file.relative_to(folder))):
+            raise InputError(f"{folder}: {odd_name(file.relative_to(folder))}")
+    names = [str(file.relative_to(folder).with_suffix("")) for file in files]
+    if same := repeated(names):
+        one, other = (files[place] for place in same[0][:2])
+        more = f" ({len(same)} such names in all)" if len(same) > 1 else ""
+        raise InputError(f"{one} and {other} have the same name{more}; rename one of them, or write lists")
+    return dict(zip(names, files, strict=True))
 
 
 def usable_photos(paths: Sequence[Path], threads: int) -> tuple[list[Item], dict[Path, str]]:

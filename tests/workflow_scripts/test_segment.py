@@ -107,6 +107,48 @@ def test_broken_images_do_not_end_a_folder(model, tmp_path, caplog):
     assert (output / "labels" / "0.png").stat().st_mtime_ns == kept
 
 
+def test_all_that_is_left_out_is_counted_and_ten_are_named(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    photos = tmp_path / "photos"
+    for index, picture in enumerate(pictures(2)):
+        write_image(photos / f"{index}.png", picture)
+    # Their headers are whole: they are refused when their turn comes.
+    for name in "ab":
+        content = (photos / "0.png").read_bytes()
+        (photos / f"{name}.png").write_bytes(content[: len(content) // 2])
+    for name in range(10):
+        (photos / f"empty{name}.png").touch()
+    (photos / "dangling.png").symlink_to("gone.png")
+    (photos / "two\nlines.png").write_bytes(content)
+    (photos / "caf\udce9.png").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        segment(model, "photos", "out")
+    assert labels_in(tmp_path / "out") == ["0.png", "1.png"]
+    assert str(caught.value).splitlines() == [
+        "15 of 17 images cannot be read; all others are in out. Repair, rename or remove them and give the "
+        "same command again: it makes only what is missing. The first 10:",
+        *(
+            f"  photos: the name {name!r} holds a tab or line end, or is not UTF-8 text, so no list can hold "
+            "it; rename the file"
+            for name in ("caf\udce9.png", "two\nlines.png")
+        ),
+        "  photos/dangling.png: is a link to gone.png, which does not exist",
+        *(f"  photos/empty{name}.png: is empty (0 bytes), expected an image" for name in range(7)),
+    ]
+    # Those that could not be made are not counted.
+    assert "segment: 2 images in " in caplog.text
+
+
+def test_a_folder_of_nothing_but_an_odd_name(model, tmp_path):
+    write_image(tmp_path / "photos" / "two\nlines.png", pictures(1)[0])
+    with pytest.raises(InputError) as caught:
+        segment(model, tmp_path / "photos", tmp_path / "out")
+    assert str(caught.value) == (
+        f"{tmp_path}/photos: the name 'two\\nlines.png' holds a tab or line end, or is not UTF-8 text, so "
+        "no list can hold it; rename the file"
+    )
+
+
 def test_what_changed_is_segmented_again(model, tmp_path, caplog):
     for index, picture in enumerate(pictures(2)):
         write_image(tmp_path / "photos" / f"{index}.png", picture)
