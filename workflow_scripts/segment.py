@@ -28,7 +28,6 @@ from cotrain.data.images import (
     HEIF_SUFFIXES,
     IMAGE_SUFFIXES,
     check_image,
-    check_pixels,
     image_size,
     is_picture,
     read_image,
@@ -39,7 +38,7 @@ from cotrain.data.journal import Journal
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.lists import look_into_folder, odd_name
 from cotrain.data.manifests import Item
-from cotrain.data.video import frames_of, silent
+from cotrain.data.video import open_video, silent
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay, with_legend
@@ -232,16 +231,10 @@ def _segment_video(
     OpenCV writes even sizes: a last column or row is repeated where it has to be. Labels have the size of the
     frames.
     """
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise InputError(
-            f"{path}: neither a folder of images nor a video that can be read. If the recording or the copy "
-            "of a video was cut off, it may lack its index, which is at the end of MP4 and MOV files"
-        )
-    expected = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    width, height = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    check_pixels(path, width, height)
+    video = open_video(
+        path, "a folder of images, an image such as JPEG or PNG, or a video such as MP4 or WebM"
+    )
+    width, height, rate = video.width, video.height, video.rate
     # A damaged header may say anything.
     if not 0 < rate <= MOST_FRAMES_PER_SECOND:
         rate = DEFAULT_FRAMES_PER_SECOND
@@ -265,7 +258,7 @@ def _segment_video(
     done = 0
     with (
         written_whole(_video_output(output, path)) as temporary,
-        Progress(max(expected, 1), "frames", f"segment {path}") as progress,
+        Progress(max(video.promised, 1), "frames", f"segment {path}") as progress,
     ):
         empty = np.zeros((height + below, width + right, 3), np.uint8)
         # The legend is drawn once; each frame takes the place of the one before.
@@ -280,8 +273,7 @@ def _segment_video(
                 "be written as WebM; its width and height may be at most 16 383"
             )
         try:
-            frames = frames_of(video)
-            while batch := list(islice(frames, batch_size)):
+            while batch := list(islice(video.frames, batch_size)):
                 if write_labels and done == 0:
                     for file in earlier:
                         file.unlink()
@@ -296,7 +288,7 @@ def _segment_video(
                     progress.advance()
         finally:
             writer.release()
-            video.release()
+            video.close()
         if done == 0:
             raise InputError(f"{path}: the video holds no frame that can be read")
         # OpenCV does not say that a disk is full.
@@ -306,13 +298,13 @@ def _segment_video(
                 f"{output}: of {done} frames {frames_written} could be written as a video; is the disk full? "
                 "Free some space and give the same command again"
             )
-    if done < expected:
+    if done < video.promised:
         logger.warning(
             "%s: the video ends early: %d of %d frames could be read, so it may be cut off or damaged; "
             "what was read is segmented",
             path,
             done,
-            expected,
+            video.promised,
         )
 
 

@@ -23,6 +23,9 @@ from cotrain.errors import InputError
 
 # Our own threads process one image each; threads of OpenCV would only compete with them.
 cv2.setNumThreads(0)
+# What is wrong with a file is said in our own words. A user's own setting wins.
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Pillow warns of oddities in headers, which users can do nothing about.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 # `check_pixels` refuses large pictures instead; Pillow itself only warns of some of them.

@@ -293,6 +293,18 @@ def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
     assert len(list((tmp_path / "out" / "labels" / "drive").iterdir())) == int(found[1])
 
 
+def test_all_frames_of_a_gif_without_times(model, tmp_path, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
+    first, *others = map(Image.fromarray, noise)
+    first.save(tmp_path / "walk.gif", save_all=True, append_images=others)
+    # The beginning of a part that holds a time.
+    assert b"\x21\xf9\x04" not in (tmp_path / "walk.gif").read_bytes()
+    segment(model, tmp_path / "walk.gif", tmp_path / "out", "--write-labels")
+    assert number_of_frames(tmp_path / "out" / "walk.webm") == 3
+    assert len(list((tmp_path / "out" / "labels" / "walk").iterdir())) == 3
+    assert "ends early" not in caplog.text
+
+
 def test_a_video_without_its_end_is_told(model, tmp_path):
     write_video(tmp_path / "drive.mp4", 7)
     cut_off(tmp_path / "drive.mp4", 0.9)
@@ -335,7 +347,10 @@ def test_models_of_two_label_spaces(model, tmp_path, network_settings):
     [
         (lambda folder: None, "there is no such folder, image or video"),
         (lambda folder: (folder / "in").mkdir(), "holds no image"),
-        (lambda folder: (folder / "in").write_text("no video"), "nor a video that can be read"),
+        (
+            lambda folder: (folder / "in").write_text("no video"),
+            "in: cannot be read as a video, expected a folder of images, an image such",
+        ),
     ],
 )
 def test_what_cannot_be_segmented(model, tmp_path, prepare, message):
