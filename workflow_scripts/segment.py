@@ -8,14 +8,16 @@ out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour)
      legend of the classes
 
 Images that cannot be read are left out. The first ten are named at the end, and the exit status is 2.
-OUTPUT/done.jsonl says from what each picture was made: the same command makes only what is missing.
+OUTPUT/done.jsonl says from what each picture was made: the same command makes only what is missing, and what
+was made from another image or video of the same name is not replaced.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -64,7 +66,7 @@ MOST_FRAMES_PER_SECOND = 1000.0
 # What browsers play and OpenCV's packages can write: they encode no H.264, and VP9 takes five times as long.
 VIDEO_SUFFIX, VIDEO_CODE = ".webm", "VP80"
 # Stands in the journal: with another number here all images are segmented again.
-VERSION = 2
+VERSION = 3
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -86,12 +88,15 @@ def main(arguments: list[str] | None = None) -> None:
         images, odd = look_into_folder(options.input, IMAGE_SUFFIXES, HEIF_SUFFIXES)
     elif is_picture(options.input):
         images = [options.input]
-    if images is None:
-        refuse_overwriting([_video_output(options.output, options.input)], [options.input])
-    else:
-        refuse_overwriting(
-            [path for image in images for path in _outputs(options.output, image.stem)], images
-        )
+    results = [
+        _Result(options.input, _name_of_video(options.input), (_video_output(options.output, options.input),))
+    ]
+    if images is not None:
+        results = [_Result(image, image.stem, _outputs(options.output, image.stem)) for image in images]
+    refuse_overwriting(
+        [file for result in results for file in result.files], [result.made_from for result in results]
+    )
+    _refuse_replacing(results, options.output)
 
     import torch
 
@@ -119,6 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
             left_out = [f"{path.parent}: {odd_name(Path(path.name))}" for path in odd]
             _segment_images(images, predictions, space, options.output, options.opacity, content, left_out)
         else:
+            # Before it is read, as with images.
+            facts = _facts_of_input(options.input, options.output)
             for network in networks:
                 network.to(device).eval()
 
@@ -134,7 +141,60 @@ def main(arguments: list[str] | None = None) -> None:
                 write_labels=options.write_labels,
                 batch_size=settings.batch_size,
             )
+            with Journal(options.output / "done.jsonl") as journal:
+                journal.add(results[0].name, {"version": VERSION, "input": facts}, results[0].files)
     logger.info("written to %s", options.output)
+
+
+class _Result(NamedTuple):
+    """What is written: from which file, its name in the journal, and the main files."""
+
+    made_from: Path
+    name: str
+    files: Sequence[Path]
+
+
+def _facts_of_input(path: Path, output: Path) -> list[str | int]:
+    """Return the place, the size and the time of an image or video; OSError if it is not there.
+
+    The place of a file in the working folder is given from `output`: it stays true when the working folder is
+    moved with all that is in it, and says the same wherever the step is started.
+    """
+    file = path.stat()
+    place = os.path.abspath(path)
+    if Path(place).is_relative_to(Path.cwd()):
+        place = os.path.relpath(place, output)
+    return [place, file.st_size, file.st_mtime_ns]
+
+
+def _refuse_replacing(results: Sequence[_Result], output: Path) -> None:
+    """Raise InputError if a result would replace one that was made from another image or video.
+
+    A file that was moved is not another one.
+    """
+    journal = Journal(output / "done.jsonl")
+    replaced: list[tuple[_Result, str]] = []
+    for result in results:
+        content = journal.content_of(result.name)
+        if content.get("version") != VERSION or not any(file.exists() for file in result.files):
+            continue
+        try:
+            now, *state_now = _facts_of_input(result.made_from, output)
+            place, *state = content["input"]
+        except (OSError, KeyError, TypeError, ValueError):
+            # What cannot be read is named later. Of a strange line nothing is known.
+            continue
+        before, after = (os.path.abspath(os.path.join(output, str(text))) for text in (place, now))
+        if before != after and state != state_now:
+            replaced.append((result, portable(Path(before))))
+    if replaced:
+        (result, before), more = replaced[0], ""
+        if len(results) > 1:
+            more = f" (so for {len(replaced)} of {len(results)} images)"
+        raise InputError(
+            f"--output: {result.files[0]} was made from {before}, and the result of {result.made_from} would "
+            f"replace it{more}; choose another folder, or remove the earlier results"
+        )
 
 
 def _segment_images(
@@ -177,12 +237,12 @@ def _segment_images(
     for image in images:
         try:
             item = Item(image.stem, image, *image_size(image))
-            file = image.stat()
+            facts = _facts_of_input(image, output)
         except (InputError, OSError) as error:
             broken.append(str(error))
             continue
         items.append(item)
-        made_from[item.id] = content | {"image": [portable(image), file.st_size, file.st_mtime_ns]}
+        made_from[item.id] = content | {"input": facts}
     with Journal(output / "done.jsonl") as journal:
         done = journal.finished((item.id, made_from[item.id], _outputs(output, item.id)) for item in items)
         if done:
@@ -214,6 +274,11 @@ def _outputs(folder: Path, name: str) -> tuple[Path, Path]:
 def _video_output(folder: Path, video: Path) -> Path:
     """Return where a video with the overlay goes."""
     return folder / f"{video.stem}{VIDEO_SUFFIX}"
+
+
+def _name_of_video(path: Path) -> str:
+    """Return the name of a video in the journal, which is no name of an image."""
+    return f"videos/{path.stem}"
 
 
 def _segment_video(

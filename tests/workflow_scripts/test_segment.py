@@ -401,6 +401,103 @@ def test_what_is_segmented_is_not_overwritten(model, tmp_path):
     assert video.read_bytes() == b"a video"
 
 
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_was_made_from_another_image_is_not_replaced(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    first, second, third = pictures(3)
+    for path, picture in (
+        ("s1/a", first),
+        ("s1/b", first),
+        ("s2/a", second),
+        ("s2/b", second),
+        ("s2/c", third),
+    ):
+        write_image(tmp_path / f"{path}.png", picture)
+    segment(model, "s1", "out")
+    before = files_in(tmp_path / "out")
+    with pytest.raises(InputError) as caught:
+        segment(model, "s2", "out")
+    assert str(caught.value) == (
+        "--output: out/labels/a.png was made from s1/a.png, and the result of s2/a.png would replace it (so "
+        "for 2 of 3 images); choose another folder, or remove the earlier results"
+    )
+    # Also if the two are called by one name, each from its own folder.
+    monkeypatch.chdir(tmp_path / "s2")
+    with pytest.raises(InputError) as caught:
+        segment(model, "b.png", "../out")
+    assert str(caught.value) == (
+        f"--output: ../out/labels/b.png was made from {tmp_path}/s1/b.png, and the result of b.png would "
+        "replace it; choose another folder, or remove the earlier results"
+    )
+    segment(model, "c.png", "../out")
+    after = files_in(tmp_path / "out")
+    assert all(after[path] == content for path, content in before.items() if path.name != "done.jsonl")
+    assert labels_in(tmp_path / "out") == ["a.png", "b.png", "c.png"]
+    # What is removed may be made from another image.
+    for path in ("labels/b.png", "overlays/b.jpg"):
+        (tmp_path / "out" / path).unlink()
+    segment(model, "b.png", "../out")
+    assert "are segmented already" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line", ['{"version": 3}', '{"version": 3, "input": 4}', '{"version": 3, "input": []}']
+)
+def test_a_strange_line_of_the_journal_says_nothing(model, tmp_path, line):
+    write_image(tmp_path / "photos" / "a.png", pictures(1)[0])
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    expected = files_in(tmp_path / "out" / "labels")
+    (tmp_path / "out" / "done.jsonl").write_text(line.replace("{", '{"name": "a", ') + "\n")
+    (tmp_path / "out" / "labels" / "a.png").write_bytes(b"")
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    assert files_in(tmp_path / "out" / "labels") == expected
+
+
+def test_an_image_is_the_same_when_it_is_moved_or_called_from_elsewhere(model, tmp_path, monkeypatch, caplog):
+    project = tmp_path / "project"
+    write_image(project / "photos" / "a.png", pictures(1)[0])
+    monkeypatch.chdir(project)
+    segment(model, "photos", "out")
+    monkeypatch.chdir(tmp_path)
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    segment(model, "photos", "out")
+    assert caplog.text.count("1 of 1 images are segmented already") == 1
+    # Edited, and called from another folder.
+    write_image(tmp_path / "moved" / "photos" / "a.png", pictures(2)[1])
+    monkeypatch.chdir(tmp_path)
+    segment(model, "moved/photos", "moved/out")
+    assert caplog.text.count("are segmented already") == 1
+    # Moved alone.
+    (tmp_path / "moved" / "photos").rename(tmp_path / "renamed")
+    segment(model, "renamed", "moved/out")
+
+
+def test_what_was_made_from_another_video_is_not_replaced(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "film.avi", 2, "MJPG")
+    write_video(tmp_path / "film.mp4", 3)
+    write_image(tmp_path / "film.png", pictures(1)[0])
+    segment(model, "film.avi", "out", "--write-labels")
+    before = files_in(tmp_path / "out")
+    with pytest.raises(InputError) as caught:
+        segment(model, "film.mp4", "out", "--write-labels")
+    assert str(caught.value) == (
+        "--output: out/film.webm was made from film.avi, and the result of film.mp4 would replace it; choose "
+        "another folder, or remove the earlier results"
+    )
+    assert files_in(tmp_path / "out") == before
+    # The same video again, and an image of this name, which has outputs of its own.
+    write_video(tmp_path / "film.avi", 4, "MJPG")
+    segment(model, "film.avi", "out")
+    segment(model, "film.png", "out")
+    assert number_of_frames(tmp_path / "out" / "film.webm") == 4
+    assert labels_in(tmp_path / "out") == ["film", "film.png"]
+
+
 def test_an_averaged_model_stands_for_its_folder(model, tmp_path):
     write_image(tmp_path / "photos" / "a.png", pictures(1)[0])
     segment(model, tmp_path / "photos", tmp_path / "last")
