@@ -62,6 +62,10 @@ class Progress:
             self.last_shown = now
             self._show(note)
 
+    def leave_out(self) -> None:
+        """Count one piece less: it cannot be done."""
+        self.total -= 1
+
     def _show(self, note: str) -> None:
         speed = self._speed()
         left = f"{duration((self.total - self.done) / speed)} left" if speed > 0 else ""

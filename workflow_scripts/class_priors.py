@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"self_training.class_priors: the images of {options.target} have {len(sizes)} sizes ({shown}), "
             "expected one: priors are maps of one size"
         )
-    reader = TrainIdReader(label_space(options.label_space), options.classes)
+    reader = TrainIdReader(label_space(options.label_space), options.classes, "--classes")
     with Progress(len(items), "labels", "class priors") as progress:
         maps = class_priors(items, reader, sizes.pop(), options.threads, progress)
     write_array(options.output, maps)

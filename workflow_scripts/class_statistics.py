@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_output_argument(parser, "FILE", "the statistics, JSON")
     options = parse(parser, arguments)
     items = read_manifest(options.manifest)
-    reader = TrainIdReader(label_space(options.label_space), options.classes)
+    reader = TrainIdReader(label_space(options.label_space), options.classes, "--classes")
     with Progress(len(items), "labels", f"count classes of {options.manifest}") as progress:
         counts = count_classes(items, reader, options.threads, progress)
     write_class_statistics(options.output, reader.space.classes, counts)

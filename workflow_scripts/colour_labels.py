@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     space = label_space(options.label_space)
     names, colours = (*space.classes, VOID[0]), (*space.palette, VOID[1])
     files = read_label_files(options.labels, options.images)
-    reader = TrainIdReader(space, options.classes)
+    reader = TrainIdReader(space, options.classes, "--classes")
     refuse_overwriting(
         [
             options.output / folder / f"{name}{suffix}"

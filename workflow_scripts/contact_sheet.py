@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
     check_suffix(options.output, ".png")
     space = label_space(options.label_space)
-    reader = TrainIdReader(space, options.classes)
+    reader = TrainIdReader(space, options.classes, "--classes")
     items = read_manifest(options.manifest)
     if not items:
         raise InputError(f"{options.manifest}: the manifest holds no image, there is nothing to show")

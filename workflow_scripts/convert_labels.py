@@ -15,7 +15,7 @@ from cotrain.configuration.sections import DatasetSettings
 from cotrain.data.class_tables import known_ids, translation_table
 from cotrain.data.files import refuse_overwriting, sha256_of
 from cotrain.data.images import write_label
-from cotrain.data.label_files import read_known_ids
+from cotrain.data.label_files import read_known_ids, table_advice
 from cotrain.data.label_spaces import label_space
 from cotrain.data.layouts import dataset_class_table
 from cotrain.data.manifests import Item, read_manifest, write_manifest
@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     table = dataset_class_table(options.dataset, settings)
     to_train_id = translation_table(table, space)
     known = known_ids(table)
+    advice = table_advice(f"datasets.{options.dataset}.classes")
     # By the table; what the files hold is looked at below, each as strictly as where it is converted.
     are_train_ids = table.encoding == "ids" and np.array_equal(to_train_id[known], np.flatnonzero(known))
     if not are_train_ids:
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             if item.label is None:
                 raise InputError(f"{options.manifest}: image {item.id!r} has no label to convert")
             path = item.label
-            own_ids = read_known_ids(path, table, f"datasets.{options.dataset}.classes")
+            own_ids = read_known_ids(path, table, advice)
             if own_ids.shape != (item.height, item.width):
                 raise InputError(
                     f"{path}: is {own_ids.shape[1]}×{own_ids.shape[0]}, expected {item.width}×{item.height} "

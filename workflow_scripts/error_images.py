@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     class_names = options.class_names or list(space.classes)
     train_ids = dict(zip(class_names, class_ids("--class-names", class_names, space), strict=True))
     pairs = paired_label_files(options.predictions, options.labels, options.images, complete=False)
-    prediction_reader, label_reader = TrainIdReader(space), TrainIdReader(space, options.classes)
+    prediction_reader, label_reader = TrainIdReader(space), TrainIdReader(space, options.classes, "--classes")
     names = names_of([prediction_file for prediction_file, _ in pairs])
 
     def write_pictures(work: tuple[str, tuple[LabelFile, LabelFile]]) -> list[str]:

@@ -14,10 +14,12 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +57,8 @@ from cotrain.configuration.sections import (
 )
 from cotrain.data.checks import check_items
 from cotrain.data.class_tables import class_table_names
-from cotrain.data.files import write_text
+from cotrain.data.file_names import in_one_line
+from cotrain.data.files import write_bytes, write_text
 from cotrain.data.images import IMAGE_SUFFIXES, is_picture, read_image
 from cotrain.data.label_spaces import label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
@@ -84,6 +87,7 @@ EXAMPLE = """python -m workflow_scripts.init --target /data/my_photos
     --test lists/test_images.txt lists/test_labels.txt cityscapes_train_ids"""
 
 SHOWN = 10
+PHOTOS = "photos.txt"
 LIST_SUFFIXES = (".txt", ".lst", ".csv")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mjpeg", ".mjpg", ".m4v", ".mpg", ".mpeg")
 # Frames that a video is split into, unless --every or --change says otherwise.
@@ -159,15 +163,58 @@ def main(arguments: list[str] | None = None) -> None:
         )
     output = Path("config", f"{options.name}.yaml")
     check_name(options.name, output)
+    command = shlex.join(["python", "-m", "workflow_scripts.init", *(arguments or sys.argv[1:])])
+    lists, frames = Path("lists", options.name), Path("data", options.name, "frames")
+    with nothing_left_of_a_failure(output, lists, frames):
+        write_configuration(options, output, lists, frames, command)
+    logger.info(
+        "%s is written; now run: snakemake --configfile %s (it ends with a page of pictures, %s)",
+        *(output, output, f"results/{options.name}/report/index.html"),
+    )
+
+
+@contextmanager
+def nothing_left_of_a_failure(output: Path, lists: Path, frames: Path) -> Iterator[None]:
+    """Put the folders of lists and of frames back as they were unless `output` is written meanwhile.
+
+    Frames that were there before stay as they are then: they are those of an earlier call.
+    """
+    before = {path: path.read_bytes() for path in lists.glob("*.txt")}
+    folders = (frames, frames.parent, frames.parent.parent, lists, lists.parent)
+    new = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        if output.exists():
+            raise
+        for path in lists.glob("*.txt"):
+            if path not in before:
+                path.unlink()
+            elif path.read_bytes() != before[path]:
+                write_bytes(path, before[path])
+        if frames in new:
+            shutil.rmtree(frames, ignore_errors=True)
+        for folder in new:
+            # It was never made, or another process has written there.
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def write_configuration(
+    options: argparse.Namespace, output: Path, lists: Path, frames: Path, command: str
+) -> None:
+    """Write the configuration, the lists and the frames of a video, and say what the run comes to.
+
+    `command` is what made it.
+    """
     preset_name = options.preset or "try"
     preset = PRESETS[preset_name]
     space = label_space(options.label_space or preset.label_space)
     threads = options.threads
-    lists = Path("lists", options.name)
-
     # What a person should read again at the end.
     warnings: list[str] = []
-    target, left_out = target_of(options, lists, threads, preset, warnings)
+    target, left_out = target_of(options, lists, frames, threads, preset, warnings)
     sources: list[Set] = []
     for form in options.source or [["streets"]]:
         if form != ["streets"]:
@@ -199,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
         datasets.append(test.entry)
     choice = FirstRun(
         run=options.name,
-        command=shlex.join(["python", "-m", "workflow_scripts.init", *(arguments or sys.argv[1:])]),
+        command=command,
         preset_name=preset_name,
         label_space=options.label_space or preset.label_space,
         datasets=datasets,
@@ -239,10 +286,6 @@ def main(arguments: list[str] | None = None) -> None:
         logger.info("%s", fact)
     for warning in warnings:
         logger.warning("warning: %s", warning)
-    logger.info(
-        "%s is written; now run: snakemake --configfile %s (it ends with a page of pictures, %s)",
-        *(output, output, f"results/{options.name}/report/index.html"),
-    )
 
 
 def number_of_cores() -> int:
@@ -355,7 +398,12 @@ def ask(question: str, read: Callable[[str], object], default: str | None = None
 
 
 def target_of(
-    options: argparse.Namespace, lists: Path, threads: int, preset: Preset, warnings: list[str]
+    options: argparse.Namespace,
+    lists: Path,
+    frames: Path,
+    threads: int,
+    preset: Preset,
+    warnings: list[str],
 ) -> tuple[Set, dict[Path, str]]:
     """Return the photos of the camera that the run takes, listed in a file, and why others are left out."""
     path: Path = options.target
@@ -377,6 +425,11 @@ def target_of(
             kinds = ", ".join(f"{number} {suffix}" for suffix, number in others.most_common(SHOWN))
             logger.info("%s: not looked at, by their names no photos: %s", path, kinds)
     elif path.suffix.lower() in LIST_SUFFIXES:
+        if os.path.realpath(path) == os.path.realpath(lists / PHOTOS):
+            raise InputError(
+                f"--target: {path} is the list that this step writes, and would be replaced; move it to "
+                "another place, or choose another --name"
+            )
         paths = [image for _, image in read_list(path)]
     elif not is_video:
         paths = [path]
@@ -391,19 +444,18 @@ def target_of(
         change = options.change
         if every is None:
             every = 1 if change is not None else max(1, -(-number_of_frames(path) // FRAMES))
-        folder = Path("data", options.name, "frames")
-        paths = write_frames(path, folder, every, change)
+        paths = write_frames(path, frames, every, change)
         kind = f"one in {every} frames" if every > 1 else "the frames"
         comment = f"Photos are {kind} of {path}{f' that differ by {change:g}' if change is not None else ''}."
     items, left_out = usable_photos(paths, threads)
     for image, reason in list(left_out.items())[:SHOWN]:
-        logger.warning("left out %s: %s", image, reason)
+        logger.warning("left out %s: %s", in_one_line(image), reason)
     if len(left_out) > SHOWN:
         logger.warning("and %d more", len(left_out) - SHOWN)
     if not items:
         first = next(iter(left_out.items()), None)
         raise InputError(
-            f"--target: no photo in {path} can be used; the first: {first[0]}: {first[1]}"
+            f"--target: no photo in {path} can be used; the first: {in_one_line(first[0])}: {first[1]}"
             if first
             else f"--target: {path} holds no photo, expected files whose names end in "
             f"{', '.join(IMAGE_SUFFIXES)}"
@@ -411,7 +463,7 @@ def target_of(
     number = len(items)
     every = every_photo(preset, number)
     items = items[::every]
-    file = lists / "photos.txt"
+    file = lists / PHOTOS
     write_text(file, "".join(f"{item.image}\n" for item in items))
     if every > 1:
         logger.info(
@@ -480,7 +532,8 @@ def labelled_set(
         table = dataset_class_table(name, settings)
     except InputError as error:
         # The library calls it by its name in a configuration.
-        raise InputError(f"{flag}: {str(error).removeprefix(f'datasets.{name}').lstrip('.: ')}") from error
+        message = str(error).removeprefix(f"datasets.{name}").removeprefix(".").removeprefix(": ")
+        raise InputError(f"{flag}: {message}") from error
     with Progress(len(files.items), "images", f"checking {flag.removeprefix('--')}") as progress:
         report = check_items(
             files.items,

@@ -7,15 +7,17 @@ out: for images OUTPUT/labels/NAME.png (train ids, which viewers show in colour)
      OUTPUT/labels/NAME/000000.png, …, in place of those of an earlier call. Below each overlay there is a
      legend of the classes
 
-Images that cannot be read are left out and named at the end, and the exit status is 2. OUTPUT/done.jsonl says
-from what each picture was made: the same command makes only what is missing.
+Images that cannot be read are left out. The first ten are named at the end, and the exit status is 2.
+OUTPUT/done.jsonl says from what each picture was made: the same command makes only what is missing, and what
+was made from another image or video of the same name is not replaced.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,7 +30,6 @@ from cotrain.data.images import (
     HEIF_SUFFIXES,
     IMAGE_SUFFIXES,
     check_image,
-    check_pixels,
     image_size,
     is_picture,
     read_image,
@@ -37,9 +38,9 @@ from cotrain.data.images import (
 )
 from cotrain.data.journal import Journal
 from cotrain.data.label_spaces import LabelSpace
-from cotrain.data.lists import read_folder
+from cotrain.data.lists import look_into_folder, odd_name
 from cotrain.data.manifests import Item
-from cotrain.data.video import frames_of, silent
+from cotrain.data.video import open_video, silent
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay, with_legend
@@ -65,7 +66,7 @@ MOST_FRAMES_PER_SECOND = 1000.0
 # What browsers play and OpenCV's packages can write: they encode no H.264, and VP9 takes five times as long.
 VIDEO_SUFFIX, VIDEO_CODE = ".webm", "VP80"
 # Stands in the journal: with another number here all images are segmented again.
-VERSION = 2
+VERSION = 3
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,16 +83,20 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.input.exists():
         raise InputError(f"{options.input}: there is no such folder, image or video")
     images: list[Path] | None = None
+    odd: list[Path] = []
     if options.input.is_dir():
-        images = read_folder(options.input, (*IMAGE_SUFFIXES, *HEIF_SUFFIXES))
+        images, odd = look_into_folder(options.input, IMAGE_SUFFIXES, HEIF_SUFFIXES)
     elif is_picture(options.input):
         images = [options.input]
-    if images is None:
-        refuse_overwriting([_video_output(options.output, options.input)], [options.input])
-    else:
-        refuse_overwriting(
-            [path for image in images for path in _outputs(options.output, image.stem)], images
-        )
+    results = [
+        _Result(options.input, _name_of_video(options.input), (_video_output(options.output, options.input),))
+    ]
+    if images is not None:
+        results = [_Result(image, image.stem, _outputs(options.output, image.stem)) for image in images]
+    refuse_overwriting(
+        [file for result in results for file in result.files], [result.made_from for result in results]
+    )
+    _refuse_replacing(results, options.output)
 
     import torch
 
@@ -116,8 +121,11 @@ def main(arguments: list[str] | None = None) -> None:
                 batches = batches_of_one_size(items, settings.batch_size)
                 return predict(networks, batches, settings, device, options.threads, **more)
 
-            _segment_images(images, predictions, space, options.output, options.opacity, content)
+            left_out = [f"{path.parent}: {odd_name(Path(path.name))}" for path in odd]
+            _segment_images(images, predictions, space, options.output, options.opacity, content, left_out)
         else:
+            # Before it is read, as with images.
+            facts = _facts_of_input(options.input, options.output)
             for network in networks:
                 network.to(device).eval()
 
@@ -133,7 +141,60 @@ def main(arguments: list[str] | None = None) -> None:
                 write_labels=options.write_labels,
                 batch_size=settings.batch_size,
             )
+            with Journal(options.output / "done.jsonl") as journal:
+                journal.add(results[0].name, {"version": VERSION, "input": facts}, results[0].files)
     logger.info("written to %s", options.output)
+
+
+class _Result(NamedTuple):
+    """What is written: from which file, its name in the journal, and the main files."""
+
+    made_from: Path
+    name: str
+    files: Sequence[Path]
+
+
+def _facts_of_input(path: Path, output: Path) -> list[str | int]:
+    """Return the place, the size and the time of an image or video; OSError if it is not there.
+
+    The place of a file in the working folder is given from `output`: it stays true when the working folder is
+    moved with all that is in it, and says the same wherever the step is started.
+    """
+    file = path.stat()
+    place = os.path.abspath(path)
+    if Path(place).is_relative_to(Path.cwd()):
+        place = os.path.relpath(place, output)
+    return [place, file.st_size, file.st_mtime_ns]
+
+
+def _refuse_replacing(results: Sequence[_Result], output: Path) -> None:
+    """Raise InputError if a result would replace one that was made from another image or video.
+
+    A file that was moved is not another one.
+    """
+    journal = Journal(output / "done.jsonl")
+    replaced: list[tuple[_Result, str]] = []
+    for result in results:
+        content = journal.content_of(result.name)
+        if content.get("version") != VERSION or not any(file.exists() for file in result.files):
+            continue
+        try:
+            now, *state_now = _facts_of_input(result.made_from, output)
+            place, *state = content["input"]
+        except (OSError, KeyError, TypeError, ValueError):
+            # What cannot be read is named later. Of a strange line nothing is known.
+            continue
+        before, after = (os.path.abspath(os.path.join(output, str(text))) for text in (place, now))
+        if before != after and state != state_now:
+            replaced.append((result, portable(Path(before))))
+    if replaced:
+        (result, before), more = replaced[0], ""
+        if len(results) > 1:
+            more = f" (so for {len(replaced)} of {len(results)} images)"
+        raise InputError(
+            f"--output: {result.files[0]} was made from {before}, and the result of {result.made_from} would "
+            f"replace it{more}; choose another folder, or remove the earlier results"
+        )
 
 
 def _segment_images(
@@ -143,13 +204,15 @@ def _segment_images(
     output: Path,
     opacity: float,
     content: dict[str, Any],
+    left_out: Sequence[str],
 ) -> None:
     """Write label and overlay of each image, in the background while the next images are predicted.
 
     `predict` takes the images, and what `cotrain.networks.inference.predict` takes by name; `content` says
-    what pictures depend on besides their image. Raises InputError at the end for images that cannot be read.
+    what pictures depend on besides their image, `left_out` why other images are not among these. Raises
+    InputError at the end for those, and for images that cannot be read.
     """
-    broken: list[str] = []
+    broken = list(left_out)
     conversions: list[str] = []
 
     def read(image: Path) -> np.ndarray:
@@ -159,7 +222,7 @@ def _segment_images(
 
     def refuse(item: Item, error: InputError) -> None:
         broken.append(str(error))
-        progress.advance()
+        progress.leave_out()
 
     def write(item: Item, image: np.ndarray, classes: np.ndarray) -> None:
         label, picture = _outputs(output, item.id)
@@ -174,12 +237,12 @@ def _segment_images(
     for image in images:
         try:
             item = Item(image.stem, image, *image_size(image))
-            file = image.stat()
+            facts = _facts_of_input(image, output)
         except (InputError, OSError) as error:
             broken.append(str(error))
             continue
         items.append(item)
-        made_from[item.id] = content | {"image": [portable(image), file.st_size, file.st_mtime_ns]}
+        made_from[item.id] = content | {"input": facts}
     with Journal(output / "done.jsonl") as journal:
         done = journal.finished((item.id, made_from[item.id], _outputs(output, item.id)) for item in items)
         if done:
@@ -191,13 +254,15 @@ def _segment_images(
                 progress.advance()
     for conversion, number in Counter(filter(None, conversions)).items():
         logger.info("%d of %d images have %s", number, len(images), conversion)
-    if len(broken) == len(images) == 1:
+    number = len(images) + len(left_out)
+    if len(broken) == number == 1:
         raise InputError(broken[0])
     if broken:
         shown = "\n  ".join(broken[:SHOWN_PROBLEMS])
+        limit = f" The first {SHOWN_PROBLEMS}:" if len(broken) > SHOWN_PROBLEMS else ""
         raise InputError(
-            f"{len(broken)} of {len(images)} images cannot be read; all others are in {output}. Repair or "
-            f"remove them and give the same command again: it makes only what is missing.\n  {shown}"
+            f"{len(broken)} of {number} images cannot be read; all others are in {output}. Repair, rename or "
+            f"remove them and give the same command again: it makes only what is missing.{limit}\n  {shown}"
         )
 
 
@@ -209,6 +274,11 @@ def _outputs(folder: Path, name: str) -> tuple[Path, Path]:
 def _video_output(folder: Path, video: Path) -> Path:
     """Return where a video with the overlay goes."""
     return folder / f"{video.stem}{VIDEO_SUFFIX}"
+
+
+def _name_of_video(path: Path) -> str:
+    """Return the name of a video in the journal, which is no name of an image."""
+    return f"videos/{path.stem}"
 
 
 def _segment_video(
@@ -226,16 +296,10 @@ def _segment_video(
     OpenCV writes even sizes: a last column or row is repeated where it has to be. Labels have the size of the
     frames.
     """
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise InputError(
-            f"{path}: neither a folder of images nor a video that can be read. If the recording or the copy "
-            "of a video was cut off, it may lack its index, which is at the end of MP4 and MOV files"
-        )
-    expected = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    width, height = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    check_pixels(path, width, height)
+    video = open_video(
+        path, "a folder of images, an image such as JPEG or PNG, or a video such as MP4 or WebM"
+    )
+    width, height, rate = video.width, video.height, video.rate
     # A damaged header may say anything.
     if not 0 < rate <= MOST_FRAMES_PER_SECOND:
         rate = DEFAULT_FRAMES_PER_SECOND
@@ -259,7 +323,7 @@ def _segment_video(
     done = 0
     with (
         written_whole(_video_output(output, path)) as temporary,
-        Progress(max(expected, 1), "frames", f"segment {path}") as progress,
+        Progress(max(video.promised, 1), "frames", f"segment {path}") as progress,
     ):
         empty = np.zeros((height + below, width + right, 3), np.uint8)
         # The legend is drawn once; each frame takes the place of the one before.
@@ -274,8 +338,7 @@ def _segment_video(
                 "be written as WebM; its width and height may be at most 16 383"
             )
         try:
-            frames = frames_of(video)
-            while batch := list(islice(frames, batch_size)):
+            while batch := list(islice(video.frames, batch_size)):
                 if write_labels and done == 0:
                     for file in earlier:
                         file.unlink()
@@ -290,7 +353,7 @@ def _segment_video(
                     progress.advance()
         finally:
             writer.release()
-            video.release()
+            video.close()
         if done == 0:
             raise InputError(f"{path}: the video holds no frame that can be read")
         # OpenCV does not say that a disk is full.
@@ -300,13 +363,13 @@ def _segment_video(
                 f"{output}: of {done} frames {frames_written} could be written as a video; is the disk full? "
                 "Free some space and give the same command again"
             )
-    if done < expected:
+    if done < video.promised:
         logger.warning(
             "%s: the video ends early: %d of %d frames could be read, so it may be cut off or damaged; "
             "what was read is segmented",
             path,
             done,
-            expected,
+            video.promised,
         )
 
 

@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     files = read_label_files(options.labels, options.images)
     lists = [path for path in (options.labels, options.images) if path]
     refuse_overwriting([options.output / "labels.txt", options.output / "images.txt"], lists)
-    reader = TrainIdReader(space, options.classes)
+    reader = TrainIdReader(space, options.classes, "--classes")
     counts = np.empty((len(files), space.number_of_classes), np.int64)
     with Progress(len(files), "labels", "count classes") as progress:
 

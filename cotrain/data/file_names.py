@@ -42,6 +42,19 @@ def is_one_line(text: str) -> bool:
     return _is_plain(text)
 
 
+def in_one_line(text: object) -> str:
+    """Return a path or a name for a message: as it is, or in quotes with escapes if it is not one line."""
+    return str(text) if is_one_line(str(text)) else repr(str(text))
+
+
+def repeated(names: Sequence[str]) -> list[list[int]]:
+    """Return the places of each name that occurs more than once, in the order of the first ones."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return [found for found in places.values() if len(found) > 1]
+
+
 def new_name(wanted: str, longest: int = LONGEST_NEW_NAME) -> str:
     """Return `wanted` if it may name a file, else a name made from it that may: shortened, with a short hash.
 

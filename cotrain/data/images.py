@@ -24,6 +24,9 @@ from cotrain.errors import InputError
 
 # Our own threads process one image each; threads of OpenCV would only compete with them.
 cv2.setNumThreads(0)
+# What is wrong with a file is said in our own words. A user's own setting wins.
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Pillow warns of oddities in headers, which users can do nothing about.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 # `check_pixels` refuses large pictures instead; Pillow itself only warns of some of them.
@@ -406,6 +409,8 @@ def _opened(path: str | Path, use: Callable[[ImageFile], Result], wanted: str = 
     except IsADirectoryError as error:
         raise InputError(f"{path}: is a folder, expected a file") from error
     except OSError as error:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise InputError(f"{path}: is a link to {os.readlink(path)}, which does not exist") from error
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 

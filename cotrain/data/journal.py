@@ -65,6 +65,10 @@ class Journal:
         except OSError:
             return None
 
+    def content_of(self, name: str) -> dict[str, Any]:
+        """Return what the piece of this name was made from when it was last finished; {} if it never was."""
+        return {} if name not in self.done else dict(json.loads(self.done[name]))
+
     def add(self, name: str, content: dict[str, Any], files: Sequence[Path]) -> None:
         """Note that a piece of work is finished, after its files are written; called from threads."""
         line = json.dumps(_entry(name, content, _hashes(files)))

@@ -131,21 +131,23 @@ def names_of(files: Sequence[LabelFile]) -> list[str]:
     return unique_ids([file.path for file in files])
 
 
-def read_known_ids(path: Path, table: ClassTable, key: str) -> NDArray[np.uint8]:
+def read_known_ids(path: Path, table: ClassTable, advice: str) -> NDArray[np.uint8]:
     """Return the own ids (H, W) uint8 of a label file, all of which `table` lists.
 
     Raises:
-        InputError: the file cannot be read, or it holds an id that the class table does not list. `key` is
-            the flag or key that names the table, for the message.
+        InputError: the file cannot be read, or it holds an id that the class table does not list. `advice`
+            ends the message: what is expected, or what to do.
     """
     own_ids = read_own_ids(path, table)
     unknown = np.flatnonzero((count_ids(own_ids) > 0) & ~known_ids(table))
     if unknown.size:
-        raise InputError(
-            f"{path}: found id {unknown[0]}, which {table.name!r} does not list; "
-            f"name the class table of the dataset's label files with {key}"
-        )
+        raise InputError(f"{path}: found id {unknown[0]}, which {table.name!r} does not list; {advice}")
     return own_ids
+
+
+def table_advice(key: str) -> str:
+    """Return what to do about unknown ids where the flag or key `key` names the class table."""
+    return f"name the class table of the dataset's label files with {key}"
 
 
 class TrainIdReader:
@@ -154,13 +156,19 @@ class TrainIdReader:
     Args:
         space: the label space.
         classes: the class table of the files: a name or a YAML file; None if the files hold train ids.
+        flag: the flag that gives `classes`, for messages; None where the files can only hold train ids.
 
     Raises:
         InputError: there is no such class table.
     """
 
-    def __init__(self, space: LabelSpace, classes: str | None = None) -> None:
+    def __init__(self, space: LabelSpace, classes: str | None = None, flag: str | None = None) -> None:
         self.space = space
+        self.advice = (
+            f"expected train ids of {space.name}: 0 to {space.number_of_classes - 1}, and {IGNORE} for void"
+            if flag is None
+            else table_advice(flag)
+        )
         self.table = train_id_table(space) if classes is None else class_table(classes)
         self.train_ids = translation_table(self.table, space)
 
@@ -170,7 +178,7 @@ class TrainIdReader:
         Raises:
             InputError: the file cannot be read, or it holds an id that the class table does not list.
         """
-        return self.train_ids[read_known_ids(path, self.table, "--classes")]
+        return self.train_ids[read_known_ids(path, self.table, self.advice)]
 
 
 def check_palette(items: Iterable[Item], space: LabelSpace) -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cotrain.data.file_names import is_one_line
+from cotrain.data.file_names import in_one_line, is_one_line, repeated
 from cotrain.errors import InputError
 
 logger = logging.getLogger("cotrain")
@@ -74,38 +74,80 @@ def _columns(line: str, folder: str) -> list[str]:
 
 
 def read_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the sorted files of a folder as `look_into_folder` does; InputError also for an odd name."""
+    files, odd = look_into_folder(folder, suffixes)
+    if odd:
+        raise InputError(f"{folder}: {odd_name(Path(odd[0].name))}")
+    return files
+
+
+def odd_name(path: Path) -> str:
+    """Return what is wrong with a path that is not one line of text, and what to do."""
+    return (
+        f"the name {str(path)!r} holds a tab or line end, or is not UTF-8 text, so no list can hold it; "
+        "rename the file"
+    )
+
+
+def look_into_folder(
+    folder: Path, suffixes: Sequence[str], unread: Sequence[str] = ()
+) -> tuple[list[Path], list[Path]]:
     """Return the sorted files of a folder with one of `suffixes` (in small letters), without hidden files.
 
-    What else lies there is named in the log. Raises InputError if no file is left, if two differ only in
-    their suffix, and for a name that no list could hold.
+    A link to nothing is among them: whoever opens it says so. Files that no list could hold, because of their
+    names, come second. What else lies there is named in the log. `unread` are suffixes that are looked for
+    too, and not named where files are expected. Raises InputError if no file is left, and if some differ only
+    in their suffix.
     """
+    wanted = (*suffixes, *unread)
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    odd = [path.name for path in visible if not is_one_line(path.name)]
-    if odd:
+    found = [path for path in visible if _fits(path.name, wanted) and (path.is_file() or not path.exists())]
+    if not found:
         raise InputError(
-            f"{folder}: the name {odd[0]!r} holds a tab or line end, or is not UTF-8 text, so no list can "
-            "hold it; rename the file"
+            f"{folder}: holds no image, expected files whose names end in {', '.join(suffixes)}"
+            f"{_hint_of_folders(folder, suffixes)}"
         )
-    files = [path for path in visible if path.suffix.lower() in suffixes and path.is_file()]
-    if not files:
-        raise InputError(f"{folder}: holds no image, expected files whose names end in {', '.join(suffixes)}")
-    by_stem: dict[str, Path] = {}
-    for path in files:
-        other = by_stem.setdefault(path.stem, path)
-        if other is not path:
-            raise InputError(
-                f"{folder}: {other.name} and {path.name} would have outputs of one name; rename one of them"
-            )
-    images = set(files)
+    files = [path for path in found if is_one_line(path.name)]
+    if same := repeated([path.stem for path in files]):
+        one, other = (files[place].name for place in same[0][:2])
+        more = f" ({len(same)} such names in all)" if len(same) > 1 else ""
+        raise InputError(
+            f"{folder}: {one} and {other} would have outputs of one name{more}; rename one of them"
+        )
+    images = set(found)
+    folders = [path for path in visible if path.is_dir()]
+    others = [path for path in visible if path not in images and not path.is_dir()]
     for left_out, why in (
-        ([path for path in visible if path not in images and path.is_file()], "by their names no images"),
-        ([path for path in visible if path.is_dir()], "folders, which are not looked into"),
+        ([path for path in others if not _fits(path.name, wanted)], "by their names no images"),
+        ([path for path in others if _fits(path.name, wanted)], "neither files nor folders"),
+        (folders, "folders, which are not looked into"),
     ):
         if left_out:
-            names = ", ".join(path.name for path in left_out[:SHOWN])
+            names = ", ".join(in_one_line(path.name) for path in left_out[:SHOWN])
             more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
             logger.info("%s: left out %d, %s: %s%s", folder, len(left_out), why, names, more)
-    return files
+    return files, [path for path in found if not is_one_line(path.name)]
+
+
+def _fits(name: str, suffixes: Sequence[str]) -> bool:
+    return Path(name).suffix.lower() in suffixes
+
+
+def _hint_of_folders(folder: Path, suffixes: Sequence[str]) -> str:
+    """Return which folders below one hold files with one of `suffixes`, and how many; "" if none does."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        number = sum(_fits(name, suffixes) for name in names if not name.startswith("."))
+        if number:
+            found.append(f"{in_one_line(parent)} ({number})")
+    if not found:
+        return ""
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return (
+        f"; folders in it are not looked into, and some hold such files: {', '.join(found[:SHOWN])}{more}. "
+        "Give one of them"
+    )
 
 
 def _unquoted(entry: str) -> str:

@@ -5,10 +5,74 @@ import re
 from collections.abc import Sequence
 from itertools import product, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from cotrain.data.file_names import common_length
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
+
+# Of a name: a number, a word, or what separates them.
+PARTS = re.compile(r"\d+|[^\W\d_]+|[\W_]")
+
+
+class Pairing(NamedTuple):
+    """Which names of two sets belong together.
+
+    `partners` holds for each name of the first set the place of its partner in the second, or None. `lonely`
+    are the places of names of the second set that are no partner. `is_exact` says that partners have the same
+    name.
+    """
+
+    partners: list[int | None]
+    lonely: list[int]
+    is_exact: bool
+
+
+def pair_names(first: Sequence[str], second: Sequence[str]) -> Pairing:
+    """Pair the names of two sets, in each of which they differ.
+
+    Names are compared as they are, then without what all names of a set end with, and then also without what
+    all begin with after their folders: `a_photo` and `a_label` belong together, and so do `img_10` and
+    `label_10`. Only whole numbers and words are left out, and never other numbers of one set than of the
+    other: `1` and `2` have nothing to do with `11` and `12`. Of these ways the one that finds most partners
+    counts, and of several the first.
+    """
+    pairings = []
+    for with_end, with_beginning in ((True, True), (False, True), (False, False)):
+        (ours, left_out), (theirs, left_out_there) = (
+            _shortened(names, with_end, with_beginning) for names in (first, second)
+        )
+        if left_out <= left_out_there or left_out_there <= left_out:
+            places = {name: place for place, name in enumerate(theirs)}
+            partners = [places.get(name) for name in ours]
+            found = set(partners)
+            lonely = [place for place in range(len(theirs)) if place not in found]
+            pairings.append(Pairing(partners, lonely, with_end))
+    return min(pairings, key=lambda pairing: len(pairing.lonely))
+
+
+def _shortened(names: Sequence[str], with_end: bool, with_beginning: bool) -> tuple[list[str], set[str]]:
+    """Return names without their common end and beginning, and the numbers in what was left out.
+
+    They still differ: what is left out is the same in all of them.
+    """
+    rows = [tuple(PARTS.findall(name)) for name in names]
+    left_out: tuple[str, ...] = ()
+    if not with_end:
+        end = common_length([row[::-1] for row in rows])
+        left_out += rows[0][len(rows[0]) - end :]
+        rows = [row[: len(row) - end] for row in rows]
+    starts = [0] * len(rows)
+    beginning = 0
+    if not with_beginning:
+        starts = [len(row) - row[::-1].index("/") if "/" in row else 0 for row in rows]
+        stems = [row[start:] for row, start in zip(rows, starts, strict=True)]
+        beginning = common_length(stems)
+        left_out += stems[0][:beginning]
+    kept = [
+        "".join((*row[:start], *row[start + beginning :])) for row, start in zip(rows, starts, strict=True)
+    ]
+    return kept, {part for part in left_out if part.isdecimal()}
 
 
 def check_pairs(

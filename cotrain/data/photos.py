@@ -1,16 +1,21 @@
 """Photos of a camera as people have them: a folder of all kinds of files, some of which cannot be read."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cotrain.data.file_names import common_length, is_one_line
+from cotrain.data.file_names import is_one_line, repeated
 from cotrain.data.images import HEIF_SUFFIXES, IMAGE_SUFFIXES, check_image
+from cotrain.data.lists import odd_name
 from cotrain.data.manifests import Item
+from cotrain.data.pairs import pair_names
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
+
+logger = logging.getLogger("cotrain")
 
 ODD_NAME = "its name holds a tab or a line end, or is no UTF-8 text"
 # Of a photo, in pixels: the smallest size that any key of a configuration can mean.
@@ -49,30 +54,36 @@ def photos_below(folder: Path) -> tuple[list[Path], Counter[str]]:
 def paired_folders(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     """Return each image in a folder, or below it, with the label of the same name in the other folder.
 
-    What all names in a folder begin or end with may differ: `a_photo.jpg` and `a_label.png` belong together.
-    Raises InputError where an image has no label or a label no image, or where two would have the same name.
+    What all names in a folder begin or end with may differ, see `pair_names`: `a_photo.jpg` and `a_label.png`
+    belong together, which a line in the log then says. Raises InputError where an image has no label or a
+    label no image, or where two would have the same name.
     """
-    files = [_files_with_names(images, IMAGE_SUFFIXES), _files_with_names(labels, LABEL_SUFFIXES)]
-    first, last = files[0], files[1]
-    if len(first) == len(last) == 1:
-        return list(zip(first.values(), last.values(), strict=True))
-    for shorten in (_as_they_are, _without_common_end, _without_common_ends):
-        of_images, of_labels = (
-            dict(zip(shorten(list(names)), names.values(), strict=True)) for names in files
-        )
-        if of_images.keys() == of_labels.keys() and len(of_images) == len(first):
-            return [(file, of_labels[name]) for name, file in of_images.items()]
-    for own, other, what, folder in (
-        (of_images, of_labels, "label", labels),
-        (of_labels, of_images, "image", images),
+    ours = _files_with_names(images, IMAGE_SUFFIXES)
+    theirs = _files_with_names(labels, LABEL_SUFFIXES)
+    pairing = pair_names([*ours], [*theirs])
+    of_images, of_labels = [*ours.values()], [*theirs.values()]
+    pairs: list[tuple[Path, Path]] = []
+    without_label: list[Path] = []
+    for image, place in zip(of_images, pairing.partners, strict=True):
+        if place is None:
+            without_label.append(image)
+        else:
+            pairs.append((image, of_labels[place]))
+    for alone, files, what, folder in (
+        (without_label, of_images, "label", labels),
+        ([of_labels[place] for place in pairing.lonely], of_labels, "image", images),
     ):
-        alone = [file for name, file in own.items() if name not in other]
         if alone:
             raise InputError(
-                f"{alone[0]}: there is no {what} of this name in {folder} (so for {len(alone)} of {len(own)} "
-                "files); give the two the same names, or write two lists in the same order"
+                f"{alone[0]}: there is no {what} of this name in {folder} (so for {len(alone)} of "
+                f"{len(files)} files); give the two the same names, or write two lists in the same order"
             )
-    raise InputError(f"{images} and {labels}: the names do not say which belong together; write two lists")
+    if not pairing.is_exact:
+        logger.info(
+            "%s and %s: by what differs in their names, %s belongs to %s",
+            *(images, labels, pairs[0][1].name, pairs[0][0].name),
+        )
+    return pairs
 
 
 def _files_with_names(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
@@ -80,32 +91,15 @@ def _files_with_names(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     files, _ = files_below(folder, suffixes)
     if not files:
         raise InputError(f"{folder}: holds no file whose name ends in {', '.join(suffixes)}")
-    names: dict[str, Path] = {}
     for file in files:
-        name = str(file.relative_to(folder).with_suffix(""))
-        if name in names:
-            raise InputError(
-                f"{names[name]} and {file} have the same name; rename one of them, or write lists"
-            )
-        names[name] = file
-    return names
-
-
-def _as_they_are(names: list[str]) -> list[str]:
-    return names
-
-
-def _without_common_end(names: list[str]) -> list[str]:
-    """Return names without the letters that all end with."""
-    common = common_length([name[::-1] for name in names])
-    return [name[: len(name) - common] for name in names]
-
-
-def _without_common_ends(names: list[str]) -> list[str]:
-    """Return names without what all end with, and then without what all begin with after their folders."""
-    parts = [name.rpartition("/") for name in _without_common_end(names)]
-    common = common_length([stem for _, _, stem in parts])
-    return [folder + slash + stem[common:] for folder, slash, stem in parts]
+        if not is_one_line(str(file.relative_to(folder))):
+            raise InputError(f"{folder}: {odd_name(file.relative_to(folder))}")
+    names = [str(file.relative_to(folder).with_suffix("")) for file in files]
+    if same := repeated(names):
+        one, other = (files[place] for place in same[0][:2])
+        more = f" ({len(same)} such names in all)" if len(same) > 1 else ""
+        raise InputError(f"{one} and {other} have the same name{more}; rename one of them, or write lists")
+    return dict(zip(names, files, strict=True))
 
 
 def usable_photos(paths: Sequence[Path], threads: int) -> tuple[list[Item], dict[Path, str]]:

@@ -27,7 +27,7 @@ def confusion_of_pairs(
     holds one image in memory. Raises InputError for files that cannot be read, that differ in shape, or that
     hold unknown ids.
     """
-    read_truth = read_label if classes is None else TrainIdReader(space, classes).read
+    read_truth = read_label if classes is None else TrainIdReader(space, classes, "--classes").read
 
     def count(pair: tuple[LabelFile, LabelFile]) -> NDArray[np.int64]:
         prediction_file, truth_file = pair

@@ -164,7 +164,9 @@ def test_a_label_that_does_not_fit_is_named(tmp_path):
         export([Item("a", item.image, 8, 6)], tmp_path / "out", space)
     # The label belongs to another label space. It is grey, so its colours do not show that.
     write_label(item.label, read_label(item.label), [])
-    with pytest.raises(InputError, match=r"found id .*, which 'cityscapes7' does not list"):
+    with pytest.raises(
+        InputError, match=r"found id .*, which 'cityscapes7' does not list; expected train ids"
+    ):
         export([item], tmp_path / "out", label_space("cityscapes7"))
 
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotrain.data.file_names import LONGEST_NEW_NAME, fault_of_name, is_one_line, new_name
+from cotrain.data.file_names import (
+    LONGEST_NEW_NAME,
+    fault_of_name,
+    in_one_line,
+    is_one_line,
+    new_name,
+    repeated,
+)
 from cotrain.data.files import remove_partial, write_bytes
 from cotrain.data.layouts import unique_ids
 
@@ -90,3 +97,16 @@ def test_a_name_of_255_bytes_can_be_written_and_its_unfinished_versions_are_foun
         (tmp_path / "kept").rename(temporary)
         remove_partial(tmp_path / name)
         assert not temporary.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a b's.png", "a b's.png"), ("a\nb.png", "'a\\nb.png'"), ("caf\udce9.png", "'caf\\udce9.png'")],
+)
+def test_a_name_in_a_message_stays_in_its_line(name, expected):
+    assert in_one_line(Path(name)) == expected
+
+
+def test_places_of_names_that_occur_again():
+    assert repeated(["b", "a", "c", "b", "a", "b"]) == [[0, 3, 5], [1, 4]]
+    assert repeated(["a", "b"]) == []

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from cotrain.data.lists import read_folder, read_list
+from cotrain.data.lists import look_into_folder, read_folder, read_list
 from cotrain.errors import InputError
 
 
@@ -77,16 +77,72 @@ def test_a_folder_gives_its_files_in_order(tmp_path):
     with pytest.raises(InputError, match=r"holds no image, expected files whose names end in \.gif, \.tif"):
         read_folder(tmp_path, (".gif", ".tif"))
     (tmp_path / "b.jpg").touch()
-    with pytest.raises(InputError, match=r"b\.jpg and b\.png would have outputs of one name"):
+    with pytest.raises(InputError) as caught:
         read_folder(tmp_path, (".png", ".jpg"))
+    message = f"{tmp_path}: b.jpg and b.png would have outputs of one name; rename one of them"
+    assert str(caught.value) == message
+    for name in ("c.png", "c.gif", "a.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError) as caught:
+        read_folder(tmp_path, (".png", ".jpg", ".gif"))
+    assert str(caught.value) == (
+        f"{tmp_path}: a.PNG and a.jpg would have outputs of one name (3 such names in all); "
+        "rename one of them"
+    )
+
+
+def test_folders_below_are_named_where_a_folder_holds_no_image(tmp_path):
+    for name in ("raw/a.png", "raw/b.PNG", "raw/day 2/c.png", "raw/day 2/c.heic", "notes/n.txt", ".x/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError) as caught:
+        look_into_folder(tmp_path, (".png", ".jpg"), (".heic",))
+    assert str(caught.value) == (
+        f"{tmp_path}: holds no image, expected files whose names end in .png, .jpg; folders in it are not "
+        f"looked into, and some hold such files: {tmp_path}/raw (2), {tmp_path}/raw/day 2 (1). Give one of "
+        "them"
+    )
+    with pytest.raises(InputError) as caught:
+        look_into_folder(tmp_path / "notes", (".png",), (".heic",))
+    expected = f"{tmp_path}/notes: holds no image, expected files whose names end in .png"
+    assert str(caught.value) == expected
+
+
+def test_what_is_left_out_of_a_folder_is_named(tmp_path, caplog):
+    for name in ("a.png", "b.heic", "notes.txt", "two\nlines.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "dangling.png").symlink_to("gone.png")
+    (tmp_path / "dangling.txt").symlink_to("gone.txt")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    with caplog.at_level("INFO", logger="cotrain"):
+        files, odd = look_into_folder(tmp_path, (".png",), (".heic",))
+    # Whoever opens the link says that it leads nowhere.
+    assert [path.name for path in files] == ["a.png", "b.heic", "dangling.png"]
+    assert odd == []
+    assert caplog.messages == [
+        f"{tmp_path}: left out 3, by their names no images: dangling.txt, notes.txt, 'two\\nlines.txt'",
+        f"{tmp_path}: left out 1, neither files nor folders: pipe.png",
+        f"{tmp_path}: left out 1, folders, which are not looked into: folder.png",
+    ]
 
 
 @pytest.mark.parametrize("name", [b"a\nb.png", b"a\tb.png", b"caf\xe9.png"])
 def test_names_that_no_list_can_hold_are_refused(tmp_path, name):
     (tmp_path / os.fsdecode(name)).touch()
     (tmp_path / "z.png").touch()
-    with pytest.raises(InputError, match=r"holds a tab or line end, or is not UTF-8 text.*rename the file"):
+    with pytest.raises(InputError) as caught:
         read_folder(tmp_path, (".png",))
+    assert str(caught.value) == (
+        f"{tmp_path}: the name {os.fsdecode(name)!r} holds a tab or line end, or is not UTF-8 text, so no "
+        "list can hold it; rename the file"
+    )
+    # A file that is not looked for may have any name, and others need not wait for the odd one.
+    (tmp_path / os.fsdecode(name)).rename(tmp_path / os.fsdecode(name.replace(b"png", b"txt")))
+    assert [path.name for path in read_folder(tmp_path, (".png",))] == ["z.png"]
+    (tmp_path / os.fsdecode(name)).touch()
+    found = look_into_folder(tmp_path, (".png",))
+    assert found == ([tmp_path / "z.png"], [tmp_path / os.fsdecode(name)])
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", ", "])

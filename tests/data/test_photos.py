@@ -85,6 +85,18 @@ def touch(folder, names):
         (["x/1.png", "y/1.png"], ["x/1.png", "y/1.png"], [("x/1.png",) * 2, ("y/1.png",) * 2]),
         (["one.jpg"], ["label of it.tif"], [("one.jpg", "label of it.tif")]),
         (["11.png", "21.png"], ["11_L.png", "21_L.png"], [("11.png", "11_L.png"), ("21.png", "21_L.png")]),
+        # The numbers say which belong together; the words before them do not matter.
+        (
+            ["img_10.png", "img_11.png"],
+            ["label-11.png", "label-10.png"],
+            [("img_10.png", "label-10.png"), ("img_11.png", "label-11.png")],
+        ),
+        # A number that only one of the two has says nothing against them.
+        (
+            ["cam2_01.png", "cam2_02.png"],
+            ["01.png", "02.png"],
+            [("cam2_01.png", "01.png"), ("cam2_02.png", "02.png")],
+        ),
         (
             ["ulm_0_leftImg8bit.png", "ulm_1_leftImg8bit.png"],
             ["ulm_0_gtFine_labelIds.png", "ulm_1_gtFine_labelIds.png"],
@@ -102,6 +114,75 @@ def test_folders_are_paired_by_name(tmp_path, images, labels, expected):
 
 
 @pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a_10.png", "a_11.png"], ""),
+        (
+            ["10_L.png", "11_L.png"],
+            "images and labels: by what differs in their names, 10_L.png belongs to a_10.png",
+        ),
+    ],
+)
+def test_names_that_differ_are_paired_and_told(tmp_path, monkeypatch, caplog, labels, message):
+    monkeypatch.chdir(tmp_path)
+    touch(Path("images"), ["a_10.png", "a_11.png"])
+    touch(Path("labels"), labels)
+    with caplog.at_level("INFO", logger="cotrain"):
+        paired_folders(Path("images"), Path("labels"))
+    assert caplog.messages == [message] * bool(message)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "alone"),
+    [
+        # Their last digits are the same, and they are other numbers.
+        (["1", "2", "3"], ["11", "12", "13"], ("i/1.png", "label", "3 of 3")),
+        (["1"], ["11"], ("i/1.png", "label", "1 of 1")),
+        (["a1", "a2"], ["a11", "a12"], ("i/a1.png", "label", "2 of 2")),
+        # The second is no end of the first.
+        (["cat", "car"], ["dot", "dor"], ("i/car.png", "label", "2 of 2")),
+        # Other days, and other cameras.
+        (
+            ["05-01_0", "05-01_1"],
+            ["05-02_0", "05-02_1"],
+            ("i/05-01_0.png", "label", "2 of 2"),
+        ),
+        (
+            ["0_cam1", "1_cam1"],
+            ["0_cam2", "1_cam2"],
+            ("i/0_cam1.png", "label", "2 of 2"),
+        ),
+        (["1/a", "1/b"], ["2/a", "2/b"], ("i/1/a.png", "label", "2 of 2")),
+        # Only those without a partner count, whatever else the names have in common.
+        (
+            ["img_10", "img_11", "img_20"],
+            ["img_10", "img_11"],
+            ("i/img_20.png", "label", "1 of 3"),
+        ),
+        (["a", "b"], ["a"], ("i/b.png", "label", "1 of 2")),
+        (["a"], ["a", "b"], ("l/b.png", "image", "1 of 2")),
+        (
+            ["a_x", "b_x", "c_x"],
+            ["a_y", "b_y"],
+            ("i/c_x.png", "label", "1 of 3"),
+        ),
+    ],
+)
+def test_the_files_without_a_partner_are_counted(tmp_path, monkeypatch, images, labels, alone):
+    monkeypatch.chdir(tmp_path)
+    touch(Path("i"), [f"{name}.png" for name in images])
+    touch(Path("l"), [f"{name}.png" for name in labels])
+    with pytest.raises(InputError) as caught:
+        paired_folders(Path("i"), Path("l"))
+    first, missing, number = alone
+    other = "l" if missing == "label" else "i"
+    assert str(caught.value) == (
+        f"{first}: there is no {missing} of this name in {other} (so for {number} files); give the two the "
+        "same names, or write two lists in the same order"
+    )
+
+
+@pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
         (
@@ -110,7 +191,14 @@ def test_folders_are_paired_by_name(tmp_path, images, labels, expected):
             r"a\.jpg: there is no label of this name in .*1 of 3",
         ),
         (["a.jpg", "b.jpg"], ["a.png", "b.png", "e.png"], r"e\.png: there is no image of this name"),
-        (["a.jpg", "a.png"], ["a.png"], r"a\.jpg and .*a\.png have the same name"),
+        (["a.jpg", "a.png"], ["a.png"], r"a\.jpg and .*a\.png have the same name; rename one of them"),
+        (
+            ["a.jpg", "a.png", "b/c.jpg", "b/c.bmp"],
+            ["a.png"],
+            r"a\.jpg and .*a\.png have the same name \(2 such names in all\); rename one of them, or write",
+        ),
+        (["a.jpg"], ["b/a\nb.png"], r"labels: the name 'b/a\\nb\.png' holds a tab or line end"),
+        (["caf\udce9.jpg"], ["a.png"], r"images: the name 'caf\\udce9\.jpg' holds .* not UTF-8 text"),
         (["a.jpg"], ["notes.txt"], r"labels: holds no file whose name ends in \.png"),
     ],
 )

@@ -165,6 +165,14 @@ def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
         (["--target", "photos", "--source", "GTA5", "x", "y", "z"], r"found GTA5 x y z \(did you mean gta5"),
         (["--target", "photos", "--source", "streets", "gta5"], "give --source once for each"),
         (["--target", "photos/0.txt"], "list cannot be read|does not exist"),
+        (
+            ["--target", "lists/my_camera/photos.txt"],
+            "photos.txt is the list that this step writes, and would",
+        ),
+        (
+            ["--target", "photos", "--test", "../base/images.txt", "../base/labels.txt", "camvid"],
+            "^--test: ../base/images.txt lists 1 images but ../base/labels.txt lists 2 labels, expected one",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_written(folder, flags, expected):
@@ -172,9 +180,64 @@ def test_what_is_wrong_is_told_before_anything_is_written(folder, flags, expecte
     photos(folder / "tiny", [(20, 20)])
     (folder / "empty").mkdir()
     (folder / "notes.dat").write_text("no list")
+    (folder / "lists" / "my_camera").mkdir(parents=True)
+    (folder / "lists" / "my_camera" / "photos.txt").write_text("../../photos/0.jpg\n")
+    (folder.parent / "base").mkdir(exist_ok=True)
+    (folder.parent / "base" / "images.txt").write_text("a.png\n")
+    (folder.parent / "base" / "labels.txt").write_text("a.png\nb.png\n")
     with pytest.raises(InputError, match=expected):
         init.main(flags)
     assert not Path("config").exists()
+    assert Path("lists/my_camera/photos.txt").read_text() == "../../photos/0.jpg\n"
+
+
+def test_a_failure_leaves_nothing_behind(folder):
+    writer = cv2.VideoWriter("drive.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for shade in range(4):
+        writer.write(np.full((120, 160, 3), 20 * shade, np.uint8))
+    writer.release()
+    source = labelled(folder / "game")
+    (folder / "game" / "labels" / "1.png").write_text("no label")
+    before = sorted(folder.rglob("*"))
+    # By then the frames and all lists are there.
+    with pytest.raises(InputError, match=r"labels/1\.png: is no image"):
+        init.main(["--target", "drive.avi", "--source", *source])
+    assert sorted(folder.rglob("*")) == before
+    # What was there before stays: lists as they were, and frames.
+    for name in ("lists/my_camera/photos.txt", "lists/my_camera/mine.txt", "data/my_camera/frames/old.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("of the user's")
+    with pytest.raises(InputError):
+        init.main(["--target", "drive.avi", "--source", *source])
+    assert [path.name for path in sorted(Path("lists/my_camera").iterdir())] == ["mine.txt", "photos.txt"]
+    assert Path("lists/my_camera/photos.txt").read_text() == "of the user's"
+    assert Path("data/my_camera/frames/old.jpg").exists()
+
+
+def test_what_fails_after_the_configuration_is_written_takes_no_list_away(folder, monkeypatch):
+    photos(folder / "photos", [(800, 1400)])
+
+    def fail(configuration):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(init, "overview", fail)
+    with pytest.raises(BrokenPipeError):
+        init.main(["--target", "photos", "--preset", "paper", "--device", "cpu"])
+    assert Path("config/my_camera.yaml").exists()
+    assert Path("lists/my_camera/photos.txt").exists()
+
+
+def test_files_of_other_numbers_are_no_pairs(folder):
+    photos(folder / "photos", [(120, 160)])
+    *_, table = labelled(folder / "game")
+    for index in range(3):
+        (folder / "game" / "labels" / f"{index}.png").rename(folder / "game" / "labels" / f"1{index}.png")
+    with pytest.raises(InputError) as caught:
+        init.main(["--target", "photos", "--source", "game/images", "game/labels", table])
+    assert str(caught.value) == (
+        "--source: game/images/0.png: there is no label of this name in game/labels (so for 3 of 3 files); "
+        "give the two the same names, or write two lists in the same order"
+    )
 
 
 @pytest.mark.parametrize("name", ["2026-11-26", "null", "123", "true"])

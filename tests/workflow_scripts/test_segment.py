@@ -107,6 +107,48 @@ def test_broken_images_do_not_end_a_folder(model, tmp_path, caplog):
     assert (output / "labels" / "0.png").stat().st_mtime_ns == kept
 
 
+def test_all_that_is_left_out_is_counted_and_ten_are_named(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    photos = tmp_path / "photos"
+    for index, picture in enumerate(pictures(2)):
+        write_image(photos / f"{index}.png", picture)
+    # Their headers are whole: they are refused when their turn comes.
+    for name in "ab":
+        content = (photos / "0.png").read_bytes()
+        (photos / f"{name}.png").write_bytes(content[: len(content) // 2])
+    for name in range(10):
+        (photos / f"empty{name}.png").touch()
+    (photos / "dangling.png").symlink_to("gone.png")
+    (photos / "two\nlines.png").write_bytes(content)
+    (photos / "caf\udce9.png").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        segment(model, "photos", "out")
+    assert labels_in(tmp_path / "out") == ["0.png", "1.png"]
+    assert str(caught.value).splitlines() == [
+        "15 of 17 images cannot be read; all others are in out. Repair, rename or remove them and give the "
+        "same command again: it makes only what is missing. The first 10:",
+        *(
+            f"  photos: the name {name!r} holds a tab or line end, or is not UTF-8 text, so no list can hold "
+            "it; rename the file"
+            for name in ("caf\udce9.png", "two\nlines.png")
+        ),
+        "  photos/dangling.png: is a link to gone.png, which does not exist",
+        *(f"  photos/empty{name}.png: is empty (0 bytes), expected an image" for name in range(7)),
+    ]
+    # Those that could not be made are not counted.
+    assert "segment: 2 images in " in caplog.text
+
+
+def test_a_folder_of_nothing_but_an_odd_name(model, tmp_path):
+    write_image(tmp_path / "photos" / "two\nlines.png", pictures(1)[0])
+    with pytest.raises(InputError) as caught:
+        segment(model, tmp_path / "photos", tmp_path / "out")
+    assert str(caught.value) == (
+        f"{tmp_path}/photos: the name 'two\\nlines.png' holds a tab or line end, or is not UTF-8 text, so "
+        "no list can hold it; rename the file"
+    )
+
+
 def test_what_changed_is_segmented_again(model, tmp_path, caplog):
     for index, picture in enumerate(pictures(2)):
         write_image(tmp_path / "photos" / f"{index}.png", picture)
@@ -251,6 +293,18 @@ def test_a_video_that_ends_early_is_told_and_kept(model, tmp_path, caplog):
     assert len(list((tmp_path / "out" / "labels" / "drive").iterdir())) == int(found[1])
 
 
+def test_all_frames_of_a_gif_without_times(model, tmp_path, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
+    first, *others = map(Image.fromarray, noise)
+    first.save(tmp_path / "walk.gif", save_all=True, append_images=others)
+    # The beginning of a part that holds a time.
+    assert b"\x21\xf9\x04" not in (tmp_path / "walk.gif").read_bytes()
+    segment(model, tmp_path / "walk.gif", tmp_path / "out", "--write-labels")
+    assert number_of_frames(tmp_path / "out" / "walk.webm") == 3
+    assert len(list((tmp_path / "out" / "labels" / "walk").iterdir())) == 3
+    assert "ends early" not in caplog.text
+
+
 def test_a_video_without_its_end_is_told(model, tmp_path):
     write_video(tmp_path / "drive.mp4", 7)
     cut_off(tmp_path / "drive.mp4", 0.9)
@@ -293,7 +347,10 @@ def test_models_of_two_label_spaces(model, tmp_path, network_settings):
     [
         (lambda folder: None, "there is no such folder, image or video"),
         (lambda folder: (folder / "in").mkdir(), "holds no image"),
-        (lambda folder: (folder / "in").write_text("no video"), "nor a video that can be read"),
+        (
+            lambda folder: (folder / "in").write_text("no video"),
+            "in: cannot be read as a video, expected a folder of images, an image such",
+        ),
     ],
 )
 def test_what_cannot_be_segmented(model, tmp_path, prepare, message):
@@ -342,6 +399,103 @@ def test_what_is_segmented_is_not_overwritten(model, tmp_path):
     with pytest.raises(InputError, match=r"drive\.webm is also an input and would be overwritten"):
         segment(model, video, tmp_path)
     assert video.read_bytes() == b"a video"
+
+
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_was_made_from_another_image_is_not_replaced(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    first, second, third = pictures(3)
+    for path, picture in (
+        ("s1/a", first),
+        ("s1/b", first),
+        ("s2/a", second),
+        ("s2/b", second),
+        ("s2/c", third),
+    ):
+        write_image(tmp_path / f"{path}.png", picture)
+    segment(model, "s1", "out")
+    before = files_in(tmp_path / "out")
+    with pytest.raises(InputError) as caught:
+        segment(model, "s2", "out")
+    assert str(caught.value) == (
+        "--output: out/labels/a.png was made from s1/a.png, and the result of s2/a.png would replace it (so "
+        "for 2 of 3 images); choose another folder, or remove the earlier results"
+    )
+    # Also if the two are called by one name, each from its own folder.
+    monkeypatch.chdir(tmp_path / "s2")
+    with pytest.raises(InputError) as caught:
+        segment(model, "b.png", "../out")
+    assert str(caught.value) == (
+        f"--output: ../out/labels/b.png was made from {tmp_path}/s1/b.png, and the result of b.png would "
+        "replace it; choose another folder, or remove the earlier results"
+    )
+    segment(model, "c.png", "../out")
+    after = files_in(tmp_path / "out")
+    assert all(after[path] == content for path, content in before.items() if path.name != "done.jsonl")
+    assert labels_in(tmp_path / "out") == ["a.png", "b.png", "c.png"]
+    # What is removed may be made from another image.
+    for path in ("labels/b.png", "overlays/b.jpg"):
+        (tmp_path / "out" / path).unlink()
+    segment(model, "b.png", "../out")
+    assert "are segmented already" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line", ['{"version": 3}', '{"version": 3, "input": 4}', '{"version": 3, "input": []}']
+)
+def test_a_strange_line_of_the_journal_says_nothing(model, tmp_path, line):
+    write_image(tmp_path / "photos" / "a.png", pictures(1)[0])
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    expected = files_in(tmp_path / "out" / "labels")
+    (tmp_path / "out" / "done.jsonl").write_text(line.replace("{", '{"name": "a", ') + "\n")
+    (tmp_path / "out" / "labels" / "a.png").write_bytes(b"")
+    segment(model, tmp_path / "photos", tmp_path / "out")
+    assert files_in(tmp_path / "out" / "labels") == expected
+
+
+def test_an_image_is_the_same_when_it_is_moved_or_called_from_elsewhere(model, tmp_path, monkeypatch, caplog):
+    project = tmp_path / "project"
+    write_image(project / "photos" / "a.png", pictures(1)[0])
+    monkeypatch.chdir(project)
+    segment(model, "photos", "out")
+    monkeypatch.chdir(tmp_path)
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    segment(model, "photos", "out")
+    assert caplog.text.count("1 of 1 images are segmented already") == 1
+    # Edited, and called from another folder.
+    write_image(tmp_path / "moved" / "photos" / "a.png", pictures(2)[1])
+    monkeypatch.chdir(tmp_path)
+    segment(model, "moved/photos", "moved/out")
+    assert caplog.text.count("are segmented already") == 1
+    # Moved alone.
+    (tmp_path / "moved" / "photos").rename(tmp_path / "renamed")
+    segment(model, "renamed", "moved/out")
+
+
+def test_what_was_made_from_another_video_is_not_replaced(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "film.avi", 2, "MJPG")
+    write_video(tmp_path / "film.mp4", 3)
+    write_image(tmp_path / "film.png", pictures(1)[0])
+    segment(model, "film.avi", "out", "--write-labels")
+    before = files_in(tmp_path / "out")
+    with pytest.raises(InputError) as caught:
+        segment(model, "film.mp4", "out", "--write-labels")
+    assert str(caught.value) == (
+        "--output: out/film.webm was made from film.avi, and the result of film.mp4 would replace it; choose "
+        "another folder, or remove the earlier results"
+    )
+    assert files_in(tmp_path / "out") == before
+    # The same video again, and an image of this name, which has outputs of its own.
+    write_video(tmp_path / "film.avi", 4, "MJPG")
+    segment(model, "film.avi", "out")
+    segment(model, "film.png", "out")
+    assert number_of_frames(tmp_path / "out" / "film.webm") == 4
+    assert labels_in(tmp_path / "out") == ["film", "film.png"]
 
 
 def test_an_averaged_model_stands_for_its_folder(model, tmp_path):

@@ -38,6 +38,11 @@ def test_what_is_wrong_is_named(tmp_path):
     write_label(tmp_path / "second" / "1.png", FIRST[:2], [])
     with pytest.raises(InputError, match=r"first/1\.png with .*second/1\.png: labels .* differ in shape"):
         main(arguments)
+    write_label(tmp_path / "second" / "1.png", FIRST + np.uint8(10), [])
+    with pytest.raises(
+        InputError, match=r"found id 12, .*; expected train ids of camvid11: 0 to 10, and 255"
+    ):
+        main(arguments)
     (tmp_path / "second" / "1.png").unlink()
     with pytest.raises(InputError, match=r"first: 1 files have no partner in .*second, the first is '1'"):
         main(arguments)
