@@ -948,7 +948,7 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.yaml: cannot be read"):
         reading.read_mapping(path)
     path.write_text("run: demo\nseed: [1,\n")
-    with pytest.raises(InputError, match=r"config\.yaml, line 3: not valid YAML"):
+    with pytest.raises(InputError, match=r"config\.yaml, line 3: not valid YAML: found the end of the text"):
         reading.read_mapping(path)
     path.write_text("- run\n")
     with pytest.raises(InputError, match="expected keys and values"):
@@ -1038,7 +1038,7 @@ def test_broken_definitions_are_named_with_their_keys(config: dict[str, Any], tm
     ):
         (line,) = problems(config, changes)
         assert line.startswith(f"{key}: "), line
-        assert f"{path}, line 2: not valid YAML" in line
+        assert f"{path}, line 1: not valid YAML: found [ that is not closed, expected ]" in line
 
 
 @pytest.mark.parametrize(
