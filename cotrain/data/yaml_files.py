@@ -148,10 +148,11 @@ def line_of(path: Path, *keys: Any) -> int:
 
     Of a value that is not there it is the line of what should hold it.
     """
-    node, line = yaml.compose(_text_of(path), Loader=_Strict), 0
+    loader = _Strict(_text_of(path))
+    node, line = loader.get_single_node(), 0
     for key in keys:
         if isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == str(key)]
+            found = [pair for pair in node.value if loader.construct_object(pair[0]) == key]
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
             found = [(node.value[key], node.value[key])]
         else:
