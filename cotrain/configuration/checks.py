@@ -7,9 +7,10 @@ from typing import Any
 from cotrain.configuration.choices import PACKAGED_BACKBONES
 from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.names import BASELINE, BRANCHES, ModelName, steps_of
-from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, in_words, value_at
+from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, value_at
 from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
+from cotrain.words import in_words
 
 # The lists of datasets that models learn from with labels.
 SOURCES: tuple[KeyPath, ...] = (("source",), ("co_training", "source_b"))

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,6 @@ from typing import Any, NoReturn
 import msgspec
 
 from cotrain.configuration.schema import (
-    HUGE_INTEGER,
     Schema,
     Validator,
     allowed,
@@ -30,6 +30,7 @@ from cotrain.configuration.variants import variants_of
 from cotrain.data.file_names import is_one_line
 from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.errors import InputError
+from cotrain.words import in_words
 
 # Text of several lines is allowed.
 WITHOUT_LINE_ENDS = dict.fromkeys(map(ord, "\n\r\t"))
@@ -118,21 +119,6 @@ def value_at(value: Any, path: KeyPath) -> Any:
         else:
             return None
     return value
-
-
-def in_words(value: Any) -> str:
-    """Return a value as it would stand in YAML, text in quotes, long ones cut."""
-    if value is None or isinstance(value, bool):
-        text = {None: "null", True: "true", False: "false"}[value]
-    elif isinstance(value, dict):
-        text = f"a section with the keys {', '.join(map(str, value))}" if value else "an empty section"
-    elif isinstance(value, list):
-        text = f"[{', '.join(map(in_words, value))}]"
-    elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-        text = HUGE_INTEGER
-    else:
-        text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def did_you_mean(word: Any, known: Any, otherwise: str = "") -> str:
@@ -245,7 +231,7 @@ def _hint(value: Any, schema: Schema) -> str:
         return " (write none)"
     if isinstance(value, str):
         return did_you_mean(value, [str(word) for part in parts for word in part.get("enum", ())])
-    if isinstance(value, bool | int | float) and "string" in kinds:
+    if isinstance(value, bool | int | float | date) and "string" in kinds:
         return " (if this is text, write it in quotes)"
     return ""
 

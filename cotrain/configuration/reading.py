@@ -12,6 +12,7 @@ from cotrain.configuration.sections import Configuration
 from cotrain.configuration.variants import convert
 from cotrain.data.json_files import NotValidError, read_json
 from cotrain.errors import InputError, reason
+from cotrain.words import in_words
 
 # Far more than all keys together, with a class table for each.
 MOST_LEVELS = 20
@@ -41,8 +42,6 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        from cotrain.configuration.problems import in_words
-
         raise InputError(f"{path}: expected keys and values such as 'run: demo', found {in_words(content)}")
     _check_extent(content, str(path))
     return content

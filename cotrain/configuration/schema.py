@@ -24,6 +24,7 @@ from cotrain.configuration.sections import (
 from cotrain.configuration.variants import DATASETS, NETWORKS, Variants, variants_of
 from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.data.trees import tree_layout_names
+from cotrain.words import HUGE_INTEGER
 
 Schema = dict[str, Any]
 
@@ -31,9 +32,6 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # `$` alone would let a line end pass at the end.
 YAML_FILE = r"\.ya?ml$(?!\n)"
 IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$(?!\n)"
-
-
-HUGE_INTEGER = "an integer of more than 64 bit"
 
 
 class Key(NamedTuple):

@@ -5,8 +5,9 @@ their own as a YAML file with one definition.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,12 @@ from msgspec import Meta
 
 from cotrain.data.file_names import fault_of_name, is_one_line
 from cotrain.data.json_files import Record, read_record
-from cotrain.data.label_spaces import IGNORE, LabelSpace, built_in, definition_of, is_colour, title_of
+from cotrain.data.label_spaces import IGNORE, LabelSpace, built_in, definition_of, is_colour, place_of
 from cotrain.errors import InputError
+from cotrain.words import in_words
+
+# What messages call a value of a table, by the keys above it.
+Place = Callable[..., str]
 
 ENCODINGS = ("ids", "red_channel", "colours")
 KEYS = {"encoding", "ids", "colours", "names", "names_file"}
@@ -25,7 +30,7 @@ KEYS = {"encoding", "ids", "colours", "names", "names_file"}
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The ids and the encoding of a dataset's label files.
+    """The ids and the encoding of a dataset's label files; `name` is that of the table, or its file.
 
     `ids` maps the dataset's own id to the dataset class name, or None for void; other ids must not occur.
     `encoding` is one of ENCODINGS. `colours`, used only by the encoding of that name, holds the
@@ -74,25 +79,32 @@ def class_table(name: str, root: Path | None = None, fields: Mapping[str, str] |
     is wrong.
     """
     definition = definition_of("class_tables", name)
-    title = title_of(name)
-    place = f"class table {title}"
+    place = partial(place_of, "class_tables", name)
     if not isinstance(definition, dict) or not set(definition) <= KEYS:
-        raise InputError(f"{place}: expected the keys {', '.join(sorted(KEYS))}, found {definition!r:.200}")
+        raise InputError(
+            f"{place()}: expected the keys {', '.join(sorted(KEYS))}, found {in_words(definition)}"
+        )
     encoding = definition.get("encoding", "ids")
     if encoding not in ENCODINGS:
-        raise InputError(f"{place}: found encoding {encoding!r}, expected {', '.join(ENCODINGS)}")
+        raise InputError(
+            f"{place('encoding')}: found encoding {in_words(encoding)}, expected {', '.join(ENCODINGS)}"
+        )
     if encoding == "colours":
-        return _table_of_colours(title, place, definition)
+        return _table_of_colours(name, place, definition)
     if "names" in definition:
-        return _table_of_names(title, place, definition, root, fields or {})
+        return _table_of_names(name, place, definition, root, fields or {})
     ids = definition.get("ids")
     if not isinstance(ids, dict) or not ids:
-        raise InputError(f"{place}: expected `ids`, own id -> class name or null, found {ids!r}")
+        found = in_words(ids) if "ids" in definition else "none"
+        raise InputError(f"{place('ids')}: expected `ids`, own id -> class name or null, found {found}")
     for own_id, class_name in ids.items():
         if type(own_id) is not int or not 0 <= own_id <= 255:
-            raise InputError(f"{place}: found the id {own_id!r}, expected integers from 0 to 255")
-        _refuse_other_than_name(f"{place}: id {own_id}", class_name)
-    return ClassTable(title, ids, encoding)
+            raise InputError(
+                f"{place('ids', own_id)}: found the id {in_words(own_id)}, expected integers from 0 to 255"
+            )
+        if not _is_name(class_name):
+            raise _no_name(place("ids", own_id), f"id {own_id}", class_name)
+    return ClassTable(name, ids, encoding)
 
 
 def translation_table(table: ClassTable, space: LabelSpace) -> npt.NDArray[np.uint8]:
@@ -114,58 +126,81 @@ def known_ids(table: ClassTable) -> npt.NDArray[np.bool_]:
     return is_known
 
 
-def _refuse_other_than_name(what: str, class_name: Any) -> None:
-    if not isinstance(class_name, str | None) or not is_one_line(class_name or ""):
-        raise InputError(f"{what} means {class_name!r:.200}, expected a class name or null")
+def _is_name(class_name: Any) -> bool:
+    return class_name is None or (isinstance(class_name, str) and is_one_line(class_name))
 
 
-def _table_of_colours(title: str, place: str, definition: Mapping[str, Any]) -> ClassTable:
+def _no_name(place: str, what: str, class_name: Any) -> InputError:
+    return InputError(f"{place}: {what} means {in_words(class_name)}, expected a class name or null")
+
+
+def _table_of_colours(name: str, place: Place, definition: Mapping[str, Any]) -> ClassTable:
     entries = definition.get("colours")
     if not isinstance(entries, list) or not 1 <= len(entries) <= 256:
-        raise InputError(f"{place}: expected `colours`, a list of {{class, colour}}, found {entries!r:.200}")
-    for entry in entries:
-        if not isinstance(entry, dict) or set(entry) != {"class", "colour"} or not is_colour(entry["colour"]):
-            raise InputError(f"{place}: found {entry!r}, expected {{class: road, colour: [128, 64, 128]}}")
-        _refuse_other_than_name(f"{place}: the colour {entry['colour']}", entry["class"])
-    colours = tuple(tuple(entry["colour"]) for entry in entries)
-    if len(set(colours)) < len(colours):
-        raise InputError(f"{place}: a colour occurs twice, expected one colour for each entry")
+        found = in_words(entries) if "colours" in definition else "none"
+        raise InputError(
+            f"{place('colours')}: expected `colours`, a list of 1 to 256 {{class, colour}}, found {found}"
+        )
+    first: dict[tuple[int, int, int], int] = {}
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or set(entry) != {"class", "colour"}:
+            raise InputError(
+                f"{place('colours', number)}: found {in_words(entry)}, "
+                "expected {class: road, colour: [128, 64, 128]}"
+            )
+        colour = in_words(entry["colour"])
+        if not is_colour(entry["colour"]):
+            raise InputError(
+                f"{place('colours', number, 'colour')}: found the colour {colour}, expected [red, green, "
+                f"blue] "
+                "from 0 to 255"
+            )
+        if not _is_name(entry["class"]):
+            raise _no_name(place("colours", number), f"the colour {colour}", entry["class"])
+        red, green, blue = entry["colour"]
+        if first.setdefault((red, green, blue), number) != number:
+            raise InputError(
+                f"{place('colours', number)}: the colour {colour} occurs twice, expected one for each entry"
+            )
+    colours = tuple(first)
     return ClassTable(
-        title, {number: entry["class"] for number, entry in enumerate(entries)}, "colours", colours
+        name, {number: entry["class"] for number, entry in enumerate(entries)}, "colours", colours
     )
 
 
 def _table_of_names(
-    title: str, place: str, definition: Mapping[str, Any], root: Path | None, fields: Mapping[str, str]
+    name: str, place: Place, definition: Mapping[str, Any], root: Path | None, fields: Mapping[str, str]
 ) -> ClassTable:
     if not isinstance(definition["names"], dict) or not isinstance(definition.get("names_file"), str):
         raise InputError(
-            f"{place}: expected `names`, name -> class name or null, and `names_file`, a JSON file"
+            f"{place('names')}: expected `names`, name -> class name or null, and `names_file`, a JSON file"
         )
-    for name, class_name in definition["names"].items():
-        _refuse_other_than_name(f"{place}: {name!r}", class_name)
+    for own_name, class_name in definition["names"].items():
+        if not _is_name(class_name):
+            raise _no_name(place("names", own_name), in_words(own_name), class_name)
     if root is None:
         raise InputError(
-            f"{place}: its ids come from a file of the dataset, so it needs a layout with a root; "
+            f"{place()}: its ids come from a file of the dataset, so it needs a layout with a root; "
             "name another class table"
         )
     path = root / _name_of_file(definition["names_file"], fields, place)
     record = read_record(path, NamesRecord, "the dataset's list of class names", "that of Mapillary Vistas")
-    names = [label.name for label in record.labels]
     palette = tuple(label.color for label in record.labels)
-    ids = {own_id: _meaning(name, definition["names"]) for own_id, name in enumerate(names)}
-    return ClassTable(title, ids, palette=palette)
+    ids = {own_id: _meaning(label.name, definition["names"]) for own_id, label in enumerate(record.labels)}
+    return ClassTable(name, ids, palette=palette)
 
 
-def _name_of_file(pattern: str, fields: Mapping[str, str], place: str) -> str:
+def _name_of_file(pattern: str, fields: Mapping[str, str], place: Place) -> str:
     """Return a path with its {fields} filled in; InputError for other fields, and if it leads elsewhere."""
     unknown = [name for name in re.findall(r"\{([^{}]*)\}", pattern) if name not in fields]
     if unknown:
-        raise InputError(f"{place}: {{{unknown[0]}}} in `names_file` has no meaning here")
+        raise InputError(f"{place('names_file')}: {{{unknown[0]}}} in `names_file` has no meaning here")
     name = re.sub(r"\{([^{}]*)\}", lambda match: fields[match[1]], pattern)
     if "{" in name or "}" in name or not name or any(map(fault_of_name, name.split("/"))):
         raise InputError(
-            f"{place}: `names_file` is {pattern!r:.200}, expected a path below the dataset's folder"
+            f"{place('names_file')}: `names_file` is {in_words(pattern)}, expected a path below the "
+            f"dataset's "
+            "folder"
         )
     return name
 

@@ -4,7 +4,7 @@ The built-in ones are in label_spaces.yaml beside this file. In place of a name,
 YAML file with a definition of the same form.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from cotrain.data.file_names import fault_of_name
 from cotrain.errors import InputError
+from cotrain.words import in_words
 
 IGNORE = 255
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -83,9 +84,14 @@ def definition_of(kind: str, name: str) -> Any:
         raise InputError(f"{noun} {error}") from None
 
 
-def title_of(name: str) -> str:
-    """Return the title of a definition: its name, or the name of its file without folders and suffix."""
-    return Path(name).stem if name.endswith(YAML_SUFFIXES) else name
+def place_of(kind: str, name: str, *keys: str | int) -> str:
+    """Return what messages call the value below `keys` of a definition: "class table a.yaml, line 3"."""
+    place = f"{kind.removesuffix('s').replace('_', ' ')} {name}"
+    if not keys or not name.endswith(YAML_SUFFIXES):
+        return place
+    from cotrain.data.yaml_files import line_of
+
+    return f"{place}, line {line_of(Path(name), *keys)}"
 
 
 def label_space_names() -> list[str]:
@@ -99,19 +105,25 @@ def label_space(name: str) -> LabelSpace:
 
     Raises InputError if there is none, or if the definition in the file is wrong.
     """
-    return make_label_space(title_of(name), definition_of("label_spaces", name))
+    title = Path(name).stem if name.endswith(YAML_SUFFIXES) else name
+    return make_label_space(title, definition_of("label_spaces", name), name)
 
 
-def make_label_space(name: str, entries: Any) -> LabelSpace:
+def make_label_space(name: str, entries: Any, origin: str = "") -> LabelSpace:
     """Return the label space of a definition: a list of {class, colour, members}.
 
-    Raises InputError for entries of another form, for a class, member or colour that occurs twice, and for
-    more than 255 classes.
+    `origin` is the file of the definition, for messages. Raises InputError for entries of another form, for a
+    class, member or colour that occurs twice, and for more than 255 classes.
     """
-    place = f"label space {name}"
+
+    def place(*keys: str | int) -> str:
+        return place_of("label_spaces", origin, *keys) if origin else f"label space {name}"
+
     if not isinstance(entries, list) or not 1 <= len(entries) <= IGNORE:
+        found = f"{len(entries)} entries" if isinstance(entries, list) else in_words(entries)
         raise InputError(
-            f"{place}: expected a list of 1 to 255 classes such as {{class: road, colour: [128, 64, 128]}}"
+            f"{place()}: found {found}, expected a list of 1 to 255 classes such as "
+            "{class: road, colour: [128, 64, 128]}"
         )
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not {"class", "colour"} <= set(entry) <= {
@@ -120,24 +132,34 @@ def make_label_space(name: str, entries: Any) -> LabelSpace:
             "members",
         }:
             raise InputError(
-                f"{place}: entry {number} is {entry!r}, expected the keys class, colour and perhaps members"
+                f"{place(number)}: entry {number} is {in_words(entry)}, expected the keys class, colour and "
+                "perhaps members"
             )
-        if not isinstance(entry["class"], str) or not is_list_of_names(entry.get("members", [])):
-            raise InputError(f"{place}: entry {number} is {entry!r}, expected names as text")
+        if not isinstance(entry["class"], str):
+            raise InputError(
+                f"{place(number, 'class')}: found the class {in_words(entry['class'])}, expected text"
+            )
+        if not is_list_of_names(entry.get("members", [])):
+            raise InputError(
+                f"{place(number, 'members')}: {entry['class']!r} has the members "
+                f"{in_words(entry['members'])}, "
+                "expected a list of names"
+            )
         if not is_colour(entry["colour"]):
             raise InputError(
-                f"{place}: {entry['class']!r} has the colour {entry['colour']!r}, "
+                f"{place(number, 'colour')}: {entry['class']!r} has the colour {in_words(entry['colour'])}, "
                 "expected [red, green, blue] from 0 to 255"
             )
         for dataset_class in (entry["class"], *entry.get("members", [])):
             if fault := fault_of_name(dataset_class):
                 raise InputError(
-                    f"{place}: the class {dataset_class!r:.200} {fault}; classes name folders and columns"
+                    f"{place(number)}: the class {in_words(dataset_class)} {fault}; classes name folders and "
+                    "columns"
                 )
     members = {entry["class"]: (entry["class"], *entry.get("members", ())) for entry in entries}
-    _refuse_repeated(place, "class", [entry["class"] for entry in entries])
-    _refuse_repeated(place, "dataset class", [name for names in members.values() for name in names])
-    _refuse_repeated(place, "colour", [tuple(entry["colour"]) for entry in entries])
+    _refuse_repeated(place, "class", [[entry["class"]] for entry in entries])
+    _refuse_repeated(place, "dataset class", members.values())
+    _refuse_repeated(place, "colour", [[tuple(entry["colour"])] for entry in entries])
     return LabelSpace(
         name=name,
         classes=tuple(members),
@@ -162,9 +184,13 @@ def is_list_of_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-def _refuse_repeated(place: str, noun: str, values: Iterable[Any]) -> None:
+def _refuse_repeated(place: Callable[..., str], noun: str, values: Iterable[Sequence[Any]]) -> None:
+    """Raise InputError for a value that occurs twice; `values` holds those of each entry."""
     seen: set[Any] = set()
-    for value in values:
-        if value in seen:
-            raise InputError(f"{place}: the {noun} {value!r} occurs twice, expected it once")
-        seen.add(value)
+    for number, of_entry in enumerate(values):
+        for value in of_entry:
+            if value in seen:
+                raise InputError(
+                    f"{place(number)}: the {noun} {in_words(value)} occurs twice, expected it once"
+                )
+            seen.add(value)

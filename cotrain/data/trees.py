@@ -8,12 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cotrain.data.images import IMAGE_SUFFIXES
-from cotrain.data.label_spaces import built_in, definition_of, is_list_of_names, title_of
+from cotrain.data.label_spaces import built_in, definition_of, is_list_of_names, place_of
 from cotrain.errors import InputError
+from cotrain.words import in_words
 
 KEYS = {"trees", "classes", "splits", "versions", "sizes_may_differ"}
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -34,8 +36,9 @@ class Tree:
 class TreeLayout:
     """Where a dataset keeps its images and labels; `classes` names the class table of its labels.
 
-    `splits` maps each split to its possible folders; `versions` lists the versions of the labels. With
-    `sizes_may_differ`, labels of another size than their image are a known fault of the dataset.
+    `name` is that of the layout, or its file. `splits` maps each split to its possible folders; `versions`
+    lists the versions of the labels. With `sizes_may_differ`, labels of another size than their image are a
+    known fault of the dataset.
     """
 
     name: str
@@ -57,15 +60,17 @@ def tree_layout(name: str) -> TreeLayout:
     Raises InputError if there is none, or if the declaration in the file is wrong.
     """
     declaration = definition_of("layouts", name)
-    title = title_of(name)
+    place = partial(place_of, "layouts", name)
     if not isinstance(declaration, dict) or not {"trees", "classes"} <= set(declaration) <= KEYS:
         raise InputError(
-            f"layout {title}: expected the keys trees and classes, and perhaps splits, versions and "
-            f"sizes_may_differ, found {declaration!r:.200}"
+            f"{place()}: expected the keys trees and classes, and perhaps splits, versions and "
+            f"sizes_may_differ, found {in_words(declaration)}"
         )
     trees = declaration["trees"]
     if not isinstance(trees, list) or not trees:
-        raise InputError(f"layout {title}: expected `trees`, a list of {{images, labels}}, found {trees!r}")
+        raise InputError(
+            f"{place('trees')}: expected `trees`, a list of {{images, labels}}, found {in_words(trees)}"
+        )
     for key, fits, expected in (
         ("classes", lambda value: isinstance(value, str), "the name of a class table"),
         ("splits", _are_splits, "split -> its folder, or a list of several"),
@@ -73,10 +78,12 @@ def tree_layout(name: str) -> TreeLayout:
         ("sizes_may_differ", lambda value: isinstance(value, bool), "true or false"),
     ):
         if key in declaration and not fits(declaration[key]):
-            raise InputError(f"layout {title}: found {declaration[key]!r} as `{key}`, expected {expected}")
+            raise InputError(
+                f"{place(key)}: found {in_words(declaration[key])} as `{key}`, expected {expected}"
+            )
     layout = TreeLayout(
-        title,
-        tuple(_tree(title, tree) for tree in trees),
+        name,
+        tuple(_tree(place("trees", number), tree) for number, tree in enumerate(trees)),
         declaration["classes"],
         {
             split: (folders,) if isinstance(folders, str) else tuple(folders)
@@ -85,11 +92,12 @@ def tree_layout(name: str) -> TreeLayout:
         tuple(declaration.get("versions", ())),
         declaration.get("sizes_may_differ", False),
     )
-    for tree in layout.trees:
+    for number, tree in enumerate(layout.trees):
         for field, values in (("split", layout.splits), ("version", layout.versions)):
             if f"{{{field}}}" in tree.images + tree.labels and not values:
                 raise InputError(
-                    f"layout {title}: a path contains {{{field}}}, but the key `{field}s` is missing; add it"
+                    f"{place('trees', number)}: a path contains {{{field}}}, but the key `{field}s` is "
+                    f"missing; add it"
                 )
     return layout
 
@@ -203,16 +211,16 @@ def _are_splits(value: Any) -> bool:
     )
 
 
-def _tree(title: str, tree: Any) -> Tree:
+def _tree(place: str, tree: Any) -> Tree:
     is_pair = isinstance(tree, dict) and set(tree) == {"images", "labels"}
     if not is_pair or not is_list_of_names([*tree.values()]):
         raise InputError(
-            f"layout {title}: found {tree!r} in `trees`, expected {{images: PATH, labels: PATH}}"
+            f"{place}: found {in_words(tree)} in `trees`, expected {{images: PATH, labels: PATH}}"
         )
     unknown = set(FIELD.findall(tree["labels"])) - set(FIELD.findall(tree["images"])) - {"version"}
     if unknown:
         raise InputError(
-            f"layout {title}: {{{min(unknown)}}} in {tree['labels']!r} is not in {tree['images']!r}, "
+            f"{place}: {{{min(unknown)}}} in {tree['labels']!r} is not in {tree['images']!r}, "
             "so it has no meaning"
         )
     return Tree(tree["images"], tree["labels"])

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -371,26 +372,52 @@ def test_own_label_space_is_read_from_a_file(tmp_path):
     }
 
 
+LIST_OF_CLASSES = "expected a list of 1 to 255 classes such as {class: road, colour: [128, 64, 128]}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("road: 1", "expected a list of 1 to 255 classes"),
-        ("- {class: road}", r"entry 0 is .*, expected the keys class, colour"),
-        ("- {class: 7, colour: [1, 2, 3]}", "expected names as text"),
-        ("- {class: road, colour: [1, 2, 300]}", r"'road' has the colour \[1, 2, 300\]"),
-        ("- {class: a, colour: [1, 2, 3]}\n- {class: a, colour: [1, 2, 4]}", "the class 'a' occurs twice"),
-        ("- {class: a, colour: [1, 2, 3]}\n- {class: b, colour: [1, 2, 3]}", "the colour .* occurs twice"),
+        ("road: 1", f": found a section with the keys road, {LIST_OF_CLASSES}"),
+        ("", f": found null, {LIST_OF_CLASSES}"),
+        ("[]", f": found 0 entries, {LIST_OF_CLASSES}"),
+        (
+            "- {class: a, colour: [1, 2, 3]}\n- {class: road}",
+            ", line 2: entry 1 is a section with the keys class, expected the keys class, colour and perhaps "
+            "members",
+        ),
+        ("- colour: [1, 2, 3]\n  class: 7", ", line 2: found the class 7, expected text"),
+        (
+            "- colour: [1, 2, 3]\n  class: a\n  members: b",
+            ", line 3: 'a' has the members 'b', expected a list of names",
+        ),
+        (
+            "- class: road\n  colour: [1, null, 300]",
+            ", line 2: 'road' has the colour [1, null, 300], expected [red, green, blue] from 0 to 255",
+        ),
+        (
+            "- {class: a, colour: [1, 2, 3]}\n- {class: a, colour: [1, 2, 4]}",
+            ", line 2: the class 'a' occurs twice, expected it once",
+        ),
+        (
+            "- {class: a, colour: [1, 2, 3]}\n- {class: b, colour: [1, 2, 3]}",
+            ", line 2: the colour [1, 2, 3] occurs twice, expected it once",
+        ),
         (
             "- {class: a, colour: [1, 2, 3], members: [b]}\n- {class: b, colour: [1, 2, 4]}",
-            "the dataset class 'b' occurs twice",
+            ", line 2: the dataset class 'b' occurs twice, expected it once",
         ),
-        ("[", "not valid YAML"),
+        ("- class: a/b\n  colour: [1, 2, 3]", ", line 1: the class 'a/b' "),
+        (
+            "- {class: a, colour: [1, 2, 3], class: b}",
+            ", line 1: not valid YAML: the key 'class' is given twice",
+        ),
     ],
 )
-def test_wrong_label_spaces_are_explained(tmp_path, text, message):
+def test_wrong_label_spaces_are_explained_with_file_and_line(tmp_path, text, message):
     path = tmp_path / "own.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=re.escape(f"label space {path}{message}")):
         label_space(str(path))
 
 
@@ -399,39 +426,77 @@ def test_missing_file_of_a_label_space_is_named():
         label_space("nowhere.yaml")
 
 
+KEYS_OF_TABLES = "expected the keys colours, encoding, ids, names, names_file"
+IDS = "expected `ids`, own id -> class name or null"
+NAMES = "expected `names`, name -> class name or null, and `names_file`, a JSON file"
+COLOURS = "expected `colours`, a list of 1 to 256 {class, colour}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1]", "expected the keys colours, encoding, ids"),
-        ("{encoding: morse, ids: {0: road}}", "found encoding 'morse', expected ids, red_channel, colours"),
-        ("{ids: []}", "expected `ids`, own id -> class name or null"),
-        ("{ids: {300: road}}", "found the id 300, expected integers from 0 to 255"),
-        ("{ids: {1: [road]}}", "id 1 means"),
-        ("{names: {sky: sky}}", "expected `names`, .* and `names_file`"),
-        ("{names: [sky], names_file: a.json}", "expected `names`, .* and `names_file`"),
-        ("{names: {sky: 1}, names_file: a.json}", "'sky' means 1, expected a class name or null"),
-        ("{names: {sky: sky}, names_file: '{year}.json'}", "{year} in `names_file` has no meaning here"),
-        ("{encoding: colours, ids: {0: road}}", "expected `colours`"),
-        ("{encoding: colours, colours: [{class: 1, colour: [1, 2, 3]}]}", r"the colour \[1, 2, 3\] means 1"),
-        ("{encoding: colours, colours: [{class: a, colour: red}]}", "found {'class': 'a', 'colour': 'red'}"),
+        ("[1]", f": {KEYS_OF_TABLES}, found [1]"),
+        ("", f": {KEYS_OF_TABLES}, found null"),
+        ("{0: sky}", f": {KEYS_OF_TABLES}, found a section with the keys 0"),
         (
-            "{encoding: colours, colours: [{class: a, colour: [1, 1, 1]}, {class: b, colour: [1, 1, 1]}]}",
-            "a colour occurs twice",
+            "ids: {0: road}\nencoding: morse",
+            ", line 2: found encoding 'morse', expected ids, red_channel, colours",
+        ),
+        ("encoding: ids", f", line 1: {IDS}, found none"),
+        ("encoding: ids\nids: null", f", line 2: {IDS}, found null"),
+        ("ids: []", f", line 1: {IDS}, found []"),
+        ("ids:\n  0: road\n  300: car", ", line 3: found the id 300, expected integers from 0 to 255"),
+        ("ids:\n  null: car", ", line 2: found the id null, expected integers from 0 to 255"),
+        ("ids:\n  0: road\n  1: [a]", ", line 3: id 1 means ['a'], expected a class name or null"),
+        ("ids:\n  0: road\n  1: no", ", line 3: id 1 means false, expected a class name or null"),
+        ("ids:\n  010: road", ", line 2: found 010, which YAML takes for 8: "),
+        (
+            "ids: {0: road, 3: car,\n  0: sky}",
+            ", line 2: not valid YAML: the key '0' is given in line 1 already",
+        ),
+        ("names: {sky: sky}", f", line 1: {NAMES}"),
+        ("names_file: a.json\nnames: [sky]", f", line 2: {NAMES}"),
+        (
+            "names_file: a.json\nnames:\n  sky: 1",
+            ", line 3: 'sky' means 1, expected a class name or null",
+        ),
+        (
+            "names: {sky: sky}\nnames_file: '{year}.json'",
+            ", line 2: {year} in `names_file` has no meaning here",
+        ),
+        ("encoding: colours\nids: {0: road}", f", line 1: {COLOURS}, found none"),
+        ("encoding: colours\ncolours: {}", f", line 2: {COLOURS}, found an empty section"),
+        (
+            "encoding: colours\ncolours:\n  - {class: 1, colour: [1, 2, 3]}",
+            ", line 3: the colour [1, 2, 3] means 1, expected a class name or null",
+        ),
+        (
+            "encoding: colours\ncolours:\n  - class: a\n    colour: red",
+            ", line 4: found the colour 'red', expected [red, green, blue] from 0 to 255",
+        ),
+        (
+            "encoding: colours\ncolours:\n  - {class: a}",
+            ", line 3: found a section with the keys class, expected {class: road, colour: [128, 64, 128]}",
+        ),
+        (
+            "encoding: colours\ncolours:\n- {class: a, colour: [1, 1, 1]}\n- {class: b, colour: [1, 1, 1]}",
+            ", line 4: the colour [1, 1, 1] occurs twice, expected one for each entry",
         ),
     ],
 )
-def test_wrong_class_tables_are_explained(tmp_path, text, message):
+def test_wrong_class_tables_are_explained_with_file_and_line(tmp_path, text, message):
     path = tmp_path / "own.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=rf"class table own: {message}"):
+    with pytest.raises(InputError) as caught:
         class_table(str(path), tmp_path)
+    assert str(caught.value).startswith(f"class table {path}{message}")
 
 
 def test_own_class_table_is_read_from_a_file(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("encoding: red_channel\nids: {0: null, 200: road}\n")
     table = class_table(str(path))
-    assert (table.name, table.encoding, dict(table.ids)) == ("own", "red_channel", {0: None, 200: "road"})
+    assert (table.name, table.encoding, dict(table.ids)) == (str(path), "red_channel", {0: None, 200: "road"})
 
 
 @pytest.mark.parametrize(
@@ -453,5 +518,5 @@ def test_names_of_classes_that_lead_elsewhere_or_break_tables_are_refused(name):
 )
 def test_a_list_of_names_lies_below_its_dataset(tmp_path, names_file):
     (tmp_path / "t.yaml").write_text(json.dumps({"names": {"sky": "sky"}, "names_file": names_file}))
-    with pytest.raises(InputError, match=r"class table t: .*`names_file`"):
+    with pytest.raises(InputError, match=r"class table .*/t\.yaml, line 1: .*`names_file`"):
         class_table(str(tmp_path / "t.yaml"), tmp_path, {"version": "v1.2"})

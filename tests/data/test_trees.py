@@ -235,6 +235,37 @@ def test_wrong_layouts_are_explained(tmp_path, text, message):
         tree_layout(str(tmp_path / "own.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "classes: camvid\ntrees: null",
+            ", line 2: expected `trees`, a list of {images, labels}, found null",
+        ),
+        (
+            "classes: camvid\ntrees:\n  - {images: a.png, labels: b.png}\n  - {images: c.png}",
+            ", line 4: found a section with the keys images in `trees`, expected {images: PATH, labels: "
+            "PATH}",
+        ),
+        (
+            "trees: [{images: a, labels: b}]\nclasses: 1.5",
+            ", line 2: found 1.5 as `classes`, expected the name",
+        ),
+        (
+            "",
+            ": expected the keys trees and classes, and perhaps splits, versions and sizes_may_differ, "
+            "found null",
+        ),
+    ],
+)
+def test_mistakes_in_layouts_come_with_file_and_line(tmp_path, text, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        tree_layout(str(path))
+    assert str(caught.value).startswith(f"layout {path}{message}")
+
+
 def failure(entry, labelled=True):
     with pytest.raises(InputError) as caught:
         find_dataset("gta", typed(entry), labelled)
