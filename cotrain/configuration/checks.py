@@ -7,7 +7,7 @@ from typing import Any
 from cotrain.configuration.choices import PACKAGED_BACKBONES
 from cotrain.configuration.crop_sizes import limit_of_crops
 from cotrain.configuration.names import BASELINE, BRANCHES, ModelName, steps_of
-from cotrain.configuration.problems import KeyPath, Problems, did_you_mean, value_at
+from cotrain.configuration.problems import KeyPath, Problems, check_contradictions, did_you_mean, value_at
 from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
 from cotrain.words import in_words
@@ -144,22 +144,11 @@ def _check_scores(problems: Problems) -> None:
 
 
 def _check_training(problems: Problems) -> None:
-    """Check pairs of bounds, the mask, and that the batch can be shared."""
+    """Check the mask, and that the batch can be shared."""
     size, processes = problems.value("training", "batch_size"), problems.value("gpus_per_training")
     if size is not None and processes is not None and size % processes:
         text = f"found {processes}, which does not divide training.batch_size, {size}"
         problems.add(("gpus_per_training",), f"{text}: expected equal shares of every batch")
-    if problems.value("training", "compile") and problems.value("training", "gradient_checkpointing"):
-        text = "found true, but training.gradient_checkpointing is true too, which works only without it"
-        problems.add(("training", "compile"), f"{text}: set one of them to false")
-    bounds: list[tuple[KeyPath, bool]] = []
-    for name in ("source_augmentation", "target_augmentation"):
-        bounds += [(("training", name, "vertical_range"), True)]
-        bounds += [(("training", name, "cutout", key), False) for key in ("holes", "size_px")]
-    for path, must_differ in bounds:
-        pair = problems.value(*path)
-        if pair is not None and (pair[0] > pair[1] or (must_differ and pair[0] == pair[1])):
-            problems.add(path, f"expected the smaller number first, found {in_words(pair)}")
     problems.expect_file(("ego_vehicle_mask",))
 
 
@@ -188,19 +177,6 @@ def _check_crops(problems: Problems) -> None:
                 f"{larger}"
             )
             problems.add(("training", "crop"), text, bad_value=False)
-
-
-def _check_views(problems: Problems) -> None:
-    """Check that one key says at which size images enter the network."""
-    for section in (("prediction",), ("evaluation", "protocol")):
-        resize, short_side = (problems.value(*section, key) for key in ("resize", "short_side"))
-        is_given = any(value_at(problems.given, (*section, key)) for key in ("resize", "short_side"))
-        if resize is not None and short_side is not None and is_given:
-            text = (
-                f"found {short_side}, but resize is {in_words(resize)}, and both say the size of an image in "
-                "the network: expected null for one of them"
-            )
-            problems.add((*section, "short_side"), text, bad_value=False)
 
 
 def _check_stages(problems: Problems) -> None:
@@ -307,6 +283,9 @@ def _check_network(problems: Problems) -> None:
 
 
 def _check_first_weights(problems: Problems, section: KeyPath) -> None:
+    if problems.value(*section, "name") is None:
+        # The name decides which weights there are.
+        return
     path = (*section, "backbone_weights")
     backbone, weights = problems.value(*section, "backbone"), problems.value(*path)
     words: tuple[str, ...] = ("timm", "none")
@@ -414,7 +393,7 @@ CHECKS = (
     _check_scores,
     _check_training,
     _check_crops,
-    _check_views,
+    check_contradictions,
     _check_stages,
     _check_network,
     _check_predicting_weights,

@@ -4,9 +4,10 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,7 +27,8 @@ from cotrain.configuration.schema import (
     whole_schema,
     with_defaults,
 )
-from cotrain.configuration.variants import variants_of
+from cotrain.configuration.sections import Configuration, Section
+from cotrain.configuration.variants import DATASETS, NETWORKS, Variants, variants_of
 from cotrain.data.file_names import is_one_line
 from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.errors import InputError
@@ -34,6 +36,9 @@ from cotrain.words import in_words
 
 # Text of several lines is allowed.
 WITHOUT_LINE_ENDS = dict.fromkeys(map(ord, "\n\r\t"))
+
+# What others call a word of ours.
+OTHER_WORDS = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 
 KeyPath = tuple[str | int, ...]
 
@@ -122,9 +127,18 @@ def value_at(value: Any, path: KeyPath) -> Any:
 
 
 def did_you_mean(word: Any, known: Any, otherwise: str = "") -> str:
-    """Return a question that names the known word closest to `word`; `otherwise` when none is close."""
-    close = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else otherwise
+    """Return a question that names the known word that is meant; `otherwise` when none is close."""
+    meant = _closest(word, known)
+    return f" (did you mean {meant!r}?)" if meant else otherwise
+
+
+def _closest(word: Any, known: Any) -> str | None:
+    """Return the known word that `word` is another word for, or that is written nearly like it."""
+    word = str(word).lower()
+    if OTHER_WORDS.get(word) in known:
+        return OTHER_WORDS[word]
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
+    return close[0] if close else None
 
 
 def check_names(problems: Problems, value: Any, path: KeyPath) -> None:
@@ -172,6 +186,19 @@ def _fault_of_value(value: Any) -> str:
     )
 
 
+def check_contradictions(
+    problems: Problems, section: type[Section] = Configuration, path: KeyPath = ()
+) -> None:
+    """Note values of the section at `path`, and of those within it, that do not fit each other."""
+    for keys, text in section.contradictions(lambda key: problems.value(*path, key)):
+        # What is taken from another section is wrong there.
+        if any(value_at(problems.given, (*path, key)) is not None for key in keys):
+            problems.add((*path, keys[0]), text, bad_value=False)
+    for key in keys_of(section):
+        if is_section(key.type) and not variants_of(key.type):
+            check_contradictions(problems, key.type, (*path, key.name))
+
+
 def explain(problems: Problems, error: Any) -> None:
     """Turn an error of the validator into problems in our words."""
     path, found, schema = tuple(error.absolute_path), error.instance, error.schema
@@ -183,7 +210,7 @@ def explain(problems: Problems, error: Any) -> None:
     elif error.validator == "additionalProperties":
         for name in found:
             if name not in schema["properties"] and name in (value_at(problems.given, path) or {}):
-                problems.add((*path, name), _unknown_key(name, schema), bad_value=False)
+                problems.add((*path, name), _unknown_key(name, path, schema), bad_value=False)
     elif "propertyNames" in error.absolute_schema_path:
         problems.add((*path, found), f"expected {schema['title']}", bad_value=False)
     elif error.validator == "anyOf" and any(part.relative_path for part in error.context):
@@ -194,11 +221,53 @@ def explain(problems: Problems, error: Any) -> None:
         problems.add(path, f"expected {allowed(schema)}, found {in_words(found)}{_hint(found, schema)}")
 
 
-def _unknown_key(name: str, schema: Schema) -> str:
-    elsewhere = [key for key, _ in dotted_keys(whole_schema()) if key.rpartition(".")[2] == name]
-    hint = f" (it belongs to {listed(key.rpartition('.')[0] or 'the top level' for key in elsewhere)})"
-    known = f" (known here: {', '.join(schema['properties'])})"
-    return "unknown key" + did_you_mean(name, schema["properties"], hint if elsewhere else known)
+def _unknown_key(name: str, path: KeyPath, schema: Schema) -> str:
+    """Return what is said of a key that the section at `path` does not have."""
+    known = schema["properties"]
+    if re.match(r"\w+:\S", name):
+        return "unknown key (write a space behind the colon)"
+    family = next((one for one in (DATASETS, NETWORKS) if _is_one_of(one, known)), None)
+    if family and (values := _values_with(family, name)):
+        return f"unknown key (it belongs to {family.key} {listed(values)})"
+    meant, places = _closest(name, known), _places_of(name, path)
+    if family is DATASETS:
+        # What it shares with a stage is there by chance.
+        places = [place for place in places if not place]
+    hints = []
+    if places:
+        hints.append(f"it belongs to {listed('.'.join(place) or 'the top level' for place in places)}")
+    if meant:
+        hints.append(f"did you mean {meant!r}?")
+    return f"unknown key ({'; '.join(hints or ['known here: ' + ', '.join(known)])})"
+
+
+def _is_one_of(variants: Variants, known: Schema) -> bool:
+    return any([key.name for key in keys_of(section)] == [*known] for section in _classes(variants).values())
+
+
+def _classes(variants: Variants) -> dict[str, type[Section]]:
+    others = "a published one" if variants is DATASETS else variants.others_in_words
+    return {**variants.by_value, others: variants.others}
+
+
+def _values_with(variants: Variants, name: str) -> list[str]:
+    """Return the values of the deciding key with which a section has the key `name`."""
+    return [value for value, section in _classes(variants).items() if name in section.__struct_fields__]
+
+
+def _places_of(name: str, path: KeyPath) -> list[tuple[str, ...]]:
+    """Return the sections that have a key: of all that do, those nearest to the section at `path`."""
+    dotted = [tuple(key.split(".")) for key, _ in dotted_keys(whole_schema())]
+    places = [key[:-1] for key in dotted if key[-1] == name]
+    places += [("network",)] if _values_with(NETWORKS, name) else []
+    places += [("datasets", "NAME")] if _values_with(DATASETS, name) else []
+
+    def shared(place: tuple[str, ...]) -> int:
+        pairs = zip(place, path, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    nearest = max(map(shared, places), default=0)
+    return [place for place in places if shared(place) == nearest]
 
 
 def _hint(value: Any, schema: Schema) -> str:
@@ -252,6 +321,8 @@ def raise_mistakes(subject: str, content: dict[str, Any], kind: type, error: Exc
         schema = variants_schema(variants)
     else:
         schema = section_schema(section)
+    if _is_configuration(content, variants, schema):
+        raise InputError(f"{subject}: {_instead_of_a_configuration(content, kind, schema)}")
     problems = Problems(subject, content, content)
     check_names(problems, content, ())
     for key in keys_of(section) if section else ():
@@ -266,5 +337,36 @@ def raise_mistakes(subject: str, content: dict[str, Any], kind: type, error: Exc
     for mistake in Validator(schema).iter_errors(filled):
         explain(problems, mistake)
     check_values(problems, content, ())
+    if section:
+        check_contradictions(problems, section)
     problems.raise_if_any()
     raise InputError(f"{subject}: {error}") from error
+
+
+def _is_configuration(content: Mapping[str, Any], variants: Variants | None, schema: Schema) -> bool:
+    """Whether most keys are not of this section, but of a configuration, and some of them are sections."""
+    whole = whole_schema()["properties"]
+    others = [
+        key
+        for key in content
+        if key in whole and key not in schema["properties"] and not (variants and _values_with(variants, key))
+    ]
+    has_sections = any(whole[key].get("type") == "object" for key in others)
+    return has_sections and 2 * len(others) >= len(content)
+
+
+def _instead_of_a_configuration(content: Mapping[str, Any], kind: type, schema: Schema) -> str:
+    from cotrain.configuration.settings_files import FILES_OF_KINDS
+
+    keys = [*schema["properties"]]
+    expected = f"only {_first(keys)}"
+    if kind in FILES_OF_KINDS:
+        run = content["run"] if isinstance(content.get("run"), str) else "RUN"
+        expected += f", as in results/{run}/settings/{FILES_OF_KINDS[kind]}.json"
+    return f"found a configuration, with the keys {_first(map(str, content))}, expected {expected}"
+
+
+def _first(keys: Iterable[str]) -> str:
+    """Return the first keys of a section, in words."""
+    first = [*islice(keys, 5)]
+    return ", ".join(first[:4]) + (" and the like" if len(first) > 4 else "")

@@ -12,6 +12,8 @@ values are allowed, where type and range do not say it well. A section's own doc
 the key that holds it says more.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, Struct
@@ -37,10 +39,23 @@ from cotrain.configuration.choices import (
     Precision,
 )
 from cotrain.configuration.names import DATASET_PATTERN, RUN_PATTERN
+from cotrain.words import in_words
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some keys of the configuration, or settings made from them. Immutable and comparable."""
+
+    def __post_init__(self) -> None:
+        for (key, *_), text in self.contradictions(partial(getattr, self)):
+            raise ValueError(f"{key}: {text}")
+
+    @classmethod
+    def contradictions(cls, value: Callable[[str], Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield (keys, what is wrong) where values do not fit each other; the first key is at fault.
+
+        `value` returns the value of a key of this section, None where nothing can be said of it.
+        """
+        yield from ()
 
 
 def shared_values(section: type[Section], settings: Section) -> dict[str, Any]:
@@ -83,6 +98,8 @@ IncrementForClasses = Annotated[
 NumberOfImages = Annotated[
     int, Meta(ge=-1, title="an integer >= 1, or -1 for all", extra_json_schema={"not": {"const": 0}})
 ]
+
+SMALLER_FIRST = "expected the smaller number first"
 
 # Of what becomes a folder of a run. File systems allow 255 bytes.
 LONGEST_NAME = 100
@@ -349,6 +366,13 @@ class Cutout(Section, frozen=True, kw_only=True):
         "Smallest and largest side of a rectangle in pixels.",
     ] = (100, 200)
 
+    @classmethod
+    def contradictions(cls, value: Callable[[str], Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield pairs with the larger number first."""
+        for key in ("holes", "size_px"):
+            if (pair := value(key)) and pair[0] > pair[1]:
+                yield (key,), f"{SMALLER_FIRST}, found {in_words(pair)}"
+
 
 class Augmentation(Section, frozen=True, kw_only=True):
     """Random changes to images and labels before training."""
@@ -387,6 +411,12 @@ class Augmentation(Section, frozen=True, kw_only=True):
     ] = 0.0
     blur: Annotated[Probability, "Probability of blurring the image."] = 0.0
     cutout: Cutout = Cutout()
+
+    @classmethod
+    def contradictions(cls, value: Callable[[str], Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield a range that is empty."""
+        if (pair := value("vertical_range")) and pair[0] >= pair[1]:
+            yield ("vertical_range",), f"{SMALLER_FIRST}, found {in_words(pair)}"
 
 
 class RareClassSampling(Section, frozen=True, kw_only=True):
@@ -505,6 +535,16 @@ class Learning(Crops, frozen=True, kw_only=True):
     ] = "labelled"
     rare_class_sampling: RareClassSampling = RareClassSampling()
 
+    @classmethod
+    def contradictions(cls, value: Callable[[str], Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield two ways to compute that exclude each other."""
+        if value("compile") and value("gradient_checkpointing"):
+            yield (
+                ("compile", "gradient_checkpointing"),
+                "found true, but gradient_checkpointing is true too, which works only without it: set one of "
+                "them to false",
+            )
+
 
 class TrainingSection(Learning, frozen=True, kw_only=True):
     """How every model is trained. The stages below add their own number of iterations and batches."""
@@ -583,6 +623,17 @@ class Views(Section, frozen=True, kw_only=True):
         "images that are much larger than the training crop, or that do not fit into memory. null predicts "
         "the whole image at once.",
     ] = None
+
+    @classmethod
+    def contradictions(cls, value: Callable[[str], Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield two sizes of an image in the network."""
+        resize, short_side = value("resize"), value("short_side")
+        if resize and short_side:
+            yield (
+                ("short_side", "resize"),
+                f"found {short_side}, but resize is {in_words(resize)}, and both say the size of an image in "
+                "the network: expected null for one of them",
+            )
 
 
 ClassBalance = Annotated[

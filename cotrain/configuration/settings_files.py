@@ -8,13 +8,18 @@ from pathlib import Path
 
 import msgspec
 
-from cotrain.configuration.run_plan import RunPlan
+from cotrain.configuration.run_plan import HealthSettings, RunPlan, Storage, Work
 from cotrain.configuration.sections import (
     Configuration,
     Crops,
+    DatasetSettings,
+    InferenceSettings,
     ListsSettings,
     PublishedSettings,
     Section,
+    StreetsSettings,
+    TrainingSettings,
+    Translation,
     shared_values,
 )
 from cotrain.data.files import write_text
@@ -24,6 +29,18 @@ from cotrain.errors import InputError
 
 # The name of the file that holds all settings.
 WHOLE = "configuration"
+# Where a run writes settings of a kind.
+FILES_OF_KINDS: dict[type, str] = {
+    TrainingSettings: "training/STAGE",
+    InferenceSettings: "prediction",
+    Translation: "translation",
+    Crops: "crops",
+    HealthSettings: "health",
+    Storage: "storage",
+    Work: "work",
+    DatasetSettings: "datasets/NAME/labelled",
+    StreetsSettings: "datasets/NAME/labelled",
+}
 # Keys of a dataset that only matter where its labels are read.
 OF_LABELS = ("labels", "classes", "version")
 # Stages in which models label the target, and their keys that decide no label: how many models there are,

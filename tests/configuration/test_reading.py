@@ -207,6 +207,41 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
             {"training.target_augmentation.crop": [64, 96]},
             "training.target_augmentation.crop: unknown key (it belongs to training)",
         ),
+        # Of the sections that have it, those within the same section.
+        (
+            {"training.resize": [64, 64]},
+            "training.resize: unknown key (it belongs to training.source_augmentation or "
+            "training.target_augmentation)",
+        ),
+        (
+            {"self_training.lower": 0.2},
+            "self_training.lower: unknown key (it belongs to self_training.confidence)",
+        ),
+        (
+            {"training.lower": 0.2},
+            "training.lower: unknown key (it belongs to self_training.confidence or co_training.confidence)",
+        ),
+        (
+            {"co_training.rounds": 3},
+            "co_training.rounds: unknown key (it belongs to self_training; did you mean 'round_b'?)",
+        ),
+        ({"training.dropout": 0.2}, "training.dropout: unknown key (it belongs to network)"),
+        ({"labels": "x"}, "labels: unknown key (it belongs to final or datasets.NAME)"),
+        ({"baseline.iterations:6": None}, "baseline.iterations:6: unknown key (write a space behind the "),
+        # A dataset has the keys of its layout, and none of a stage.
+        (
+            {"datasets.game.labels": "x"},
+            "datasets.game.labels: unknown key (it belongs to layout lists)",
+        ),
+        (
+            {"datasets.game.root": "x"},
+            "datasets.game.root: unknown key (it belongs to layout lists or a published one)",
+        ),
+        (
+            {"datasets.game.iterations": 3},
+            "datasets.game.iterations: unknown key (known here: layout, look, images, width, height, seed)",
+        ),
+        ({"datasets.game.target": 3}, "datasets.game.target: unknown key (it belongs to the top level)"),
         (
             {"training.crop": [64, 31]},
             "training.crop[1]: expected an integer >= 32, found 31",
@@ -242,6 +277,8 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
             "training.learning_rate: expected a number > 0, found '2e-3' "
             "(YAML reads 2e-3 as text: write 0.002)",
         ),
+        ({"device": "gpu"}, "device: expected auto, cpu, cuda or mps, found 'gpu' (did you mean 'cuda'?)"),
+        ({"device": "Metal"}, "device: expected auto, cpu, cuda or mps, found 'Metal' (did you mean 'mps'?)"),
         ({"device": "cude"}, "device: expected auto, cpu, cuda or mps, found 'cude' (did you mean 'cuda'?)"),
         (
             {"co_training.fill": None},
@@ -341,6 +378,7 @@ def test_a_wrong_key_or_value_is_explained(
         ({"co_training.fill": "both"}, "co_training.fill: expected add, subtract or none, found 'both'"),
         ({"training.batch_size": None}, "training.batch_size: expected an integer >= 2, found null"),
         ({"co_training.keep": True}, "co_training.keep: expected an integer >= 1, found true"),
+        ({"device": "tpu"}, "device: expected auto, cpu, cuda or mps, found 'tpu'"),
     ],
 )
 def test_no_hint_where_there_is_none_to_give(config, changes, line):
@@ -516,8 +554,8 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ),
         (
             {"training.compile": True, "training.gradient_checkpointing": True},
-            "training.compile: found true, but training.gradient_checkpointing is true too, which works only "
-            "without it: set one of them to false",
+            "training.compile: found true, but gradient_checkpointing is true too, which works only without "
+            "it: set one of them to false",
         ),
         (
             {"self_training.images_per_round": 50},
@@ -616,12 +654,14 @@ def test_keys_that_contradict_each_other(config: dict[str, Any], changes: dict[s
     [
         (
             {"name": "plain_transformer", "aspp_channels": 8},
-            "network.aspp_channels: unknown key (did you mean 'decoder_channels'?)",
+            "network.aspp_channels: unknown key (it belongs to name deeplabv3plus)",
         ),
         (
             {"name": "my.networks:make", "backbone": "x"},
-            "network.backbone: unknown key (known here: name, arguments)",
+            "network.backbone: unknown key (it belongs to name deeplabv3plus or plain_transformer)",
         ),
+        ({"name": "my.networks:make", "foo": "x"}, "network.foo: unknown key (known here: name, arguments)"),
+        ({"dropout_rate": 0.2, "lower": 1}, "network.lower: unknown key (it belongs to "),
         (
             {"name": "unet"},
             "network.name: expected deeplabv3plus, plain_transformer or package.module:factory, found 'unet'",
@@ -644,6 +684,26 @@ def test_keys_of_another_network(config, network, line):
         with pytest.raises(InputError) as error:
             resolve(changed)
         assert expected in str(error.value)
+
+
+def test_a_wrong_name_of_a_network_is_told_once(config):
+    network = {"name": ["deeplabv3plus"], "backbone": "resnet50", "backbone_weights": "package", "foo": 1}
+    expected = "expected deeplabv3plus, plain_transformer or package.module:factory, found ['deeplabv3plus']"
+    assert problems(config, {"network": network}) == [f"network.name: {expected}"]
+    assert problems(config, {"co_training.network_b": network}) == [f"co_training.network_b.name: {expected}"]
+
+
+def test_two_sizes_of_images_are_told_where_they_are_written(config):
+    both = {"resize": [512, 1024], "short_side": 300}
+    text = (
+        "short_side: found 300, but resize is [512, 1024], and both say the size of an image in the network: "
+        "expected null for one of them"
+    )
+    assert problems(config, {"prediction": both}) == [f"prediction.{text}"]
+    assert problems(config, {"evaluation.protocol": both}) == [f"evaluation.protocol.{text}"]
+    halves = {"prediction.resize": [512, 1024], "evaluation.protocol": {"short_side": 300}}
+    assert problems(config, halves) == [f"evaluation.protocol.{text}"]
+    resolve(changed(config, {**halves, "evaluation.protocol": {"short_side": 300, "resize": None}}))
 
 
 def test_defaults_of_each_network(config):

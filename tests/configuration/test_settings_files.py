@@ -15,6 +15,7 @@ from cotrain.configuration.sections import (
     DatasetSettings,
     InferenceSettings,
     ListsSettings,
+    NetworkSettings,
     OwnNetworkSettings,
     TrainingSettings,
 )
@@ -188,6 +189,81 @@ def test_mistakes_in_a_file_are_listed_in_words(tmp_path):
         "window: expected [height, width], two integers >= 32, or null, found [32]",
         "batch_size: expected an integer >= 1, found 0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "problem"),
+    [
+        (
+            InferenceSettings,
+            {"resize": [64, 96], "short_side": 48},
+            "short_side: found 48, but resize is [64, 96], and both say the size of an image in the network: "
+            "expected null for one of them",
+        ),
+        (
+            Crops,
+            {"source_augmentation": {"vertical_range": [0.5, 0.5]}},
+            "source_augmentation.vertical_range: expected the smaller number first, found [0.5, 0.5]",
+        ),
+        (
+            Crops,
+            {"target_augmentation": {"cutout": {"holes": [3, 1]}}},
+            "target_augmentation.cutout.holes: expected the smaller number first, found [3, 1]",
+        ),
+        (
+            TrainingSettings,
+            {"compile": True, "gradient_checkpointing": True}
+            | {"seed": 1, "iterations": 2, "hard_pixel_share": 1.0, "network": {"name": "deeplabv3plus"}},
+            "compile: found true, but gradient_checkpointing is true too, which works only without it: "
+            "set one "
+            "of them to false",
+        ),
+    ],
+)
+def test_values_that_do_not_fit_each_other_are_refused_as_in_a_configuration(kind, content, problem):
+    assert mistakes(content, kind) == f"s.json has one problem:\n  {problem}"
+    for key, value in content.items():
+        # Each is right by itself.
+        if key in ("resize", "short_side", "compile"):
+            assert mistakes({**content, key: None if key != "compile" else False}, kind) is None, value
+
+
+WHOLE = "found a configuration, with the keys run, datasets, source, target and the like, expected only "
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (
+            InferenceSettings,
+            "resize, short_side, scales, flip and the like, as in results/demo/settings/prediction.json",
+        ),
+        (
+            TrainingSettings,
+            "crop, source_augmentation, target_augmentation, batch_size and the like, as in "
+            "results/demo/settings/training/STAGE.json",
+        ),
+        (Crops, "crop, source_augmentation, target_augmentation, as in results/demo/settings/crops.json"),
+        (DatasetSettings, "layout, as in results/demo/settings/datasets/NAME/labelled.json"),
+        (NetworkSettings, "name, backbone, backbone_weights, output_stride and the like"),
+    ],
+)
+def test_a_whole_configuration_in_place_of_settings_is_told_once(make_plan, kind, expected):
+    whole = json.loads(settings_text(make_plan().configuration))
+    given = {key: whole[key] for key in ("run", "datasets", "source", "target", "precision", "prediction")}
+    for content in (given, {**given, "lable_space": "x"}):
+        assert mistakes(content, kind) == f"s.json: {WHOLE}{expected}"
+
+
+def test_a_section_with_its_heading_and_a_single_stranger(tmp_path):
+    assert mistakes({"prediction": {"flip": True}}, InferenceSettings) == (
+        "s.json: found a configuration, with the keys prediction, expected only resize, short_side, "
+        "scales, flip "
+        "and the like, as in results/RUN/settings/prediction.json"
+    )
+    assert mistakes({"on_collapse": "stop"}, InferenceSettings) == (
+        "s.json has one problem:\n  on_collapse: unknown key (it belongs to the top level)"
+    )
 
 
 def test_defaults_may_be_left_out_and_required_keys_not(tmp_path):

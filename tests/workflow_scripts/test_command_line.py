@@ -121,6 +121,12 @@ def test_settings_are_a_json_or_a_yaml_file(tmp_path):
         ("s.json", '{"a": ', r"s\.json: line 1 is not valid JSON"),
         ("s.yaml", "a: [1", r"s\.yaml, line \d: not valid YAML"),
         ("s.json", None, r"s\.json: cannot be read"),
+        ("s.yaml", "{flip: true, scales: [1], flip: false}", r"s\.yaml, line 1: .* 'flip' is given twice"),
+        (
+            "s.yaml",
+            "resize: [64, 96]\nshort_side: 48\n",
+            r"s\.yaml has one problem:\n  short_side: found 48, but resize is \[64, 96\], and both say",
+        ),
         ("s.yaml", "- 1\n", r"s\.yaml: expected keys and values .* found \[1\]"),
     ],
 )
