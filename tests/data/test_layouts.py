@@ -81,7 +81,7 @@ def test_one_message_lists_all_missing_and_broken_files_with_their_lines(tmp_pat
 def test_lists_of_different_length_are_refused(tmp_path, pairs):
     (tmp_path / "l.txt").write_text("labels/a b.png\n")
     with pytest.raises(
-        InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 labels"
+        InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 label, expected"
     ):
         find_dataset("city", typed(pairs), labelled=True)
     assert len(find_dataset("city", typed(pairs), labelled=False).items) == 3
