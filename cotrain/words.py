@@ -1,4 +1,4 @@
-"""Values in the words of a configuration file, for messages."""
+"""Words for messages: values as a configuration file has them, and numbers with the noun that fits them."""
 
 import math
 from datetime import date
@@ -29,3 +29,16 @@ def in_words(value: Any) -> str:
     else:
         text = repr(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number with its noun: counted(2, "round") is "2 rounds".
+
+    `several` is needed for what does not end in a plain s: counted(1, "label has", "labels have").
+    """
+    return f"{number} {agreeing(number, one, several or f'{one}s')}"
+
+
+def agreeing(number: int, one: str, several: str) -> str:
+    """Return the word that fits a number: agreeing(1, "is", "are") is "is"."""
+    return one if number == 1 else several

@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from cotrain.progress import CLEARED_LINE, duration
 from cotrain.reporting.time_left import Cost, Speeds, seconds_left
+from cotrain.words import counted
 from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY, messages_of
 
 DEFAULT_HANDLER = "DefaultStreamHandler"
@@ -141,7 +142,7 @@ class Terminal(logging.Handler):
         if not time:
             known = f"; the estimate for the whole run is {estimate}" if estimate else ""
             time = known or "; `snakemake estimate` says how long the whole run takes"
-        self.write(f"{self.total} jobs to do{time}")
+        self.write(f"{counted(self.total, 'job')} to do{time}")
         for note in notes:
             self.write(f"note: {note}")
 

@@ -19,6 +19,7 @@ from cotrain.data.json_files import NotValidError, read_json
 from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
+from cotrain.words import counted
 from streets.looks import look_named
 
 # Raise this number with every change of the pictures: pictures of an older recipe are then rendered again.
@@ -111,7 +112,7 @@ def render_scenes(
     _clear(folder, settings, pairs)
     missing = [i for i, pair in enumerate(pairs) if not all(file.is_file() for file in pair)]
     needed = bytes_of_scenes(len(missing), width, height, suffix.removeprefix("."))
-    check_disk({folder: needed}, f"rendering {len(missing)} scenes")
+    check_disk({folder: needed}, f"rendering {counted(len(missing), 'scene')}")
     write_json(folder / "settings.json", settings)
     with ExitStack() as stack:
         if progress is None:

@@ -103,12 +103,12 @@ def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):
         terminal.begin(estimate, ["keep is 3"])
         return AT.sub("", terminal.stream.getvalue()).splitlines()
 
-    unknown = "1 jobs to do; `snakemake estimate` says how long the whole run takes"
+    unknown = "1 job to do; `snakemake estimate` says how long the whole run takes"
     assert begun("") == [unknown, "note: keep is 3"]
     assert begun("2 h 10 min") == [
-        "1 jobs to do; the estimate for the whole run is 2 h 10 min",
+        "1 job to do; the estimate for the whole run is 2 h 10 min",
         "note: keep is 3",
     ]
     # What jobs took is known better than what was measured before.
     speeds.add(Cost("train", 1), 2.0)
-    assert begun("2 h 10 min") == ["1 jobs to do, about 1 min 00 s", "note: keep is 3"]
+    assert begun("2 h 10 min") == ["1 job to do, about 1 min 00 s", "note: keep is 3"]

@@ -16,6 +16,7 @@ from cotrain.data.manifests import read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import heat_maps
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_classes_argument,
     add_label_space_argument,
@@ -59,7 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     write_array(options.output, maps)
     picture = options.output.with_suffix(".png")
     write_image(picture, heat_maps(maps, reader.space.classes))
-    logger.info("where classes are likely, from %d labels -> %s, %s", len(items), options.output, picture)
+    logger.info(
+        "where classes are likely, from %s -> %s, %s",
+        *(counted(len(items), "label"), options.output, picture),
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from cotrain.data.label_files import TrainIdReader
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import read_manifest
 from cotrain.progress import Progress
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_classes_argument,
     add_label_space_argument,
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     with Progress(len(items), "labels", f"count classes of {options.manifest}") as progress:
         counts = count_classes(items, reader, options.threads, progress)
     write_class_statistics(options.output, reader.space.classes, counts)
-    logger.info("classes of %d images -> %s", len(items), options.output)
+    logger.info("classes of %s -> %s", counted(len(items), "image"), options.output)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ class _Parser(argparse.ArgumentParser):
             if found := re.fullmatch(theirs, message, re.DOTALL):
                 message = found.expand(ours)
                 break
-        self.exit(2, f"error: {message}. `{self.prog} --help` shows all flags and an example\n")
+        end = "" if message.endswith((".", "?", "!")) else "."
+        self.exit(2, f"error: {message}{end} `{self.prog} --help` shows all flags and an example\n")
 
 
 def new_parser(description: str | None, example: str) -> argparse.ArgumentParser:

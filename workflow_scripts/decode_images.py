@@ -16,6 +16,7 @@ from cotrain.data.decoded import check_space, decode, write_index
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_output_argument,
     add_threads_argument,
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         files = dict(map_in_order(decode_item, items, options.threads))
     write_index(options.output / "index.tsv", files)
     size = sum(file.stat().st_size for file in files.values())
-    logger.info("%s: %d images, %.1f GiB", options.output, len(files), size / 2**30)
+    logger.info("%s: %s, %.1f GiB", options.output, counted(len(files), "image"), size / 2**30)
 
 
 if __name__ == "__main__":

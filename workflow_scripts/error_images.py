@@ -17,6 +17,7 @@ from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.error_pictures import class_errors, error_picture
 from cotrain.threads import map_in_order
+from cotrain.words import agreeing, counted
 from workflow_scripts.command_line import (
     add_label_files_arguments,
     add_output_argument,
@@ -90,7 +91,9 @@ def main(arguments: list[str] | None = None) -> None:
                 counts[class_name] += 1
     for class_name, count in counts.items():
         logger.info(
-            "%s: %d of %d images have more than %d pixels", class_name, count, len(pairs), options.more_than
+            "%s: %d of %s %s more than %s",
+            *(class_name, count, counted(len(pairs), "image"), agreeing(count, "has", "have")),
+            counted(options.more_than, "pixel"),
         )
     logger.info("written to %s", options.output)
 

@@ -32,6 +32,7 @@ from cotrain.data.pairs import check_pairs
 from cotrain.data.predictions import PredictionReader
 from cotrain.data.score_tables import write_score_table
 from cotrain.errors import InputError
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_mask_argument,
@@ -150,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
             np.zeros(space.number_of_classes, int),
         )
         what = labels_in_words(counts, selected[name], space.classes)
-        lines.append(f"branch {name} gets {len(selected[name])} images: {what}")
+        lines.append(f"branch {name} gets {counted(len(selected[name]), 'image')}: {what}")
     # One line, since a terminal shows the last.
     logger.info("%s; %s", "; ".join(lines), options.output)
 

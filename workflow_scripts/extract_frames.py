@@ -8,6 +8,7 @@ OUTPUT has already are written again.
 from pathlib import Path
 
 from cotrain.data.video import write_frames
+from cotrain.words import agreeing
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, positive, run, share
 
 EXAMPLE = """python -m workflow_scripts.extract_frames --video drive.mp4 --every 10 --output by_hand/frames"""
@@ -27,7 +28,11 @@ def main(arguments: list[str] | None = None) -> None:
     add_output_argument(parser, "FOLDER", "folder for the photos")
     options = parse(parser, arguments)
     paths = write_frames(options.video, options.output, options.every, options.change)
-    logger.info("%d frames of %s are in %s", len(paths), options.video, options.output)
+    logger.info(
+        "%d %s of %s %s in %s",
+        *(len(paths), agreeing(len(paths), "frame", "frames"), options.video),
+        *(agreeing(len(paths), "is", "are"), options.output),
+    )
 
 
 if __name__ == "__main__":

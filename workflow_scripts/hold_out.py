@@ -12,6 +12,7 @@ from pathlib import Path
 from cotrain.adaptation.sampling import choose_subset
 from cotrain.data.manifests import read_manifest, write_manifest
 from cotrain.errors import InputError
+from cotrain.words import counted
 from workflow_scripts.command_line import add_output_argument, logger, new_parser, parse, positive, run
 
 EXAMPLE = """python -m workflow_scripts.hold_out --labelled results/demo/translated/game/manifest.tsv \\
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.number >= len(scenes):
         raise InputError(
             f"prediction.calibration_images: found {options.number}, but {options.labelled} has labels of "
-            f"only {len(scenes)} images; expected a smaller number, so that some images are left to train on"
+            f"only {counted(len(scenes), 'image')}; expected a smaller number, so that some images are "
+            "left to train on"
         )
     held_out = {scenes[place] for place in choose_subset(scenes, options.number, options.seed)}
     for name, is_held_out in (("training", False), ("held_out", True)):

@@ -19,6 +19,7 @@ from cotrain.data.label_spaces import IGNORE, label_space
 from cotrain.data.manifests import Item, read_manifest
 from cotrain.errors import InputError
 from cotrain.progress import map_in_threads
+from cotrain.words import agreeing, counted
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
@@ -74,12 +75,16 @@ def main(arguments: list[str] | None = None) -> None:
     write_text(options.output / "labels.txt", "".join(f"labels/{item.id}.png\n" for item in kept))
     write_text(options.output / "images.txt", "".join(f"{item.image}\n" for item in kept))
     if len(kept) < len(found):
-        logger.warning("%d images have no labelled pixel and are left out", len(found) - len(kept))
+        empty = counted(len(found) - len(kept), "image has", "images have")
+        logger.warning(
+            "%s no labelled pixel, and %s left out", empty, agreeing(len(found) - len(kept), "is", "are")
+        )
     changed = sum(number for _, number, _ in results)
     pixels = sum(size for _, _, size in results)
     logger.info(
-        "%d of %d images have labels, %d of them with other pixels than before (%.2f %% of the pixels)",
-        *(len(kept), len(items), sum(number > 0 for _, number, _ in results)),
+        "%d of %s %s labels, %d of them with other pixels than before (%.2f %% of the pixels)",
+        *(len(kept), counted(len(items), "image"), agreeing(len(kept), "has", "have")),
+        sum(number > 0 for _, number, _ in results),
         100 * changed / pixels if pixels else 0.0,
     )
     folder = portable(options.output)

@@ -70,6 +70,7 @@ from cotrain.data.video import number_of_frames, write_frames
 from cotrain.errors import InputError
 from cotrain.progress import Progress, duration
 from cotrain.reporting.overview import overview
+from cotrain.words import agreeing, counted
 from workflow_scripts.command_line import (
     add_device_argument,
     add_threads_argument,
@@ -232,8 +233,9 @@ def write_configuration(
         shared = sum(os.path.realpath(item.image) in adapted for item in test.items)
         if shared:
             warnings.append(
-                f"{shared} of {len(test.items)} images of --test are also photos of --target: the run "
-                "adapts to the images that it is scored on, so its scores are too good"
+                f"{shared} of {counted(len(test.items), 'image')} of --test {agreeing(shared, 'is', 'are')} "
+                "also among the photos of --target: the run adapts to the images that it is scored on, "
+                "so its scores are too good"
             )
 
     sizes = fitting_sizes(preset, target.photos, [source.photos for source in sources])
@@ -630,7 +632,7 @@ def measured(choice: FirstRun, photos: Sequence[Item]) -> tuple[Speed | None, fl
 
 
 def of_threads(number: int) -> str:
-    return f"{number} threads" if number > 1 else "one thread"
+    return counted(number, "thread")
 
 
 def decoded_bytes(photos: Sequence[Item]) -> int:

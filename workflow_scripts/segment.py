@@ -44,6 +44,7 @@ from cotrain.data.video import open_video, silent
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.pictures import overlay, with_legend
+from cotrain.words import agreeing, counted
 from workflow_scripts.command_line import (
     add_inference_arguments,
     add_model_argument,
@@ -246,14 +247,20 @@ def _segment_images(
     with Journal(output / "done.jsonl") as journal:
         done = journal.finished((item.id, made_from[item.id], _outputs(output, item.id)) for item in items)
         if done:
-            logger.info("%d of %d images are segmented already", len(done), len(items))
+            logger.info(
+                "%d of %s %s segmented already",
+                *(len(done), counted(len(items), "image"), agreeing(len(done), "is", "are")),
+            )
         missing = len(items) - len(done)
         with Background() as background, Progress(missing, "images", "segment") as progress:
             for one in predict(items, read=read, refused=refuse, done=done):
                 background.call(write, one.item, one.image, one.classes)
                 progress.advance()
     for conversion, number in Counter(filter(None, conversions)).items():
-        logger.info("%d of %d images have %s", number, len(images), conversion)
+        logger.info(
+            "%d of %s %s %s",
+            *(number, counted(len(images), "image"), agreeing(number, "has", "have"), conversion),
+        )
     number = len(images) + len(left_out)
     if len(broken) == number == 1:
         raise InputError(broken[0])
@@ -261,8 +268,9 @@ def _segment_images(
         shown = "\n  ".join(broken[:SHOWN_PROBLEMS])
         limit = f" The first {SHOWN_PROBLEMS}:" if len(broken) > SHOWN_PROBLEMS else ""
         raise InputError(
-            f"{len(broken)} of {number} images cannot be read; all others are in {output}. Repair, rename or "
-            f"remove them and give the same command again: it makes only what is missing.{limit}\n  {shown}"
+            f"{len(broken)} of {number} images cannot be read; the rest is in {output}. Repair, rename or "
+            f"remove {agreeing(len(broken), 'it', 'them')} and give the same command again: it makes "
+            f"only what is missing.{limit}\n  {shown}"
         )
 
 

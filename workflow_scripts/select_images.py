@@ -16,6 +16,7 @@ from cotrain.data.label_spaces import label_space
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_label_files_arguments,
     add_output_argument,
@@ -82,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     selection = [file for file, selected in zip(files, is_selected, strict=True) if selected]
     if not selection:
-        raise InputError(f"{options.labels}: none of {len(files)} images fits --any, --all and --without")
+        raise InputError(
+            f"{options.labels}: none of {counted(len(files), 'image')} fits --any, --all and --without"
+        )
     write_text(options.output / "labels.txt", "".join(f"{file.path}\n" for file in selection))
     images = [file.image for file in selection if file.image is not None]
     if images:

@@ -18,6 +18,7 @@ from cotrain.data.checks import source_pixels
 from cotrain.data.label_spaces import label_space
 from cotrain.data.predictions import read_histograms
 from cotrain.errors import InputError
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_label_space_argument,
     add_output_argument,
@@ -73,8 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     classes = label_space(options.label_space).classes
     if len(options.portion) not in (1, len(classes)):
         raise InputError(
-            f"--portion: found {len(options.portion)} values, expected 1, or {len(classes)}: one for each "
-            f"class of {options.label_space}"
+            f"--portion: found {counted(len(options.portion), 'value')}, expected 1, or {len(classes)}: "
+            f"one for each class of {options.label_space}"
         )
     histogram = read_histograms(options.histograms, classes)
     if not histogram.any():
@@ -92,9 +93,9 @@ def main(arguments: list[str] | None = None) -> None:
     table = ThresholdTable.from_histogram(histogram, options.portion, options.lower, options.upper, classes)
     table.write(options.output)
     logger.info(
-        "thresholds: %.1f %% of %d pixels are kept; %s",
-        100 * table.kept_portion,
+        "thresholds: of %d pixels, %.1f %% are kept; %s",
         table.pixels.sum(),
+        100 * table.kept_portion,
         options.output,
     )
 

@@ -18,6 +18,7 @@ from cotrain.data.files import refuse_overwriting, write_text
 from cotrain.data.layouts import find_dataset
 from cotrain.data.manifests import Item, read_manifest, write_manifest
 from cotrain.errors import InputError
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_output_argument,
     add_threads_argument,
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     items = translate_images(source, target, options.seed, settings, options.output, options.threads)
     write_text(options.output / "images.txt", "".join(f"images/{item.image.name}\n" for item in items))
     write_manifest(manifest, items, Path.cwd())
-    logger.info("%d images in the target's colours -> %s", len(items), manifest)
+    logger.info("%s in the target's colours -> %s", counted(len(items), "image"), manifest)
 
 
 def _read_items(path: Path) -> list[Item]:

@@ -21,6 +21,7 @@ from cotrain.data.manifests import REQUIRED_COLUMNS, read_manifest, verify_label
 from cotrain.data.predictions import PredictionReader, read_histogram
 from cotrain.errors import InputError, reason
 from cotrain.progress import Progress
+from cotrain.words import counted
 from workflow_scripts.command_line import logger, new_parser, parse, run
 
 EXAMPLE = "python -m workflow_scripts.verify results/demo"
@@ -64,10 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
         logger.error("%s", problem)
     if problems:
         raise InputError(
-            f"{options.run}: {len(problems)} problems in {len(files)} files (see above). Remove what is "
-            "named there: the same snakemake command then makes it again"
+            f"{options.run}: {counted(len(problems), 'problem')} in {counted(len(files), 'file')} (see "
+            "above). Remove what is named there: the same snakemake command then makes it again"
         )
-    logger.info("%s: %d files are whole and fit together", options.run, len(files))
+    logger.info("%s: %s whole and fit together", options.run, counted(len(files), "file is", "files are"))
 
 
 def space_of(folder: Path) -> LabelSpace | None:

@@ -22,6 +22,7 @@ from cotrain.data.label_sets import write_pseudo_labels
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.data.manifests import Item
 from cotrain.progress import map_in_threads
+from cotrain.words import counted
 
 # Score, pixels of each class and mean confidence in each class of one image of one branch.
 Numbers = tuple[float, NDArray[np.int64], NDArray[np.float64]]
@@ -212,7 +213,8 @@ def explain_choices(
         elif settings.collaboration == "both" and (other(sender), index) in picks[other(sender)]:
             why = f"{method}: {place}, but branch {other(sender)} takes the image with its own label"
         else:
-            why = f"{method}: {place} of {len(reasons)}, {settings.keep} images are taken"
+            kept = counted(settings.keep, "image is taken", "images are taken")
+            why = f"{method}: {place} of {len(reasons)}, {kept}"
         choices.append((bool(receivers), why))
     return choices
 

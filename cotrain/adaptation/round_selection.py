@@ -60,6 +60,6 @@ def select_images(evidence: RoundEvidence, ranking: str, keep: int) -> RoundSele
     ranked = [int(index) for index in order if evidence.counts[index].any()]
     choices = [(False, "no pixel exceeds the threshold of its class")] * len(evidence.scores)
     for place, index in enumerate(ranked, 1):
-        limit = "" if place <= keep else f", the first {keep} are kept"
+        limit = "" if place <= keep else f", the first {'is' if keep == 1 else f'{keep} are'} kept"
         choices[index] = (not limit, f"{ranking} rank {place} of {len(ranked)}{limit}")
     return RoundSelection(ranked[:keep], choices)

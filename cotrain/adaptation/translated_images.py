@@ -16,6 +16,7 @@ from cotrain.data.images import read_image, write_image
 from cotrain.data.journal import Journal
 from cotrain.data.manifests import Item
 from cotrain.progress import map_in_threads
+from cotrain.words import agreeing, counted
 
 logger = logging.getLogger("cotrain")
 
@@ -64,7 +65,11 @@ def translate_images(
         done = journal.finished((task.name, _made_from(task, settings), [task.path]) for task in tasks)
         open_tasks = [task for task in tasks if task.name not in done]
         if len(open_tasks) < len(tasks):
-            logger.info("%d of %d images are there already", len(tasks) - len(open_tasks), len(tasks))
+            there = len(tasks) - len(open_tasks)
+            logger.info(
+                "%d of %s %s there already",
+                *(there, counted(len(tasks), "image"), agreeing(there, "is", "are")),
+            )
         # The statistics of each target image are computed once, however often it is used.
         images = sorted({task.target.image for task in open_tasks})
         of_images = map_in_threads(_statistics, images, threads, "colour statistics of the target")

@@ -10,7 +10,7 @@ from cotrain.configuration.names import BASELINE, BRANCHES, ModelName, steps_of
 from cotrain.configuration.problems import KeyPath, Problems, check_contradictions, did_you_mean, value_at
 from cotrain.configuration.schema import listed
 from cotrain.errors import InputError
-from cotrain.words import in_words
+from cotrain.words import counted, in_words
 
 # The lists of datasets that models learn from with labels.
 SOURCES: tuple[KeyPath, ...] = (("source",), ("co_training", "source_b"))
@@ -254,7 +254,7 @@ def _check_classes(problems: Problems) -> None:
             # What portion_b takes from portion_a is reported once, there.
             is_given = value_at(problems.given, (*section, key)) is not None
             if isinstance(value, list) and len(value) != number and is_given:
-                problems.add((*section, key), f"found {len(value)} values, {expected}")
+                problems.add((*section, key), f"found {counted(len(value), 'value')}, {expected}")
     path = ("self_training", "class_priors")
     if problems.value(*path) == "source":
         return

@@ -28,6 +28,7 @@ from cotrain.data.plausibility import implausible_shares, in_a_row
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
+from cotrain.words import counted
 
 SHOWN_PROBLEMS = 10
 SHOWN_CLASSES = 3
@@ -99,7 +100,7 @@ def raise_problems(subject: str, problems: Sequence[str]) -> None:
     """Raise one InputError with the first ten problems and their total; do nothing if there is no problem."""
     if not problems:
         return
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    count = counted(len(problems), "problem")
     limit = f", the first {SHOWN_PROBLEMS}" if len(problems) > SHOWN_PROBLEMS else ""
     raise InputError("\n  ".join([f"{subject}: {count}{limit}:", *problems[:SHOWN_PROBLEMS]]))
 
@@ -218,7 +219,7 @@ def warnings_of_repeated_labels(items: Sequence[Item], origins: Mapping[Path, st
     repeated = list(users.values())
     if not repeated:
         return []
-    number = "1 label file belongs" if len(repeated) == 1 else f"{len(repeated)} label files belong"
+    number = counted(len(repeated), "label file belongs", "label files belong")
     label = next(item.label for item in repeated[0] if item.label is not None)
     images = in_a_row([_located(item.image, portable(item.image), origins) for item in repeated[0]])
     return [

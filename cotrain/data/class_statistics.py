@@ -16,6 +16,7 @@ from cotrain.data.pairs import check_order
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
+from cotrain.words import counted
 
 
 class ClassStatistics(Record, frozen=True):
@@ -30,7 +31,7 @@ class ClassStatistics(Record, frozen=True):
         for image, counts in self.images.items():
             if len(counts) != len(self.classes):
                 raise ValueError(
-                    f"{image!r} has {len(counts)} numbers, expected one for each of the "
+                    f"{image!r} has {counted(len(counts), 'number')}, expected one for each of the "
                     f"{len(self.classes)} classes"
                 )
 
@@ -88,8 +89,9 @@ def class_counts(manifests: Sequence[Path], statistics: Sequence[Path]) -> npt.N
     """
     if len(statistics) != len(manifests):
         raise InputError(
-            f"--class-statistics: found {len(statistics)} files, expected one for each of the "
-            f"{len(manifests)} source manifests, because rare-class sampling needs the classes of all images"
+            f"--class-statistics: found {counted(len(statistics), 'file')}, expected one for each of "
+            f"the source manifests, {len(manifests)} in all, because rare-class sampling needs the "
+            "classes of all images"
         )
     check_order(
         [(path, f"manifest {number}") for number, path in enumerate(manifests, start=1)],

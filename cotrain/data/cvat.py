@@ -25,6 +25,7 @@ from cotrain.data.manifests import Item
 from cotrain.errors import InputError, reason
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
+from cotrain.words import agreeing, counted
 
 BLACK, BACKGROUND = (0, 0, 0), "background"
 CLASSES_FOLDER, OBJECTS_FOLDER = "SegmentationClass", "SegmentationObject"
@@ -211,8 +212,9 @@ def find_corrected(folder: Path, items: Sequence[Item], manifest: Path) -> list[
     strange = [path for name, path in by_name.items() if name not in known]
     if strange:
         raise InputError(
-            f"{strange[0]}: {manifest} lists no image {strange[0].stem!r} ({len(strange)} of {len(by_name)} "
-            "labels have none); expected labels of the images that were exported"
+            f"{strange[0]}: {manifest} lists no image {strange[0].stem!r} ({len(strange)} of "
+            f"{counted(len(by_name), 'label')} {agreeing(len(strange), 'has', 'have')} none); expected "
+            "labels of the images that were exported"
         )
     found = [(item, by_name[item.id]) for item in items if item.id in by_name]
     for item, path in found:

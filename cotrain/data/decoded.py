@@ -20,6 +20,7 @@ from cotrain.data.files import portable, write_array, write_text
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item, check_listed_size
 from cotrain.errors import InputError, reason
+from cotrain.words import counted
 
 HEADER = "image\tdecoded"
 # Decoded images must not fill the disk on which trainings save their state.
@@ -57,7 +58,8 @@ def check_space(items: Sequence[Item], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > SHARE_OF_FREE_DISK * free:
         raise InputError(
-            f"training.decoded_cache: {len(open_items)} images take {needed / 2**30:.1f} GiB when decoded, "
+            f"training.decoded_cache: {counted(len(open_items), 'image takes', 'images take')} "
+            f"{needed / 2**30:.1f} GiB when decoded, "
             f"but only {free / 2**30:.1f} GiB are free at {folder}; free some space, or set the key to false"
         )
 

@@ -21,6 +21,7 @@ from cotrain.configuration.choices import MOST_PIXELS, MOST_PIXELS_VARIABLE
 from cotrain.data.class_tables import ClassTable
 from cotrain.data.files import write_bytes
 from cotrain.errors import InputError
+from cotrain.words import counted
 
 # Our own threads process one image each; threads of OpenCV would only compete with them.
 cv2.setNumThreads(0)
@@ -465,7 +466,7 @@ def _why_not(file: IO[bytes], error: Exception, wanted: str) -> str:
             form = image.format
     if form:
         return f"has the format {form}, which is not read; convert it to {wanted}"
-    return f"is no image that can be decoded ({number_of_bytes} bytes), {expected}"
+    return f"is no image that can be decoded ({counted(number_of_bytes, 'byte')}), {expected}"
 
 
 def _facts(path: str | Path, image: ImageFile) -> ImageFacts:

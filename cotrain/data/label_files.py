@@ -18,6 +18,7 @@ from cotrain.data.lists import read_folder, read_list
 from cotrain.data.manifests import Item, read_manifest, verify_labels
 from cotrain.data.pairs import check_order
 from cotrain.errors import InputError
+from cotrain.words import agreeing, counted
 
 logger = logging.getLogger("cotrain")
 
@@ -66,15 +67,16 @@ def read_label_files(source: Path, images: Path | None = None) -> list[LabelFile
         lonely = [file for file in files if file.path.stem not in by_stem]
         if lonely:
             raise InputError(
-                f"{images}: {len(lonely)} of {len(files)} labels have no image with the same name, "
-                f"the first is {lonely[0].path}; if names differ, use lists of images and labels"
+                f"{images}: {len(lonely)} of {counted(len(files), 'label')} "
+                f"{agreeing(len(lonely), 'has', 'have')} no image with the same name, the first is "
+                f"{lonely[0].path}; if names differ, use lists of images and labels"
             )
         return [replace(file, image=by_stem[file.path.stem]) for file in files]
     lines = read_list(images)
     if len(lines) != len(files):
         raise InputError(
-            f"{images} lists {len(lines)} images, {source} {len(files)} labels; expected one image for each "
-            "label, in the same order"
+            f"{images} lists {counted(len(lines), 'image')}, {source} {counted(len(files), 'label')}; "
+            "expected one image for each label, in the same order"
         )
     check_order(
         [(file.path, file.origin) for file in files],
@@ -101,7 +103,7 @@ def paired_label_files(
     if not by_name or any(file.name is None for file in ours):
         if len(ours) != len(theirs):
             raise InputError(
-                f"{first} lists {len(ours)} files, {second} {len(theirs)}; "
+                f"{first} lists {counted(len(ours), 'file')}, {second} {len(theirs)}; "
                 "expected equally many, in the same order"
             )
         check_order(
@@ -115,8 +117,8 @@ def paired_label_files(
     ):
         if lonely:
             raise InputError(
-                f"{source}: {len(lonely)} files have no partner in {other}, the first is {lonely[0].name!r}; "
-                "files of manifests and folders are paired by their names"
+                f"{source}: {counted(len(lonely), 'file has', 'files have')} no partner in {other}, the "
+                f"first is {lonely[0].name!r}; files of manifests and folders are paired by their names"
             )
     return [(file, by_name[str(file.name)]) for file in ours]
 
@@ -215,8 +217,9 @@ def _warn_of_repeated(files: Sequence[LabelFile]) -> None:
     if repeated:
         file, first = repeated[0]
         logger.warning(
-            "warning: %s: %s is already %s (%d of %d files are listed again)",
+            "warning: %s: %s is already %s (%d of %d files %s listed again)",
             *(file.origin, file.path, first.origin, len(repeated), len(files)),
+            agreeing(len(repeated), "is", "are"),
         )
 
 

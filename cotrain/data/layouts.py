@@ -28,6 +28,7 @@ from cotrain.data.pairs import check_order
 from cotrain.data.trees import chosen_fields, find_files, tree_layout
 from cotrain.errors import InputError
 from cotrain.threads import map_in_order
+from cotrain.words import counted
 
 # The first headers are read one after the other, to measure how fast the disk answers.
 TRIED = 200
@@ -60,7 +61,7 @@ class DatasetFiles:
         """Return a line for each reason and, below it, a line for each of the first images with it."""
         lines = []
         for reason, images in self.left_out.items():
-            lines.append(f"left out {len(images)} images, {reason}:")
+            lines.append(f"left out {counted(len(images), 'image')}, {reason}:")
             lines += [f"  {image}" for image in images[:SHOWN_LEFT_OUT]]
             if len(images) > SHOWN_LEFT_OUT:
                 lines.append(f"  and {len(images) - SHOWN_LEFT_OUT} more")
@@ -278,8 +279,8 @@ def _lists(name: str, settings: ListsSettings, labelled: bool) -> list[Entry]:
     labels = read_list(label_list, settings.root)
     if len(images) != len(labels):
         raise InputError(
-            f"datasets.{name}: {image_list} lists {len(images)} images but {label_list} lists "
-            f"{len(labels)} labels, expected one label for each image"
+            f"datasets.{name}: {image_list} lists {counted(len(images), 'image')} but {label_list} lists "
+            f"{counted(len(labels), 'label')}, expected one label for each image"
         )
     entries = [
         Entry(image, label, f"{image_list}:{image_line}", f"{label_list}:{label_line}")

@@ -11,6 +11,7 @@ from cotrain.data.file_names import fault_of_name, is_one_line
 from cotrain.data.files import sha256_of, write_text
 from cotrain.errors import InputError
 from cotrain.threads import map_in_order
+from cotrain.words import agreeing, counted
 
 REQUIRED_COLUMNS = ("id", "image", "width", "height")
 OPTIONAL_COLUMNS = ("bytes", "label", "label_sha256", "score", "kept_pixels", "classes")
@@ -138,7 +139,9 @@ def _items_of(file: TextIO, path: str | Path) -> list[Item]:
     for number, line in enumerate(file, start=2):
         cells = line.removesuffix("\n").split("\t")
         if len(cells) != len(columns):
-            raise InputError(f"{path}:{number}: found {len(cells)} columns, expected {len(columns)}")
+            raise InputError(
+                f"{path}:{number}: found {counted(len(cells), 'column')}, expected {len(columns)}"
+            )
         item = _item(dict(zip(columns, cells, strict=True)), folder, f"{path}:{number}")
         first = first_lines.setdefault(item.id.casefold(), number)
         if first != number:
@@ -157,7 +160,10 @@ def verify_labels(items: Sequence[Item], manifest_path: str | Path) -> None:
     """
     problems = [problem for problem in map_in_order(_label_problem, items, THREADS) if problem]
     if problems:
-        raise InputError(f"{manifest_path}: {len(problems)} of {len(items)} labels are bad: {problems[0]}")
+        raise InputError(
+            f"{manifest_path}: {len(problems)} of {counted(len(items), 'label')} "
+            f"{agreeing(len(problems), 'is', 'are')} bad: {problems[0]}"
+        )
 
 
 def read_labelled(path: str | Path) -> list[Item]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cotrain.data.file_names import common_length
 from cotrain.data.manifests import Item
 from cotrain.errors import InputError
+from cotrain.words import counted
 
 # Of a name: a number, a word, or what separates them.
 PARTS = re.compile(r"\d+|[^\W\d_]+|[\W_]")
@@ -94,8 +95,8 @@ def check_pairs(
     """
     if len(items) != len(pairs):
         raise InputError(
-            f"{manifests[0]} lists {len(items)} images, {manifests[1]} {len(pairs)}; expected equally many, "
-            "because image i of one is the pair of image i of the other"
+            f"{manifests[0]} lists {counted(len(items), 'image')}, {manifests[1]} {len(pairs)}; expected "
+            "equally many, because image i of one is the pair of image i of the other"
         )
     if whole:
         ours, theirs = (

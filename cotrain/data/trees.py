@@ -15,7 +15,7 @@ from typing import Any
 from cotrain.data.images import IMAGE_SUFFIXES
 from cotrain.data.label_spaces import built_in, definition_of, is_list_of_names, place_of
 from cotrain.errors import InputError
-from cotrain.words import in_words
+from cotrain.words import counted, in_words
 
 KEYS = {"trees", "classes", "splits", "versions", "sizes_may_differ"}
 FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -145,8 +145,9 @@ def find_files(
     lonely = [path for path, _ in _walk(root, _filled(tree.labels, fields)) if path not in expected]
     if lonely:
         raise InputError(
-            f"{key}.root: {len(lonely)} labels have no image, the first is {min(lonely)}; "
-            f"{len(pairs)} images were found as {_filled(tree.images, fields)}; "
+            f"{key}.root: {counted(len(lonely), 'label has', 'labels have')} no image, the first is "
+            f"{min(lonely)}; {counted(len(pairs), 'image was', 'images were')} found as "
+            f"{_filled(tree.images, fields)}; "
             "is the archive of the images unpacked completely?"
         )
     return list(pairs)

@@ -20,6 +20,7 @@ from cotrain.errors import InputError
 from cotrain.networks.published_weights import renamed
 from cotrain.networks.quick_timm import import_timm
 from cotrain.networks.tensor_files import matched, read_tensors, without_batch_counts
+from cotrain.words import counted
 
 logger = logging.getLogger("cotrain")
 
@@ -180,10 +181,11 @@ def dilate_last_stage(backbone: Any, settings: DeepLabV3PlusSettings) -> None:
     dilations = settings.last_stage_dilations
     assert dilations is not None
     if len(blocks) != len(dilations):
-        found = f"a last stage of {len(blocks)} blocks" if blocks else "no ResNet"
+        found = f"a last stage of {counted(len(blocks), 'block')}" if blocks else "no ResNet"
         raise InputError(
-            f"network.last_stage_dilations: found {len(dilations)} dilations, but {settings.backbone!r} has "
-            f"{found}; expected one for each block of a ResNet's last stage, or null"
+            f"network.last_stage_dilations: found {counted(len(dilations), 'dilation')}, but "
+            f"{settings.backbone!r} has {found}; expected one for each block of a ResNet's last stage, "
+            "or null"
         )
     for block, dilation in zip(blocks, dilations, strict=True):
         for convolution in block.modules():

@@ -17,6 +17,7 @@ from torch import Tensor
 from cotrain.errors import InputError
 from cotrain.networks.checksums import is_whole
 from cotrain.networks.weights_formats import AGAIN, unreadable, weights_format
+from cotrain.words import agreeing, counted
 
 # The objects in a pickle of NumPy arrays; all of them are data.
 ALLOWED_IN_PICKLES = {
@@ -200,14 +201,16 @@ def matched(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tupl
         return below(prefix), prefix
     if not of_prefix:
         raise InputError(
-            f"none of its {len(found)} tensors has an expected name; found {_listed(found)}, expected "
-            f"{_listed(expected)}"
+            f"of its {counted(len(found), 'tensor')} none has an expected name; found {_listed(found)}, "
+            f"expected {_listed(expected)}"
         )
     tensors, prefix = closest(expected, found)
     others = [name for name in without_batch_counts(found) if name not in of_prefix[prefix].values()]
     parts = mistakes(expected, tensors)
     if others:
-        parts.append(f"{len(others)} others are there ({_with_shapes(others, found)})")
+        parts.append(
+            f"{counted(len(others), 'other is', 'others are')} there ({_with_shapes(others, found)})"
+        )
     place = f"below {prefix!r}, " if prefix else ""
     raise InputError(place + "; ".join(parts))
 
@@ -255,26 +258,31 @@ def mistakes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> lis
     parts = []
     if missing:
         parts.append(
-            f"{len(missing)} of {len(expected)} tensors are missing ({_with_shapes(missing, expected)})"
+            f"{len(missing)} of {counted(len(expected), 'tensor')} {agreeing(len(missing), 'is', 'are')} "
+            f"missing ({_with_shapes(missing, expected)})"
         )
     if misshapen:
         shown = [f"{name} is {_shape(found[name])}, expected {_shape(expected[name])}" for name in misshapen]
-        parts.append(f"{len(misshapen)} have another shape ({_listed(shown, '; ')})")
+        parts.append(f"{counted(len(misshapen), 'has', 'have')} another shape ({_listed(shown, '; ')})")
     if quantised:
         shown = [f"{name} is {str(found[name].dtype).removeprefix('torch.')}" for name in quantised]
         parts.append(
-            f"{len(quantised)} are no floating-point numbers of 16 bit or more ({_listed(shown)}), expected "
-            "the weights before they were quantised"
+            f"{counted(len(quantised), 'holds', 'hold')} no floating-point numbers of 16 bit or more "
+            f"({_listed(shown)}), expected the weights before they were quantised"
         )
     if not_finite:
-        parts.append(f"{len(not_finite)} hold infinite values or NaN ({_listed(not_finite)})")
+        parts.append(
+            f"{counted(len(not_finite), 'holds', 'hold')} infinite values or NaN ({_listed(not_finite)})"
+        )
     return parts
 
 
 def unexpected(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     """Return in words which tensors were found although they are not expected; empty if there are none."""
     names = [name for name in found if name not in expected]
-    return [f"{len(names)} are not expected ({_with_shapes(names, found)})"] if names else []
+    if not names:
+        return []
+    return [f"{counted(len(names), 'is', 'are')} not expected ({_with_shapes(names, found)})"]
 
 
 def _is_floating(tensor: Tensor) -> bool:

@@ -21,6 +21,7 @@ from cotrain.networks.checksums import HEADER_KEY, SUM, is_whole, sum_of
 from cotrain.networks.network import Network
 from cotrain.networks.tensor_files import mistakes, unexpected
 from cotrain.networks.weights_formats import AGAIN, unreadable, weights_format
+from cotrain.words import counted
 
 # Every tensor name in a file begins with this; with another prefix, existing files could not be loaded.
 PREFIX = "box."
@@ -166,8 +167,8 @@ def load_networks(
     """
     if temperatures and len(temperatures) != len(paths):
         raise InputError(
-            f"--temperature: found {len(temperatures)} files for {len(paths)} models, expected one for "
-            "each, in their order"
+            f"--temperature: found {counted(len(temperatures), 'file')} for {counted(len(paths), 'model')}, "
+            "expected one for each, in their order"
         )
     divisors = [read_temperature(path) for path in temperatures]
     spaces = [read_header(path)[1] for path in paths]

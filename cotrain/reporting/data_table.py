@@ -1,6 +1,7 @@
 """The content of a dataset, as text for a terminal."""
 
 from cotrain.data.checks import CheckReport
+from cotrain.words import counted
 
 
 def data_table(name: str, report: CheckReport) -> str:
@@ -12,14 +13,16 @@ def data_table(name: str, report: CheckReport) -> str:
     """
     sizes = [f"{size.replace('x', '×')} ({count})" for size, count in report["sizes"].items()]
     more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    images = "1 image" if report["images"] == 1 else f"{report['images']} images"
+    images = counted(report["images"], "image")
     lines = [f"{name}: {images} of {', '.join(sizes[:4])}{more}"]
     if report["turned"]:
         first, *others = report["turned"]
         turned = f"{first} and {len(others)} more are" if others else f"{first} is"
         but = ", but labels are never turned" if "ids" in report else ""
         lines.append(f"  {turned} turned upright according to EXIF{but}")
-    lines += [f"  {number} have {converted}" for converted, number in report["converted"].items()]
+    lines += [
+        f"  {counted(number, 'has', 'have')} {converted}" for converted, number in report["converted"].items()
+    ]
     lines += [f"  warning: {warning}" for warning in report["warnings"]]
     if "ids" not in report:
         return "\n".join(lines)

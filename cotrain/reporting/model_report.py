@@ -18,6 +18,7 @@ from cotrain.reporting.table import (
     transposed,
 )
 from cotrain.training.record import TrainingRecord
+from cotrain.words import counted
 
 NO_SCORES = "No scores: no test set is given"
 HOW_TO_GET_SCORES = (
@@ -35,7 +36,7 @@ WITHOUT_LABELS = (
 
 def circumstances(row: ModelScores) -> str:
     """Return one line that says what the scores were measured on."""
-    facts = [f"{row.images} images", f"{len(row.iou)} classes"]
+    facts = [counted(row.images, "image"), counted(len(row.iou), "class", "classes")]
     words = {None: "none", True: "yes", False: "no"}
     for key, value in row.protocol.items():
         # A list cannot be looked up in a mapping.

@@ -22,6 +22,7 @@ from cotrain.training.inputs import TrainingFiles
 from cotrain.training.loop import step
 from cotrain.training.optimisers import make_optimiser
 from cotrain.training.passes import make_passes
+from cotrain.words import counted
 
 # The first steps also choose kernels and fill caches.
 STEPS_TO_WARM_UP = 2
@@ -124,7 +125,7 @@ def report(
     lines = [
         (
             kind,
-            f"{number} trainings" if number > 1 else "1 training",
+            counted(number, "training"),
             f"{iterations} iterations",
             duration(seconds),
         )
@@ -136,7 +137,7 @@ def report(
     ]
     labelling = sum(number * seconds_an_image[name] for number, name in labelled)
     total = sum(number for number, _ in labelled)
-    lines.append(("labelling", f"{len(labelled)} sets", f"{total} images", duration(labelling)))
+    lines.append(("labelling", counted(len(labelled), "set"), counted(total, "image"), duration(labelling)))
     lines.append(("all", "", "", duration(sum(seconds for _, _, seconds in kinds.values()) + labelling)))
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     rows = [

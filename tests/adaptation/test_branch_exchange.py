@@ -144,7 +144,7 @@ def test_the_others_best_labels_on_own_images(branches, tmp_path):
 
 def test_reasons_where_few_images_are_taken(branches, tmp_path):
     _, whys = explained(branches, "none", settings(keep=1), tmp_path)
-    assert whys["b"][0] == (False, "confidence: rank 2 of 3, 1 images are taken")
+    assert whys["b"][0] == (False, "confidence: rank 2 of 3, 1 image is taken")
 
 
 def test_reasons_where_a_label_of_its_own_is_preferred(branches, tmp_path):

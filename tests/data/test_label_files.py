@@ -75,15 +75,15 @@ def test_images_by_place_or_by_name(tmp_path):
 def test_images_that_do_not_fit_are_named(tmp_path):
     labels = write_labels(tmp_path / "labels", "a", "b")
     write_image(tmp_path / "images" / "a.jpg", np.zeros((2, 3, 3), np.uint8))
-    with pytest.raises(InputError, match=r"1 of 2 labels have no image with the same name, .*b\.png"):
+    with pytest.raises(InputError, match=r"1 of 2 labels has no image with the same name, .*b\.png"):
         read_label_files(labels, tmp_path / "images")
-    with pytest.raises(InputError, match=r"images\.txt lists 1 images, .*labels 2 labels"):
+    with pytest.raises(InputError, match=r"images\.txt lists 1 image, .*labels 2 labels"):
         read_label_files(labels, write_list(tmp_path / "images.txt", "a.jpg"))
 
 
 def test_a_manifest_without_labels_is_refused(tmp_path):
     write_manifest(tmp_path / "m.tsv", [Item("x", tmp_path / "x.jpg", 3, 2)])
-    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 labels are bad: image 'x' has no label"):
+    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 label is bad: image 'x' has no label"):
         read_label_files(tmp_path / "m.tsv")
 
 
@@ -93,7 +93,7 @@ def test_a_label_that_changed_since_its_manifest_was_written_is_named(tmp_path):
     write_manifest(tmp_path / "m.tsv", [item])
     assert len(read_label_files(tmp_path / "m.tsv")) == 1
     write_label(label, np.ones((2, 3), np.uint8), [])
-    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 labels are bad: .*x\.png has changed since"):
+    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 label is bad: .*x\.png has changed since"):
         read_label_files(tmp_path / "m.tsv")
 
 
@@ -118,12 +118,10 @@ def test_manifests_and_folders_are_paired_by_name(tmp_path):
     folder = write_labels(tmp_path / "folder", "a", "b", "c")
     some = manifest(tmp_path / "m.tsv", "c", "a")
     assert names(paired_label_files(some, folder, complete=False)) == [("c", "c"), ("a", "a")]
-    with pytest.raises(InputError, match=r"folder: 1 files have no partner in .*m\.tsv, the first is 'b'"):
+    with pytest.raises(InputError, match=r"folder: 1 file has no partner in .*m\.tsv, the first is 'b'"):
         paired_label_files(some, folder)
     other = manifest(tmp_path / "other.tsv", "a", "d")
-    with pytest.raises(
-        InputError, match=r"other\.tsv: 1 files have no partner in .*folder, the first is 'd'"
-    ):
+    with pytest.raises(InputError, match=r"other\.tsv: 1 file has no partner in .*folder, the first is 'd'"):
         paired_label_files(other, folder, complete=False)
 
 
@@ -149,7 +147,7 @@ def test_a_label_that_is_listed_twice_is_a_warning(tmp_path, caplog):
     read_label_files(write_list(tmp_path / "twice.txt", "a.png", "b.png", "x/../a.png"))
     twice = tmp_path / "twice.txt"
     assert caplog.messages == [
-        f"warning: {twice}, line 3: {tmp_path}/a.png is already {twice}, line 1 (1 of 3 files are "
+        f"warning: {twice}, line 3: {tmp_path}/a.png is already {twice}, line 1 (1 of 3 files is "
         "listed again)"
     ]
 

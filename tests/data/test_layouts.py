@@ -98,7 +98,7 @@ def test_names_that_no_manifest_can_store_and_folders_are_told_with_their_lines(
 def test_lists_of_different_length_are_refused(tmp_path, pairs):
     (tmp_path / "l.txt").write_text("labels/a b.png\n")
     with pytest.raises(
-        InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 labels"
+        InputError, match=r"datasets\.city: .*i\.txt lists 3 images but .*l\.txt lists 1 label, expected"
     ):
         find_dataset("city", typed(pairs), labelled=True)
     assert len(find_dataset("city", typed(pairs), labelled=False).items) == 3

@@ -124,7 +124,7 @@ def test_labels_are_verified_by_existence_and_hash(tmp_path):
     (tmp_path / "c.png").unlink()
     with pytest.raises(InputError, match=r"m\.tsv: 2 of 3 labels are bad: .*b\.png has changed"):
         verify_labels(items, "m.tsv")
-    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 labels are bad: .*c\.png does not exist"):
+    with pytest.raises(InputError, match=r"m\.tsv: 1 of 1 label is bad: .*c\.png does not exist"):
         verify_labels(items[2:], "m.tsv")
     with pytest.raises(InputError, match="image 'd' has no label"):
         verify_labels([Item("d", tmp_path / "i.png", 1, 1)], "m.tsv")

@@ -335,7 +335,7 @@ def test_half_unpacked_labels_are_reported(tmp_path):
 def test_half_unpacked_images_are_reported(tmp_path):
     entry = make("gta5", tmp_path)
     (tmp_path / "images" / "00002.png").unlink()
-    assert "1 labels have no image, the first is" in failure(entry)
+    assert "1 label has no image, the first is" in failure(entry)
 
 
 def test_label_that_links_to_nothing_is_named(tmp_path):

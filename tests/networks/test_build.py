@@ -211,9 +211,9 @@ def test_wrong_weight_files_are_refused(settings, tmp_path):
     refused(
         {name: tensor for name, tensor in whole.items() if name != "conv_stem.weight"},
         "lacking.pth",
-        r"1 of \d+ tensors are missing \(conv_stem\.weight \(\d+, 3, 3, 3\)\)",
+        r"1 of \d+ tensors is missing \(conv_stem\.weight \(\d+, 3, 3, 3\)\)",
     )
-    shape = r"1 have another shape \(conv_stem\.weight is \(1, 2, 3\), expected \(\d+, 3, 3, 3\)\)"
+    shape = r"1 has another shape \(conv_stem\.weight is \(1, 2, 3\), expected \(\d+, 3, 3, 3\)\)"
     refused(whole | {"conv_stem.weight": torch.zeros(1, 2, 3)}, "shape.pth", shape)
     refused(
         {"model": {"stem.conv1.weight": torch.ones(3)}}, "R-50.pth", "Detectron2, which the step import_w"
@@ -238,7 +238,7 @@ def test_code_in_a_pickle_is_refused(settings, tmp_path):
         ({"backbone_weights": "package"}, "no package has weights of 'test_efficientnet'.*lite0"),
         ({"backbone": "test_vit"}, r"no features at stride 4, but at 16; for a plain transformer, set"),
         ({"last_stage_dilations": (2, 4)}, "found 2 .*'test_efficientnet' has no ResNet"),
-        ({"backbone": "test_resnet", "last_stage_dilations": (2, 4)}, "a last stage of 1 blocks"),
+        ({"backbone": "test_resnet", "last_stage_dilations": (2, 4)}, "a last stage of 1 block;"),
     ],
 )
 def test_what_cannot_be_built_is_explained(settings, changes, message):

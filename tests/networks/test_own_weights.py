@@ -167,17 +167,17 @@ def test_other_tensors_are_named(own, tmp_path):
     state = dict(trained(own, 3).model.state_dict())
     fewer = {name: tensor for name, tensor in state.items() if name != "norm.bias"}
     with pytest.raises(
-        InputError, match=r"not the weights .*: 1 of 10 tensors are missing \(norm\.bias \(5,\)\)"
+        InputError, match=r"not the weights .*: 1 of 10 tensors is missing \(norm\.bias \(5,\)\)"
     ):
         network_with(fewer, own, SPACE)
     more = state | {"layer.7.weight": torch.ones(2)}
-    message = r"has all 10 tensors, but besides them 1 are not expected \(layer\.7\.weight \(2,\)\)"
+    message = r"has all 10 tensors, but besides them 1 is not expected \(layer\.7\.weight \(2,\)\)"
     with pytest.raises(InputError, match=message):
         network_with(more, own, SPACE)
     with pytest.raises(InputError, match=r"conv_1\.weight is \(5, 3, 3, 3\), expected \(6, 3, 3, 3\)"):
         network_with(state, replace(own, arguments={"width": 6}), SPACE)
     # Another number of outputs and other tensors: what differs is named.
-    with pytest.raises(InputError, match="1 of 10 tensors are missing"):
+    with pytest.raises(InputError, match="1 of 10 tensors is missing"):
         network_with(fewer, own, make_label_space("two", CLASSES[:2]))
 
 

@@ -240,11 +240,11 @@ def test_what_does_not_fit_is_named_with_both_shapes():
     with pytest.raises(InputError) as error:
         matched(EXPECTED, found)
     assert str(error.value) == (
-        "below 'module.', 1 of 2 tensors are missing (norm_1.bias (2,)); 1 have another shape (conv.weight "
-        "is (2, 4), expected (2, 3)); 1 others are there (module.fc (1,))"
+        "below 'module.', 1 of 2 tensors is missing (norm_1.bias (2,)); 1 has another shape (conv.weight "
+        "is (2, 4), expected (2, 3)); 1 other is there (module.fc (1,))"
     )
     with pytest.raises(
-        InputError, match=r"none of its 2 tensors has an expected name; found x, y, expected conv"
+        InputError, match=r"of its 2 tensors none has an expected name; found x, y, expected conv"
     ):
         matched(EXPECTED, {"x": torch.ones(1), "y": torch.ones(1)})
 
@@ -259,11 +259,11 @@ def test_integers_and_values_that_are_not_finite_are_named():
         [of_dtype] = mistakes(EXPECTED, EXPECTED | {"conv.weight": torch.zeros(2, 3).to(dtype)})
         name = str(dtype).removeprefix("torch.")
         assert of_dtype.startswith(
-            f"1 are no floating-point numbers of 16 bit or more (conv.weight is {name})"
+            f"1 holds no floating-point numbers of 16 bit or more (conv.weight is {name})"
         )
     assert mistakes(EXPECTED, EXPECTED | {"conv.weight": torch.zeros(2, 3).bfloat16()}) == []
     not_finite = EXPECTED | {"norm_1.bias": torch.tensor([1, torch.inf])}
-    assert mistakes(EXPECTED, not_finite) == ["1 hold infinite values or NaN (norm_1.bias)"]
+    assert mistakes(EXPECTED, not_finite) == ["1 holds infinite values or NaN (norm_1.bias)"]
     # A mask of a network's own may be infinite.
     assert mistakes(not_finite, not_finite) == []
-    assert unexpected(EXPECTED, EXPECTED | {"z": torch.ones(1)}) == ["1 are not expected (z (1,))"]
+    assert unexpected(EXPECTED, EXPECTED | {"z": torch.ones(1)}) == ["1 is not expected (z (1,))"]

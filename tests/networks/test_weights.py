@@ -96,8 +96,8 @@ def test_weights_of_another_network_are_refused(saved, settings):
     model.state_dict = lambda: tensors
     save_weights(path, SimpleNamespace(model=model), settings, SPACE)
     message = (
-        r"another network: 1 of \d+ tensors are missing \(classifier\.bias \(11,\)\); "
-        r"1 are not expected \(new \(11,\)\)$"
+        r"another network: 1 of \d+ tensors is missing \(classifier\.bias \(11,\)\); "
+        r"1 is not expected \(new \(11,\)\)$"
     )
     with pytest.raises(InputError, match=message):
         load_into(build_network(settings, CLASSES, 3, pretrained=False), path)

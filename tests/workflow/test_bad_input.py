@@ -121,7 +121,7 @@ def test_weights_of_another_network_for_branch_b(run):
     change(run, "co_training", "network_b", network_b)
     output = refused(run, "--", "results/tiny/data/networks.json")
     assert "error: co_training.network_b.backbone_weights: the tensors of" in output
-    assert "none of its 1 tensors has an expected name; found state_dict.conv.weight, expected" in output
+    assert "of its 1 tensor none has an expected name; found state_dict.conv.weight, expected" in output
 
 
 def test_gpu_that_is_not_there(run):

@@ -128,7 +128,7 @@ def test_labels_that_have_changed_are_refused(model, tmp_path):
     write_manifest(tmp_path / "images.tsv", [replace(items[0], label_sha256=sha256_of(items[0].label))])
     run(tmp_path, flags)
     write_label(items[0].label, (read_label(items[0].label) + 1) % np.uint8(11), [])
-    with pytest.raises(InputError, match=r"images\.tsv: 1 of 1 labels are bad: .*0\.png has changed"):
+    with pytest.raises(InputError, match=r"images\.tsv: 1 of 1 label is bad: .*0\.png has changed"):
         run(tmp_path, flags)
 
 

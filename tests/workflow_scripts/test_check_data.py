@@ -131,7 +131,7 @@ def test_images_left_out_are_named_by_hand(tmp_path, capfd):
     write_image(tmp_path / "gta5" / "images" / "00001.png", np.zeros((48, 60, 3), np.uint8))
     check_data.main(["--layout", "gta5", "--root", str(tmp_path / "gta5")])
     shown = capfd.readouterr().err
-    assert "gta5: left out 1 images, the label is of another size than the image:\n" in shown
+    assert "gta5: left out 1 image, the label is of another size than the image:\n" in shown
     assert f"gta5:   {tmp_path}/gta5/images/00001.png\n" in shown
 
 

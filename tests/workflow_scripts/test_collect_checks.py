@@ -137,7 +137,7 @@ def test_crop_larger_than_any_image(arguments, settings_file, crop, changes, mes
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([(64, 32)], r"b\.tsv lists 1 images, .*a\.tsv 2; expected equally many"),
+        ([(64, 32)], r"b\.tsv lists 1 image, .*a\.tsv 2; expected equally many"),
         ([(64, 32), (32, 64)], r"1\.png is 32×64, its pair .*q\.png 64×32"),
     ],
 )

@@ -43,7 +43,7 @@ def test_lists_show_images_with_enough_pixels(files, caplog):
     caplog.set_level("INFO")
     images = ("--images", str(files / "images.txt"))
     assert show(files, *images, "--class-names", "car") == ["car/0.png"]
-    assert "car: 1 of 2 images have more than 2000 pixels" in caplog.text
+    assert "car: 1 of 2 images has more than 2000 pixels" in caplog.text
     page = read_image(files / "out" / "car" / "0.png")
     mixed = np.rint(0.35 * 200 + 0.65 * np.array(GREEN))
     assert np.abs(page - mixed).max(axis=2).min() <= 1, "true positives, over the image"

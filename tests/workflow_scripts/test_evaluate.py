@@ -78,7 +78,7 @@ def test_labels_that_have_changed_are_refused(model, tmp_path):
     label[0, 0] = (label[0, 0] + 1) % 11
     write_label(items[2].label, label, [])
     arguments = ["--labelled", str(tmp_path / "images.tsv"), "--output", str(tmp_path / "evaluation")]
-    message = r"images\.tsv: 1 of 5 labels are bad: .*2\.png has changed since the manifest was written"
+    message = r"images\.tsv: 1 of 5 labels is bad: .*2\.png has changed since the manifest was written"
     with pytest.raises(InputError, match=message):
         evaluate.main([*flags, *arguments])
     with pytest.raises(InputError, match=message):

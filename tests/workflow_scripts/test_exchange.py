@@ -67,11 +67,11 @@ def test_each_branch_gets_the_other_ones_best(run, tmp_path):
     assert for_b[0].score == pytest.approx(0.9, abs=1e-4)
     assert whys(tmp_path, "a") == [
         "to b for confidence: rank 1",
-        "confidence: rank 2 of 3, 1 images are taken",
-        "confidence: rank 3 of 3, 1 images are taken",
+        "confidence: rank 2 of 3, 1 image is taken",
+        "confidence: rank 3 of 3, 1 image is taken",
     ]
     assert whys(tmp_path, "b") == [
-        "confidence: rank 2 of 3, 1 images are taken",
+        "confidence: rank 2 of 3, 1 image is taken",
         "to a for confidence: rank 1",
         "no pixel exceeds the threshold of its class",
     ]

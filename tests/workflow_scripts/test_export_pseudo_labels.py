@@ -52,7 +52,7 @@ def test_ids_of_another_label_space(tmp_path, caplog):
 def test_what_cannot_be_exported_is_named(tmp_path):
     arguments = manifest(tmp_path, "camvid11")
     (tmp_path / "labels" / "a.png").unlink()
-    with pytest.raises(InputError, match=r"manifest\.tsv: 1 of 1 labels are bad: .*a\.png does not exist"):
+    with pytest.raises(InputError, match=r"manifest\.tsv: 1 of 1 label is bad: .*a\.png does not exist"):
         main(arguments)
     write_manifest(tmp_path / "manifest.tsv", [])
     with pytest.raises(InputError, match=r"manifest\.tsv: lists no image"):

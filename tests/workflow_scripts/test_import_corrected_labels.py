@@ -109,7 +109,7 @@ def test_images_without_a_label_are_left_out(exported, caplog):
     for name in ("a", "b.c"):
         write_image(folder / f"{name}.png", np.zeros((2, 3, 3), np.uint8))
     import_labels()
-    assert "2 images have no labelled pixel and are left out" in caplog.text
+    assert "2 images have no labelled pixel, and are left out" in caplog.text
     assert (exported / "corrected" / "labels.txt").read_text() == "labels/d.png\n"
     write_image(folder / "d.png", np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(InputError, match="no label has a labelled pixel"):

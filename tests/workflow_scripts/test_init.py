@@ -84,7 +84,7 @@ def test_of_many_photos_a_short_run_takes_some(folder, caplog):
     # Every second of 301, so that they are at most 300.
     assert "taking one in 2 of these photos, 151 in all: enough for a run this short" in caplog.text
     assert len(Path("lists/my_camera/photos.txt").read_text().split()) == 151
-    assert "(cpu, one thread)" in Path("config/my_camera.yaml").read_text()
+    assert "(cpu, 1 thread)" in Path("config/my_camera.yaml").read_text()
 
 
 def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):
@@ -171,7 +171,7 @@ def test_schedules_for_a_gpu_are_not_measured_without_one(folder):
         ),
         (
             ["--target", "photos", "--test", "../base/images.txt", "../base/labels.txt", "camvid"],
-            "^--test: ../base/images.txt lists 1 images but ../base/labels.txt lists 2 labels, expected one",
+            "^--test: ../base/images.txt lists 1 image but ../base/labels.txt lists 2 labels, expected one",
         ),
     ],
 )
@@ -257,7 +257,7 @@ def test_warnings_are_said_again_at_the_end_and_in_the_file(folder, caplog):
     init.main(["--target", "test/images", *flags])
     text = Path("config/my_camera.yaml").read_text()
     for words in (
-        "3 of 3 images of --test are also photos of --target",
+        "3 of 3 images of --test are also among the photos of --target",
         "the preset paper is for a GPU, and this machine has none: here the run would take days",
         "--hours 2 changed nothing",
     ):

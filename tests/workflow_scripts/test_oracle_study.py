@@ -90,7 +90,7 @@ def test_wrong_arguments_are_named(study, given, message):
 def test_an_image_without_a_true_label_is_named(study, tmp_path):
     text = (tmp_path / "labelled.tsv").read_text().splitlines(keepends=True)
     (tmp_path / "labelled.tsv").write_text("".join(line for line in text if not line.startswith("c")))
-    with pytest.raises(InputError, match=r"selected\.tsv: 1 files have no partner in .*labelled\.tsv, .*'c'"):
+    with pytest.raises(InputError, match=r"selected\.tsv: 1 file has no partner in .*labelled\.tsv, .*'c'"):
         main([*study, f"a={tmp_path / 'selected.tsv'}"])
 
 

@@ -205,7 +205,7 @@ def test_weights_of_another_label_space_are_refused(model, tmp_path, network_set
 def test_one_temperature_for_each_model(model, tmp_path):
     _, flags = model
     (tmp_path / "t.json").write_text('{"temperature": 2.0}')
-    with pytest.raises(InputError, match="--temperature: found 2 files for 1 models, expected one for each"):
+    with pytest.raises(InputError, match="--temperature: found 2 files for 1 model, expected one for each"):
         run(tmp_path, flags, "--temperature", *[str(tmp_path / "t.json")] * 2)
 
 

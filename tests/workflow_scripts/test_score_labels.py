@@ -52,14 +52,14 @@ def test_folders_and_labels_in_the_ids_of_their_dataset(pair, tmp_path):
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["pixel_accuracy"] == 0.5
     (folder / "labels" / "0.png").rename(folder / "labels" / "1.png")
-    with pytest.raises(InputError, match="1 files have no partner"):
+    with pytest.raises(InputError, match="1 file has no partner"):
         score_labels.main([*by_name, *arguments[4:]])
 
 
 @pytest.mark.parametrize(
     ("predictions", "labels", "message"),
     [
-        ([[[0]]], [[[0]], [[0]]], "lists 1 files, .* 2; expected equally many"),
+        ([[[0]]], [[[0]], [[0]]], "lists 1 file, .* 2; expected equally many"),
         ([[[0]], [[0, 0]]], [[[0]], [[0]]], r"predictions\.txt, line 2: .*1\.png .* differ in shape"),
         ([[[12]]], [[[0]]], "line 1: .*prediction holds id 12, beyond 11 classes of camvid11"),
         ([[[0]]], [[[11]]], "label holds id 11, beyond 11 classes of camvid11"),

@@ -81,7 +81,7 @@ def test_a_folder_of_every_format(model, tmp_path, caplog):
     assert labels_in(tmp_path / "out") == [f"{letter}.png" for letter in "Fabcdeghij"]
     assert "photos: left out 1, by their names no images: notes.txt" in caplog.text
     assert "photos: left out 1, folders, which are not looked into: raw" in caplog.text
-    assert "1 of 11 images have 2 channels (grey, alpha): alpha is dropped" in caplog.text
+    assert "1 of 11 images has 2 channels (grey, alpha): alpha is dropped" in caplog.text
 
 
 def test_broken_images_do_not_end_a_folder(model, tmp_path, caplog):
@@ -94,7 +94,7 @@ def test_broken_images_do_not_end_a_folder(model, tmp_path, caplog):
     with pytest.raises(InputError) as caught:
         segment(model, photos, output)
     head, *lines = str(caught.value).splitlines()
-    assert head.startswith(f"2 of 4 images cannot be read; all others are in {output}.")
+    assert head.startswith(f"2 of 4 images cannot be read; the rest is in {output}.")
     assert [re.search(r"(\d)\.png: (is no image|cannot be decoded)", line)[1] for line in lines] == ["2", "1"]
     assert labels_in(output) == ["0.png", "3.png"]
     # The same command makes what is missing, and only that.
@@ -125,7 +125,7 @@ def test_all_that_is_left_out_is_counted_and_ten_are_named(model, tmp_path, monk
         segment(model, "photos", "out")
     assert labels_in(tmp_path / "out") == ["0.png", "1.png"]
     assert str(caught.value).splitlines() == [
-        "15 of 17 images cannot be read; all others are in out. Repair, rename or remove them and give the "
+        "15 of 17 images cannot be read; the rest is in out. Repair, rename or remove them and give the "
         "same command again: it makes only what is missing. The first 10:",
         *(
             f"  photos: the name {name!r} holds a tab or line end, or is not UTF-8 text, so no list can hold "
@@ -159,9 +159,9 @@ def test_what_changed_is_segmented_again(model, tmp_path, caplog):
     (tmp_path / "out" / "labels" / "1.png").write_bytes(expected[:20])
     segment(model, tmp_path / "photos", tmp_path / "out")
     assert [(tmp_path / "out" / "labels" / f"{i}.png").read_bytes() for i in (0, 1)] == [expected] * 2
-    assert "are segmented already" not in caplog.text
+    assert "segmented already" not in caplog.text
     segment(model, tmp_path / "photos", tmp_path / "out", "--opacity", "0.2")
-    assert "are segmented already" not in caplog.text
+    assert "segmented already" not in caplog.text
     segment(model, tmp_path / "photos", tmp_path / "out", "--opacity", "0.2")
     assert "2 of 2 images are segmented already" in caplog.text
 
@@ -274,7 +274,7 @@ def test_a_photo_that_is_replaced_meanwhile_is_segmented_again(model, tmp_path, 
     segment(model, tmp_path / "photos", tmp_path / "out")
     monkeypatch.undo()
     segment(model, tmp_path / "photos", tmp_path / "out")
-    assert "are segmented already" not in caplog.text
+    assert "segmented already" not in caplog.text
 
 
 def cut_off(path, share):
@@ -440,7 +440,7 @@ def test_what_was_made_from_another_image_is_not_replaced(model, tmp_path, monke
     for path in ("labels/b.png", "overlays/b.jpg"):
         (tmp_path / "out" / path).unlink()
     segment(model, "b.png", "../out")
-    assert "are segmented already" not in caplog.text
+    assert "segmented already" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -465,12 +465,12 @@ def test_an_image_is_the_same_when_it_is_moved_or_called_from_elsewhere(model, t
     project.rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path / "moved")
     segment(model, "photos", "out")
-    assert caplog.text.count("1 of 1 images are segmented already") == 1
+    assert caplog.text.count("1 of 1 image is segmented already") == 1
     # Edited, and called from another folder.
     write_image(tmp_path / "moved" / "photos" / "a.png", pictures(2)[1])
     monkeypatch.chdir(tmp_path)
     segment(model, "moved/photos", "moved/out")
-    assert caplog.text.count("are segmented already") == 1
+    assert caplog.text.count("segmented already") == 1
     # Moved alone.
     (tmp_path / "moved" / "photos").rename(tmp_path / "renamed")
     segment(model, "renamed", "moved/out")
@@ -512,7 +512,11 @@ def test_a_folder_without_weights_is_no_model(tmp_path, capsys):
     (tmp_path / "begun").mkdir()
     with pytest.raises(SystemExit):
         segment(tmp_path / "begun", tmp_path, tmp_path / "out")
-    assert "begun: holds no weights.safetensors; is its training unfinished?" in capsys.readouterr().err
+    # One mark ends it.
+    assert capsys.readouterr().err == (
+        f"error: --model: {tmp_path}/begun: holds no weights.safetensors; is its training unfinished? "
+        "`python -m workflow_scripts.segment --help` shows all flags and an example\n"
+    )
 
 
 def test_a_single_image(model, tmp_path):

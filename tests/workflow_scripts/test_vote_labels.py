@@ -44,7 +44,7 @@ def test_what_is_wrong_is_named(tmp_path):
     ):
         main(arguments)
     (tmp_path / "second" / "1.png").unlink()
-    with pytest.raises(InputError, match=r"first: 1 files have no partner in .*second, the first is '1'"):
+    with pytest.raises(InputError, match=r"first: 1 file has no partner in .*second, the first is '1'"):
         main(arguments)
     assert not (tmp_path / "out" / "labels.txt").exists()
 

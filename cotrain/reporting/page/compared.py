@@ -18,10 +18,11 @@ from cotrain.reporting.comparison import (
 from cotrain.reporting.page.charts import Series, line_chart
 from cotrain.reporting.page.cost import in_words
 from cotrain.reporting.page.learning import Part, place_names
-from cotrain.reporting.page.render import counted, template
+from cotrain.reporting.page.render import template
 from cotrain.reporting.page.tables import SMALL, Cell, Grid
 from cotrain.reporting.page.verdict import Note, Number, Verdict
 from cotrain.reporting.table import MISSING, Table
+from cotrain.words import counted
 
 MOST_NUMBERS = 4
 MOST_LINES = 8

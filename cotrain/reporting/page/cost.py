@@ -15,6 +15,7 @@ from cotrain.reporting.page.learning import Part
 from cotrain.reporting.page.records import Job, RunRecords, TrainingFacts
 from cotrain.reporting.page.tables import Cell, Grid
 from cotrain.reporting.page.verdict import best_model
+from cotrain.words import counted
 
 # Rules whose jobs come before any model.
 BEFORE = "before"
@@ -159,7 +160,7 @@ def _time(records: RunRecords) -> Iterator[Part]:
     path = critical_path(nodes, dependencies(records), newest)
     facts = [
         ("From the first job to the last", in_words(last - first), "with pauses, if it was interrupted"),
-        ("All jobs together", in_words(total), f"{len(jobs)} jobs, as if one after the other"),
+        ("All jobs together", in_words(total), f"{counted(len(jobs), 'job')}, as if one after the other"),
         ("Processor time", in_words(sum(job.cpu_seconds for job in jobs)), "of all cores together"),
         *(
             [("GPU hours of trainings", f"{gpu_hours(records):.2f}", "time of a training, times its GPUs")]

@@ -19,6 +19,7 @@ from cotrain.reporting.page.look import Gallery, Pictures
 from cotrain.reporting.page.records import RunRecords
 from cotrain.reporting.page.tables import Cell, Grid
 from cotrain.reporting.page.verdict import verdict
+from cotrain.words import counted
 
 # The folder of the pictures, beside the page.
 PICTURES = "page"
@@ -98,11 +99,6 @@ def _facts(records: RunRecords) -> list[str]:
     if hours := gpu_hours(records):
         facts.append(f"{hours:.1f} GPU hours")
     return facts
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as 1 round and 2 rounds."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _link(place: str, left: str, right: str) -> str:
