@@ -21,6 +21,17 @@ FAULTS_OF_THE_MACHINE = {
     errno.ENAMETOOLONG: "the name is too long; file systems allow 255 bytes for each part of a path",
     errno.EMFILE: "too many files are open; raise the limit with `ulimit -n 4096`",
 }
+# What is expected where the parser of JSON stops, by its own words.
+EXPECTED_IN_JSON = {
+    "property name": "a key in double quotes",
+    "Expecting value": "a value: text in double quotes, a number, true, false, null, a list or a section",
+    "',' delimiter": "a comma or a closing bracket",
+    "':' delimiter": "a colon",
+    "escape": "\\\\ for a \\ in quotes",
+    "Extra data": "the end of the file",
+    "trailing comma": "no comma before a closing bracket",
+    "BOM": "a file without a byte order mark",
+}
 
 
 class InputError(Exception):
@@ -29,6 +40,25 @@ class InputError(Exception):
     The message names the file (and line) or key, what was found and what was expected.
     Steps print only the message, without a traceback, and exit with status 2.
     """
+
+
+def fault_of_json(error: json.JSONDecodeError) -> str:
+    """Return in which line a text is no JSON, what is there and what is expected."""
+    place = f"line {error.lineno} is not valid JSON"
+    if "Unterminated" in error.msg or "control character" in error.msg:
+        return f"{place}: found a quote that is not closed in the same line"
+    rest = error.doc[error.pos :].split("\n")[0].strip()
+    if not error.doc[error.pos :].strip():
+        return f"{place}: found the end of the file before all brackets are closed"
+    expected = next(
+        (words for theirs, words in EXPECTED_IN_JSON.items() if theirs in error.msg), "other signs"
+    )
+    return f"{place}: found {beginning_of(rest)}, expected {expected}"
+
+
+def beginning_of(text: str) -> str:
+    """Return a text of a file in quotes, as it is written there, long ones cut."""
+    return repr(text if len(text) <= 40 else f"{text[:40]}…").replace("\\\\", "\\")
 
 
 def reason(error: Exception) -> str:
@@ -42,7 +72,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
     if isinstance(error, json.JSONDecodeError):
-        return f"line {error.lineno} is not valid JSON"
+        return fault_of_json(error)
     if isinstance(error, KeyError) and re.fullmatch(r"\w+", str(error.args[0])):
         return f"it lacks {error.args[0]!r}"
     return "it is damaged, or its content is of another kind"

@@ -296,11 +296,13 @@ def _hint(value: Any, schema: Schema) -> str:
         return " (write null without quotes)"
     if isinstance(value, str) and value.lower() in ("true", "false") and "boolean" in kinds:
         return f" (write {value.lower()} without quotes)"
-    if value is None and "none" in schema.get("enum", ()):
+    if (value is None or value is False) and "none" in schema.get("enum", ()):
         return " (write none)"
     if isinstance(value, str):
         return did_you_mean(value, [str(word) for part in parts for word in part.get("enum", ())])
-    if isinstance(value, bool | int | float | date) and "string" in kinds:
+    if isinstance(value, bool) and "string" in kinds:
+        return " (YAML reads yes, no, on and off as true and false: write text in quotes)"
+    if isinstance(value, int | float | date) and "string" in kinds:
         return " (if this is text, write it in quotes)"
     return ""
 

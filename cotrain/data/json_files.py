@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 from msgspec import Meta
 
-from cotrain.errors import InputError, reason
+from cotrain.errors import InputError, fault_of_json, reason
 
 # What records are made of.
 LARGEST_INTEGER = 2**63 - 1
@@ -66,7 +66,7 @@ def read_json(path: Path) -> Any:
     except NotValidError:
         raise
     except json.JSONDecodeError as error:
-        raise NotValidError(f"line {error.lineno} is not valid JSON") from error
+        raise NotValidError(fault_of_json(error)) from error
     except UnicodeDecodeError as error:
         raise NotValidError(reason(error)) from error
     except UnicodeEncodeError as error:

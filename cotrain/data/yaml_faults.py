@@ -4,6 +4,8 @@ import re
 
 import yaml
 
+from cotrain.errors import beginning_of
+
 # The parser says where it stops, and where what it reads there begins.
 Place = tuple[int, int]
 
@@ -16,7 +18,6 @@ WITHOUT_SPACE = re.compile(r"(?:- +)*[\w.-]+:[^\s:]")
 # To YAML, these end a line.
 LINE_END = re.compile("[\n\x85\u2028\u2029]")
 COLON = re.compile(r":(?:\s|$)")
-LONGEST = 40
 
 
 class YamlFault(Exception):  # noqa: N818
@@ -175,5 +176,4 @@ def _word(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    text = text.strip()
-    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return beginning_of(text.strip())

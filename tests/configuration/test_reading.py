@@ -258,6 +258,15 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
             {"final.class_mixing": None},
             "final.class_mixing: expected on_demand, plain or none, found null (write none)",
         ),
+        (
+            {"final.class_mixing": False},
+            "final.class_mixing: expected on_demand, plain or none, found false (write none)",
+        ),
+        (
+            {"target": False},
+            "target: expected a dataset name, found false (YAML reads yes, no, on and off as true and false: "
+            "write text in quotes)",
+        ),
         ({"final.labels": "best"}, "final.labels: expected ensemble or accumulated, found 'best'"),
         ({"training.batch_size": "four"}, "training.batch_size: expected an integer >= 2, found 'four'"),
         ({"training.batch_size": 4.0}, "training.batch_size: expected an integer >= 2, found 4.0"),

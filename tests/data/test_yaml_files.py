@@ -194,6 +194,10 @@ DOCUMENTS = "found a second document, expected one: remove the lines '---' and '
             "[a, b]",
         ),
         ("a: b: c\n", "line 1: found a second colon in one line: write a value that holds a colon in quotes"),
+        (
+            "C:\\data\na: 1\n",
+            r"line 1: found 'C:\data' without a space behind the colon, expected 'key: value'",
+        ),
         ("a: @x\n", "line 1: found '@x': write text that begins with @ in quotes"),
         ("a: 1\nb: [*.png]\n", "line 2: found '*.png]': write text that begins with * in quotes"),
         ("a: 1\nb: *png\n", "line 2: found '*png': write text that begins with * in quotes"),
