@@ -7,6 +7,7 @@ from cotrain.configuration.names import ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration, CoTraining, SelfTraining
 from cotrain.data.label_spaces import label_space
+from cotrain.words import counted
 
 # With fewer iterations, a network has hardly begun to learn classes, whatever the learning rate.
 FEWEST_ITERATIONS = 100
@@ -75,15 +76,19 @@ def summary(configuration: Configuration, images: Mapping[str, int]) -> str:
     space = label_space(configuration.label_space)
     network, training = configuration.network, configuration.training
     backbone = getattr(network, "backbone", None)
-    sources = ", ".join(f"{name} ({images[name]} images)" for name in configuration.source)
-    test = f"{configuration.test} ({images[configuration.test]} images)" if configuration.test else "none"
+    sources = ", ".join(f"{name} ({counted(images[name], 'image')})" for name in configuration.source)
+    test = (
+        f"{configuration.test} ({counted(images[configuration.test], 'image')})"
+        if configuration.test
+        else "none"
+    )
     works = stage_works(configuration, images)
     height, width = training.crop
     lines = [
         f"run      {configuration.run}, {space.number_of_classes} classes ({space.name}), seed "
         f"{configuration.seed}",
         f"source   {sources}",
-        f"target   {configuration.target} ({images[configuration.target]} images)",
+        f"target   {configuration.target} ({counted(images[configuration.target], 'image')})",
         f"test     {test}{'' if configuration.test else ': no model is scored'}",
         f"network  {network.name}{f', {backbone}' if backbone else ''}; a batch has {training.batch_size} "
         f"crops of {width}×{height} pixels",

@@ -65,6 +65,7 @@ def test_the_summary_names_what_is_learnt_from_what():
     assert "4 crops of 224×160 pixels" in text
     # 360 + 2 × 120 + 2 × 100 + 400
     assert "1 200 iterations in all" in text
+    assert "game (1 image)" in summary(configuration(), {**IMAGES, "game": 1})
 
 
 def test_nothing_is_said_of_what_fits():
