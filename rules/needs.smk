@@ -26,7 +26,8 @@ def needs(of_job):
     """The resources of a rule; `of_job` returns the Needs of a job of this rule."""
 
     def part(name):
-        return lambda wildcards, threads, attempt: attempt * getattr(of_job(wildcards, threads), name)
+        # A training that was stopped several times, by its time limit say, needs no more than that.
+        return lambda wildcards, threads, attempt: min(attempt, 3) * getattr(of_job(wildcards, threads), name)
 
     disk = DISK_OF_POD if SHARES_ONLY_VOLUME else part("disk")
     return {"mem_mb": part("memory"), "runtime": part("minutes"), "disk_mb": disk}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from snakemake.jobs import GroupJob
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -30,7 +31,11 @@ WITHOUT_LINE = ("report", "write_settings")
 LONGEST_MESSAGE = 240
 # What an executor says of a job, and Snakemake of a job that has failed before.
 NEWS_OF_A_SCHEDULER = re.compile(r"has been submitted with |^Submitted |^Trying to restart job ")
-RESTARTED = re.compile(r"Trying to restart job (\d+)")
+RESTARTED = re.compile(r"Trying to restart job (\S+)\.$")
+# The step never began: what is in its log is from an earlier try.
+REFUSED = re.compile(r"sbatch failed")
+# Said at each submission; whether an account is needed, the scheduler says itself.
+NOISE = re.compile(r"No account was given|Unable to guess SLURM account|SLURM account via sacct")
 # With these words an executor begins what says nothing of the reason.
 SAME_EACH_TIME = re.compile(r"\s*(?:sbatch call:|Detailed failure reason|For further error details)")
 SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")
@@ -70,6 +75,10 @@ class Terminal(logging.Handler):
         self.started: dict[int, tuple[float, Cost]] = {}
         self.failures: dict[int, str] = {}
         self.stopping = ""
+        # Of jobs that a scheduler runs.
+        self.submits = False
+        self.groups: dict[str, list[int]] = {}
+        self.reason_of_group: str | None = None
 
     def write(self, text: str) -> None:
         """Write a line with the time before it, as the steps do."""
@@ -92,22 +101,49 @@ class Terminal(logging.Handler):
             if stop[0] != self.stopping:
                 self.write(STOPPING[stop[0]])
             self.stopping = stop[0]
+        elif event is None and self.submits and record.getMessage().startswith("Shutting down"):
+            self.write("stopping: this may take up to three minutes")
+        elif event is None and (restarted := RESTARTED.match(record.getMessage())):
+            self.restart(restarted[1])
         elif event is None and (
             record.levelno == logging.WARNING or NEWS_OF_A_SCHEDULER.search(record.getMessage())
         ):
-            # What has failed and is tried again is no reason for the end.
-            if restarted := RESTARTED.match(record.getMessage()):
-                self.failures.pop(int(restarted[1]), None)
-            self.write(SUBMITTED_TO_SLURM.sub(_submitted, record.getMessage()))
+            self.submits |= bool(NEWS_OF_A_SCHEDULER.search(record.getMessage()))
+            if not NOISE.search(record.getMessage()):
+                self.write(SUBMITTED_TO_SLURM.sub(_submitted, record.getMessage()))
 
     def fail(self, record: logging.LogRecord) -> None:
         """Note why a job has failed; what only a scheduler knows, say at once: the job may be tried again."""
-        message = failure(record.rule_name, record.log)  # type: ignore[attr-defined]
-        of_scheduler = getattr(record, "rule_msg", None)
-        if of_scheduler:
-            message = f"{message}; {SAME_EACH_TIME.split(of_scheduler)[0].rstrip(' .')}"
+        rule, log = record.rule_name, record.log  # type: ignore[attr-defined]
+        of_scheduler = getattr(record, "rule_msg", None) or self.reason_of_group
+        if not of_scheduler:
+            message = failure(rule, log)
+        else:
+            reason = SAME_EACH_TIME.split(of_scheduler)[0].rstrip(" .")
+            of_step = rule if REFUSED.search(reason) else failure(rule, log)
+            message = f"{of_step}: {reason}" if of_step == rule else f"{of_step}; {reason}"
             self.write(message)
         self.failures[record.jobid] = message  # type: ignore[attr-defined]
+
+    def restart(self, number: str) -> None:
+        """Say that a job, or a group of jobs, is tried again; why it has failed is no reason for the end."""
+        members = self.groups.get(number) or ([int(number)] if number.isdecimal() else [])
+        for job_id in members:
+            self.failures.pop(job_id, None)
+        names = [_name(self.jobs[job_id]) for job_id in members if job_id in self.jobs]
+        self.write(f"trying again: {', '.join(names) or f'job {number}'}")
+
+    def keep_reasons_of_groups(self) -> None:
+        """Let errors of a group have the scheduler's reason, which Snakemake leaves out of them."""
+        log_error = GroupJob.log_error
+
+        def with_reason(group: Any, msg: str | None = None, **more: Any) -> None:
+            self.groups[str(group.jobid)] = [job.jobid for job in group.jobs]
+            self.reason_of_group = msg
+            log_error(group, msg, **more)
+            self.reason_of_group = None
+
+        GroupJob.log_error = with_reason
 
     def finish(self, job_id: int) -> None:
         """Say that a job is finished, and how long the rest takes."""
@@ -161,6 +197,11 @@ class Terminal(logging.Handler):
 
 def _submitted(found: re.Match[str]) -> str:
     return f"Slurm job {found[1]} submitted (log: {os.path.relpath(found[2])})"
+
+
+def _name(job: Any) -> str:
+    """Return how messages call a job: "train co_training/00/a"."""
+    return " ".join([job.rule.name, *map(str, job.wildcards)])
 
 
 def default_handler(workflow: Any) -> logging.Handler | None:
@@ -236,6 +277,7 @@ def show_on_terminal(
     terminal = Terminal(jobs, cost_of, Speeds(speeds), handler.stream)
     logger.removeHandler(handler)
     logger.addHandler(terminal)
+    terminal.keep_reasons_of_groups()
     # The steps inherit it.
     os.environ[MESSAGES_IN_LOG_ONLY] = "1"
     terminal.begin(estimate, notes)

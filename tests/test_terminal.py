@@ -3,8 +3,10 @@
 import io
 import logging
 import re
+from types import SimpleNamespace
 
 import pytest
+from snakemake.jobs import GroupJob
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from cotrain.reporting.time_left import Cost, Speeds
@@ -15,6 +17,7 @@ REFUSED = """SLURM sbatch failed. The error message was 'sbatch: error: invalid 
     sbatch call:
         sbatch --parsable --job-name 86eca829
 """
+REFUSAL = "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: nosuch'"
 TIMEOUT = (
     "SLURM-job '6' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable (status command "
     "is not 'sacct')."
@@ -51,11 +54,9 @@ def test_a_submission_is_one_line(terminal, tmp_path, monkeypatch):
 
 
 def test_why_a_scheduler_has_ended_or_refused_a_job(terminal):
+    # What the log holds is from an earlier try: this one never began.
+    assert failed(terminal, REFUSED) == [f"train: {REFUSAL}"]
     start = "train failed without a message (log: none); "
-    assert failed(terminal, REFUSED) == [
-        f"{start}SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: "
-        "nosuch'"
-    ]
     assert failed(terminal, TIMEOUT) == [f"{start}SLURM-job '6' failed, SLURM status is: 'TIMEOUT'"]
     # On one machine the step itself has said why; it is told at the end.
     assert failed(terminal, None) == []
@@ -64,11 +65,56 @@ def test_why_a_scheduler_has_ended_or_refused_a_job(terminal):
 def test_only_what_is_not_tried_again_is_a_reason_for_the_end(terminal):
     failed(terminal, TIMEOUT, jobid=3)
     failed(terminal, REFUSED, jobid=4)
-    assert shown(terminal, "Trying to restart job 3.") == ["Trying to restart job 3."]
+    assert shown(terminal, "Trying to restart job 3.") == ["trying again: job 3"]
     terminal.stream.truncate(0)
     terminal.end_early()
     [line] = AT.sub("", terminal.stream.getvalue().lstrip("\0")).splitlines()
     assert "invalid partition" in line
+
+
+class JobOfGroup:
+    """Of Snakemake's job, what a group asks of it."""
+
+    def __init__(self, terminal, jobid, name):
+        self.terminal, self.jobid, self.rule = terminal, jobid, SimpleNamespace(name=name)
+        self.wildcards, self.log = ["camera"], []
+
+    def get_log_error_info(self, **more):
+        return {}
+
+    def log_error(self, indent):
+        more = {"event": LogEvent.JOB_ERROR, "jobid": self.jobid, "rule_name": self.rule.name, "log": []}
+        record = logging.LogRecord("snakemake", logging.ERROR, __file__, 1, "Error in rule", (), None)
+        record.__dict__.update(more)
+        self.terminal.emit(record)
+
+
+def test_why_a_group_was_refused(terminal, monkeypatch):
+    """Snakemake leaves the reason out of the errors of its jobs."""
+    monkeypatch.setattr(GroupJob, "log_error", GroupJob.log_error)
+    terminal.keep_reasons_of_groups()
+    names = ("make_manifest", "check_data")
+    jobs = [JobOfGroup(terminal, number, name) for number, name in enumerate(names, start=7)]
+    terminal.jobs = {job.jobid: job for job in jobs}
+    GroupJob.log_error(SimpleNamespace(jobs=jobs, jobid="be39-9c", groupid="data"), REFUSED)
+    written = AT.sub("", terminal.stream.getvalue()).splitlines()
+    assert written == [f"check_data: {REFUSAL}", f"make_manifest: {REFUSAL}"]
+    assert shown(terminal, "Trying to restart job be39-9c.") == [
+        "trying again: make_manifest camera, check_data camera"
+    ]
+    assert not terminal.failures
+    # The next error has a reason of its own.
+    assert failed(terminal, None) == []
+
+
+def test_what_slurms_plugin_says_at_each_submission_is_left_out(terminal):
+    no_account = "No account was given, not able to get a SLURM account via sacct: invalid option -- '1'"
+    assert shown(terminal, no_account, logging.WARNING) == []
+    assert shown(terminal, "Shutting down, this might take some time.") == []
+    shown(terminal, "Job 09101ea9-787f has been submitted with SLURM jobid 3 (log: logs/3.log).")
+    assert shown(terminal, "Shutting down, this might take some time.") == [
+        "stopping: this may take up to three minutes"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ echo "NodeName=$host Name=gpu File=$root/gpu[0-1]" > "$root/gres.conf"
 ln -sf "$root/slurm.conf" "$root/gres.conf" /etc/slurm/
 daemons=()
 stop() {
+    # A second signal must not leave daemons behind.
+    trap '' TERM INT HUP
     scancel --state=RUNNING,PENDING 2> /dev/null || true
     sleep 0.5
     kill "${daemons[@]}" 2> /dev/null || true
