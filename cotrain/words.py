@@ -4,8 +4,8 @@ import math
 from datetime import date
 from typing import Any
 
-from cotrain.data.json_files import LARGEST_INTEGER
-
+# Larger ones are no integers of JSON files and records.
+LARGEST_INTEGER = 2**63 - 1
 HUGE_INTEGER = "an integer of more than 64 bit"
 LONGEST = 80
 

@@ -41,8 +41,10 @@ def test_settings_are_a_leaf_that_everything_may_import():
     folder = PROJECT / "cotrain" / "configuration"
     assert imported(folder / "choices.py") == {"typing"}
     assert imported(folder / "names.py") == {"re", "dataclasses", "typing"}
-    leaves = {"cotrain.configuration.choices", "cotrain.configuration.names"}
-    assert imported(folder / "sections.py") == {"typing", "msgspec", *leaves}
+    assert imported(PROJECT / "cotrain" / "words.py") == {"math", "datetime", "typing"}
+    leaves = {"cotrain.configuration.choices", "cotrain.configuration.names", "cotrain.words"}
+    others = {"collections.abc", "functools", "typing", "msgspec"}
+    assert imported(folder / "sections.py") == {*others, *leaves}
 
 
 def test_nothing_imports_in_a_circle():

@@ -30,9 +30,8 @@ from cotrain.configuration.schema import (
 from cotrain.configuration.sections import Configuration, Section
 from cotrain.configuration.variants import DATASETS, NETWORKS, Variants, variants_of
 from cotrain.data.file_names import is_one_line
-from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.errors import InputError
-from cotrain.words import in_words
+from cotrain.words import LARGEST_INTEGER, in_words
 
 # Text of several lines is allowed.
 WITHOUT_LINE_ENDS = dict.fromkeys(map(ord, "\n\r\t"))

@@ -22,9 +22,8 @@ from cotrain.configuration.sections import (
     Section,
 )
 from cotrain.configuration.variants import DATASETS, NETWORKS, Variants, variants_of
-from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.data.trees import tree_layout_names
-from cotrain.words import HUGE_INTEGER
+from cotrain.words import HUGE_INTEGER, LARGEST_INTEGER
 
 Schema = dict[str, Any]
 

@@ -14,10 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from cotrain.errors import InputError, fault_of_json, reason
+from cotrain.words import LARGEST_INTEGER
 
-# What records are made of.
-LARGEST_INTEGER = 2**63 - 1
-# Sums of a million of them are still whole numbers of 64 bit.
+# What records are made of. Sums of a million of them are still whole numbers of 64 bit.
 Count = Annotated[int, Meta(ge=0, le=2**43)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 NotNegative = Annotated[float, Meta(ge=0)]

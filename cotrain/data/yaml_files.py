@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from cotrain.data.json_files import LARGEST_INTEGER
 from cotrain.data.yaml_faults import NOT_VALID, YamlFault, fault_of_character, fault_of_syntax
 from cotrain.errors import InputError, reason
+from cotrain.words import LARGEST_INTEGER
 
 # Far more than anybody writes. Deeper nesting would end the parser in a segmentation fault, and a few aliases
 # of aliases can stand for more values than a memory holds.

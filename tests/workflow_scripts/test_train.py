@@ -316,7 +316,7 @@ class TestRareClasses:
 
     def test_missing_statistics_are_reported(self, arguments, tmp_path):
         with pytest.raises(
-            InputError, match=r"--class-statistics: found 0 files, expected one for each of the 1"
+            InputError, match=r"--class-statistics: found 0 files, expected one for each of the source"
         ):
             train.main(arguments("model", rare_class_sampling=self.RARE))
         path = self.statistics(tmp_path / "1.json", {"source_0": {0: 1}})
