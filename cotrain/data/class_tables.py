@@ -151,9 +151,8 @@ def _table_of_colours(name: str, place: Place, definition: Mapping[str, Any]) ->
         colour = in_words(entry["colour"])
         if not is_colour(entry["colour"]):
             raise InputError(
-                f"{place('colours', number, 'colour')}: found the colour {colour}, expected [red, green, "
-                f"blue] "
-                "from 0 to 255"
+                f"{place('colours', number, 'colour')}: found the colour {colour}, expected "
+                "[red, green, blue] from 0 to 255"
             )
         if not _is_name(entry["class"]):
             raise _no_name(place("colours", number), f"the colour {colour}", entry["class"])
@@ -199,8 +198,7 @@ def _name_of_file(pattern: str, fields: Mapping[str, str], place: Place) -> str:
     if "{" in name or "}" in name or not name or any(map(fault_of_name, name.split("/"))):
         raise InputError(
             f"{place('names_file')}: `names_file` is {in_words(pattern)}, expected a path below the "
-            f"dataset's "
-            "folder"
+            "dataset's folder"
         )
     return name
 

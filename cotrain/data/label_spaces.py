@@ -142,8 +142,7 @@ def make_label_space(name: str, entries: Any, origin: str = "") -> LabelSpace:
         if not is_list_of_names(entry.get("members", [])):
             raise InputError(
                 f"{place(number, 'members')}: {entry['class']!r} has the members "
-                f"{in_words(entry['members'])}, "
-                "expected a list of names"
+                f"{in_words(entry['members'])}, expected a list of names"
             )
         if not is_colour(entry["colour"]):
             raise InputError(
