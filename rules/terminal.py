@@ -120,8 +120,8 @@ class Terminal(logging.Handler):
             message = failure(rule, log)
         else:
             reason = SAME_EACH_TIME.split(of_scheduler)[0].rstrip(" .")
-            of_step = rule if REFUSED.search(reason) else failure(rule, log)
-            message = f"{of_step}: {reason}" if of_step == rule else f"{of_step}; {reason}"
+            is_refused = REFUSED.search(reason)
+            message = f"{rule}: {reason}" if is_refused else f"{failure(rule, log)}; {reason}"
             self.write(message)
         self.failures[record.jobid] = message  # type: ignore[attr-defined]
 

@@ -31,10 +31,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(parser, arguments)
     settings = read_settings(options.settings, DatasetSettings)
     files = find_dataset(options.dataset, settings, options.with_labels, options.scenes)
-    read = [path for item in files.items for path in (item.image, item.label) if path]
     if isinstance(settings, ListsSettings):
-        read += [Path(file) for file in (settings.images, settings.labels) if file]
-    refuse_overwriting([options.output], read)
+        lists = (settings.images, settings.labels)
+        refuse_overwriting([options.output], (Path(file) for file in lists if file))
+    images_and_labels = (path for item in files.items for path in (item.image, item.label) if path)
+    refuse_overwriting([options.output], images_and_labels)
     for line in files.left_out_in_words():
         logger.info("%s: %s", options.dataset, line)
     write_manifest(options.output, files.items, Path.cwd())

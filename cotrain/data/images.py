@@ -47,9 +47,9 @@ IMAGE_SUFFIXES = (
 # edges of regions; some of them can also keep pixels, which is not worth a look into each.
 LABEL_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+JPEG_XL_BEGINNINGS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 # Phones write it, and Pillow does not read it.
 HEIF_SUFFIXES = (".heic", ".heif")
-JPEG_XL_BEGINNINGS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 HEIF_BEGINNINGS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 
 MODE_NAMES = {

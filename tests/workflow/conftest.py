@@ -5,12 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from cotrain.data.images import write_image, write_label
@@ -135,13 +137,13 @@ class Run:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, output: Any = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start Snakemake in a process group of its own, as a terminal does."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
             # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
@@ -155,6 +157,21 @@ class Run:
 
     def bytes_of(self, *names: str) -> list[bytes]:
         return [(self.folder / "results" / "tiny" / name).read_bytes() for name in names]
+
+
+def saved(run: Run) -> int:
+    """Return how many iterations the baseline's state holds."""
+    path = run.folder / "state" / "tiny" / "baseline" / "last.pt"
+    return torch.load(path, weights_only=True)["iteration"] if path.exists() else 0
+
+
+def wait_for_save(run: Run, process: subprocess.Popen[bytes], after: int = 0) -> None:
+    """Wait until the baseline's state holds more than `after` iterations."""
+    deadline = time.monotonic() + 120
+    while saved(run) <= after:
+        assert process.poll() is None, "the workflow ended before it could be killed"
+        assert time.monotonic() < deadline, "no state was saved within two minutes"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,9 @@
 import signal
 import time
 
-import torch
+from tests.workflow.conftest import saved, wait_for_save
 
 WEIGHTS = "models/baseline/weights.safetensors"
-
-
-def saved(run):
-    """Return how many iterations the baseline's state holds."""
-    path = run.folder / "state" / "tiny" / "baseline" / "last.pt"
-    return torch.load(path, weights_only=True)["iteration"] if path.exists() else 0
-
-
-def wait_for_save(run, process, after=0):
-    """Wait until the baseline's state holds more than `after` iterations."""
-    deadline = time.monotonic() + 120
-    while saved(run) <= after:
-        assert process.poll() is None, "the workflow ended before it could be killed"
-        assert time.monotonic() < deadline, "no state was saved within two minutes"
-        time.sleep(0.02)
 
 
 def test_a_second_workflow_on_the_same_run_is_refused(run):

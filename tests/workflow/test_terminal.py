@@ -2,11 +2,10 @@
 
 import re
 import signal
-import subprocess
-import time
-from functools import partial
 
 import pytest
+
+from tests.workflow.conftest import wait_for_save
 
 TIMED = re.compile(r"\d\d:\d\d:\d\d  (.*)")
 JOB = re.compile(r"\[(\d+)/(\d+)(, [^]]+ left)?\] (.*) \([^()]+\)$")
@@ -74,21 +73,9 @@ def stopped(run, stop):
     configuration = run.configuration()
     configuration["baseline"]["iterations"] = 60
     run.configure(configuration)
-    state = run.folder / "state" / "tiny" / "baseline" / "last.pt"
     with (run.folder / "output.txt").open("w+") as output:
-        process = subprocess.Popen(
-            run.command("--", "baseline"),
-            cwd=run.folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-        )
-        deadline = time.monotonic() + 120
-        while not state.exists():
-            assert process.poll() is None, "the run ended before it could be stopped"
-            assert time.monotonic() < deadline, "no state was saved within two minutes"
-            time.sleep(0.02)
+        process = run.start("--", "baseline", output=output)
+        wait_for_save(run, process)
         stop(process)
         assert process.wait(timeout=120) != 0
         output.seek(0)
