@@ -176,7 +176,9 @@ def _write_labels(folder: Path, items: Sequence[Item]) -> None:
     number = SPACE.number_of_classes
     histogram = np.zeros((number, LEVELS), np.int64)
     histogram[:, 50_000] = 7
-    ThresholdTable.from_histogram(histogram, 0.5, 0.5, 0.9, SPACE.classes).write(folder / "thresholds.json")
+    ThresholdTable.from_histogram(histogram, 0.5, 0.5, 0.9, SPACE.classes, "a model").write(
+        folder / "thresholds.json"
+    )
     chosen = list(items[::2])
     write_manifest(folder / "selected.tsv", chosen)
     counts = np.full((len(items), number), 10, np.int64)

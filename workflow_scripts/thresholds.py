@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"--portion: found {counted(len(options.portion), 'value')}, expected 1, or {len(classes)}: "
             f"one for each class of {options.label_space}"
         )
-    histogram = read_histograms(options.histograms, classes)
+    histogram, model = read_histograms(options.histograms, classes)
     if not histogram.any():
         raise InputError(
             f"{options.histograms[0]}: counts no pixel of any class; was the image set empty, "
@@ -90,7 +90,9 @@ def main(arguments: list[str] | None = None) -> None:
         if options.on_collapse == "stop":
             raise InputError(f"{what}, or go on with on_collapse: warn")
         logger.warning("warning: %s", what)
-    table = ThresholdTable.from_histogram(histogram, options.portion, options.lower, options.upper, classes)
+    table = ThresholdTable.from_histogram(
+        histogram, options.portion, options.lower, options.upper, classes, model
+    )
     table.write(options.output)
     logger.info(
         "thresholds: of %d pixels, %.1f %% are kept; %s",

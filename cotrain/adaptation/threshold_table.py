@@ -22,8 +22,9 @@ DECIMALS = 6
 
 
 class ThresholdColumns(Record, frozen=True):
-    """The file of a threshold table: column -> class -> value; see `ThresholdTable`."""
+    """The file of a threshold table: the model, and column -> class -> value; see `ThresholdTable`."""
 
+    model: str
     levels: dict[str, Annotated[int, Meta(ge=0, le=HIGHEST_LEVEL)]]
     portion: dict[str, Share]
     pixels: dict[str, Count]
@@ -52,9 +53,11 @@ class ThresholdTable:
     `levels` uint16: a pixel must exceed this level to become a pseudo-label; `portion` float64 in [0, 1]: the
     share of pixels that was to be kept; `pixels` int64: how many pixels were predicted as the class;
     `highest_confidence` float64 in [0, 1]: the highest one among them; `kept_share` float64 in [0, 1]: the
-    share of them that exceeds the threshold. The last two are NaN for a class without pixels.
+    share of them that exceeds the threshold. The last two are NaN for a class without pixels. `model` is the
+    hash by which the predictions name their model and its settings.
     """
 
+    model: str
     classes: tuple[str, ...]
     levels: NDArray[np.uint16]
     portion: NDArray[np.float64]
@@ -70,6 +73,7 @@ class ThresholdTable:
         lower: float,
         upper: float,
         classes: Sequence[str],
+        model: str,
     ) -> "ThresholdTable":
         """Find the thresholds as `class_thresholds` does, and note what they keep of the histogram."""
         levels = class_thresholds(histogram, portion, lower, upper)
@@ -80,6 +84,7 @@ class ThresholdTable:
         with np.errstate(invalid="ignore"):
             kept_share = np.array(kept) / pixels
         return cls(
+            model=model,
             classes=tuple(classes),
             levels=levels,
             portion=np.broadcast_to(np.asarray(portion, np.float64), pixels.shape),
@@ -102,6 +107,7 @@ class ThresholdTable:
                 f"{path}: holds the classes {', '.join(classes)}, expected {', '.join(space.classes)}"
             )
         return cls(
+            columns.model,
             classes,
             levels=np.array([*columns.levels.values()], np.uint16),
             portion=np.array([columns.portion[name] for name in classes], np.float64),
@@ -123,7 +129,7 @@ class ThresholdTable:
             return float(np.nansum(self.kept_share * self.pixels) / self.pixels.sum())
 
     def write(self, path: Path) -> None:
-        """Write the table as JSON: column -> class -> value, null for NaN."""
+        """Write the table as JSON: the model, and column -> class -> value, null for NaN."""
         columns = {
             "confidences": _rounded(self.confidences),
             "levels": self.levels.tolist(),
@@ -132,10 +138,16 @@ class ThresholdTable:
             "highest_confidence": _rounded(self.highest_confidence),
             "kept_share": _rounded(self.kept_share),
         }
-        write_json(
-            path,
-            {name: dict(zip(self.classes, column, strict=True)) for name, column in columns.items()},
-        )
+        by_class = {name: dict(zip(self.classes, column, strict=True)) for name, column in columns.items()}
+        write_json(path, {"model": self.model, **by_class})
+
+    def check_model(self, path: Path, model: str, predictions: Path) -> None:
+        """Raise InputError unless the table, read from `path`, is of the `model` of `predictions`."""
+        if model != self.model:
+            raise InputError(
+                f"{path}: holds the thresholds of another model, or of other settings, than the predictions "
+                f"{predictions}; expected those of the same model"
+            )
 
     def why_nothing_is_kept(self, path: Path) -> str:
         """Return a message for when these thresholds, read from `path`, leave no label in any image.

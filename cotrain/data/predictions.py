@@ -110,8 +110,8 @@ def write_histogram(path: Path | str, histogram: NDArray[np.int64], origin: Orig
     write_bytes(path, memory.getbuffer())
 
 
-def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Return the sum of the histograms of all shards of a prediction, int64 (C, 65536).
+def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> tuple[NDArray[np.int64], str]:
+    """Return the sum of the histograms of all shards of a prediction, int64 (C, 65536), and its `model`.
 
     Raises InputError if a shard is missing, occurs twice, is damaged, belongs to another prediction than the
     others, or has other classes than `classes`.
@@ -125,7 +125,7 @@ def read_histograms(paths: Sequence[Path], classes: Sequence[str]) -> NDArray[np
         total = histogram if total is None else total + histogram
     check_shards(paths, origins)
     assert total is not None
-    return total
+    return total, origins[0].model
 
 
 def read_histogram(path: Path) -> tuple[NDArray[np.int64], Origin]:

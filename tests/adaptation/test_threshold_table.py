@@ -17,7 +17,7 @@ def table():
     histogram = np.zeros((3, LEVELS), np.int64)
     np.add.at(histogram[0], [40000, 45000, 50000, 55000], 1)
     histogram[2, 65000] = 3
-    return ThresholdTable.from_histogram(histogram, [0.5, 0.25, 0.5], 0.5, 0.9, SPACE.classes)
+    return ThresholdTable.from_histogram(histogram, [0.5, 0.25, 0.5], 0.5, 0.9, SPACE.classes, "a model")
 
 
 def test_table_of_a_histogram(table):
@@ -33,20 +33,23 @@ def test_table_of_a_histogram(table):
 
 @pytest.mark.filterwarnings("error")
 def test_without_a_pixel_the_kept_share_is_not_known():
-    table = ThresholdTable.from_histogram(np.zeros((3, LEVELS), np.int64), 0.5, 0.5, 0.9, SPACE.classes)
+    table = ThresholdTable.from_histogram(
+        np.zeros((3, LEVELS), np.int64), 0.5, 0.5, 0.9, SPACE.classes, "a model"
+    )
     assert np.isnan(table.kept_portion)
     assert np.isnan(table.kept_share).all()
 
 
 def test_one_portion_is_that_of_every_class():
     histogram = np.ones((3, LEVELS), np.int64)
-    table = ThresholdTable.from_histogram(histogram, 0.25, 0, 1, SPACE.classes)
+    table = ThresholdTable.from_histogram(histogram, 0.25, 0, 1, SPACE.classes, "a model")
     np.testing.assert_array_equal(table.portion, [0.25] * 3)
 
 
 def test_what_is_written(table, tmp_path):
     table.write(tmp_path / "t.json")
     assert json.loads((tmp_path / "t.json").read_text()) == {
+        "model": "a model",
         "confidences": {"a": 0.762951, "b": 0.500008, "c": 0.900008},
         "levels": {"a": 50000, "b": 32768, "c": 58982},
         "portion": {"a": 0.5, "b": 0.25, "c": 0.5},
@@ -62,7 +65,7 @@ def whole(classes=("a", "b", "c"), **of_a):
     table = {name: dict.fromkeys(classes, value) for name, value in columns.items()}
     for name, value in of_a.items():
         table[name] = table[name] | {"a": value}
-    return json.dumps(table)
+    return json.dumps({"model": "a model", **table})
 
 
 def test_a_table_that_is_read_and_written_again_has_the_same_bytes(table, tmp_path):
@@ -95,8 +98,12 @@ def test_a_table_that_is_read_and_written_again_has_the_same_bytes(table, tmp_pa
             "'portion' has other classes than 'levels'",
         ),
         (
-            '{"levels": {"a": 1, "b": 2, "c": 3}}',
+            '{"model": "a model", "levels": {"a": 1, "b": 2, "c": 3}}',
             r"t\.json: cannot be read as thresholds \(it lacks 'portion'\), expected what .* wrote$",
+        ),
+        (
+            '{"levels": {}}',
+            r"t\.json: cannot be read as thresholds \(it lacks 'model'\), expected what .* wrote$",
         ),
     ],
 )

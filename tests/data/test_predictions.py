@@ -68,7 +68,8 @@ def test_round_trip_over_shards(shards):
 def test_histograms_of_shards_add_up_in_any_order(tmp_path):
     paths = [write_shard(tmp_path, shard)[1] for shard in range(2)]
     for order in (paths, paths[::-1]):
-        total = read_histograms(order, CLASSES)
+        total, model = read_histograms(order, CLASSES)
+        assert model == ORIGIN.model
         assert total.dtype == np.int64
         np.testing.assert_array_equal(total, histogram(0) + histogram(1))
 

@@ -106,13 +106,13 @@ def _write_histogram(path: Path) -> None:
 
 
 def _read_histogram(path: Path) -> None:
-    assert read_histograms([path], TWO_CLASSES).min() >= 0
+    assert read_histograms([path], TWO_CLASSES)[0].min() >= 0
 
 
 def _write_thresholds(path: Path) -> None:
     counts = np.zeros((SPACE.number_of_classes, 65536), np.int64)
     counts[:, 30_000:60_000] = 1
-    ThresholdTable.from_histogram(counts, 0.5, 0.5, 0.9, SPACE.classes).write(path)
+    ThresholdTable.from_histogram(counts, 0.5, 0.5, 0.9, SPACE.classes, "a model").write(path)
 
 
 def _read_thresholds(path: Path) -> None:

@@ -39,13 +39,13 @@ def predicted_set(tmp_path: Path) -> Callable[..., list[Item]]:
 def write_thresholds(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a thresholds.json of camvid11; classes not named get 0.5."""
 
-    def make(name: str, of_class: dict[int, float] | None = None) -> Path:
+    def make(name: str, of_class: dict[int, float] | None = None, model: str = "a model") -> Path:
         # One pixel of each class: its level is the threshold.
         confidences = [(of_class or {}).get(train_id, 0.5) for train_id in range(SPACE.number_of_classes)]
         histogram = np.zeros((SPACE.number_of_classes, LEVELS), np.int64)
         histogram[range(SPACE.number_of_classes), quantise(confidences)] = 1
         path = tmp_path / f"{name}.json"
-        ThresholdTable.from_histogram(histogram, 0.5, 0, 1, SPACE.classes).write(path)
+        ThresholdTable.from_histogram(histogram, 0.5, 0, 1, SPACE.classes, model).write(path)
         return path
 
     return make

@@ -88,6 +88,16 @@ def test_sets_that_are_no_pairs_are_refused(tmp_path, predicted_set, write_thres
         run(tmp_path, thresholds, thresholds)
 
 
+def test_thresholds_of_another_model_are_refused(tmp_path, predicted_set, write_thresholds):
+    for name in "ab":
+        predicted_set(name, {"x": [(0, 0.9)]})
+    right, wrong = write_thresholds("right"), write_thresholds("wrong", model="another model")
+    for name, thresholds in (("a", (wrong, right)), ("b", (right, wrong))):
+        message = rf"wrong\.json: holds the thresholds of another model, .*{name}\.h5"
+        with pytest.raises(InputError, match=message):
+            run(tmp_path, *thresholds)
+
+
 def test_predictions_of_another_image_set_are_refused(tmp_path, predicted_set, write_thresholds):
     thresholds = write_thresholds("t")
     for name in "ab":

@@ -223,6 +223,16 @@ def test_ego_vehicle_takes_no_part(run, tmp_path):
     assert rows_of(for_b[0]) == [{255}, {1}, {255}, {255}]
 
 
+@pytest.mark.parametrize("branch", "ab")
+def test_thresholds_of_another_model_are_refused(run, write_thresholds, branch):
+    path = write_thresholds("other", model="another model")
+    message = (
+        rf"other\.json: holds the thresholds of another model, .*{branch}\.h5; expected those of the same"
+    )
+    with pytest.raises(InputError, match=message):
+        run("--keep", "1", f"--thresholds-{branch}", str(path))
+
+
 def test_lists_of_different_length_are_refused(run, predicted_set):
     predicted_set("b", {name: OF_B[name] for name in ("one", "two")})
     with pytest.raises(InputError, match=r"a\.tsv lists 3 images, .*b\.tsv 2"):

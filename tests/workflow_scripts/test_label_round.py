@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,16 @@ def test_thresholds_that_are_none_are_refused(run, tmp_path):
         run("--keep", "1", "--thresholds", str(tmp_path / "other.json"))
     with pytest.raises(InputError, match=r"gone\.json: cannot be read as thresholds"):
         run("--keep", "1", "--thresholds", str(tmp_path / "gone.json"))
+
+
+def test_thresholds_of_another_model_are_refused(run, tmp_path, write_thresholds):
+    path = write_thresholds("other", model="another model")
+    message = (
+        f"{path}: holds the thresholds of another model, or of other settings, than the predictions "
+        f"{tmp_path / 'subset.h5'}; expected those of the same model"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        run("--keep", "1", "--thresholds", str(path))
 
 
 def test_predictions_of_another_label_space_are_refused(run):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from cotrain.data.images import read_label
 from cotrain.data.manifests import read_manifest, verify_labels, write_manifest
+from cotrain.errors import InputError
 from workflow_scripts import relabel
 
 
@@ -42,6 +43,12 @@ def test_better_labels_replace_old_ones_and_the_others_are_removed(run, tmp_path
     assert (read_label(merged[0].label) == 1).all()
     verify_labels(merged[:1], "manifest")
     assert [path.name for path in (tmp_path / "new" / "labels").iterdir()] == ["better.png"]
+
+
+def test_thresholds_of_another_model_are_refused(run, write_thresholds):
+    path = write_thresholds("other", model="another model")
+    with pytest.raises(InputError, match=r"other\.json: holds the thresholds of another model, .*x\.h5"):
+        run({"x": [(1, 0.9)]}, [(0.8, 5)], "--thresholds", str(path))
 
 
 @pytest.mark.parametrize(

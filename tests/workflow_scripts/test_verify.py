@@ -88,7 +88,7 @@ def test_forms_of_other_files(run, capfd, name, content, message):
 def test_thresholds_are_those_of_the_classes_of_the_run(run, capfd):
     write_json(run / "settings" / "configuration.json", {"label_space": "cityscapes7"})
     table = ThresholdTable.from_histogram(
-        np.ones((7, LEVELS), np.int64), 0.5, 0.5, 0.9, label_space("cityscapes7").classes
+        np.ones((7, LEVELS), np.int64), 0.5, 0.5, 0.9, label_space("cityscapes7").classes, "a model"
     )
     table.write(run / "pseudo_labels" / "thresholds.json")
     main(["results/own"])
