@@ -43,9 +43,11 @@ if "datasets" not in config:
 
 
 try:
-    # Snakemake has read them already, but of a key that is given twice it forgets the first.
-    for file in workflow.configfiles:
-        read_mapping(Path(file))
+    # Snakemake has read them already, but of a key that is given twice it forgets the first. The files of a
+    # workflow that imports this one are its own.
+    if os.path.samefile(workflow.main_snakefile, os.path.join(PROJECT, "Snakefile")):
+        for file in workflow.configfiles:
+            read_mapping(Path(file))
     configuration = resolve(config)
 except InputError as error:
     stop(error)
@@ -104,7 +106,7 @@ report: "rules/captions/run.rst"
 
 
 leave_out_preamble(workflow, result_of_run)
-name_targets(NAMED_TARGETS)
+name_targets([name_of_rule(name) for name in NAMED_TARGETS])
 
 
 onstart:

@@ -44,6 +44,8 @@ class InputError(Exception):
 
 def fault_of_json(error: json.JSONDecodeError) -> str:
     """Return in which line a text is no JSON, what is there and what is expected."""
+    if not error.doc.strip():
+        return "it is empty"
     place = f"line {error.lineno} is not valid JSON"
     if "Unterminated" in error.msg or "control character" in error.msg:
         return f"{place}: found a quote that is not closed in the same line"

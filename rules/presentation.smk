@@ -27,7 +27,7 @@ def refuse_until(model):
         stop(
             f"--until {asked[0]}: the jobs of this rule wait for each other, and Snakemake's --until cannot run "
             f"such jobs. Name a target instead: {TARGETS_INSTEAD}, or a file, such as "
-            f"{weights(plan.steps[-1])}"
+            f"{modify_path(weights(plan.steps[-1]))}"
         )
 
 

@@ -19,16 +19,17 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from cotrain.errors import FAULTS_OF_THE_MACHINE
 from cotrain.progress import CLEARED_LINE, duration
 from cotrain.reporting.time_left import Cost, Speeds, seconds_left
 from cotrain.words import counted
-from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY, messages_of
+from workflow_scripts.command_line import MESSAGES_IN_LOG_ONLY, error_in, messages_of
 
 DEFAULT_HANDLER = "DefaultStreamHandler"
 # They are counted, but have no line: the report's table ends the output, and settings take no time.
 WITHOUT_LINE = ("report", "write_settings")
-# Letters of the last line; the step itself has shown the whole message.
-LONGEST_MESSAGE = 240
+# Letters of the last line. The step itself has shown the whole message, which may be a list of many problems.
+LONGEST_MESSAGE = 600
 # What an executor says of a job, and Snakemake of a job that has failed before.
 NEWS_OF_A_SCHEDULER = re.compile(r"has been submitted with |^Submitted |^Trying to restart job ")
 RESTARTED = re.compile(r"Trying to restart job (\S+)\.$")
@@ -47,6 +48,12 @@ STOPPING = {
     ),
 }
 STOPPED = re.compile("|".join(STOPPING))
+# Of a job that has left no reason in its log.
+WITHOUT_MESSAGE = "failed without a message"
+# How Python tells a fault of a file, and how Snakemake tells one of its own notes.
+FAULT_OF_A_FILE = re.compile(
+    r"\[Errno (?P<number>\d+)\] [^:'()]*(?:: '(?P<path>[^']*)')?(?:.* for the directory (?P<folder>.+))?"
+)
 # What Snakemake says before it starts.
 PREAMBLE = (
     *("Building DAG of jobs", "Using shell"),
@@ -75,6 +82,8 @@ class Terminal(logging.Handler):
         self.started: dict[int, tuple[float, Cost]] = {}
         self.failures: dict[int, str] = {}
         self.stopping = ""
+        # Why Snakemake itself has ended, if it has.
+        self.fault = ""
         # Of jobs that a scheduler runs.
         self.submits = False
         self.groups: dict[str, list[int]] = {}
@@ -96,6 +105,11 @@ class Terminal(logging.Handler):
             self.finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
             self.fail(record)
+        elif event == LogEvent.ERROR or (event is None and record.levelno == logging.ERROR):
+            # After a job has failed, Snakemake only says so again.
+            if not (self.failures or self.stopping or self.fault):
+                self.fault = fault_of_snakemake(record.getMessage())
+                self.write(self.fault)
         elif event is None and (stop := STOPPED.search(record.getMessage())):
             # Snakemake says it again whenever a job has ended.
             if stop[0] != self.stopping:
@@ -189,7 +203,10 @@ class Terminal(logging.Handler):
     def end_early(self) -> None:
         """Say why the run ended, as the last line."""
         messages = list(dict.fromkeys(self.failures.values()))
-        if self.stopping or not messages:
+        if self.stopping:
+            # Interrupted before the step could say a word.
+            messages = [message for message in messages if WITHOUT_MESSAGE not in message]
+        if self.stopping or not (messages or self.fault):
             messages = [*messages, "interrupted; the same command goes on where it stopped"]
         for message in messages:
             self.write(message)
@@ -278,6 +295,8 @@ def show_on_terminal(
     logger.removeHandler(handler)
     logger.addHandler(terminal)
     terminal.keep_reasons_of_groups()
+    # Snakemake's own log lies on the same disk; that it is full is said once.
+    logging.raiseExceptions = False
     # The steps inherit it.
     os.environ[MESSAGES_IN_LOG_ONLY] = "1"
     terminal.begin(estimate, notes)
@@ -297,9 +316,25 @@ def last_message(logs: Iterable[Any]) -> str:
 def failure(rule: str, logs: Iterable[str]) -> str:
     """Return why a job failed: the error in its log, or else the last message there."""
     for path in logs:
+        whole = " ".join((error_in(path) or "").split())
+        if 0 < len(whole) <= LONGEST_MESSAGE:
+            return f"{rule}: {whole} (log: {path})"
         messages = messages_of(path)
         errors = [message.removeprefix("error: ") for message in messages if message.startswith("error: ")]
         if message := (errors or messages or [""])[-1]:
             cut = f"{message[:LONGEST_MESSAGE]}…" if len(message) > LONGEST_MESSAGE else message
             return f"{rule}: {cut} (log: {path})"
-    return f"{rule} failed without a message (log: {', '.join(logs) or 'none'})"
+    there = [path for path in logs if Path(path).exists()]
+    missing = "there is none: the reason stands above, or the job was ended from outside"
+    return f"{rule} {WITHOUT_MESSAGE} (log: {', '.join(there) or missing})"
+
+
+def fault_of_snakemake(text: str) -> str:
+    """Return in one line why Snakemake itself has ended; `text` is its message, or its traceback."""
+    last = text.strip().splitlines()[-1].strip()
+    found = FAULT_OF_A_FILE.search(last)
+    if not found:
+        return f"Snakemake: {last}"
+    number, path = int(found["number"]), found["path"] or found["folder"]
+    reason = FAULTS_OF_THE_MACHINE.get(number) or os.strerror(number)
+    return f"{path}: {reason}" if path else f"Snakemake cannot go on: {reason}"

@@ -10,7 +10,7 @@ from snakemake.jobs import GroupJob
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from cotrain.reporting.time_left import Cost, Speeds
-from rules.terminal import Terminal
+from rules.terminal import Terminal, failure
 
 AT = re.compile(r"\d\d:\d\d:\d\d  ")
 REFUSED = """SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: nosuch'.
@@ -37,6 +37,12 @@ def shown(terminal, text, level=logging.INFO, **more):
     return AT.sub("", terminal.stream.getvalue()[before:]).splitlines()
 
 
+def ended(terminal):
+    before = len(terminal.stream.getvalue())
+    terminal.end_early()
+    return AT.sub("", terminal.stream.getvalue()[before:]).splitlines()
+
+
 def failed(terminal, message, jobid=3):
     return shown(
         terminal,
@@ -56,7 +62,10 @@ def test_a_submission_is_one_line(terminal, tmp_path, monkeypatch):
 def test_why_a_scheduler_has_ended_or_refused_a_job(terminal):
     # What the log holds is from an earlier try: this one never began.
     assert failed(terminal, REFUSED) == [f"train: {REFUSAL}"]
-    start = "train failed without a message (log: none); "
+    start = (
+        "train failed without a message (log: there is none: the reason stands above, or the job was ended "
+        "from outside); "
+    )
     assert failed(terminal, TIMEOUT) == [f"{start}SLURM-job '6' failed, SLURM status is: 'TIMEOUT'"]
     # On one machine the step itself has said why; it is told at the end.
     assert failed(terminal, None) == []
@@ -136,6 +145,64 @@ def test_a_stop_is_told_at_once(terminal, snakemakes, ours):
     assert shown(terminal, "Trying something else on request") == []
     terminal.end_early()
     assert terminal.stream.getvalue().endswith("interrupted; the same command goes on where it stopped\n")
+
+
+def test_an_interrupted_job_that_had_not_said_a_word_is_not_the_reason(terminal):
+    failed(terminal, None)
+    shown(terminal, "Terminating processes on user request, this might take some time.")
+    assert ended(terminal) == ["interrupted; the same command goes on where it stopped"]
+
+
+BROKEN_NOTES = (
+    "WorkflowError:\nError recording metadata for finished job ([Errno 28] No space left on device). Please "
+    "ensure write permissions for the directory /my runs/.snakemake"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            'Traceback (most recent call last):\n\n  File "x.py", line 1\n\n'
+            "NotADirectoryError: [Errno 20] Not a directory: 'results/my run/logs/train.log'\n",
+            "results/my run/logs/train.log: lies below a file, expected a folder there",
+        ),
+        (
+            BROKEN_NOTES,
+            "/my runs/.snakemake: the disk is full; free some space and give the same command again",
+        ),
+        (
+            "OSError: [Errno 5] Input/output error",
+            "Snakemake cannot go on: the disk has an error; check it, and restore the file",
+        ),
+        ("BUG: Out of jobs ready to be started.", "Snakemake: BUG: Out of jobs ready to be started."),
+    ],
+)
+@pytest.mark.parametrize("event", [None, LogEvent.ERROR])
+def test_why_snakemake_itself_has_ended(terminal, text, line, event):
+    assert shown(terminal, text, logging.ERROR, event=event) == [line]
+    # What it says of it once more says nothing.
+    assert shown(terminal, "At least one job did not complete", logging.ERROR, event=event) == []
+    assert ended(terminal) == []
+
+
+def test_after_a_failed_job_snakemake_only_says_so_again(terminal):
+    failed(terminal, None)
+    text = "Exiting because a job execution failed. Look below for error messages"
+    assert shown(terminal, text, logging.ERROR) == []
+    (line,) = ended(terminal)
+    assert line.startswith("train failed without a message")
+
+
+def test_the_reason_of_a_failure_has_all_lines_of_a_short_message(tmp_path):
+    log = tmp_path / "train.log"
+    log.write_text("10:00:00  step 1\n10:00:01  error: nothing is kept:\n  road is unsure\nLower `lower`.\n")
+    assert (
+        failure("label", [str(log)]) == f"label: nothing is kept: road is unsure Lower `lower`. (log: {log})"
+    )
+    # Of a long one the first problem; all stand above it, and in the log.
+    log.write_text("10:00:01  error: 90 problems:\n" + 90 * "  a file is missing\n")
+    assert failure("check", [str(log)]) == f"check: 90 problems: a file is missing (log: {log})"
 
 
 def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):

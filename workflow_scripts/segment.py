@@ -244,12 +244,13 @@ def _segment_images(
             continue
         items.append(item)
         made_from[item.id] = content | {"input": facts}
+    total = len(images) + len(left_out)
     with Journal(output / "done.jsonl") as journal:
         done = journal.finished((item.id, made_from[item.id], _outputs(output, item.id)) for item in items)
         if done:
             logger.info(
                 "%d of %s %s segmented already",
-                *(len(done), counted(len(items), "image"), agreeing(len(done), "is", "are")),
+                *(len(done), counted(total, "image"), agreeing(len(done), "is", "are")),
             )
         missing = len(items) - len(done)
         with Background() as background, Progress(missing, "images", "segment") as progress:
@@ -261,14 +262,13 @@ def _segment_images(
             "%d of %s %s %s",
             *(number, counted(len(images), "image"), agreeing(number, "has", "have"), conversion),
         )
-    number = len(images) + len(left_out)
-    if len(broken) == number == 1:
+    if len(broken) == total == 1:
         raise InputError(broken[0])
     if broken:
         shown = "\n  ".join(broken[:SHOWN_PROBLEMS])
         limit = f" The first {SHOWN_PROBLEMS}:" if len(broken) > SHOWN_PROBLEMS else ""
         raise InputError(
-            f"{len(broken)} of {number} images cannot be read; the rest is in {output}. Repair, rename or "
+            f"{len(broken)} of {total} images cannot be read; the rest is in {output}. Repair, rename or "
             f"remove {agreeing(len(broken), 'it', 'them')} and give the same command again: it makes "
             f"only what is missing.{limit}\n  {shown}"
         )

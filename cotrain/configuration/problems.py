@@ -288,8 +288,8 @@ def _hint(value: Any, schema: Schema) -> str:
         if value.strip() == value and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
             return f" (YAML reads {value} as text: write {written})"
         return (
-            f" (write {written} without quotes; Snakemake's --config reads values inside a section as "
-            "text, so give them in a file with --configfile)"
+            f" (it is text: in a file, write {written} without quotes; --config reads every value inside a "
+            "section as text, so give it in a file)"
         )
     if isinstance(value, str) and value.lower() in ("null", "none", "~") and "null" in kinds:
         return " (write null without quotes)"

@@ -331,7 +331,10 @@ def _check_item(item: Item, table: ClassTable | None, origins: Mapping[Path, str
 
 
 # Cityscapes has label files of both kinds in the same folders.
-TRAIN_IDS_HINT = "; these look like train ids (labelTrainIds instead of labelIds)"
+TRAIN_IDS_HINT = (
+    "; these look like train ids: give the labelIds files, or the class table that these labels have, such "
+    "as cityscapes_train_ids"
+)
 
 
 def has_cityscapes_ids(table: ClassTable) -> bool:
@@ -353,8 +356,8 @@ def problems_of_all_ids(own_ids: npt.NDArray[np.int64], table: ClassTable) -> li
     highest = max(found_ids, default=0)
     if has_cityscapes_ids(table) and highest <= 18 and any(table.ids.get(number) for number in found_ids):
         return [
-            f"no label file holds an id above {highest}, so neither sky nor car{TRAIN_IDS_HINT}; "
-            f"expected class table {table.name!r}"
+            f"no label file holds an id above {highest}, so neither sky nor car, expected ids of class table "
+            f"{table.name!r}{TRAIN_IDS_HINT}"
         ]
     return []
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cotrain.data.arrays import open_npy
-from cotrain.data.files import portable, write_array, write_text
+from cotrain.data.files import make_folder, portable, write_array, write_text
 from cotrain.data.images import read_image
 from cotrain.data.manifests import Item, check_listed_size
 from cotrain.errors import InputError, reason
@@ -52,7 +52,7 @@ def decode(item: Item, folder: Path) -> Path:
 
 def check_space(items: Sequence[Item], folder: Path) -> None:
     """Raise InputError unless the images that are not decoded yet will fit on the disk of `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     open_items = [item for item in items if not (folder / decoded_name(item.image)).exists()]
     needed = sum(3 * item.width * item.height for item in open_items)
     free = shutil.disk_usage(folder).free

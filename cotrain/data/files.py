@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,21 +76,33 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         check_folder(folder)
-        reason = os.strerror(error.errno or 0)
-        raise InputError(f"{folder}: the folder cannot be made ({reason})") from error
+        raise _cannot_be_made(folder, error) from error
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InputError if a file, or a link to nothing, is where this folder or one above it has to be."""
+    """Raise InputError if this folder cannot be made, or if nothing can be written into it.
+
+    For example, a file, or a link to nothing, is where it or one above it has to be. Nothing is left there.
+    """
     for path in (folder, *folder.parents):
         if os.path.lexists(path):
             if path.is_dir():
+                try:
+                    os.rmdir(tempfile.mkdtemp(prefix=".cotrain-", dir=path))
+                except OSError as error:
+                    if reason := _reason_of_disk(error, path):
+                        raise InputError(f"{folder}: cannot be written: {reason}") from error
+                    raise _cannot_be_made(folder, error) from error
                 return
             if path.is_symlink():
                 found = f"a link to {os.readlink(path)}, which is not there: is its disk mounted?"
             else:
                 found = "a file; move it away, or take another place"
             raise InputError(f"{folder}: the folder cannot be made: {path} is {found}")
+
+
+def _cannot_be_made(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: the folder cannot be made ({os.strerror(error.errno or 0)})")
 
 
 def _reason_of_disk(error: BaseException, folder: Path) -> str:
@@ -102,8 +115,10 @@ def _reason_of_disk(error: BaseException, folder: Path) -> str:
     if number in (errno.ENAMETOOLONG, errno.EDQUOT):
         return FAULTS_OF_THE_MACHINE[number]
     # Libraries have errors of their own for it, so a disk without any space counts, whatever the error says.
-    free = shutil.disk_usage(folder).free if folder.is_dir() else FULL
-    is_full = number == errno.ENOSPC or "No space left" in str(error) or free < FULL
+    # A disk of no size at all is one of the kernel's own, such as /proc.
+    disk = shutil.disk_usage(folder) if folder.is_dir() else None
+    is_full = number == errno.ENOSPC or "No space left" in str(error)
+    is_full |= disk is not None and disk.total > 0 and disk.free < FULL
     return FAULTS_OF_THE_MACHINE[errno.ENOSPC] if is_full else ""
 
 
@@ -190,7 +205,7 @@ def link(path: Path, to: Path) -> None:
 
     A missing folder is created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = _temporary(path)
     try:
         temporary.symlink_to(to)

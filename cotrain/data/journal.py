@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cotrain.data.files import sha256_of
+from cotrain.data.files import make_folder, sha256_of
 from cotrain.threads import map_in_order
 
 THREADS = 8
@@ -35,7 +35,7 @@ class Journal:
                         continue
 
     def __enter__(self) -> "Journal":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self.file = open(self.path, "a", encoding="utf-8")
         # Half a line must not run into the next one.
         self.file.write("\n")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.data.counting import count_ids
-from cotrain.data.files import link_or_copy, sha256_of
+from cotrain.data.files import link_or_copy, make_folder, sha256_of
 from cotrain.data.images import write_label
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
@@ -47,7 +47,7 @@ def write_pseudo_labels(
             classes=int(np.count_nonzero(counts)),
         )
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return list(map_in_order(write, items, workers))
 
 

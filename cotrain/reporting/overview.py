@@ -44,5 +44,9 @@ def overview(configuration: Configuration) -> str:
     """Return what the run comes to, and the advice."""
     found = counted(configuration)
     lines = advice(configuration, *found)
-    text = "".join(f"- {line}\n" for line in lines) if lines else "Nothing looks unintended.\n"
+    text = (
+        "".join(f"- {line}\n" for line in lines)
+        if lines
+        else "Nothing in the configuration looks unintended.\n"
+    )
     return f"{summary(configuration, found.images)}\n\n{text}"

@@ -5,6 +5,7 @@ gradients are those of the whole batch. Only dropout differs, because each proce
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,12 +102,15 @@ def in_parallel(network: nn.Module, workers: Workers, device: torch.device) -> n
         convert_sync_batchnorm(network)
     else:
         _exchange_batch_norm(network)
-    return nn.parallel.DistributedDataParallel(
-        network,
-        device_ids=[device.index] if device.type == "cuda" else None,
-        # Statistics are those of the whole batch, so they are equal everywhere.
-        broadcast_buffers=False,
-    )
+    with warnings.catch_warnings():
+        # torch 2.15 has another name for it, which 2.11 does not know.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        return nn.parallel.DistributedDataParallel(
+            network,
+            device_ids=[device.index] if device.type == "cuda" else None,
+            # Statistics are those of the whole batch, so they are equal everywhere.
+            broadcast_buffers=False,
+        )
 
 
 class _Sum(torch.autograd.Function):

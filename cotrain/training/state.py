@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 import torch
 
-from cotrain.data.files import written_whole
+from cotrain.data.files import make_folder, written_whole
 from cotrain.errors import InputError
 from cotrain.progress import PROGRESS_NOTE
 
@@ -53,7 +53,7 @@ class TrainingState:
         self._last_is_whole = False
 
     def __enter__(self) -> "TrainingState":
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._lock = open(self.folder / "lock", "a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

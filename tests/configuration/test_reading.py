@@ -309,8 +309,8 @@ def test_protocol_differs_from_prediction_where_it_says_so(config: dict[str, Any
         (
             {"self_training.batch_ratio": [1, "3"]},
             "self_training.batch_ratio[1]: expected an integer >= 1, found '3' "
-            "(write 3 without quotes; Snakemake's --config reads values inside a section as text, "
-            "so give them in a file with --configfile)",
+            "(it is text: in a file, write 3 without quotes; --config reads every value inside a section as "
+            "text, so give it in a file)",
         ),
         (
             {"self_training.images_per_round": 0},
@@ -910,7 +910,7 @@ def test_any_key_may_hold_any_kind_of_value(config: dict[str, Any]) -> None:
         ({"network.output_stride": 16.0}, "network.output_stride: expected 8, 16 or 32, found 16.0"),
         (
             {"network.output_stride": "16"},
-            "network.output_stride: expected 8, 16 or 32, found '16' (write 16 ",
+            "network.output_stride: expected 8, 16 or 32, found '16' (it is text: in a file, write 16 ",
         ),
         ({"run": "abc\n"}, "run: expected a name of up to 100 letters, digits"),
         (

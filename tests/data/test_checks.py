@@ -183,8 +183,8 @@ def test_train_ids_in_place_of_ids_are_recognised(items):
     write_label(items[0].label, np.array([[0, 10, 13, 255, 255, 18]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]
     assert line.endswith(
-        "holds the ids 255, expected class table 'cityscapes_ids': 0-33; these look like train ids "
-        "(labelTrainIds instead of labelIds)"
+        "holds the ids 255, expected class table 'cityscapes_ids': 0-33; these look like train ids: give the "
+        "labelIds files, or the class table that these labels have, such as cityscapes_train_ids"
     )
     # Only Cityscapes has such files.
     write_label(items[0].label, np.array([[0, 10, 7, 255, 255, 8]] * 4, np.uint8), [])
@@ -197,7 +197,8 @@ def test_train_ids_in_place_of_ids_are_recognised(items):
     # Without void, each file alone could hold label ids.
     write_label(items[0].label, np.array([[0, 10, 13, 8, 7, 18]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]
-    assert "no label file holds an id above 18, so neither sky nor car; these look like train ids" in line
+    assert "no label file holds an id above 18, so neither sky nor car, expected ids of class table " in line
+    assert "these look like train ids: give the labelIds files, or the class table that these" in line
     # Secret labels hold only void, whose ids are small.
     write_label(items[0].label, np.array([[0, 1, 3, 3, 3, 3]] * 4, np.uint8), [])
     (line,) = problems(items[:1], table)[1:]

@@ -448,7 +448,7 @@ def test_the_longest_names_of_classes_fit(tmp_path):
 
 
 def test_an_image_takes_little_to_write_however_many_there_are(tmp_path, monkeypatch):
-    """In HDF5's oldest layout each image of the last thousand has 97 KB written, because names are one block."""
+    """In HDF5's oldest layout each image of the last thousand takes 97 KB: names are one block."""
     # As with thirty times as many images.
     monkeypatch.setattr(predictions, "KNOWN_BYTES", 1 << 15)
     written = []

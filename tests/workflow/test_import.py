@@ -89,6 +89,22 @@ def test_default_target_of_a_workflow_that_only_imports(run):
     assert "state/tiny" not in output.replace("below/state/tiny", "")
 
 
+def test_names_and_paths_in_messages_are_those_of_the_importing_workflow(run):
+    write_workflow(run, imported("other", "other_*", 'prefix: "below"'))
+    arguments = {"snakefile": run.folder / "Snakefile", "configfile": "own.yaml"}
+    # Of the importing workflow's own settings nothing is refused.
+    with (run.folder / "own.yaml").open("a") as file:
+        file.write("begun: 2020-01-01\nrun: twice\n")
+    mistyped = run.snakemake("--dry-run", "--", "nosuch", **arguments).stdout
+    assert "there is no target nosuch; expected one of other_all, other_baseline, " in mistyped
+    until = run.snakemake("--dry-run", "--until", "other_train", **arguments).stdout
+    assert (
+        "Name a target instead: other_baseline, other_self_training, other_co_training, other_final, or"
+        in until
+    )
+    assert "a file, such as below/results/tiny/models/co_training/00/b/weights.safetensors" in until
+
+
 def test_included_in_another_workflow(run):
     included = INCLUDED.format(snakefile=str(PROJECT / "Snakefile"))
     # Several jobs of one step, and one of another; a training is in the test above.

@@ -117,6 +117,16 @@ def test_a_folder_of_the_run_that_cannot_be_made(run, name, is_link):
     assert lines_of(done.stdout)[-1] == f"{top}/tiny: the folder cannot be made: {name} is {found}"
 
 
+def test_a_file_where_the_logs_belong(run):
+    """Snakemake itself ends, in the middle of the run; its traceback is in its own log."""
+    (run.folder / "results" / "tiny").mkdir(parents=True)
+    (run.folder / "results" / "tiny" / "logs").touch()
+    done = run.snakemake("--", "collect_checks")
+    assert done.returncode != 0
+    last = lines_of(done.stdout)[-1]
+    assert re.search(r"  results/tiny/logs/\S+: lies below a file, expected a folder there$", last)
+
+
 def test_snakemakes_own_output_comes_back(run):
     output = run.snakemake("--quiet", "host", "--", "results/tiny/settings/crops.json").stdout
     assert "Finished jobid: 0 (Rule: write_settings)" in output

@@ -65,7 +65,7 @@ def test_a_configuration_ends_in_a_summary(capsys):
     assert "run      demo, 7 classes (cityscapes7), seed 100\n" in printed
     # 350 + 2 × 120 + 2 × 100 + 350
     assert "1 140 iterations in all" in printed
-    assert printed.endswith("\nNothing looks unintended.\n")
+    assert printed.endswith("\nNothing in the configuration looks unintended.\n")
 
 
 def test_a_schedule_that_is_too_short_is_named_before_anything_is_made(tmp_path, capsys):

@@ -70,7 +70,7 @@ def test_a_folder_of_all_kinds_of_files(folder, caplog, capsys):
     assert "# One file is left out; init has said why." in text
     assert re.search(r"# Measured here \(cpu, \w+ threads?\): [\d.e+]+ iterations a second", text)
     assert "snakemake --configfile config/car.yaml" in caplog.text
-    assert "Nothing looks unintended" in capsys.readouterr().out
+    assert "Nothing in the configuration looks unintended" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"config/car.yaml: there is one already; choose another --name"):
         init.main(["--target", "photos", "--name", "car"])
 

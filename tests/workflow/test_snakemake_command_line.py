@@ -1,5 +1,6 @@
-"""A fault in a file of `--configfile` ends in one line, although Snakemake reads it before the Snakefile."""
+"""Mistakes that Snakemake meets before it reads the Snakefile: each profile looks for them first."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rules.configuration_files import refuse_faulty_files
+from cotrain.errors import InputError
+from rules import command_line
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((PROJECT / "profiles").glob("*/profile.yaml"))
@@ -25,9 +27,9 @@ def snakemake(folder, *arguments, profile="default"):
 
 
 def refusal(*names):
-    with pytest.raises(SystemExit) as caught:
-        refuse_faulty_files(map(Path, names))
-    return caught.value.code
+    with pytest.raises(InputError) as caught:
+        command_line.check_files(map(Path, names))
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -62,15 +64,91 @@ def test_fault_in_a_file(tmp_path, monkeypatch, text, message):
     assert refusal("mine.yaml") == message
 
 
-def test_folder(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "folder",
+            "--configfile folder: is a folder, expected a file of keys and values such as 'run: demo'",
+        ),
+        ("", "--configfile: found no name, expected a file of keys and values such as 'run: demo'"),
+        (
+            "empty.yaml",
+            "--configfile empty.yaml: holds no key, expected a file of keys and values such as 'run: demo'",
+        ),
+        (
+            "/dev/null",
+            "--configfile /dev/null: holds no key, expected a file of keys and values such as 'run: demo'",
+        ),
+    ],
+)
+def test_what_has_no_keys(tmp_path, monkeypatch, name, message):
     monkeypatch.chdir(tmp_path)
-    Path("mine").mkdir()
-    assert refusal("mine") == "mine: cannot be read: Is a directory"
+    Path("folder").mkdir()
+    Path("empty.yaml").write_text("# run: mine\n")
+    assert refusal(name) == message
 
 
-@pytest.mark.parametrize("paths", [None, [], [PROJECT / "config" / "config.yaml"]])
-def test_nothing_to_refuse(paths):
-    refuse_faulty_files(paths)
+def test_files_that_are_right():
+    command_line.check_files([PROJECT / "config" / "config.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "network.output_stride=7",
+            "--config network.output_stride=7: found the key 'output_stride' of the section 'network', "
+            "expected KEY=VALUE of a key in no section, such as run=mine; give others in a file with "
+            "--configfile",
+        ),
+        ("run", "--config run: expected KEY=VALUE, such as run=mine"),
+        ("=3", "--config =3: expected KEY=VALUE, such as run=mine"),
+    ],
+)
+def test_values_on_the_command_line(entry, message):
+    with pytest.raises(InputError) as caught:
+        command_line.check_values(["seed=7", entry])
+    assert str(caught.value) == message
+
+
+def test_values_that_are_right():
+    command_line.check_values(["run=mine", "seed=7", "ego_vehicle_mask=", "network={backbone: x}"])
+
+
+def test_value_and_folder_of_a_real_call(tmp_path):
+    (line,) = snakemake(tmp_path, "--config", "run")
+    assert line == "--config run: expected KEY=VALUE, such as run=mine"
+    (tmp_path / "file").touch()
+    (line,) = snakemake(tmp_path, "--directory", "file/below")
+    assert line == (
+        "file/below/.snakemake: the folder cannot be made: file is a file; move it away, or take another "
+        "place"
+    )
+
+
+def test_working_folder_that_is_there_or_not(tmp_path):
+    command_line.check_working_folder(tmp_path)
+    command_line.check_working_folder(tmp_path / "new" / "er")
+    assert not list(tmp_path.iterdir())
+
+
+def test_working_folder_where_nothing_can_be_made():
+    with pytest.raises(InputError) as caught:
+        command_line.check_working_folder(Path("/proc/new"))
+    message = "/proc/new/.snakemake: the folder cannot be made (No such file or directory)"
+    assert str(caught.value) == message
+
+
+def test_disk_that_is_full(tmp_path, monkeypatch):
+    used = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(command_line.shutil, "disk_usage", lambda _: used._replace(free=3_400_000))
+    with pytest.raises(InputError) as caught:
+        command_line.check_working_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the disk has 3 MB free, expected at least 21 MB for Snakemake's own notes; free some "
+        "space"
+    )
 
 
 def test_yaml_nested_thousands_deep(tmp_path):
