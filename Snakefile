@@ -32,8 +32,9 @@ os.environ.update(
 
 from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
-from cotrain.data.files import check_folder, hold_until_exit
+from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
+from rules.command_line import check_room
 from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, stop, terminals
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
@@ -77,7 +78,7 @@ include: "rules/common.smk"
 try:
     # Snakemake would end in a traceback.
     for folder in (RUN, STATE):
-        check_folder(Path(on_this_machine(folder)))
+        check_room(Path(on_this_machine(folder)))
 except InputError as error:
     stop(error)
 

@@ -19,7 +19,7 @@ from workflow_scripts import say_interrupted
 
 ENDINGS = (".yaml", ".yml", ".json")
 A_FILE = "a file of keys and values such as 'run: demo'"
-# Snakemake's own notes on a run of some hundred jobs.
+# Snakemake's own notes on a run of some hundred jobs, and the lists of images.
 LEAST_FREE_BYTES = 20 << 20
 
 
@@ -28,22 +28,26 @@ def check_command_line(arguments: argparse.Namespace) -> None:
     # Snakemake catches Ctrl-C only while jobs run.
     sys.excepthook = say_interrupted
     try:
-        check_working_folder(Path(arguments.directory or "."))
+        # Where Snakemake keeps its notes.
+        check_room(Path(arguments.directory or ".", ".snakemake"))
         check_values(arguments.config or ())
         check_files(arguments.configfile or ())
     except InputError as error:
         sys.exit(str(error))
 
 
-def check_working_folder(folder: Path) -> None:
-    """Raise InputError unless Snakemake can keep its notes there."""
-    check_folder(folder / ".snakemake")
+def check_room(folder: Path) -> None:
+    """Raise InputError if the folder cannot be made or written, or if its disk is nearly full.
+
+    What a run needs in all is known, and checked, as soon as its images are counted.
+    """
+    check_folder(folder)
     disk = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(disk).free
     if free < LEAST_FREE_BYTES:
         raise InputError(
-            f"{folder.absolute()}: the disk has {free / 1e6:.0f} MB free, expected at least "
-            f"{LEAST_FREE_BYTES / 1e6:.0f} MB for Snakemake's own notes; free some space"
+            f"{folder.absolute()}: its disk has {free / 1e6:.0f} MB free, expected at least "
+            f"{LEAST_FREE_BYTES / 1e6:.0f} MB to begin with; free some space"
         )
 
 

@@ -49,7 +49,9 @@ STOPPING = {
 }
 STOPPED = re.compile("|".join(STOPPING))
 # Of a job that has left no reason in its log.
-WITHOUT_MESSAGE = "failed without a message"
+WITHOUT_MESSAGE = "failed and left no message in its log"
+# How Python tells that a command has failed.
+OF_A_COMMAND = re.compile(r"' (?:returned non-zero exit status|died with <Signals)")
 # How Python tells a fault of a file, and how Snakemake tells one of its own notes.
 FAULT_OF_A_FILE = re.compile(
     r"\[Errno (?P<number>\d+)\] [^:'()]*(?:: '(?P<path>[^']*)')?(?:.* for the directory (?P<folder>.+))?"
@@ -106,9 +108,10 @@ class Terminal(logging.Handler):
         elif event == LogEvent.JOB_ERROR:
             self.fail(record)
         elif event == LogEvent.ERROR or (event is None and record.levelno == logging.ERROR):
-            # After a job has failed, Snakemake only says so again.
-            if not (self.failures or self.stopping or self.fault):
-                self.fault = fault_of_snakemake(record.getMessage())
+            # That a command has failed it says before its JOB_ERROR, and after that only once more.
+            text = record.getMessage()
+            if not (OF_A_COMMAND.search(text) or self.failures or self.stopping or self.fault):
+                self.fault = fault_of_snakemake(text)
                 self.write(self.fault)
         elif event is None and (stop := STOPPED.search(record.getMessage())):
             # Snakemake says it again whenever a job has ended.
@@ -324,9 +327,8 @@ def failure(rule: str, logs: Iterable[str]) -> str:
         if message := (errors or messages or [""])[-1]:
             cut = f"{message[:LONGEST_MESSAGE]}…" if len(message) > LONGEST_MESSAGE else message
             return f"{rule}: {cut} (log: {path})"
-    there = [path for path in logs if Path(path).exists()]
-    missing = "there is none: the reason stands above, or the job was ended from outside"
-    return f"{rule} {WITHOUT_MESSAGE} (log: {', '.join(there) or missing})"
+    place = ", ".join(logs) or "it has none"
+    return f"{rule} {WITHOUT_MESSAGE} ({place}); the reason stands above, or the job was ended from outside"
 
 
 def fault_of_snakemake(text: str) -> str:

@@ -63,8 +63,8 @@ def test_why_a_scheduler_has_ended_or_refused_a_job(terminal):
     # What the log holds is from an earlier try: this one never began.
     assert failed(terminal, REFUSED) == [f"train: {REFUSAL}"]
     start = (
-        "train failed without a message (log: there is none: the reason stands above, or the job was ended "
-        "from outside); "
+        "train failed and left no message in its log (it has none); the reason stands above, or the job was "
+        "ended from outside; "
     )
     assert failed(terminal, TIMEOUT) == [f"{start}SLURM-job '6' failed, SLURM status is: 'TIMEOUT'"]
     # On one machine the step itself has said why; it is told at the end.
@@ -187,11 +187,14 @@ def test_why_snakemake_itself_has_ended(terminal, text, line, event):
 
 
 def test_after_a_failed_job_snakemake_only_says_so_again(terminal):
+    for end in ("returned non-zero exit status 2.", "died with <Signals.SIGKILL: 9>."):
+        text = f"RuleException:\nCommand 'python -m workflow_scripts.train' {end}"
+        assert shown(terminal, text, logging.ERROR, event=LogEvent.ERROR) == []
     failed(terminal, None)
     text = "Exiting because a job execution failed. Look below for error messages"
     assert shown(terminal, text, logging.ERROR) == []
     (line,) = ended(terminal)
-    assert line.startswith("train failed without a message")
+    assert line.startswith("train failed and left no message in its log")
 
 
 def test_the_reason_of_a_failure_has_all_lines_of_a_short_message(tmp_path):

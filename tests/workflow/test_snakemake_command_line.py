@@ -128,15 +128,15 @@ def test_value_and_folder_of_a_real_call(tmp_path):
 
 
 def test_working_folder_that_is_there_or_not(tmp_path):
-    command_line.check_working_folder(tmp_path)
-    command_line.check_working_folder(tmp_path / "new" / "er")
+    command_line.check_room(tmp_path)
+    command_line.check_room(tmp_path / "new" / "er")
     assert not list(tmp_path.iterdir())
 
 
 def test_working_folder_where_nothing_can_be_made():
     with pytest.raises(InputError) as caught:
-        command_line.check_working_folder(Path("/proc/new"))
-    message = "/proc/new/.snakemake: the folder cannot be made (No such file or directory)"
+        command_line.check_room(Path("/proc/new"))
+    message = "/proc/new: the folder cannot be made (No such file or directory)"
     assert str(caught.value) == message
 
 
@@ -144,10 +144,9 @@ def test_disk_that_is_full(tmp_path, monkeypatch):
     used = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(command_line.shutil, "disk_usage", lambda _: used._replace(free=3_400_000))
     with pytest.raises(InputError) as caught:
-        command_line.check_working_folder(tmp_path)
+        command_line.check_room(tmp_path / "results")
     assert str(caught.value) == (
-        f"{tmp_path}: the disk has 3 MB free, expected at least 21 MB for Snakemake's own notes; free some "
-        "space"
+        f"{tmp_path}/results: its disk has 3 MB free, expected at least 21 MB to begin with; free some space"
     )
 
 

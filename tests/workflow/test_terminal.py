@@ -60,7 +60,9 @@ def test_the_table_and_its_path_come_last(finished_run):
 
 def test_the_mistake_comes_last(run):
     (run.folder / "some data" / "camera_test" / "labels" / "01.png").unlink()
-    last = lines_of(run.snakemake("--", "collect_checks").stdout)[-1]
+    lines = lines_of(run.snakemake("--", "collect_checks").stdout)
+    assert not any("Snakemake: " in line for line in lines)
+    last = lines[-1]
     assert re.search(
         r"  make_manifest: datasets\.camera_test: 1 problem: .*camera_test\.labels\.txt:2: .*01\.png: does "
         r"not exist \(log: results/tiny/logs/make_manifest/camera_test\.labelled\.log\)$",

@@ -6,6 +6,7 @@ import logging
 import os
 import pkgutil
 import re
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -19,7 +20,7 @@ from cotrain.configuration.sections import InferenceSettings, OwnNetworkSettings
 from cotrain.data.label_spaces import label_space
 from cotrain.data.manifests import write_manifest
 from cotrain.errors import InputError
-from workflow_scripts import thresholds
+from workflow_scripts import say_interrupted, thresholds
 from workflow_scripts.command_line import (
     ANOTHER_ATTEMPT,
     add_output_argument,
@@ -430,3 +431,19 @@ def test_no_step_runs_code_that_a_weights_file_names(name, tmp_path, make_items)
     # Allowed, it is imported, which there is nothing for here.
     with pytest.raises(InputError, match="'no_such_package:make' cannot be imported"):
         main([*arguments, "--allow-code", "no_such_package:make"])
+
+
+def test_ctrl_c_while_a_step_reads_its_modules_is_one_line(tmp_path):
+    (tmp_path / "msgspec.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow_scripts.thresholds"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
+
+
+def test_another_exception_keeps_its_traceback(capsys):
+    say_interrupted(ValueError, ValueError("a defect"), None)
+    assert capsys.readouterr().err == "ValueError: a defect\n"
