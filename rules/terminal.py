@@ -36,7 +36,9 @@ RESTARTED = re.compile(r"Trying to restart job (\S+)\.$")
 # The step never began: what is in its log is from an earlier try.
 REFUSED = re.compile(r"sbatch failed")
 # Said at each submission; whether an account is needed, the scheduler says itself.
-NOISE = re.compile(r"No account was given|Unable to guess SLURM account|SLURM account via sacct")
+NOISE = re.compile(
+    r"No account was given|No SLURM account given|Unable to guess SLURM account|SLURM account via sacct"
+)
 # With these words an executor begins what says nothing of the reason.
 SAME_EACH_TIME = re.compile(r"\s*(?:sbatch call:|Detailed failure reason|For further error details)")
 SUBMITTED_TO_SLURM = re.compile(r"Job \S+ has been submitted with SLURM jobid (\d+) \(log: (.*)\)\.$")

@@ -119,6 +119,7 @@ def test_why_a_group_was_refused(terminal, monkeypatch):
 def test_what_slurms_plugin_says_at_each_submission_is_left_out(terminal):
     no_account = "No account was given, not able to get a SLURM account via sacct: invalid option -- '1'"
     assert shown(terminal, no_account, logging.WARNING) == []
+    assert shown(terminal, "No SLURM account given, trying to guess.", logging.WARNING) == []
     assert shown(terminal, "Shutting down, this might take some time.") == []
     shown(terminal, "Job 09101ea9-787f has been submitted with SLURM jobid 3 (log: logs/3.log).")
     assert shown(terminal, "Shutting down, this might take some time.") == [

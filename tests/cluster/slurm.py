@@ -21,7 +21,7 @@ from tests.workflow.conftest import PROJECT, Run, tiny_configuration
 
 PROFILE = PROJECT / "profiles" / "slurm"
 # Long enough to be met in the middle.
-LONG = {"baseline": {"iterations": 300}, "training": {"save_every_iterations": 20}}
+LONG = {"baseline": {"iterations": 600}, "training": {"save_every_iterations": 20}}
 # The pretend GPUs compute nothing; with `auto` jobs ask for them and use the CPU.
 ON_SLURM = {"device": "auto", "prediction": {"shards": 1}}
 
@@ -110,18 +110,27 @@ def training(run: Run, model: str = "baseline") -> dict[str, Any]:
     return json.loads((run.folder / f"results/tiny/models/{model}/training.json").read_text())
 
 
+def log_of_training(run: Run) -> str:
+    return (run.folder / "results/tiny/logs/train/baseline.log").read_text()
+
+
 def weights(run: Run, model: str = "baseline") -> bytes:
     return (run.folder / f"results/tiny/models/{model}/weights.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="session")
-def local_weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The baseline's weights of a run without Slurm."""
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The baseline of a run without Slurm."""
     run = Run(tmp_path_factory.mktemp("local") / "a run")
     run.configure(merged(tiny_configuration(), merged(LONG, ON_SLURM)))
     done = run.snakemake("--", "results/tiny/models/baseline/weights.safetensors")
     assert done.returncode == 0, done.stdout[-3000:]
-    return weights(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def local_weights(local_run: Run) -> bytes:
+    return weights(local_run)
 
 
 BASELINE = "results/tiny/models/baseline/weights.safetensors"
@@ -137,9 +146,11 @@ def test_a_cancelled_training_goes_on(run: Run, local_weights: bytes) -> None:
     print(driver.text)
 
 
-def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_weights: bytes) -> None:
-    run.configure(merged(run.configuration(), {"baseline": {"iterations": 1500}}))
-    # A minute is the least that Slurm grants. It is told 20 s before.
+def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_run: Run) -> None:
+    # A minute is the least that Slurm grants. It is told 20 s before, and the training takes longer.
+    speed = float(re.findall(r"iterations in .*, ([\d.]+)/s", log_of_training(local_run))[-1])
+    iterations = max(1500, round(90 * speed))
+    run.configure(merged(run.configuration(), {"baseline": {"iterations": iterations}}))
     driver = Driver(
         run,
         *("--set-resources", "train:runtime=1", "train:slurm_extra='--signal=TERM@20'"),
@@ -147,10 +158,10 @@ def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_weights: 
     )
     assert driver.wait() == 0, driver.text[-3000:]
     assert training(run)["resumes"] >= 1
-    log = (run.folder / "results/tiny/logs/train/baseline.log").read_text()
+    log = log_of_training(run)
     # The log keeps all attempts.
     stopped = re.findall(r"stopped by SIGTERM at iteration (\d+), state saved", log)
-    assert re.findall(r"resumed at iteration (\d+) of 1500", log) == stopped != []
+    assert re.findall(rf"resumed at iteration (\d+) of {iterations}", log) == stopped != []
     print(driver.text, log)
 
 
