@@ -337,7 +337,7 @@ def test_a_training_says_which_network_it_has(tmp_path):
     [
         ("{", "s.json: line 1 is not valid JSON"),
         ("[1]", "s.json: expected keys and values"),
-        ("", "line 1 is not valid JSON"),
+        ("", "it is empty"),
     ],
 )
 def test_files_that_are_no_settings(tmp_path, text, message):
