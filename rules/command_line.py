@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cotrain.configuration.reading import read_mapping
-from cotrain.data.files import check_folder
+from cotrain.data.files import check_folder, nearest_existing
 from cotrain.errors import InputError
 from workflow_scripts import say_interrupted
 
@@ -42,8 +42,7 @@ def check_room(folder: Path) -> None:
     What a run needs in all is known, and checked, as soon as its images are counted.
     """
     check_folder(folder)
-    disk = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(disk).free
+    free = shutil.disk_usage(nearest_existing(folder)).free
     if free < LEAST_FREE_BYTES:
         raise InputError(
             f"{folder.absolute()}: its disk has {free / 1e6:.0f} MB free, expected at least "

@@ -68,11 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         predictions_a.check(items, options.images, space.classes)
         predictions_b.check(pairs, options.images_b, space.classes)
-        for path, table, reader in (
-            (options.thresholds_a, tables[0], predictions_a),
-            (options.thresholds_b, tables[1], predictions_b),
-        ):
-            table.check_model(path, reader.origin.model, reader.paths[0])
+        tables[0].check_model(options.thresholds_a, predictions_a)
+        tables[1].check_model(options.thresholds_b, predictions_b)
         pair_of = {
             item.id: pair.id
             for item, pair in zip(items, pairs, strict=True)

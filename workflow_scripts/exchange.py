@@ -100,9 +100,8 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         predictions = {"a": predictions_a, "b": predictions_b}
         for name in BRANCHES:
-            reader = predictions[name]
-            reader.check(items[name], subsets[name], space.classes)
-            tables[name].check_model(threshold_files[name], reader.origin.model, reader.paths[0])
+            predictions[name].check(items[name], subsets[name], space.classes)
+            tables[name].check_model(threshold_files[name], predictions[name])
         one_size = options.fill != "none" or options.collaboration != "own"
         check_pairs(items["a"], items["b"], (options.subset_a, options.subset_b), one_size, whole=False)
         branches = {

@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     with PredictionReader(options.predictions) as predictions:
         predictions.check(items, options.subset, space.classes)
         table = ThresholdTable.read(options.thresholds, space)
-        table.check_model(options.thresholds, predictions.origin.model, predictions.paths[0])
+        table.check_model(options.thresholds, predictions)
         labeller = Labeller(predictions, table.levels, mask, priors, prior_threshold)
         evidence = evidence_of_round(
             items, labeller, space.number_of_classes, options.threads, f"label {options.output}"

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     with PredictionReader(options.predictions) as predictions:
         predictions.check(items, options.accumulated, space.classes)
         table = ThresholdTable.read(options.thresholds, space)
-        table.check_model(options.thresholds, predictions.origin.model, predictions.paths[0])
+        table.check_model(options.thresholds, predictions)
         labeller = Labeller(predictions, table.levels, mask)
         folder = options.output / "labels"
         relabelled = write_pseudo_labels(items, labeller.scored_label, folder, space, options.threads)

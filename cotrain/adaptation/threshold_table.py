@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from msgspec import Meta
@@ -14,6 +14,10 @@ from cotrain.data.files import write_json
 from cotrain.data.json_files import Count, Record, Share, read_record
 from cotrain.data.label_spaces import LabelSpace
 from cotrain.errors import InputError
+
+if TYPE_CHECKING:
+    # A training reads thresholds, and needs no HDF5.
+    from cotrain.data.predictions import PredictionReader
 
 # `why_nothing_is_kept` names at most this many classes, those with the most pixels.
 NAMED_CLASSES = 3
@@ -141,12 +145,12 @@ class ThresholdTable:
         by_class = {name: dict(zip(self.classes, column, strict=True)) for name, column in columns.items()}
         write_json(path, {"model": self.model, **by_class})
 
-    def check_model(self, path: Path, model: str, predictions: Path) -> None:
-        """Raise InputError unless the table, read from `path`, is of the `model` of `predictions`."""
-        if model != self.model:
+    def check_model(self, path: Path, predictions: "PredictionReader") -> None:
+        """Raise InputError unless the table, read from `path`, is of the model of `predictions`."""
+        if predictions.origin.model != self.model:
             raise InputError(
                 f"{path}: holds the thresholds of another model, or of other settings, than the predictions "
-                f"{predictions}; expected those of the same model"
+                f"{predictions.paths[0]}; expected those of the same model"
             )
 
     def why_nothing_is_kept(self, path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cotrain.configuration.run_plan import Storage
+from cotrain.data.files import nearest_existing
 from cotrain.data.manifests import Item
 from cotrain.data.network_sizes import NetworkSize
 from cotrain.errors import InputError
@@ -144,7 +145,7 @@ def check_disk(needed: Mapping[Path, Mapping[str, int]], what: str) -> None:
     """
     disks: dict[int, tuple[Path, dict[str, int]]] = {}
     for folder, kinds in needed.items():
-        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        existing = nearest_existing(folder)
         _, of_disk = disks.setdefault(existing.stat().st_dev, (existing, {}))
         of_disk.update(kinds)
     for folder, kinds in disks.values():

@@ -101,6 +101,11 @@ def check_folder(folder: Path) -> None:
             raise InputError(f"{folder}: the folder cannot be made: {path} is {found}")
 
 
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists: the disk on which it is or will be made."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
 def _cannot_be_made(folder: Path, error: OSError) -> InputError:
     return InputError(f"{folder}: the folder cannot be made ({os.strerror(error.errno or 0)})")
 
