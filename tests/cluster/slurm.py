@@ -106,6 +106,12 @@ def in_mid_training(run: Run, model: str) -> str:
     return found
 
 
+def update_of_node() -> list[str]:
+    """Return the command that changes the state of the node, without the state."""
+    node = subprocess.run(["sinfo", "-h", "-o", "%N"], capture_output=True, text=True).stdout.strip()
+    return ["scontrol", "update", f"nodename={node}"]
+
+
 def training(run: Run, model: str = "baseline") -> dict[str, Any]:
     return json.loads((run.folder / f"results/tiny/models/{model}/training.json").read_text())
 
@@ -171,14 +177,37 @@ def test_a_training_whose_time_is_up_saves_and_goes_on(run: Run, local_run: Run)
 def test_a_node_that_goes_down_and_comes_back(run: Run, local_weights: bytes) -> None:
     driver = Driver(run, "--", BASELINE)
     in_mid_training(run, "baseline")
-    node = subprocess.run(["sinfo", "-h", "-o", "%N"], capture_output=True, text=True).stdout.strip()
-    update = ["scontrol", "update", f"nodename={node}"]
+    update = update_of_node()
     try:
         subprocess.run([*update, "state=down", "reason=test"], check=True)
         until(lambda: job_of("baseline") is None)
     finally:
         # It may have come back itself.
         subprocess.run([*update, "state=resume"], check=False)
+    assert driver.wait() == 0, driver.text[-3000:]
+    assert training(run)["resumes"] == 1
+    assert weights(run) == local_weights
+    print(driver.text)
+
+
+def test_a_node_that_is_drained_and_emptied(run: Run, local_weights: bytes) -> None:
+    """A drained node ends what it has and takes nothing new; to empty it at once, its jobs are requeued."""
+    driver = Driver(run, "--", BASELINE)
+    job = in_mid_training(run, "baseline")
+    update = update_of_node()
+    try:
+        subprocess.run([*update, "state=drain", "reason=test"], check=True)
+        time.sleep(3)
+        assert job_of("baseline") == job
+        subprocess.run(["scontrol", "requeue", job], check=True)
+        until(lambda: job_of("baseline") is None)
+        # It waits for the node, as the same job.
+        time.sleep(15)
+        (waiting,) = [of for of in jobs() if of["JobId"] == job]
+        assert waiting["JobState"] == "PENDING"
+        assert driver.process.poll() is None
+    finally:
+        subprocess.run([*update, "state=resume"], check=True)
     assert driver.wait() == 0, driver.text[-3000:]
     assert training(run)["resumes"] == 1
     assert weights(run) == local_weights
