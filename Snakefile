@@ -120,6 +120,9 @@ onstart:
                 Path(on_this_machine(STATE), "workflow.lock"),
                 f"another snakemake is at work on run {configuration.run}",
             )
+        found = images_of_run()
+        if found:
+            check_room_of_run(found)
     except InputError as error:
         stop(error)
     show_on_terminal(
@@ -128,7 +131,7 @@ onstart:
         cost_left,
         Path(on_this_machine(STATE), "speeds.json"),
         estimate_of_run(),
-        notes_on_run(),
+        notes_on_run(found) if found else [],
     )
 
 

@@ -39,7 +39,7 @@ def check_command_line(arguments: argparse.Namespace) -> None:
 def check_room(folder: Path) -> None:
     """Raise InputError if the folder cannot be made or written, or if its disk is nearly full.
 
-    What a run needs in all is known, and checked, as soon as its images are counted.
+    What a run needs in all is checked as soon as its images are counted, before its first job.
     """
     check_folder(folder)
     free = shutil.disk_usage(nearest_existing(folder)).free

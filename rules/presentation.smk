@@ -1,5 +1,6 @@
 # What a person sees of a run and can ask for: flags that are refused, the time left, `snakemake --report`, targets.
-from cotrain.reporting.overview import notes_on
+from cotrain.data.disk_space import check_disk_of_run
+from cotrain.reporting.overview import counted, notes_on
 from cotrain.reporting.time_left import Cost, cost_of_training
 
 # Number of steps for which each of these rules has jobs. With several, a job waits for one of the same rule, of the
@@ -52,15 +53,24 @@ def estimate_of_run():
     return next((line.removeprefix("all").strip() for line in lines if line.startswith("all ")), "")
 
 
-def notes_on_run():
-    """What in the configuration is hardly meant, before anything is trained."""
-    if os.path.exists(weights(BASELINE)):
-        return []
+def images_of_run():
+    """The images of the run, counted before its first job; None where they cannot be, which a job explains."""
     try:
-        return notes_on(configuration)
+        return counted(configuration)
     except InputError:
-        # A job says what is wrong with lists and folders.
-        return []
+        return None
+
+
+def check_room_of_run(found):
+    """Raise InputError where the disk has no room for what is left to make; what is stored elsewhere takes none."""
+    trains = name_of_rule("train") in {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if trains and not (STORAGE and STORAGE.default_storage_provider):
+        check_disk_of_run(configuration, *found, Path(on_this_machine(RUN)), Path(on_this_machine(STATE)))
+
+
+def notes_on_run(found):
+    """What in the configuration is hardly meant, before anything is trained."""
+    return [] if os.path.exists(weights(BASELINE)) else notes_on(configuration, found)
 
 
 PAGES = {name_of_rule("page"), name_of_rule("page_at_end")}

@@ -114,11 +114,13 @@ def main(arguments: list[str] | None = None) -> None:
     if options.class_priors:
         ClassPriors.read(options.class_priors).check_size(items[options.target])
     EgoVehicleMask(options.ego_vehicle_mask)
-    images = [item for path in options.source for item in items[path]]
+    source = [item for path in options.source for item in items[path]]
+    target = items[options.target]
+    of_source, of_target = (sum(item.width * item.height for item in of) for of in (source, target))
     storage = read_settings(options.storage, Storage)
     needed = missing_bytes(
         storage,
-        bytes_of_run(storage, images, items[options.target]),
+        bytes_of_run(storage, of_source, of_target, len(target)),
         read_network_sizes(options.networks),
         options.results,
         options.states,

@@ -2,13 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from cotrain.configuration.run_plan import Storage
+from msgspec.structs import replace
+
+from cotrain.configuration.run_plan import RunPlan, Storage
+from cotrain.configuration.sections import Configuration, StreetsSettings
 from cotrain.data.files import nearest_existing
-from cotrain.data.manifests import Item
-from cotrain.data.network_sizes import NetworkSize
+from cotrain.data.network_sizes import NetworkSize, read_network_sizes
 from cotrain.errors import InputError
 
 # Bytes a pixel. Photos of CamVid and CARLA and the demo's frames take 1.1 to 1.4 as PNG, and 0.26 to 0.33 as
@@ -27,19 +29,19 @@ RECORDS = 10_000
 BYTES_OF_A_VALUE = 4
 
 
-def bytes_of_run(storage: Storage, source: Sequence[Item], target: Sequence[Item]) -> dict[str, int]:
+def bytes_of_run(storage: Storage, of_source: int, of_target: int, targets: int) -> dict[str, int]:
     """Return about how many bytes each kind of a run's files takes; models are not among them.
 
     Args:
         storage: what the run writes.
-        source: all source images.
-        target: the target images.
+        of_source: pixels of all source images.
+        of_target: pixels of all target images.
+        targets: the number of target images.
     """
-    of_source, of_target = (sum(item.width * item.height for item in items) for items in (source, target))
     trained = of_source * max(1, storage.translations)
 
     def of_part(images: int) -> float:
-        return of_target * min(1.0, images / max(len(target), 1))
+        return of_target * min(1.0, images / max(targets, 1))
 
     pseudo_labels = sum(map(of_part, storage.pseudo_labelled))
     sample = of_part(storage.sample_images)
@@ -134,6 +136,52 @@ def bytes_below(folder: Path) -> int:
         except OSError:
             continue
     return total
+
+
+def check_disk_of_run(
+    configuration: Configuration,
+    images: Mapping[str, int],
+    sizes: Mapping[str, tuple[int, int]],
+    results: Path,
+    states: Path,
+) -> None:
+    """Raise InputError unless disks have room for what a run still has to write.
+
+    It can be asked before the run has made any file. Models are counted as soon as `results` says how large
+    the networks are.
+
+    Args:
+        configuration: of the run.
+        images: the number of images of each dataset.
+        sizes: (height, width) that the images of a dataset are taken to have.
+        results: the folder of the run's results.
+        states: the folder of its trainings' states.
+    """
+    plan = RunPlan(configuration)
+    storage, target = plan.storage(), configuration.target
+    pixels = {name: number * sizes[name][0] * sizes[name][1] for name, number in images.items()}
+    of_source = sum(pixels[name] for name in plan.source_datasets)
+    of_images = bytes_of_run(storage, of_source, pixels[target], images[target])
+    of_networks = results / "data" / "networks.json"
+    networks = read_network_sizes(of_networks) if of_networks.is_file() else {}
+    if not networks:
+        storage = replace(storage, models={})
+    below_results, below_states = missing_bytes(storage, of_images, networks, results, states)
+    rendered = {
+        name: settings
+        for name, settings in configuration.datasets.items()
+        if name in images and isinstance(settings, StreetsSettings)
+    }
+    below_results["rendered images"] = sum(
+        max(
+            0,
+            sum(bytes_of_scenes(of.images, of.width, of.height, "jpg").values())
+            - bytes_below(results / "data" / name / "scenes"),
+        )
+        for name, of in rendered.items()
+    )
+    what = "the run" if networks else "the run, without its models,"
+    check_disk({results: below_results, states: below_states}, what)
 
 
 def check_disk(needed: Mapping[Path, Mapping[str, int]], what: str) -> None:

@@ -10,40 +10,40 @@ from cotrain.data.layouts import dataset_entries
 
 
 class Counted(NamedTuple):
-    """Images of each dataset of a run, before its filters, and the (height, width) of one of the target."""
+    """Images of each dataset of a run, before its filters, and the (height, width) of its first one."""
 
     images: dict[str, int]
-    size: tuple[int, int]
+    sizes: dict[str, tuple[int, int]]
 
 
 def counted(configuration: Configuration) -> Counted:
-    """Count the images of a run; only the header of one is read. InputError for lists that cannot be read."""
-    images, size = {}, (0, 0)
+    """Count the images of a run; of each dataset, only the header of the first image is read.
+
+    Raises:
+        InputError: a list, a folder or a first image cannot be read.
+    """
+    images, sizes = {}, {}
     for name in RunPlan(configuration).datasets:
         settings = configuration.datasets[name]
         if isinstance(settings, StreetsSettings):
-            images[name], found = settings.images, (settings.height, settings.width)
+            images[name], sizes[name] = settings.images, (settings.height, settings.width)
         else:
             assert isinstance(settings, FilesSettings)
             entries = dataset_entries(name, settings, labelled=False)
-            images[name], found = -(-len(entries) // settings.every), (0, 0)
-            if name == configuration.target:
-                width, height = image_size(entries[0].image)
-                found = height, width
-        if name == configuration.target:
-            size = found
-    return Counted(images, size)
+            width, height = image_size(entries[0].image)
+            images[name], sizes[name] = -(-len(entries) // settings.every), (height, width)
+    return Counted(images, sizes)
 
 
-def notes_on(configuration: Configuration) -> list[str]:
-    """Return the advice on a configuration, a sentence each."""
-    return advice(configuration, *counted(configuration))
+def notes_on(configuration: Configuration, found: Counted) -> list[str]:
+    """Return the advice on a configuration with these images, a sentence each."""
+    return advice(configuration, found.images, found.sizes[configuration.target])
 
 
 def overview(configuration: Configuration) -> str:
     """Return what the run comes to, and the advice."""
     found = counted(configuration)
-    lines = advice(configuration, *found)
+    lines = notes_on(configuration, found)
     text = (
         "".join(f"- {line}\n" for line in lines)
         if lines

@@ -1,8 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
+from cotrain.configuration.reading import resolve
 from cotrain.configuration.run_plan import Storage
 from cotrain.data.disk_space import (
     bytes_below,
@@ -11,15 +14,16 @@ from cotrain.data.disk_space import (
     bytes_of_scenes,
     bytes_of_state,
     check_disk,
+    check_disk_of_run,
     missing_bytes,
     size_in_words,
 )
-from cotrain.data.manifests import Item
 from cotrain.data.network_sizes import NetworkSize, read_network_sizes
 from cotrain.errors import InputError
+from cotrain.reporting.overview import counted
 
-SOURCE = [Item("s", Path("s.png"), 100, 10)]
-TARGET = [Item(name, Path(f"{name}.png"), 10, 10) for name in "abcd"]
+# Pixels of the source, of four target images, and their number.
+IMAGES = (1000, 400, 4)
 # 1 000 trained values and 10 others of 4 bytes.
 SIZE = NetworkSize(parameters=1000, tensors=5, bytes=4040, operations_a_pixel=0, saved_bytes_a_pixel=0)
 
@@ -42,7 +46,7 @@ def test_bytes_of_a_run():
     storage = storage_of(translations=2, format="jpg", decoded_cache=True, pseudo_labelled=(2, 9))
     models = {"baseline": "network", "final": "network"}
     storage = replace(storage, sample_images=3, models=models, test_sample_models=1)
-    assert bytes_of_run(storage, SOURCE, TARGET) == {
+    assert bytes_of_run(storage, *IMAGES) == {
         # 1 000 pixels, twice.
         "translated images": 800,
         # Of the source 1 000 pixels, of the steps 200 and 400, of the ensemble 400.
@@ -55,7 +59,7 @@ def test_bytes_of_a_run():
 
 
 def test_nothing_is_translated_or_decoded():
-    sizes = bytes_of_run(storage_of(), SOURCE, TARGET)
+    sizes = bytes_of_run(storage_of(), *IMAGES)
     assert (sizes["translated images"], sizes["decoded images"]) == (0, 0)
 
 
@@ -162,3 +166,42 @@ def test_a_network_of_unknown_size(tmp_path):
 
 def test_sizes_in_words():
     assert [size_in_words(size) for size in (512, 3 * 2**20, 5 * 2**29)] == ["0.5 KiB", "3.0 MiB", "2.5 GiB"]
+
+
+def test_a_run_is_checked_before_it_has_any_file(small_disk):
+    """Of 10 source images of 128 × 96 and 20 target images of 64 × 64, whose ensemble is predicted whole."""
+    streets = {"layout": "streets", "images": 10, "width": 128, "height": 96}
+    target = {"layout": "streets", "look": "camera", "images": 20, "width": 64, "height": 64}
+    configuration = resolve(
+        {
+            "run": "x",
+            "datasets": {"game": streets | {"look": "game"}, "camera": target},
+            "source": ["game"],
+            "target": "camera",
+            "training": {"crop": [32, 32], "decoded_cache": True},
+            "self_training": {"rounds": 2, "images_per_round": 20, "keep": 10},
+            "co_training": {"cycles": 1, "images_per_cycle": 20, "keep": 5},
+        }
+    )
+    found = counted(configuration)
+    results, states = small_disk / "results", small_disk / "state"
+    with pytest.raises(InputError) as caught:
+        check_disk_of_run(configuration, *found, results, states)
+    # 122 880 pixels of the source, 81 920 of the target. Bytes a pixel: of the translated source 1.5; of
+    # labels 0.1, for the source, for 10, 10, 5 and 5 images of rounds and branches, and for all of the target;
+    # of predictions 2.2, for two branches of all images, and six models of the sample, which is all images here
+    # too; decoded 3; rendered 0.4, and 0.1 for the labels.
+    assert str(caught.value).endswith(
+        "disk: its disk has 16.0 KiB free, but the run, without its models, needs about 2.3 MiB (180.0 KiB "
+        "translated images, 32.0 KiB labels, 1.4 MiB predictions, 600.0 KiB decoded images, 100.0 KiB "
+        "rendered images); free some space, or work in a folder on another disk"
+    )
+    # Half of the scenes are there, and the sizes of the networks are known.
+    scenes = results / "data" / "camera" / "scenes" / "images"
+    scenes.mkdir(parents=True)
+    (scenes / "0.jpg").write_bytes(bytes(10 * 1024))
+    networks = {"networks": {"network": to_builtins(replace(SIZE, parameters=250_000, bytes=2**20))}}
+    (results / "data" / "networks.json").write_text(json.dumps(networks))
+    # The states: of each model two saves and the optimiser, and once more the optimiser of the one at work.
+    with pytest.raises(InputError, match=r"the run needs about .* 6\.1 MiB models, 90\.0 KiB rendered"):
+        check_disk_of_run(configuration, *found, results, states)

@@ -1,5 +1,9 @@
 """The estimate of what a run's models take on disk, against the files of a finished run."""
 
+import subprocess
+
+import pytest
+
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.run_plan import Storage
 from cotrain.data.disk_space import bytes_below, missing_bytes
@@ -22,3 +26,31 @@ def test_models_and_states_take_what_was_estimated(finished_run, tmp_path):
     below_results, below_states = missing_bytes(storage, {}, networks, results, states)
     assert below_results == {"models": 0}
     assert below_states == {"states of trainings": 0}
+
+
+def test_a_run_that_does_not_fit_ends_before_its_first_job(run, tmp_path):
+    """A disk with room for the first files, but not for 2 000 rendered images."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        (run.folder / "results").symlink_to(disk)
+        streets = {"layout": "streets", "look": "game", "images": 2000, "width": 480, "height": 360}
+        configuration = run.configuration()
+        configuration["datasets"]["synthetic"] = streets
+        run.configure(configuration)
+        done = run.snakemake()
+        assert done.returncode == 1
+        *_, last = done.stdout.splitlines()
+        # 345.6 million pixels of the source: 1.5 bytes translated, 0.4 rendered, 0.1 for labels of either.
+        assert "run/results: its disk has 60.0 MiB free, but the run, without its models, needs about" in last
+        assert "(494.4 MiB translated images, 33.0 MiB labels," in last
+        assert "164.8 MiB rendered images); free some space" in last
+        assert "job" not in done.stdout
+        assert not [path for path in disk.rglob("*") if path.is_file()]
+        # What trains nothing needs little.
+        assert run.snakemake("--", "results/tiny/data/camera/images.tsv").returncode == 0
+    finally:
+        subprocess.run(["umount", disk], check=True)

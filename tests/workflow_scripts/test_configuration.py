@@ -55,8 +55,14 @@ def test_images_are_counted_by_what_the_datasets_say(tmp_path):
         "listed": {"layout": "lists", "images": str(tmp_path / "list.txt"), "every": 2},
     }
     plain = {"run": "x", "datasets": datasets, "source": ["game"], "training": {"crop": [32, 48]}}
-    assert counted(resolve(plain | {"target": "rendered"})) == ({"game": 20, "rendered": 30}, (320, 448))
-    assert counted(resolve(plain | {"target": "listed"})) == ({"game": 20, "listed": 3}, (40, 60))
+    assert counted(resolve(plain | {"target": "rendered"})) == (
+        {"game": 20, "rendered": 30},
+        {"game": (720, 1280), "rendered": (320, 448)},
+    )
+    assert counted(resolve(plain | {"target": "listed"})) == (
+        {"game": 20, "listed": 3},
+        {"game": (720, 1280), "listed": (40, 60)},
+    )
 
 
 def test_a_configuration_ends_in_a_summary(capsys):
