@@ -188,9 +188,9 @@ def test_a_run_is_checked_before_it_has_any_file(small_disk):
     with pytest.raises(InputError) as caught:
         check_disk_of_run(configuration, *found, results, states)
     # 122 880 pixels of the source, 81 920 of the target. Bytes a pixel: of the translated source 1.5; of
-    # labels 0.1, for the source, for 10, 10, 5 and 5 images of rounds and branches, and for all of the target;
-    # of predictions 2.2, for two branches of all images, and six models of the sample, which is all images here
-    # too; decoded 3; rendered 0.4, and 0.1 for the labels.
+    # labels 0.1, for the source, for 10, 10, 5 and 5 images of rounds and branches, and for all of the
+    # target; of predictions 2.2, for two branches of all images, and six models of the sample, which is all
+    # images here too; decoded 3; rendered 0.4, and 0.1 for the labels.
     assert str(caught.value).endswith(
         "disk: its disk has 16.0 KiB free, but the run, without its models, needs about 2.3 MiB (180.0 KiB "
         "translated images, 32.0 KiB labels, 1.4 MiB predictions, 600.0 KiB decoded images, 100.0 KiB "
