@@ -35,6 +35,7 @@ from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
 from rules.command_line import check_room
+from rules.included import be_default_target
 from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, stop, terminals
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
@@ -88,7 +89,7 @@ include: "rules/changes.smk"
 include: "rules/presentation.smk"
 
 
-# The first rule, and so the default target, also of a workflow that only imports this one.
+# The first rule, and so the default target, also of a workflow that only imports or includes this one.
 rule all:
     """Every model of the run, evaluated, and the table that compares them."""
     input:
@@ -108,6 +109,9 @@ report: "rules/captions/run.rst"
 
 leave_out_preamble(workflow, result_of_run)
 name_targets([name_of_rule(name) for name in NAMED_TARGETS])
+# A module's modifier has one above it.
+if workflow.modifier.parent_modifier is None and len(workflow.included_stack) > 1:
+    be_default_target(workflow, "all")
 
 
 onstart:

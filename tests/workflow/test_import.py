@@ -1,6 +1,7 @@
 """The workflow as a part of another one: as a module, with and without a prefix, and included."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -109,9 +110,27 @@ def test_included_in_another_workflow(run):
     included = INCLUDED.format(snakefile=str(PROJECT / "Snakefile"))
     # Several jobs of one step, and one of another; a training is in the test above.
     write_workflow(run, included, OWN_RULE.format(inputs="rules.collect_checks.output"))
-    start(run, "tiny.yaml")
+    start(run, "tiny.yaml", "--", "own")
     assert (run.folder / "own.txt").exists()
     assert (run.folder / "state" / "tiny" / "workflow.lock").exists()
+
+
+def default_target(run, *parts):
+    """Return the rule that Snakemake takes if it is asked for nothing."""
+    write_workflow(run, *parts)
+    output = start(run, "tiny.yaml", "--dry-run", "--quiet", "host")
+    return re.findall(r"^(?:local)?rule (\w+):", output, re.MULTILINE)[-1]
+
+
+def test_the_default_target_of_a_workflow_that_includes_is_the_whole_run_unless_a_rule_comes_first(run):
+    included = INCLUDED.format(snakefile=str(PROJECT / "Snakefile"))
+    own = OWN_RULE.format(inputs=repr("some data/camera.images.txt"))
+    assert default_target(run, included) == "all"
+    assert default_target(run, included, own) == "all"
+    assert default_target(run, own, included) == "own"
+    between = 'include: "between.smk"'
+    (run.folder / "between.smk").write_text(included + own)
+    assert default_target(run, between) == "all"
 
 
 @pytest.mark.parametrize("rule", ["train", "label_round"])
