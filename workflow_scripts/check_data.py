@@ -23,10 +23,12 @@ from cotrain.data.files import write_json, write_text
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.layouts import dataset_class_table, file_origins, find_dataset
 from cotrain.data.manifests import Item, read_manifest
+from cotrain.data.pairs import check_labels
 from cotrain.data.plausibility import can_be_judged
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.reporting.data_table import data_table
+from cotrain.words import counted
 from workflow_scripts.command_line import (
     add_output_argument,
     add_threads_argument,
@@ -97,13 +99,18 @@ def main(arguments: list[str] | None = None) -> None:
             raise InputError("--manifest needs --dataset and --settings too")
         name, items = options.dataset, read_manifest(options.manifest)
         dataset = read_settings(options.settings, DatasetSettings)
+        if options.with_labels:
+            check_labels(items, options.manifest)
         try:
             report = check(name, dataset, items, options.with_labels, space, options.threads, options.quick)
         except InputError:
             if options.discard:
                 options.manifest.unlink()
             raise
-        sheet = f"{options.manifest.parent / 'contact_sheet.png'}, which `snakemake contact_sheets` makes"
+        sheet = "its contact sheet, which the step contact_sheet makes"
+        if options.discard:
+            file = options.manifest.parent / "contact_sheet.png"
+            sheet = f"{file}, which `snakemake contact_sheets` makes with the configuration of this run"
         log_verdict(name, report, options.quick, sheet)
     if options.output:
         write_json(options.output, report)
@@ -222,7 +229,13 @@ def log_verdict(name: str, report: CheckReport, quick: bool, sheet: str) -> None
     else:
         found = "all is well"
     but = "; there is" if report["warnings"] or is_small else ", but"
-    logger.info("%s: %s%s", name, found, f"{but} no pixel of {', '.join(absent)}" if absent else "")
+    found += f"{but} no pixel of {', '.join(absent)}" if absent else ""
+    for number, what in (
+        (sum(report["converted"].values()), "converted to RGB"),
+        (len(report["turned"]), "turned upright"),
+    ):
+        found += f"; {counted(number, 'image is', 'images are')} {what}" if number else ""
+    logger.info("%s: %s", name, found)
 
 
 if __name__ == "__main__":

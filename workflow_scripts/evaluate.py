@@ -23,6 +23,7 @@ from cotrain.data.images import read_image, read_label, write_image, write_label
 from cotrain.data.label_files import check_palette
 from cotrain.data.label_spaces import LabelSpace, label_space
 from cotrain.data.manifests import Item, read_labelled, read_manifest
+from cotrain.data.pairs import check_labels
 from cotrain.data.predictions import (
     Origin,
     PredictionReader,
@@ -89,6 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     items = read_labelled(options.labelled)
     if not items:
         raise InputError(f"--labelled: {options.labelled} lists no image; expected images with labels")
+    check_labels(items, options.labelled)
     title = f"evaluate {options.name}"
     outputs = options.output if options.write_outputs else None
     sample = read_manifest(options.sample) if options.sample else []

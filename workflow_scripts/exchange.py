@@ -129,10 +129,10 @@ def main(arguments: list[str] | None = None) -> None:
             space,
         )
         if np.isnan(evidence[name].mean_confidence).all():
-            reason = tables[name].why_nothing_is_kept(threshold_files[name])
             teacher = "co_training.iterations" if options.cycle else "self_training.iterations"
             advice = what_to_change([tables[name]], "co_training", teacher)
-            problems.append(f"branch {name}: {reason}\n{advice}")
+            reason = tables[name].why_nothing_is_kept(threshold_files[name], advice)
+            problems.append(f"branch {name}: {reason}")
         elif not len(rankings[name].order):
             problems.append(why_nothing_is_offered(branch, evidence[name], options.min_pixels, space.classes))
     without = [name for name in BRANCHES if not selected[name]]

@@ -68,11 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
         for path in options.accumulated:
             labelled = accumulate(labelled, read_manifest(path), "best_score", "final", options.ranking)
     if not any(item.kept_pixels for item in labelled):
-        reasons = [
-            table.why_nothing_is_kept(path) for table, path in zip(tables, options.thresholds, strict=True)
-        ]
         advice = what_to_change(tables, "co_training", "co_training.iterations")
-        raise InputError("\n".join([*reasons, advice]))
+        reasons = [
+            table.why_nothing_is_kept(path, advice)
+            for table, path in zip(tables, options.thresholds, strict=True)
+        ]
+        raise InputError("\n".join(reasons))
     folder, manifest = options.output / "labels", options.output / "manifest.tsv"
     make_folder(folder)
     kept = [item for item in labelled if item.kept_pixels]

@@ -87,12 +87,13 @@ def main(arguments: list[str] | None = None) -> None:
         options.output / "scores.tsv", items, evidence.scores, evidence.counts, selection.choices, space
     )
     if not selected:
-        reason = table.why_nothing_is_kept(options.thresholds)
+        teacher = "self_training.iterations" if options.round else "baseline.iterations"
+        advice = what_to_change([table], "self_training", teacher)
+        reason = table.why_nothing_is_kept(options.thresholds, advice)
         if options.round == 0:
             # Nothing to train on. A later round trains on the images of those before it.
-            raise InputError(f"{reason}\n{what_to_change([table], 'self_training', 'baseline.iterations')}")
-        advice = what_to_change([table], "self_training", "self_training.iterations")
-        logger.warning("warning: this round adds no image to those before it: %s\n%s", reason, advice)
+            raise InputError(reason)
+        logger.warning("warning: this round adds no image to those before it: %s", reason)
     write_manifest(options.output / "selected.tsv", selected, Path.cwd())
     what = labels_in_words(evidence.counts[selection.kept].sum(0), selected, space.classes)
     manifest = options.output / "selected.tsv"

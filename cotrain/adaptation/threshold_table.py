@@ -153,10 +153,11 @@ class ThresholdTable:
                 f"{predictions.paths[0]}; expected those of the same model"
             )
 
-    def why_nothing_is_kept(self, path: Path) -> str:
+    def why_nothing_is_kept(self, path: Path, advice: str) -> str:
         """Return a message for when these thresholds, read from `path`, leave no label in any image.
 
-        It shows the most frequent classes with their highest confidences and their thresholds.
+        Its first line ends with the `advice`. Below, it shows the most frequent classes with their highest
+        confidences and their thresholds.
         """
         most_pixels_first = np.argsort(-self.pixels, kind="stable")[:NAMED_CLASSES]
         lines = [
@@ -166,7 +167,7 @@ class ThresholdTable:
             for train_id in most_pixels_first
             if self.pixels[train_id]
         ]
-        return f"no image has a label left by the thresholds of {path}" + "".join(lines)
+        return f"no image has a label left by the thresholds of {path}. {advice}{''.join(lines)}"
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:

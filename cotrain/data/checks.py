@@ -24,7 +24,7 @@ from cotrain.data.images import (
 from cotrain.data.json_files import Count, Share, read_record
 from cotrain.data.label_spaces import IGNORE, LabelSpace
 from cotrain.data.manifests import Item
-from cotrain.data.plausibility import implausible_shares, in_a_row
+from cotrain.data.plausibility import absent_from_streets, implausible_shares, in_a_row
 from cotrain.errors import InputError
 from cotrain.progress import Progress
 from cotrain.threads import map_in_order
@@ -179,6 +179,13 @@ def check_items(
             report["warnings"].append(
                 f"not the pixels of streets: {in_a_row(implausible)}. Is {table.name!r} the class table of "
                 "these label files?"
+            )
+        of_run = dict(zip(space.classes, map(int, pixels), strict=True))
+        absent = [name for name in absent_from_streets(of_run, len(items)) if name not in of_names]
+        if absent:
+            report["warnings"].append(
+                f"no pixel of {in_a_row(absent)}, which streets always show: no model can learn this from "
+                f"these labels. Does {table.name!r} leave it out, and do the files hold an id for it?"
             )
         report["warnings"] += warnings_of_ignored_classes(own_counts, table, space, train_ids)
         report["void_pixels"] = int(counts[IGNORE])

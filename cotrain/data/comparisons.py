@@ -50,8 +50,13 @@ def notes_on_datasets(
     """
     notes = []
     learnt = _sum(source) if whole_source else {}
-    if learnt and test:
+    if learnt and test and test.pixels:
         notes += _notes_on_classes(source, learnt, test)
+    elif absent := [name for name, pixels in learnt.items() if not pixels]:
+        notes.append(
+            f"{_names(source)}: no pixel of {in_a_row(absent)}. No model of this run can learn a class that "
+            "no source shows"
+        )
     for dataset in (test, upper_bound):
         if learnt and dataset and dataset.pixels:
             images = min(sum(one.report["images"] for one in source), dataset.report["images"])
@@ -60,7 +65,7 @@ def notes_on_datasets(
                 notes.append(
                     f"{dataset.name}: shares of pixels very unlike those of {_names(source)}: "
                     f"{in_a_row(unlike)}. Is the class table of each the right one? "
-                    "`snakemake contact_sheets` shows them"
+                    "`snakemake contact_sheets`, with the configuration of this run, shows them"
                 )
     if test is None:
         return notes
@@ -129,8 +134,6 @@ def _notes_on_classes(
     source: Sequence[CheckedDataset], learnt: Mapping[str, int], test: CheckedDataset
 ) -> list[str]:
     scored = test.pixels
-    if not scored:
-        return []
     notes = []
     unlearnable = [name for name in scored if scored[name] and not learnt[name]]
     if unlearnable:

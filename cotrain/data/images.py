@@ -50,6 +50,8 @@ LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 JPEG_XL_BEGINNINGS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 # Phones write it, and Pillow does not read it.
 HEIF_SUFFIXES = (".heic", ".heif")
+TIFF_BEGINNINGS = (b"II*\x00", b"MM\x00*")
+AVIF_BEGINNING = b"ftypavif"
 HEIF_BEGINNINGS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 
 MODE_NAMES = {
@@ -464,6 +466,11 @@ def _why_not(file: IO[bytes], error: Exception, wanted: str) -> str:
         # Only the header, to name the format.
         with suppress(Exception), Image.open(file) as image:
             form = image.format
+    if form == "TIFF" or beginning[:4] in TIFF_BEGINNINGS:
+        kind = "a TIFF of a kind that is not read, such as one of floating-point numbers"
+        return f"is {kind}; convert it to {wanted}"
+    if beginning[4:12] == AVIF_BEGINNING:
+        return "cannot be decoded, perhaps it is truncated or damaged; copy or save it again"
     if form:
         return f"has the format {form}, which is not read; convert it to {wanted}"
     return f"is no image that can be decoded ({counted(number_of_bytes, 'byte')}), {expected}"

@@ -16,7 +16,7 @@ from cotrain.data.label_spaces import IGNORE, LabelSpace, label_space, label_spa
 from cotrain.data.layouts import unique_ids
 from cotrain.data.lists import read_folder, read_list
 from cotrain.data.manifests import Item, read_manifest, verify_labels
-from cotrain.data.pairs import check_order
+from cotrain.data.pairs import check_labels, check_order
 from cotrain.errors import InputError
 from cotrain.words import agreeing, counted
 
@@ -229,6 +229,7 @@ def _line(source: Path, line: int) -> str:
 
 def _of_manifest(manifest: Path) -> list[LabelFile]:
     items = read_manifest(manifest)
+    check_labels(items, manifest)
     verify_labels(items, manifest)
     return [
         LabelFile(item.label, f"{manifest}, image {item.id!r}", item.id, item.image)

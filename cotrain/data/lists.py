@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cotrain.data.file_names import in_one_line, is_one_line, repeated
 from cotrain.errors import InputError
+from cotrain.words import counted
 
 logger = logging.getLogger("cotrain")
 
@@ -109,10 +110,11 @@ def look_into_folder(
         )
     files = [path for path in found if is_one_line(path.name)]
     if same := repeated([path.stem for path in files]):
-        one, other = (files[place].name for place in same[0][:2])
-        more = f" ({len(same)} such names in all)" if len(same) > 1 else ""
+        pairs = [" and ".join(files[place].name for place in places[:2]) for places in same]
+        more = f", and of {counted(len(pairs) - 3, 'other pair')}" if len(pairs) > 3 else ""
         raise InputError(
-            f"{folder}: {one} and {other} would have outputs of one name{more}; rename one of them"
+            f"{folder}: the outputs of {', of '.join(pairs[:3])}{more} would have the same name; rename one "
+            "of each, or move it to another folder"
         )
     images = set(found)
     folders = [path for path in visible if path.is_dir()]

@@ -114,6 +114,18 @@ def check_pairs(
             )
 
 
+def check_labels(items: Sequence[Item], manifest: Path) -> None:
+    """Refuse a manifest in which images and labels are in different orders, as `check_order` says it."""
+    images, labels = [], []
+    # The first line names the columns.
+    for line, item in enumerate(items, start=2):
+        if item.label:
+            images.append((item.image, f"{manifest}:{line}"))
+            labels.append((item.label, f"{manifest}:{line}"))
+    if images:
+        check_order(images, labels)
+
+
 def check_order(first: Sequence[tuple[Path, str]], second: Sequence[tuple[Path, str]]) -> None:
     """Refuse two lists of equally many files whose names say that they are in different orders.
 

@@ -77,6 +77,19 @@ def implausible_shares(pixels: Mapping[str, int], images: int) -> list[str]:
     return found
 
 
+def absent_from_streets(pixels: Mapping[str, int], images: int) -> list[str]:
+    """Return the classes without any pixel that streets always show; [] where nothing can be said, as above.
+
+    Args:
+        pixels: the pixels of each class of the run; void is left out.
+        images: over how many images they were counted.
+    """
+    if not can_be_judged(pixels, images):
+        return []
+    always_shown = {name for name, (lowest, _) in PLAUSIBLE_SHARES.items() if lowest > 0}
+    return [name for name, number in pixels.items() if not number and name in always_shown]
+
+
 def can_be_judged(pixels: Mapping[str, int], images: int) -> bool:
     """Return whether there are enough images and labelled pixels to say whether the shares are plausible."""
     return images >= FEWEST_IMAGES and sum(pixels.values()) >= FEWEST_PIXELS

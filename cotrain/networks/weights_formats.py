@@ -88,6 +88,8 @@ def _format_of_zip(path: Path) -> Format:
         return "torch"
     if "archive_format" in files:
         raise unreadable(path, f"it is a file of torch.export, {NO_GRAPH}")
+    if files and all(name.endswith(".npy") for name in files):
+        raise unreadable(path, f"it holds arrays of numpy; {EXPECTED}")
     raise unreadable(path, f"it is a zip archive that torch.save did not write; unpack it; {EXPECTED}")
 
 

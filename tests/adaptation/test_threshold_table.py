@@ -116,8 +116,8 @@ def test_files_that_are_no_thresholds_are_refused(tmp_path, text, message):
 
 
 def test_why_nothing_is_kept_names_the_most_frequent_classes(table, tmp_path):
-    assert table.why_nothing_is_kept(tmp_path / "t.json") == (
-        f"no image has a label left by the thresholds of {tmp_path / 't.json'}"
+    assert table.why_nothing_is_kept(tmp_path / "t.json", "Do this.") == (
+        f"no image has a label left by the thresholds of {tmp_path / 't.json'}. Do this."
         "\n  a (57.1 % of the pixels) is predicted with a confidence up to 0.839, its threshold is 0.763"
         "\n  c (42.9 % of the pixels) is predicted with a confidence up to 0.992, its threshold is 0.900"
     )

@@ -76,7 +76,14 @@ def test_classes_that_one_side_lacks():
     ]
     assert notes_on_datasets(sources, [], test, whole_source=False) == []
     assert notes_on_datasets([*sources, dataset("unread")], [], test) == []
-    assert notes_on_datasets(sources, [], dataset("exam")) == []
+    # Nothing to score on: still no model can learn what no source shows.
+    unlearnable = (
+        "game and town: no pixel of sky and bus. No model of this run can learn a class that no source shows"
+    )
+    assert notes_on_datasets(sources, [], dataset("exam")) == [unlearnable]
+    assert notes_on_datasets(sources, [], None) == [unlearnable]
+    assert notes_on_datasets(sources, [], None, whole_source=False) == []
+    assert notes_on_datasets([dataset("game", road=5, sky=1)], [], None) == []
 
 
 def test_shares_are_compared_where_the_run_reads_labels():
@@ -85,7 +92,7 @@ def test_shares_are_compared_where_the_run_reads_labels():
     note = (
         "exam: shares of pixels very unlike those of game: chair (50 %, there 0.5 %). Is the class table of "
     )
-    note += "each the right one? `snakemake contact_sheets` shows them"
+    note += "each the right one? `snakemake contact_sheets`, with the configuration of this run, shows them"
     assert notes_on_datasets([game], [], exam) == [note]
     assert notes_on_datasets([game], [], game, replace(exam, name="camera")) == [
         note.replace("exam", "camera")

@@ -488,6 +488,7 @@ def test_an_image_of_floats_is_refused(tmp_path):
         (b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a", r"has the format JPEG XL, which is not read"),
         (b"version https://git-lfs.github.com/spec/v1\n", r"is only a pointer of Git LFS; .* `git lfs pull`"),
         (b"<!DOCTYPE html>", r"is no image that can be decoded \(15 bytes\)"),
+        (b"\0\0\0\x20ftypavif\0\0", r"cannot be decoded, perhaps it is truncated or damaged"),
     ],
 )
 def test_what_is_not_read_is_refused_with_the_reason(tmp_path, rgb, read, content, message):
@@ -719,3 +720,17 @@ def test_a_red_channel_that_opencv_cannot_decode_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(content[:-20])
     with pytest.raises(InputError, match=r"a\.png: cannot be decoded"):
         read_own_ids(tmp_path / "a.png", class_table("synthia"))
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        (1, "has 1 channel (float), expected a photo of 8 or 16 bit"),
+        (3, "is a TIFF of a kind that is not read, such as one of floating-point numbers; convert it to PNG"),
+    ],
+)
+def test_a_tiff_of_floating_point_numbers_is_called_that(tmp_path, channels, message):
+    path = tmp_path / "float.tif"
+    cv2.imwrite(str(path), np.zeros((4, 6, channels), np.float32))
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_image(path)

@@ -79,16 +79,14 @@ def test_a_folder_gives_its_files_in_order(tmp_path):
     (tmp_path / "b.jpg").touch()
     with pytest.raises(InputError) as caught:
         read_folder(tmp_path, (".png", ".jpg"))
-    message = f"{tmp_path}: b.jpg and b.png would have outputs of one name; rename one of them"
-    assert str(caught.value) == message
-    for name in ("c.png", "c.gif", "a.jpg"):
+    ending = "would have the same name; rename one of each, or move it to another folder"
+    assert str(caught.value) == f"{tmp_path}: the outputs of b.jpg and b.png {ending}"
+    for name in ("c.png", "c.gif", "a.jpg", "d.png", "d.jpg"):
         (tmp_path / name).touch()
     with pytest.raises(InputError) as caught:
         read_folder(tmp_path, (".png", ".jpg", ".gif"))
-    assert str(caught.value) == (
-        f"{tmp_path}: a.PNG and a.jpg would have outputs of one name (3 such names in all); "
-        "rename one of them"
-    )
+    names = "a.PNG and a.jpg, of b.jpg and b.png, of c.gif and c.jpg, and of 1 other pair"
+    assert str(caught.value) == f"{tmp_path}: the outputs of {names} {ending}"
 
 
 def test_folders_below_are_named_where_a_folder_holds_no_image(tmp_path):

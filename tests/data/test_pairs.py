@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cotrain.data.manifests import Item
-from cotrain.data.pairs import check_order, check_pairs
+from cotrain.data.pairs import check_labels, check_order, check_pairs
 from cotrain.errors import InputError
 
 MANIFESTS = (Path("a.tsv"), Path("b.tsv"))
@@ -27,6 +27,23 @@ def test_sizes_count_only_where_labels_pass_pixel_by_pixel():
     check_pairs(*pairs, MANIFESTS, one_size=False)
     with pytest.raises(InputError, match=r"x1\.png is 8×4, its pair y1\.png 4×8; expected one size"):
         check_pairs(*pairs, MANIFESTS, one_size=True)
+
+
+def test_labels_of_a_manifest_in_another_order_than_its_images():
+    def manifest(*labels):
+        return [
+            Item(f"{i}", Path(f"i/rgb_{i}.jpg"), 8, 4, None if label is None else Path(f"l/gt_{label}.png"))
+            for i, label in enumerate(labels)
+        ]
+
+    check_labels(manifest(0, 1, 2), Path("a.tsv"))
+    check_labels(manifest(None, 1, None, 3), Path("a.tsv"))
+    for labels in ((0, 2, 1), (None, 2, 1)):
+        with pytest.raises(InputError) as caught:
+            check_labels(manifest(*labels), Path("a.tsv"))
+        assert str(caught.value).startswith(
+            "a.tsv:3: i/rgb_1.jpg is paired with a.tsv:3: l/gt_2.png; expected a.tsv:4: l/gt_1.png. By their"
+        )
 
 
 def listed(name, paths):

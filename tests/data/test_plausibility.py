@@ -4,6 +4,7 @@ from cotrain.data.plausibility import (
     FEWEST_IMAGES,
     FEWEST_PIXELS,
     PLAUSIBLE_SHARES,
+    absent_from_streets,
     implausible_shares,
     in_a_row,
     unlike_shares,
@@ -88,3 +89,14 @@ def test_names_in_a_row():
         "a and b",
         "a, b and c",
     ]
+
+
+def test_streets_without_sky_or_road():
+    enough = 100_000
+    assert absent_from_streets({"road": enough, "sky": 0, "train": 0}, 10) == ["sky"]
+    assert absent_from_streets({"road": 0, "sky": enough}, 10) == ["road"]
+    assert absent_from_streets({"road": enough, "sky": 1}, 10) == []
+    # Other classes, too few images, too few pixels.
+    assert absent_from_streets({"chair": enough, "table": 0}, 10) == []
+    assert absent_from_streets({"road": enough, "sky": 0}, 9) == []
+    assert absent_from_streets({"road": enough - 1, "sky": 0}, 10) == []

@@ -119,7 +119,7 @@ def _read_thresholds(path: Path) -> None:
     table = ThresholdTable.read(path, SPACE)
     assert np.isfinite(table.confidences).all()
     assert table.pixels.min() >= 0
-    table.why_nothing_is_kept(path)
+    table.why_nothing_is_kept(path, "advice")
 
 
 def _write_priors(path: Path) -> None:

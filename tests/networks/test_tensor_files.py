@@ -162,6 +162,8 @@ def test_other_archives_and_folders_are_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
         archive.writestr("checkpoints/model.pth", b"")
     assert "a zip archive that torch.save did not write; unpack it" in refused(tmp_path / "x.pth")
+    np.savez(tmp_path / "arrays.npz", weight=np.zeros(3))
+    assert "it holds arrays of numpy; expected" in refused(tmp_path / "arrays.npz")
     with zipfile.ZipFile(tmp_path / "model.pt2", "w") as archive:
         archive.writestr("model/archive_format", b"pt2")
     text = refused(tmp_path / "model.pt2")

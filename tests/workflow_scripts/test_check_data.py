@@ -256,8 +256,12 @@ def test_labels_of_another_table_are_never_well(tmp_path, settings_file, capfd):
     )
     assert f"warning: city: {warning}" in shown
     assert "all is well" not in shown
-    sheet = f"{tmp_path}/contact_sheet.png, which `snakemake contact_sheets` makes; there is no pixel of"
+    sheet = "its contact sheet, which the step contact_sheet makes; there is no pixel of"
     assert f"city: no error was found, but look at {sheet}" in shown
+    check(tmp_path, dataset, "--with-labels", "--discard")
+    shown = capfd.readouterr().err
+    assert f"city: no error was found, but look at {tmp_path}/contact_sheet.png, which `snakemake" in shown
+    assert "contact_sheets` makes with the configuration of this run; there is no pixel of" in shown
     assert f"  warning: {warning}" in (tmp_path / "check.txt").read_text()
 
 

@@ -363,7 +363,7 @@ def test_what_cannot_be_segmented(model, tmp_path, prepare, message):
 def test_two_images_of_one_name(model, tmp_path):
     for suffix in ("png", "jpg"):
         write_image(tmp_path / "in" / f"a.{suffix}", pictures(1)[0])
-    with pytest.raises(InputError, match=r"a\.jpg and a\.png would have outputs of one name"):
+    with pytest.raises(InputError, match=r"outputs of a\.jpg and a\.png would have the same name"):
         segment(model, tmp_path / "in", tmp_path / "out")
 
 
