@@ -19,7 +19,7 @@ from cotrain.data.network_sizes import FirstWeights
 from cotrain.errors import InputError
 from cotrain.networks.published_weights import renamed
 from cotrain.networks.quick_timm import import_timm
-from cotrain.networks.tensor_files import matched, read_tensors, without_batch_counts
+from cotrain.networks.tensor_files import closest, matched, read_tensors, without_batch_counts
 from cotrain.words import counted
 
 logger = logging.getLogger("cotrain")
@@ -209,19 +209,23 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
         matches, prefix = matched(own, tensors)
     except InputError as error:
         file = settings.backbone_weights
-        if renamed(tensors)[0]:
+        best, _ = closest(own, tensors)
+        if all(name in best and best[name].shape == tensor.shape for name, tensor in own.items()):
+            # Not the names are wrong, but what they hold, or how often they are there.
+            remedy = ""
+        elif renamed(tensors)[0]:
             remedy = (
-                "Its names are those of Detectron2, which the step import_weights converts: python -m "
+                ". Its names are those of Detectron2, which the step import_weights converts: python -m "
                 f"workflow_scripts.import_weights --from {file} --output converted.safetensors"
             )
         else:
             remedy = (
-                "Give the weights of this backbone under the names that timm uses, or set network.backbone "
+                ". Give the weights of this backbone under the names that timm uses, or set network.backbone "
                 "to the timm model that the file belongs to"
             )
         raise InputError(
             f"network.backbone_weights: the tensors of {file!r} are not those of {settings.backbone!r}: "
-            f"{error}. {remedy}"
+            f"{error}{remedy}"
         ) from error
     if prefix:
         logger.info("%s: took the tensors below %r", settings.backbone_weights, prefix)

@@ -205,9 +205,15 @@ def test_wrong_weight_files_are_refused(settings, tmp_path):
     refused(b"garbage", "garbage.pth", "cannot be read")
     refused(b"", "empty.safetensors", "cannot be read")
     refused(
-        {"model": whole, "model_ema": whole}, "two.pth", "those below 'model.', 'model_ema.'; expected one"
+        {"model": whole, "model_ema": whole},
+        "two.pth",
+        "those below 'model.', 'model_ema.'; expected one. Write the wanted one into .* torch.save$",
     )
-    refused(create_model("test_resnet").state_dict(), "other.safetensors", "are not those of")
+    other = create_model("test_resnet").state_dict()
+    refused(other, "other.safetensors", r"are not those of .*\. Give the weights of this backbone under")
+    # The names are right, so nothing is said of names.
+    nan = whole | {"conv_stem.weight": torch.full_like(whole["conv_stem.weight"], torch.nan)}
+    refused(nan, "nan.pth", r"1 holds infinite values or NaN \(conv_stem\.weight\)(?!.*Give the weights)")
     refused(
         {name: tensor for name, tensor in whole.items() if name != "conv_stem.weight"},
         "lacking.pth",
