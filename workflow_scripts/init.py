@@ -272,8 +272,8 @@ def write_configuration(
     if speed is None:
         warnings.append(
             f"the preset {preset_name} is for a GPU, and this machine has none: here the run would take "
-            "days. Take --preset laptop, or copy the configuration, the lists and the photos to a machine "
-            "with a GPU"
+            "days. Take --preset laptop, give the run to a cluster (docs/clusters.md), or copy the "
+            "configuration, the lists and the photos to a machine with a GPU"
         )
         if options.hours:
             warnings.append(f"--hours {options.hours:g} changed nothing: only what was measured fits a time")

@@ -423,7 +423,7 @@ def _network(preset: str) -> list[str]:
             "# ImageNet weights from an installed package. Larger backbones of timm score better, for "
             "instance",
             "# `backbone: resnet101s, backbone_weights: timm`, which downloads them (docs/networks.md).",
-            "network: {backbone: tf_efficientnet_lite2, backbone_weights: package}",
+            "network: {backbone: tf_efficientnet_lite0, backbone_weights: package}",
         ]
     return [
         "# A small network, with ImageNet weights from an installed package. With stride 32 and a narrow "

