@@ -184,8 +184,8 @@ def check_items(
         absent = [name for name in absent_from_streets(of_run, len(items)) if name not in of_names]
         if absent:
             report["warnings"].append(
-                f"no pixel of {in_a_row(absent)}, which streets always show: no model can learn this from "
-                f"these labels. Does {table.name!r} leave it out, and do the files hold an id for it?"
+                f"no pixel of {in_a_row(absent)}, which streets always show, so no model can learn it from "
+                f"these labels. Is there an id for it that class table {table.name!r} leaves out?"
             )
         report["warnings"] += warnings_of_ignored_classes(own_counts, table, space, train_ids)
         report["void_pixels"] = int(counts[IGNORE])

@@ -211,7 +211,7 @@ def load_backbone(backbone: nn.Module, settings: Settings) -> None:
         file = settings.backbone_weights
         best, _ = closest(own, tensors)
         if all(name in best and best[name].shape == tensor.shape for name, tensor in own.items()):
-            # Not the names are wrong, but what they hold, or how often they are there.
+            # The names are right: their content is wrong, or there are several sets of them.
             remedy = ""
         elif renamed(tensors)[0]:
             remedy = (

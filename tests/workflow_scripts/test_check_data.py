@@ -265,6 +265,28 @@ def test_labels_of_another_table_are_never_well(tmp_path, settings_file, capfd):
     assert f"  warning: {warning}" in (tmp_path / "check.txt").read_text()
 
 
+def test_a_class_table_without_sky_is_never_well(tmp_path, settings_file, capfd):
+    """CARLA's thirteen ids have none for the sky: 7 is road, 9 vegetation."""
+    ids = np.repeat([7, 9], 5400).reshape(90, 120).astype(np.uint8)
+    for number in range(10):
+        write_image(tmp_path / "images" / f"{number}.png", np.zeros((90, 120, 3), np.uint8))
+        write_label(tmp_path / "labels" / f"{number}.png", ids, [])
+    for kind in ("images", "labels"):
+        (tmp_path / f"{kind}.txt").write_text("".join(f"{kind}/{number}.png\n" for number in range(10)))
+    lists = {kind: str(tmp_path / f"{kind}.txt") for kind in ("images", "labels")}
+    settings = settings_file(ListsSettings(layout="lists", classes="carla13", **lists))
+    dataset = ["--dataset", "city", "--settings", settings]
+    make(tmp_path, dataset, "--with-labels")
+    report = check(tmp_path, dataset, "--with-labels", "--label-space", "cityscapes19")
+    assert report["warnings"] == [
+        "no pixel of sky, which streets always show, so no model can learn it from these labels. Is there an "
+        "id for it that class table 'carla13' leaves out?"
+    ]
+    shown = capfd.readouterr().err
+    assert "city: no error was found, but look at its contact sheet" in shown
+    assert "all is well" not in shown
+
+
 def test_datasets_of_a_configuration_are_compared(tmp_path, capfd):
     arguments = run_configuration(tmp_path)
     check_data.main(arguments)
