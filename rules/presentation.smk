@@ -53,8 +53,23 @@ def estimate_of_run():
     return next((line.removeprefix("all").strip() for line in lines if line.startswith("all ")), "")
 
 
+def rules_left():
+    """The rules of which jobs are left to do."""
+    return {job.rule.name for job in workflow.dag.needrun_jobs()}
+
+
+def is_left_to_train():
+    return name_of_rule("train") in rules_left()
+
+
+def is_new():
+    return not os.path.exists(weights(BASELINE))
+
+
 def images_of_run():
-    """The images of the run, counted before its first job; None where they cannot be, which a job explains."""
+    """The images of the run, counted before its first job; None where nobody asks, or where a job says what is wrong."""
+    if not is_new() and not is_left_to_train():
+        return None
     try:
         return counted(configuration)
     except InputError:
@@ -63,14 +78,13 @@ def images_of_run():
 
 def check_room_of_run(found):
     """Raise InputError where the disk has no room for what is left to make; what is stored elsewhere takes none."""
-    trains = name_of_rule("train") in {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if trains and not (STORAGE and STORAGE.default_storage_provider):
+    if is_left_to_train() and not (STORAGE and STORAGE.default_storage_provider):
         check_disk_of_run(configuration, *found, Path(on_this_machine(RUN)), Path(on_this_machine(STATE)))
 
 
 def notes_on_run(found):
     """What in the configuration is hardly meant, before anything is trained."""
-    return [] if os.path.exists(weights(BASELINE)) else notes_on(configuration, found)
+    return notes_on(configuration, found) if is_new() else []
 
 
 PAGES = {name_of_rule("page"), name_of_rule("page_at_end")}
@@ -78,7 +92,7 @@ PAGES = {name_of_rule("page"), name_of_rule("page_at_end")}
 
 def only_makes_page():
     """Whether nothing is asked for but the page of what is there, which may be made while a run goes on."""
-    return {job.rule.name for job in workflow.dag.needrun_jobs()} == {name_of_rule("page")}
+    return rules_left() == {name_of_rule("page")}
 
 
 def result_of_run():

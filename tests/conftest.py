@@ -1,6 +1,7 @@
 import logging
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,19 +62,25 @@ def _no_handlers_left_behind() -> Iterator[None]:
     logging.getLogger("cotrain").handlers.clear()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KiB, with 16 KiB free; only root may mount one."""
-    folder = tmp_path / "disk"
+@contextmanager
+def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of a size such as "64k" in a new folder, or skip the test; only root may mount one."""
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
-        (folder / "full").write_bytes(bytes(48 * 1024))
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB, with 16 KiB free."""
+    with mounted_disk(tmp_path / "disk", "64k") as folder:
+        (folder / "full").write_bytes(bytes(48 * 1024))
+        yield folder
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """The estimate of what a run's models take on disk, against the files of a finished run."""
 
-import subprocess
-
-import pytest
-
 from cotrain.configuration.reading import read_settings
 from cotrain.configuration.run_plan import Storage
 from cotrain.data.disk_space import bytes_below, missing_bytes
 from cotrain.data.network_sizes import read_network_sizes
+from tests.conftest import mounted_disk
 
 
 def test_models_and_states_take_what_was_estimated(finished_run, tmp_path):
@@ -30,12 +27,7 @@ def test_models_and_states_take_what_was_estimated(finished_run, tmp_path):
 
 def test_a_run_that_does_not_fit_ends_before_its_first_job(run, tmp_path):
     """A disk with room for the first files, but not for 2 000 rendered images."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
+    with mounted_disk(tmp_path / "disk", "60m") as disk:
         (run.folder / "results").symlink_to(disk)
         streets = {"layout": "streets", "look": "game", "images": 2000, "width": 480, "height": 360}
         configuration = run.configuration()
@@ -52,5 +44,3 @@ def test_a_run_that_does_not_fit_ends_before_its_first_job(run, tmp_path):
         assert not [path for path in disk.rglob("*") if path.is_file()]
         # What trains nothing needs little.
         assert run.snakemake("--", "results/tiny/data/camera/images.tsv").returncode == 0
-    finally:
-        subprocess.run(["umount", disk], check=True)
