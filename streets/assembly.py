@@ -11,9 +11,12 @@ from streets.meshes import Floats, Mesh, placed
 Texture = tuple[str, int]
 PLAIN: Texture = ("plain", 0)
 
+# Fills the holes of a thing in the label, and is not in the picture.
+FILLING: Texture = ("filling", 0)
+
 # Layers are drawn in this order. Ground decals (markings, shadows) have no label: the label pass leaves them
-# out, and the ground beneath them gives the class.
-GROUND, MARKING, SHADOW, SOLID, CUT_OUT = range(5)
+# out, and the ground beneath them gives the class. Fillings are in the label only.
+GROUND, MARKING, SHADOW, SOLID, CUT_OUT, FILLED = range(6)
 CUT_OUT_KINDS = frozenset({"leaves", "branches", "spokes"})
 
 
@@ -69,7 +72,7 @@ class Assembly:
         if at is not None or heading:
             mesh = placed(mesh, (0, 0, 0) if at is None else at, heading)
         if layer is None:
-            layer = CUT_OUT if texture[0] in CUT_OUT_KINDS else SOLID
+            layer = CUT_OUT if texture[0] in CUT_OUT_KINDS else FILLED if texture == FILLING else SOLID
         self.parts.setdefault((layer, texture), []).append((mesh, train_id, opacity))
 
     def batches(self, light: Light) -> list[Batch]:

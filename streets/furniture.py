@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from streets.assembly import PLAIN, Assembly, Texture
+from streets.assembly import FILLING, PLAIN, Assembly, Texture
 from streets.drawing import Random, pick, varied
 from streets.looks import Look
 from streets.meshes import (
@@ -132,12 +132,15 @@ def fence(rng: Random, look: Look, length: float) -> list[Part]:
     picket = box((depth, thick, height), (0, 0, height / 2 + 0.04), colour)
     parts = [repeated(picket, np.column_stack([steps * 0, steps, steps * 0]))]
     rails = {0: (0.12, 0.95), 1: (0.3, 0.8), 2: (0.35, 0.65, 0.97)}[kind]
+    # Short pieces can follow a bending street.
+    pieces = np.arange(0, length, 5.0)
+    places = np.column_stack([pieces * 0, pieces, pieces * 0])
     for share in rails:
-        # Short pieces can follow a bending street.
-        pieces = np.arange(0, length, 5.0)
         rail = box((0.045, 5.0, 0.055), (0, 2.5, height * share + 0.04), colour)
-        parts.append(repeated(rail, np.column_stack([pieces * 0, pieces, pieces * 0])))
-    return [(joined(parts), FENCE, PLAIN)]
+        parts.append(repeated(rail, places))
+    top = height + 0.04
+    filling = repeated(box((depth, 5.0, top), (0, 2.5, top / 2)), places)
+    return [(joined(parts), FENCE, PLAIN), (filling, FENCE, FILLING)]
 
 
 def wall(rng: Random, length: float) -> list[Part]:

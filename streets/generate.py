@@ -23,7 +23,7 @@ from cotrain.words import counted
 from streets.looks import look_named
 
 # Raise this number with every change of the pictures: pictures of an older recipe are then rendered again.
-RECIPE = 2
+RECIPE = 3
 OVERSAMPLING = 2
 
 
@@ -41,18 +41,17 @@ class Painter:
     def draw(self, index: int) -> tuple[bytes, NDArray[np.uint8]]:
         """Return scene `index`: the bytes of its JPEG file and its train ids, uint8 (H, W)."""
         from streets import camera_effects
-        from streets.renderer import SKY
         from streets.street import make_scene
 
         width, height = self.size
         scene = make_scene(self.look, self.seed, index)
-        picture, label, transmitted = self.renderer.draw(
-            scene.batches, scene.view, scene.shadow, scene.haze_distance
-        )
+        drawing = self.renderer.draw(scene.batches, scene.view, scene.shadow, scene.haze_distance)
         sky, horizon = camera_effects.sky_picture(scene.rng, scene.sky, height, width)
         sky *= np.float32(scene.rng.uniform(*self.look.sky_gain))
-        composed = camera_effects.compose(picture, label == SKY, transmitted, sky, horizon, self.size)
-        return camera_effects.encoded(scene.rng, composed, self.look), majority(label)
+        composed = camera_effects.compose(
+            drawing.picture, drawing.shows_sky, drawing.passed, sky, horizon, self.size
+        )
+        return camera_effects.encoded(scene.rng, composed, self.look), majority(drawing.label)
 
 
 # That of a rendering process.

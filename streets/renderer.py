@@ -1,10 +1,14 @@
 """Draws the batches of a scene with panda3d's software renderer: no GPU, no display.
 
-Two passes draw the same triangles. The first gives the picture. The second, with flat colours instead of
-textures and light, gives the exact label and the share of light that passes the haze.
+Three passes draw the triangles of a scene. The first gives the picture. The other two have flat colours
+instead of textures and light. The second says where the picture shows the sky, and how much light passes the
+haze. The third gives the label, drawn as people do it who label photos: what is seen through a thing belongs
+to the thing. So the crown of a tree, a fence and a wheel have no holes. This is a rule of Cityscapes' labels.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,8 +38,8 @@ from panda3d.core import (
 )
 from panda3d.core import Texture as PandaTexture
 
-from streets.assembly import CUT_OUT, GROUND, MARKING, SHADOW, Batch, Texture
-from streets.textures import Library
+from streets.assembly import CUT_OUT, FILLED, GROUND, MARKING, SHADOW, Batch, Texture
+from streets.textures import Library, filled
 
 SKY = 10
 # The label pass writes train id c as the level c * 12 + 6, far from the levels of its neighbours.
@@ -52,6 +56,33 @@ class View:
     pitch: float
     roll: float
     field_of_view: float
+
+
+class Drawing(NamedTuple):
+    """A drawn scene, with as many rows and columns as the window.
+
+    picture: uint8 (H, W, 3), RGB; black where the sky is.
+    shows_sky: bool (H, W), whether the picture shows the sky there.
+    passed: uint8 (H, W), the light that passes the haze; 255 is all.
+    label: uint8 (H, W), train ids of cityscapes19.
+    """
+
+    picture: NDArray[np.uint8]
+    shows_sky: NDArray[np.bool_]
+    passed: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+
+
+class Pass(Enum):
+    """What the triangles of a scene are drawn for."""
+
+    PICTURE = auto()
+    DEPTH = auto()
+    LABEL = auto()
+
+
+# What a pass leaves out.
+HIDDEN = {Pass.PICTURE: (FILLED,), Pass.DEPTH: (MARKING, SHADOW, FILLED), Pass.LABEL: (MARKING, SHADOW)}
 
 
 class Renderer:
@@ -82,40 +113,28 @@ class Renderer:
         self.camera = NodePath(Camera("camera", self.lens))
         region = self.window.makeDisplayRegion()
         region.setCamera(self.camera)
-        self.textures: dict[tuple[Texture, bool], PandaTexture] = {}
+        self.textures: dict[tuple[Texture, Pass], PandaTexture] = {}
         self.format = _vertex_format()
 
     def draw(
         self, batches: list[Batch], view: View, shadow: NDArray[np.uint8], haze_distance: float
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return RGB (H, W, 3), train ids (H, W) and the light that passes the haze (H, W; 255 = all), uint8.
-
-        `shadow` (h, w) is the darkness of the ground, the texture of the shadow layer. The sky stays black in
-        the picture; its train id marks it in the label.
-        """
+    ) -> Drawing:
+        """Draw a scene. `shadow` (h, w) is the darkness of the ground, the texture of the shadow layer."""
         self.lens.setFov(view.field_of_view)
         self.lens.setAspectRatio(self.width / self.height)
         self.camera.setPosHpr(*view.position, view.heading, view.pitch, view.roll)
-        picture = self._pass(batches, view, shadow, haze_distance, labels=False)
-        flat = self._pass(batches, view, shadow, haze_distance, labels=True)
-        level = flat[..., 0]
-        label = level // LEVELS_PER_CLASS
-        # Multiplying by a white texture may change a level slightly; a larger difference is an error.
-        if np.abs(level.astype(np.int16) % LEVELS_PER_CLASS - LEVELS_PER_CLASS // 2).max() > 2:
-            raise RuntimeError("the label pass holds colours that belong to no class")
-        return picture, label, flat[..., 1]
+        picture, depth, label = (self._pass(batches, view, shadow, haze_distance, of) for of in Pass)
+        return Drawing(picture, _train_ids(depth) == SKY, depth[..., 1], _train_ids(label))
 
     def _pass(
-        self, batches: list[Batch], view: View, shadow: NDArray[np.uint8], haze_distance: float, labels: bool
+        self, batches: list[Batch], view: View, shadow: NDArray[np.uint8], haze_distance: float, of: Pass
     ) -> NDArray[np.uint8]:
         root = NodePath("scene")
         for order, batch in enumerate(batches):
-            if labels and batch.layer in (MARKING, SHADOW):
-                continue
-            self._attach(
-                root, batch, order, shadow, self._colours(batch, view, haze_distance, labels), labels
-            )
-        self.window.setClearColor((_level(SKY) / 255, 1, 0, 1) if labels else (0, 0, 0, 1))
+            if batch.layer not in HIDDEN[of]:
+                colours = self._colours(batch, view, haze_distance, of)
+                self._attach(root, batch, order, shadow, colours, of)
+        self.window.setClearColor((0, 0, 0, 1) if of is Pass.PICTURE else (_level(SKY) / 255, 1, 0, 1))
         self.camera.reparentTo(root)
         self.camera.node().setScene(root)
         self.engine.renderFrame()
@@ -128,8 +147,8 @@ class Renderer:
         root.removeNode()
         return np.asarray(pixels, np.uint8)
 
-    def _colours(self, batch: Batch, view: View, haze_distance: float, labels: bool) -> NDArray[np.uint8]:
-        if not labels:
+    def _colours(self, batch: Batch, view: View, haze_distance: float, of: Pass) -> NDArray[np.uint8]:
+        if of is Pass.PICTURE:
             return batch.colours
         distance = np.linalg.norm(batch.positions - np.asarray(view.position, np.float32), axis=1)
         colours = np.full((len(batch.positions), 4), 255, np.uint8)
@@ -145,14 +164,14 @@ class Renderer:
         order: int,
         shadow: NDArray[np.uint8],
         colours: NDArray[np.uint8],
-        labels: bool,
+        of: Pass,
     ) -> None:
         node = root.attachNewNode(_geometry(batch, colours, self.format))
         node.setBin("fixed", order)
         if batch.layer == SHADOW:
             node.setTexture(_panda_texture(shadow[..., None], smooth=True, mipmaps=False))
-        elif batch.texture[0] != "plain" and (batch.layer == CUT_OUT or not labels):
-            node.setTexture(self._texture(batch.texture, labels))
+        elif batch.layer == CUT_OUT or (batch.texture[0] != "plain" and of is Pass.PICTURE):
+            node.setTexture(self._texture(batch.texture, of))
         if batch.layer in (MARKING, SHADOW):
             # Decals lie in the plane of the ground and are drawn right after it, so they need no depth.
             node.setDepthTest(False)
@@ -164,18 +183,28 @@ class Renderer:
         elif batch.layer == GROUND:
             node.setTwoSided(False)
 
-    def _texture(self, texture: Texture, labels: bool) -> PandaTexture:
-        key = (texture, labels)
+    def _texture(self, texture: Texture, of: Pass) -> PandaTexture:
+        key = (texture, of)
         if key not in self.textures:
             pixels = self.library.pixels(texture)
             cut_out = pixels.shape[2] == 4
-            if labels:
-                # White with the same alpha, sampled in the same way, so label and picture have the same
-                # outline.
+            if of is not Pass.PICTURE:
+                # White with the same alpha, sampled in the same way, so both have the same outline.
                 pixels = pixels.copy()
                 pixels[..., :3] = 255
+            if of is Pass.LABEL:
+                pixels[..., 3] = filled(texture[0], pixels[..., 3])
             self.textures[key] = _panda_texture(pixels, smooth=not cut_out, mipmaps=not cut_out)
         return self.textures[key]
+
+
+def _train_ids(flat: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the train ids (H, W) of a pass with flat colours (H, W, 3)."""
+    level = flat[..., 0]
+    # Multiplying by a white texture may change a level slightly; a larger difference is an error.
+    if np.abs(level.astype(np.int16) % LEVELS_PER_CLASS - LEVELS_PER_CLASS // 2).max() > 2:
+        raise RuntimeError("the label pass holds colours that belong to no class")
+    return level // LEVELS_PER_CLASS
 
 
 def _level(train_id: int) -> int:

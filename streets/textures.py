@@ -156,6 +156,20 @@ def _spokes(rng: Random, look: Look, number: int) -> NDArray[np.uint8]:
     return np.dstack([to_pixels(picture), alpha])
 
 
+def filled(kind: str, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the `alpha` (H, W) of a cut-out without its holes; a crown has none between its twigs."""
+    if kind == "leaves":
+        # The texture is repeated over the clump, whose mesh gives the outline.
+        return np.full_like(alpha, 255)
+    # As wide as an eighth of the card; twice `edge` and one, so that the middle stays where it is.
+    edge = alpha.shape[0] // 16
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * edge + 1, 2 * edge + 1))
+    framed = cv2.copyMakeBorder(alpha, edge, edge, edge, edge, cv2.BORDER_CONSTANT)
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, kernel)[edge:-edge, edge:-edge]
+    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(closed.copy(), outlines, -1, 255, cv2.FILLED), np.uint8)
+
+
 RED, BLUE, YELLOW, GREEN = (0.75, 0.08, 0.1), (0.07, 0.22, 0.6), (0.95, 0.78, 0.1), (0.02, 0.36, 0.2)
 BLACK, WHITE = (0.05, 0.05, 0.06), (0.95, 0.95, 0.95)
 
