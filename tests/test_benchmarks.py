@@ -20,16 +20,23 @@ from benchmarks import (
     networks,
     predictions,
     schedule,
+    target_statistics,
     training_step,
     waiting_threads,
 )
 from benchmarks.schedule import Job, critical_path, outcome, simulated
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.configuration.run_plan import RunPlan
+from cotrain.data.images import read_image, write_image
+from cotrain.data.label_spaces import label_space
+from cotrain.data.manifests import Item, write_manifest
+from cotrain.networks.build import build_network
+from cotrain.networks.weights import load_networks, save_weights
 from cotrain.randomness import generator
 from cotrain.training.augmentation import augment
 
 PROJECT = Path(__file__).parents[1]
+STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
 
 
 def figures_of(text, unit):
@@ -330,3 +337,30 @@ def test_schedule(tmp_path, capsys):
     assert 280_000 * 0.028 / 3600 < one < 280_000 * 0.028 / 3600 + limit
     assert f"{one:.2f} h, 1.00×" in row
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_target_statistics(tmp_path, capsys):
+    settings, space = networks.NETWORKS["the demo's"], label_space("cityscapes7")
+    save_weights(tmp_path / "model.safetensors", build_network(settings, 7, 0, False), settings, space)
+    rng, items = np.random.default_rng(0), []
+    for name in "ab":
+        write_image(tmp_path / f"{name}.png", rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
+        items.append(Item(name, tmp_path / f"{name}.png", 96, 64))
+    write_manifest(tmp_path / "images.tsv", items)
+    words = ["--model", tmp_path / "model.safetensors", "--images", tmp_path / "images.tsv"]
+    target_statistics.main([str(word) for word in [*words, "--output", tmp_path / "new"]])
+    assert "statistics of 2 images in" in capsys.readouterr().out
+
+    (old,), _ = load_networks([tmp_path / "model.safetensors"])
+    (new,), _ = load_networks([tmp_path / "new" / "weights.safetensors"])
+    for (name, before), after in zip(old.state_dict().items(), new.state_dict().values(), strict=True):
+        assert torch.equal(before, after) == (name.split(".")[-1] not in STATISTICS), name
+    # The first batch norm sees what the first convolution makes of the images.
+    images = torch.from_numpy(np.stack([read_image(item.image) for item in items])).permute(0, 3, 1, 2)
+    seen = []
+    first = next(layer for layer in new.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        new.eval()(images)
+    assert torch.allclose(first.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(first.running_var, seen[0].var((0, 2, 3)), rtol=1e-4)

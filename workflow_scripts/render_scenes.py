@@ -1,4 +1,4 @@
-"""Render streets with exact labels: the built-in datasets.
+"""Render streets with labels: the built-in datasets.
 
 It writes OUTPUT/images/00000.jpg and so on, OUTPUT/labels/00000.png and so on (8-bit palette PNG, train ids
 of the label space cityscapes19) and, as the last file, the list OUTPUT/scenes.tsv. Existing scenes are kept,

@@ -114,7 +114,11 @@ class DatasetSettings:
 
 
 class StreetsSettings(Section, DatasetSettings, frozen=True, kw_only=True):
-    """Streets that the workflow renders itself, with exact labels."""
+    """Streets that the workflow renders itself, with labels.
+
+    What is seen through a fence, a wheel or the crown of a tree is labelled as the fence, the wheel or the tree, as in
+    Cityscapes.
+    """
 
     layout: Annotated[Literal["streets"], "Rendered streets."]
     look: Annotated[
