@@ -579,8 +579,7 @@ def streets_entry(number: int, sizes: Sizes) -> Dataset:
     return Dataset(
         "streets",
         f"{{layout: streets, look: game, images: {number}, width: {width}, height: {height}}}",
-        "Rendered by the run, with labels. Your own synthetic images, or a published dataset, are "
-        "better.",
+        "Rendered by the run, with labels. Your own synthetic images, or a published dataset, are better.",
     )
 
 

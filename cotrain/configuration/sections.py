@@ -116,8 +116,8 @@ class DatasetSettings:
 class StreetsSettings(Section, DatasetSettings, frozen=True, kw_only=True):
     """Streets that the workflow renders itself, with labels.
 
-    What is seen through a fence, a wheel or the crown of a tree is labelled as the fence, the wheel or the tree, as in
-    Cityscapes.
+    What is seen through a fence, a wheel or the crown of a tree is labelled as the fence, the wheel or the
+    tree, as in Cityscapes.
     """
 
     layout: Annotated[Literal["streets"], "Rendered streets."]
@@ -645,8 +645,9 @@ ClassBalance = Annotated[
     Meta(ge=0, le=1, title="a number from 0 to 1"),
     "When the target is labelled, the probability of each class is divided by this power of its mean over "
     "the images that are labelled together. So classes that the model hardly ever prefers, such as poles and "
-    "signs, get more labels, and large classes fewer. `docs/results.md` tells what 0.3 did. Each prediction "
-    "first goes through 32 images more. 0 changes nothing, as published. Scores are never balanced.",
+    "signs, get more labels, and large classes fewer. `docs/what_was_tried.md` tells what 0.3 did. Each "
+    "prediction first goes through 32 images more. 0 changes nothing, as published. Scores are never "
+    "balanced.",
 ]
 
 

@@ -80,7 +80,7 @@ NAVIGATION = {
     ],
     "Explanation": ["method", "architecture", "reliability"],
     "Reference": ["configuration", "steps", "python"],
-    "Results": ["results", "performance"],
+    "Results": ["results", "what_was_tried", "performance"],
     "Project": ["contributing", "changelog", "security"],
 }
 # Documents that are not in docs, or have another name there than on the site.
