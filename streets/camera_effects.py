@@ -14,7 +14,7 @@ Picture = NDArray[np.float32]
 
 
 def sky_picture(rng: Random, kind: str, height: int, width: int) -> tuple[Picture, NDArray[np.float32]]:
-    """Return a sky of `kind` "clear", "cloudy", "dark" or "white" and the colour (3,) of its horizon."""
+    """Return a sky of `kind` "clear", "cloudy" or "white" and the colour (3,) of its horizon."""
     # Skies are smooth: half the resolution looks the same and takes a quarter of the time.
     full_size, height, width = (width, height), (height + 1) // 2, (width + 1) // 2
     horizon = np.asarray(varied(rng, (0.88, 0.90, 0.92), 0.05), np.float32)
@@ -22,16 +22,13 @@ def sky_picture(rng: Random, kind: str, height: int, width: int) -> tuple[Pictur
         zenith = varied(rng, (0.36, 0.56, 0.84), 0.08)
     elif kind == "cloudy":
         zenith = varied(rng, (0.56, 0.63, 0.72), 0.12)
-    elif kind == "dark":
-        # What shows between the clouds is bright.
-        zenith = varied(rng, (0.78, 0.82, 0.86), 0.08)
     else:
         zenith = varied(rng, (0.94, 0.95, 0.97), 0.05)
     share = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** float(rng.uniform(0.8, 1.6))
     share = np.clip(share * 1.7, 0, 1)
     picture = np.asarray(zenith, np.float32) * (1 - share) + horizon * share
     picture = np.repeat(picture, width, axis=1)
-    amount = {"clear": 0.35, "cloudy": 1.0, "white": 0.25}.get(kind, 1.0) * float(rng.uniform(0.3, 1.0))
+    amount = {"clear": 0.35, "cloudy": 1.0, "white": 0.25}[kind] * float(rng.uniform(0.3, 1.0))
     cloud = np.zeros((height, width), np.float32)
     for cell, weight in ((48, 0.6), (24, 0.3), (10, 0.15)):
         # Perspective flattens clouds: they are wider than tall.
@@ -40,11 +37,6 @@ def sky_picture(rng: Random, kind: str, height: int, width: int) -> tuple[Pictur
     cover = np.clip(cloud * 5 + float(rng.uniform(-0.6, 0.4)), 0, 1)[..., None] * amount
     tone = np.asarray(varied(rng, (0.94, 0.94, 0.95), 0.05), np.float32)
     shade = 1 - 0.22 * np.clip(cloud * 3, 0, 1)[..., None] * (kind == "cloudy")
-    if kind == "dark":
-        # Billows as dark as the walls of houses, with bright edges.
-        billows = cv2.resize(noise(rng, 128, 128, (14, 6)), (width, height), interpolation=cv2.INTER_CUBIC)
-        cover = np.clip(cloud * 6 + billows * 4 + float(rng.uniform(0.0, 0.8)), 0, 1)[..., None]
-        shade = np.float32(rng.uniform(0.4, 0.75)) * (1 + 0.6 * np.clip(billows * 2, -0.5, 0.5))[..., None]
     clouded = (picture * (1 - cover) + tone * shade * cover).astype(np.float32)
     return np.asarray(cv2.resize(clouded, full_size, interpolation=cv2.INTER_LINEAR), np.float32), horizon
 

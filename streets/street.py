@@ -31,10 +31,6 @@ class Scene:
     rng: Random = field(repr=False)
 
 
-# The share of the sun's light that comes through each kind of sky.
-SUN_BEHIND = {"clear": 1.0, "cloudy": 0.5, "dark": 0.2, "white": 0.45}
-
-
 def _light(rng: Random, look: Look, sky: str) -> Light:
     azimuth, elevation = np.radians(rng.uniform(0, 360)), np.radians(rng.uniform(14, 58))
     towards = (
@@ -42,7 +38,7 @@ def _light(rng: Random, look: Look, sky: str) -> Light:
         float(np.cos(elevation) * np.cos(azimuth)),
         float(np.sin(elevation)),
     )
-    strength = float(rng.uniform(*look.sun)) * SUN_BEHIND[sky]
+    strength = float(rng.uniform(*look.sun)) * {"clear": 1.0, "cloudy": 0.5, "white": 0.45}[sky]
     sky_light = float(rng.uniform(*look.sky_light))
     warm = float(rng.uniform(0, look.warmth))
     return Light(
