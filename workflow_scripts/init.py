@@ -241,7 +241,7 @@ def write_configuration(
     sizes = fitting_sizes(preset, target.photos, [source.photos for source in sources])
     datasets = [source.entry for source in sources]
     if is_rendered:
-        datasets.insert(0, streets_entry(preset.streets, sizes))
+        datasets = [*streets_entries(preset.streets, sizes), *datasets]
     source_names = [dataset.name for dataset in datasets]
     datasets.append(target.entry)
     if test:
@@ -573,14 +573,23 @@ def listed(flag: str, images: Path, labels: Path, lists: Path, name: str) -> tup
     return outputs
 
 
-def streets_entry(number: int, sizes: Sizes) -> Dataset:
-    """Return the entry of rendered streets with the proportions of the camera."""
+def streets_entries(number: int, sizes: Sizes) -> list[Dataset]:
+    """Return the entries of rendered streets, `number` of each look, with the proportions of the camera."""
     height, width = (min(max(side, SMALLEST_STREET), LARGEST_STREET) for side in sizes.streets)
-    return Dataset(
-        "streets",
-        f"{{layout: streets, look: game, images: {number}, width: {width}, height: {height}}}",
-        "Rendered by the run, with labels. Your own synthetic images, or a published dataset, are better.",
-    )
+    keys = f"layout: streets, images: {number}, width: {width}, height: {height}"
+    return [
+        Dataset(
+            "streets",
+            f"{{{keys}, look: game}}",
+            "Rendered by the run, with labels. Your own synthetic images, or a published dataset, are "
+            "better.",
+        ),
+        Dataset(
+            "streets_camera",
+            f"{{{keys}, look: camera}}",
+            "Others, with the light and the noise of a camera: dark photos need them.",
+        ),
+    ]
 
 
 # --------------------------------------------------------------------------------------------- time

@@ -1,7 +1,8 @@
 """A first configuration for a camera: its choices follow from the photos, the source, and the time.
 
-Presets hold what was tried: `try` is the embedded default, `laptop` is the experiment `streets_camvid`, and
-`paper` is the published schedule. `gpu` lies between the last two; it was not tried at its full size.
+Presets hold what was tried: `try` has the stages of the embedded default, `laptop` those of the experiment
+`streets_camvid`, and `paper` the published schedule. `gpu` lies between the last two; it was not tried at its
+full size.
 """
 
 import math
@@ -27,9 +28,9 @@ class Preset(NamedTuple):
     """What a kind of first run has, whatever the camera.
 
     `short_side` is the largest that images are scaled to, `hours` the time it may take (None: as long as it
-    takes), `streets` the number of rendered images, `drawn` the target images that a step labels, and
-    `kept_share` the share of them that is kept. `largest_crop` is the largest (height, width) of a crop.
-    Of more than `most_photos`, only every k-th is taken.
+    takes), `streets` the number of rendered images of each look, `drawn` the target images that a step
+    labels, and `kept_share` the share of them that is kept. `largest_crop` is the largest (height, width) of
+    a crop. Of more than `most_photos`, only every k-th is taken.
     """
 
     words: str
@@ -51,15 +52,15 @@ class Preset(NamedTuple):
 
 PRESETS: dict[str, Preset] = {
     "try": Preset(
-        *("minutes on a CPU", 0.2, 216, "cityscapes7", 240, Stages(350, 120, 100, 350), 2, 1),
+        *("minutes on a CPU", 0.2, 216, "cityscapes7", 160, Stages(350, 120, 100, 350), 2, 1),
         *(120, 2 / 3, 0.04, 0.5, (160, 224), 300, 50),
     ),
     "laptop": Preset(
-        *("an evening on a CPU", 3.0, 360, "cityscapes19", 480, Stages(500, 300, 250, 600), 3, 2),
+        *("an evening on a CPU", 3.0, 360, "cityscapes19", 480, Stages(1500, 300, 250, 600), 3, 2),
         *(240, 1 / 2, 0.04, 0.5, (240, 320), 1000, 100),
     ),
     "gpu": Preset(
-        *("hours on one GPU", 6.0, 512, "cityscapes19", 1000, Stages(4000, 1500, 1500, 5000), 4, 3),
+        *("hours on one GPU", 6.0, 512, "cityscapes19", 600, Stages(4000, 1500, 1500, 5000), 4, 3),
         *(500, 2 / 5, 0.01, 0.4, (384, 512), None, 500),
     ),
     "paper": Preset(
@@ -68,7 +69,7 @@ PRESETS: dict[str, Preset] = {
             None,
             1024,
             "cityscapes19",
-            2000,
+            1000,
             Stages(60000, 8000, 8000, 60000),
             10,
             5,

@@ -146,7 +146,7 @@ def test_what_is_written_is_valid_and_nothing_in_it_is_unintended(tmp_path, name
 def test_choices_reach_the_text(tmp_path):
     choice = first_run(tmp_path, "laptop", 300)
     choice = choice._replace(
-        stages=Stages(2000, 1200, 1000, 2400), device="cpu", decoded_cache=True, threads=5
+        stages=Stages(6000, 1200, 1000, 2400), device="cpu", decoded_cache=True, threads=5
     )
     text = configuration_text(choice)
     configuration = resolve(yaml.safe_load(text))

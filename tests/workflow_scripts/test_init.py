@@ -54,11 +54,14 @@ def test_a_folder_of_all_kinds_of_files(folder, caplog, capsys):
         init.main(["--target", "photos", "--name", "car", "--device", "cpu"])
     configuration = read_configuration([Path("config/car.yaml")])
     assert configuration.run == "car"
-    assert (configuration.source, configuration.target, configuration.test) == (("streets",), "camera", None)
+    assert configuration.source == ("streets", "streets_camera")
+    assert (configuration.target, configuration.test) == ("camera", None)
     # Upright and wide photos: a square crop, of no more than three quarters of 120 pixels.
     assert configuration.training.crop == (80, 80)
     assert configuration.prediction.short_side == 120
-    assert (configuration.datasets["streets"].height, configuration.datasets["streets"].width) == (120, 160)
+    for name, look in (("streets", "game"), ("streets_camera", "camera")):
+        streets = configuration.datasets[name]
+        assert (streets.look, streets.images, streets.height, streets.width) == (look, 160, 120, 160)
     assert configuration.self_training.images_per_round == 7
     listed = Path("lists/car/photos.txt").read_text().split()
     assert len(listed) == 7
@@ -96,7 +99,7 @@ def test_a_video_a_source_of_ones_own_and_a_test_set(folder, caplog):
     flags = ["--source", *source, "--source", "streets", "--test", *test, "--label-space", "cityscapes19"]
     init.main(["--target", "drive.avi", "--device", "cpu", *flags])
     configuration = read_configuration([Path("config/my_camera.yaml")])
-    assert configuration.source == ("streets", "source")
+    assert configuration.source == ("streets", "streets_camera", "source")
     assert configuration.test == "camera_test"
     assert configuration.label_space == "cityscapes19"
     # Ten frames, four wanted: every third.
