@@ -150,10 +150,11 @@ class Renderer:
     def _colours(self, batch: Batch, view: View, haze_distance: float, of: Pass) -> NDArray[np.uint8]:
         if of is Pass.PICTURE:
             return batch.colours
-        distance = np.linalg.norm(batch.positions - np.asarray(view.position, np.float32), axis=1)
         colours = np.full((len(batch.positions), 4), 255, np.uint8)
         colours[:, 0] = batch.train_ids * LEVELS_PER_CLASS + LEVELS_PER_CLASS // 2
-        colours[:, 1] = 255 * np.exp(-distance / haze_distance)
+        if of is Pass.DEPTH:
+            distance = np.linalg.norm(batch.positions - np.asarray(view.position, np.float32), axis=1)
+            colours[:, 1] = 255 * np.exp(-distance / haze_distance)
         colours[:, 2] = 0
         return colours
 
@@ -203,7 +204,7 @@ def _train_ids(flat: NDArray[np.uint8]) -> NDArray[np.uint8]:
     level = flat[..., 0]
     # Multiplying by a white texture may change a level slightly; a larger difference is an error.
     if np.abs(level.astype(np.int16) % LEVELS_PER_CLASS - LEVELS_PER_CLASS // 2).max() > 2:
-        raise RuntimeError("the label pass holds colours that belong to no class")
+        raise RuntimeError("a pass with flat colours holds colours that belong to no class")
     return level // LEVELS_PER_CLASS
 
 
