@@ -66,8 +66,9 @@ def photographed(rng: Random, picture: Picture, ranges: CameraRanges) -> Picture
     """Return `picture` as a cheap camera behind a windscreen would take it."""
     height, width = picture.shape[:2]
     dark = rng.random() < ranges.dark_share
-    exposure = float(rng.uniform(*ranges.exposure)) * (float(rng.uniform(0.4, 0.65)) if dark else 1.0)
-    contrast = float(rng.uniform(*ranges.contrast))
+    exposure = float(rng.uniform(*ranges.exposure)) * (float(rng.uniform(0.4, 0.75)) if dark else 1.0)
+    # Some dark photos are taken against a bright sky: the street is nearly black, the sky is not.
+    contrast = float(rng.uniform(*ranges.contrast)) * (float(rng.uniform(1.0, 1.6)) if dark else 1.0)
     saturation = float(rng.uniform(*ranges.saturation))
     # White balance is wrong mainly between warm and cold, and little between green and magenta.
     warm, green = rng.uniform(-ranges.cast, ranges.cast, 2)

@@ -5,7 +5,7 @@ import numpy as np
 from streets import furniture
 from streets.assembly import Assembly
 from streets.buildings import RowStyle, building, row_style
-from streets.drawing import Random
+from streets.drawing import Random, weighted_pick
 from streets.furniture import Part, put
 from streets.ground_plan import END, KERB, Plan
 from streets.looks import Look
@@ -14,6 +14,9 @@ from streets.shadows import ShadowMap
 
 # Beyond this distance, everything is only a few pixels tall.
 DETAIL_END = 95.0
+# What stands between a sidewalk and a garden or park, by weight; and how much of it has plants behind it.
+BOUNDARIES = {"wall": 0.25, "fence": 0.25, "railings": 0.3, "hedge": 0.2}
+PLANTED = {"wall": 0.25, "fence": 0.5, "railings": 0.75, "hedge": 0.0}
 
 
 def line_street(rng: Random, look: Look, plan: Plan, scene: Assembly, shadow: ShadowMap) -> None:
@@ -78,26 +81,43 @@ def _stand(scene: Assembly, parts: list[Part], side: int, front: float, y: float
 def _boundary(
     rng: Random, look: Look, scene: Assembly, side: int, x: float, low: float, high: float, pieces: int
 ) -> None:
-    """Put walls, fences and hedges along the sidewalk, in up to `pieces` pieces of one kind each."""
+    """Put walls, fences, railings or hedges along the sidewalk, in up to `pieces` pieces of one kind each."""
     if high - low < 1.0:
         return
     ends = np.sort(rng.uniform(low, high, max(pieces - 1, 0)))
     for start, end in zip([low, *ends], [*ends, high], strict=True):
         y = start
-        kind = rng.random()
+        kind = weighted_pick(rng, BOUNDARIES)
+        planted = rng.random() < PLANTED[kind]
         while y < end - 0.8:
-            length = min(8.0, end - y)
-            if kind < 0.36:
+            length = min(24.0 if kind in ("fence", "railings") else 8.0, end - y)
+            if kind == "wall":
                 parts = furniture.wall(rng, length)
-            elif kind < 0.76:
-                parts = furniture.fence(rng, look, end - y if end - y < 30 else length * 3)
-                length = end - y if end - y < 30 else length * 3
+            elif kind == "fence":
+                parts = furniture.fence(rng, look, length)
+            elif kind == "railings":
+                parts = furniture.railings(rng, look, length)
             else:
                 parts = furniture.hedge(rng, length)
             put(scene, parts, (side * x, float(y), KERB))
-            if kind < 0.36 and rng.random() < 0.25:
-                put(scene, furniture.hedge(rng, length), (side * (x + 0.7), float(y), KERB))
+            if planted:
+                _plant(rng, look, scene, side * (x + 0.7), y, y + length)
             y += length + (1.3 if rng.random() < 0.3 else 0.0)
+
+
+def _plant(rng: Random, look: Look, scene: Assembly, x: float, low: float, high: float) -> None:
+    """Put a hedge, or shrubs and small trees, behind a boundary."""
+    if rng.random() < 0.5:
+        put(scene, furniture.hedge(rng, high - low), (x, low, KERB))
+        return
+    y = low + float(rng.uniform(0, 1.5))
+    while y < high:
+        if rng.random() < 0.75:
+            parts = furniture.bush(rng)
+        else:
+            parts = furniture.tree(rng, look, float(rng.uniform(2, 6)))
+        put(scene, parts, (x * float(rng.uniform(1.02, 1.25)), y, KERB))
+        y += float(rng.uniform(0.8, 3.5))
 
 
 def _yards(

@@ -128,24 +128,48 @@ def fence(rng: Random, look: Look, length: float) -> list[Part]:
         return [(boards, FENCE, ("boards", int(rng.integers(6))))]
     spacing, thick = ((0.13, 0.022), (0.16, 0.09), (1.9, 0.06))[kind]
     depth = 0.022 if kind != 1 else 0.02
-    steps = np.arange(0, length, spacing)
-    picket = box((depth, thick, height), (0, 0, height / 2 + 0.04), colour)
-    parts = [repeated(picket, np.column_stack([steps * 0, steps, steps * 0]))]
     rails = {0: (0.12, 0.95), 1: (0.3, 0.8), 2: (0.35, 0.65, 0.97)}[kind]
+    return _palisade(length, 0.04, height, colour, spacing, (depth, thick), rails)
+
+
+def _palisade(
+    length: float,
+    foot: float,
+    height: float,
+    colour: Colour,
+    spacing: float,
+    picket: tuple[float, float],
+    rails: tuple[float, ...],
+) -> list[Part]:
+    """Return pickets `height` metres tall, whose feet are at `foot`, with rails at shares of the height."""
+    steps = np.arange(0, length, spacing)
+    one = box((*picket, height), (0, 0, height / 2 + foot), colour)
+    parts = [repeated(one, np.column_stack([steps * 0, steps, steps * 0]))]
     # Short pieces can follow a bending street.
     pieces = np.arange(0, length, 5.0)
     places = np.column_stack([pieces * 0, pieces, pieces * 0])
     for share in rails:
-        rail = box((0.045, 5.0, 0.055), (0, 2.5, height * share + 0.04), colour)
+        rail = box((0.045, 5.0, 0.055), (0, 2.5, height * share + foot), colour)
         parts.append(repeated(rail, places))
-    top = height + 0.04
-    filling = repeated(box((depth, 5.0, top), (0, 2.5, top / 2)), places)
+    filling = repeated(box((picket[0], 5.0, height), (0, 2.5, height / 2 + foot)), places)
     return [(joined(parts), FENCE, PLAIN), (filling, FENCE, FILLING)]
+
+
+def railings(rng: Random, look: Look, length: float) -> list[Part]:
+    """Return `length` metres of iron railings on a low wall along +y."""
+    colour = varied(rng, pick(rng, look.railings), 0.04)
+    foot, height = float(rng.uniform(0.2, 0.9)), float(rng.uniform(0.8, 1.6))
+    spacing = float(rng.uniform(0.11, 0.18))
+    iron = _palisade(length, foot + 0.08, height, colour, spacing, (0.025, 0.025), (0.08, 0.9))
+    return _wall(rng, length, foot) + iron
 
 
 def wall(rng: Random, length: float) -> list[Part]:
     """Return `length` metres of free-standing wall with a coping along +y."""
-    height = float(rng.choice([rng.uniform(0.6, 1.1), rng.uniform(1.2, 2.6)]))
+    return _wall(rng, length, float(rng.choice([rng.uniform(0.6, 1.1), rng.uniform(1.2, 2.6)])))
+
+
+def _wall(rng: Random, length: float, height: float) -> list[Part]:
     body = box(
         (0.25, length, height), (0, length / 2, height / 2), texture_scale=(length / 2.5, height / 2.5)
     )

@@ -23,7 +23,7 @@ from cotrain.words import counted
 from streets.looks import look_named
 
 # Raise this number with every change of the pictures: pictures of an older recipe are then rendered again.
-RECIPE = 3
+RECIPE = 4
 OVERSAMPLING = 2
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from streets.assembly import FILLING, GROUND, MARKING, Assembly, Light
-from streets.furniture import fence
+from streets.furniture import FENCE, WALL, fence, railings
 from streets.looks import GAME
 from streets.meshes import box, ground, placed, quad, repeated
 from streets.renderer import SKY, Drawing, Renderer, View
@@ -109,6 +109,22 @@ def test_the_fences_of_a_street_have_no_holes(renderer, seed):
     assert columns.max() - columns.min() > 100
     inside = label[rows.min() + 1 : rows.max(), columns.min() + 2 : columns.max() - 1]
     assert (inside == 4).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_railings_are_a_fence_without_holes_on_a_wall(renderer, seed):
+    scene = Assembly()
+    for mesh, train_id, texture in railings(np.random.default_rng(seed), GAME, 10.0):
+        scene.add(mesh, train_id, texture, (-5.0, 6.0, 0.0), -90.0)
+    label = drawn(renderer, scene).label
+    assert {WALL, FENCE} == set(label[label != SKY])
+    # Seen from the front, each column is sky, then fence, then wall, in the same rows.
+    inside = label[:, 40:120]
+    assert (inside == inside[:, :1]).mean() > 0.98
+    assert (np.diff(np.argmax(inside == FENCE, axis=0)) == 0).all()
+    column = inside[:, 40]
+    pieces = column[np.flatnonzero(np.diff(column, prepend=-1))]
+    assert list(pieces[:3]) == [SKY, FENCE, WALL]
 
 
 def test_markings_change_only_the_picture(renderer):
