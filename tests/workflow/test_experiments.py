@@ -22,7 +22,8 @@ def resolve(config: dict) -> dict:
 
 PROJECT = Path(__file__).parents[2]
 # Not of the paper.
-OTHERS = ("streets_camvid", "gtav_cityscapes_today")
+TODAY = ("gtav_cityscapes_today", "gtav_synscapes_cityscapes_today")
+OTHERS = ("streets_camvid", *TODAY)
 EXPERIMENTS = sorted(
     path for path in (PROJECT / "config" / "experiments").glob("*.yaml") if path.stem not in OTHERS
 )
@@ -223,9 +224,9 @@ OF_EXPERIMENT = {
 }
 
 
-def on_miniatures(experiment: Path, folder: Path, overrides: dict) -> dict:
+def on_miniatures(experiment: Path | dict, folder: Path, overrides: dict) -> dict:
     """Return the experiment's configuration with its roots filled in: trees of a few small images."""
-    config = merged(read_mapping(experiment), overrides)
+    config = merged(experiment if isinstance(experiment, dict) else read_mapping(experiment), overrides)
     for number, (name, entry) in enumerate(config["datasets"].items()):
         made = make(
             entry["layout"],
@@ -291,6 +292,52 @@ def test_the_whole_chain_runs_on_miniatures(name, tmp_path):
     assert done.returncode == 0, done.stdout[-6000:]
     header = (tmp_path / "results" / name / "report" / "models.tsv").read_text().splitlines()[0].split("\t")
     assert ("mIoU synthia13" in header) == (name == "synthia_cityscapes")
+
+
+def write_run_of_today(name: str, folder: Path) -> None:
+    """Write run.yaml: networks of their true size without weights from the net, on crops of a few patches."""
+    files = [PROJECT / "config" / "experiments" / f"{each}.yaml" for each in dict.fromkeys((TODAY[0], name))]
+    small = {
+        "device": "cpu",
+        "threads_per_training": 2,
+        "network": {"backbone_weights": "none"},
+        "training": {
+            "batch_size": 2,
+            "crop": [42, 84],
+            "source_augmentation": {"short_sides": [64, 96]},
+            "target_augmentation": {"short_sides": [64, 96]},
+            "rare_class_sampling": {"min_pixels": 10},
+        },
+        "baseline": {"iterations": 1},
+        "self_training": {"batch_ratio": [1, 1]},
+        "co_training": {"network_b": {"backbone_weights": "none"}, "batch_ratio": [1, 1]},
+        "final": {"batch_ratio": [1, 1]},
+    }
+    config = on_miniatures(reduce(merged, map(read_mapping, files)), folder, small)
+    (folder / "run.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.mark.parametrize("name", TODAY)
+def test_backbones_of_today_are_planned(name, tmp_path):
+    write_run_of_today(name, tmp_path)
+    planned = workflow(tmp_path, "--dry-run")
+    assert planned.returncode == 0, planned.stdout
+    # Two baselines, five rounds, three cycles of two branches, final.
+    assert count(planned.stdout, "train") == 14
+
+
+def test_backbones_of_today_train_for_an_iteration(tmp_path):
+    name = TODAY[0]
+    write_run_of_today(name, tmp_path)
+    models = Path("results", name, "models")
+    backbones = {"baseline": "vit_base_patch14_dinov2", "baseline_b": "convnext_base"}
+    done = workflow(tmp_path, *(str(models / baseline / "weights.safetensors") for baseline in backbones))
+    assert done.returncode == 0, done.stdout[-6000:]
+    for baseline, backbone in backbones.items():
+        record = json.loads((tmp_path / models / baseline / "training.json").read_text())
+        assert record["settings"]["network"]["backbone"].startswith(backbone)
+        assert record["settings"]["iterations"] == 1
+        assert record["last_loss"] > 0
 
 
 def workflow(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
