@@ -56,7 +56,9 @@ def starts_of(name):
     """The keys that say what the trainings of a stage start from, and which images of the target they see."""
     if name == "baseline_b":
         return []
-    section = getattr(configuration, {"upper_bound": "final", "co_training_b": "co_training"}.get(name, name))
+    if name == "upper_bound":
+        return [configuration.target]
+    section = getattr(configuration, {"co_training_b": "co_training"}.get(name, name))
     keys = ("initial_weights", "round_a", "round_b", "same_domain", "target_b")
     own = [getattr(section, key) for key in keys if hasattr(section, key)]
     if name.startswith("co_training"):

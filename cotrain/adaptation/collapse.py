@@ -82,4 +82,6 @@ def iterations_key(model: str) -> str:
         stage = ModelName.parse(model).stage
     except ValueError:
         stage = BASELINE.stage
-    return f"{'final' if stage == 'upper_bound' else stage}.iterations"
+    # The iterations of these follow from those of others.
+    following = {"baseline_b": "baseline", "upper_bound": "final"}
+    return f"{following.get(stage, stage)}.iterations"

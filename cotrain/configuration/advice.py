@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cotrain.configuration.names import ModelName
+from cotrain.configuration.names import BASELINE_B, UPPER_BOUND, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration, CoTraining, SelfTraining
 from cotrain.data.label_spaces import label_space
@@ -17,6 +17,8 @@ FEWEST_CROPS = 0.5
 LARGEST_SHARE_OF_WARM_UP = 0.5
 # Of an image in a prediction and in training.
 LARGEST_RATIO_OF_SIZES = 1.5
+# Trainings whose iterations are no key, but follow from those of other stages.
+FOLLOWING = (BASELINE_B.stage, UPPER_BOUND.stage)
 
 
 class StageWork(NamedTuple):
@@ -129,8 +131,7 @@ def advice(configuration: Configuration, images: Mapping[str, int], size: tuple[
 
     `images` is the number of images of each dataset, `size` the (height, width) of one of the target.
     """
-    # A model that is taken as it is needs no advice.
-    works = [work for work in stage_works(configuration, images) if work.iterations]
+    works = _advised(configuration, images)
     return [
         *_of_schedule(configuration, works),
         *_of_images(configuration, images, works),
@@ -140,9 +141,16 @@ def advice(configuration: Configuration, images: Mapping[str, int], size: tuple[
 
 def advice_on_schedule(configuration: Configuration, images: Mapping[str, int]) -> list[str]:
     """Return the part of `advice` on trainings that are too short to learn anything."""
-    return _of_schedule(
-        configuration, [work for work in stage_works(configuration, images) if work.iterations]
-    )
+    return _of_schedule(configuration, _advised(configuration, images))
+
+
+def _advised(configuration: Configuration, images: Mapping[str, int]) -> list[StageWork]:
+    """Return the work of the stages that have iterations of their own in the configuration.
+
+    A model that is taken as it is needs no advice. The second baseline and the upper bound have no keys.
+    """
+    works = stage_works(configuration, images)
+    return [work for work in works if work.iterations and work.stage not in FOLLOWING]
 
 
 def _of_schedule(configuration: Configuration, works: Sequence[StageWork]) -> list[str]:

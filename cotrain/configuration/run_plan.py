@@ -191,6 +191,8 @@ class RunPlan:
         configuration = self.configuration
         if model in BASELINES:
             return None
+        if model == UPPER_BOUND:
+            return BASELINE
         if model.stage == "self_training":
             is_previous = configuration.self_training.initial_weights == "previous"
             return self.teacher(model) if is_previous else BASELINE
@@ -400,8 +402,6 @@ class RunPlan:
 
     def settings_name(self, model: ModelName) -> str:
         """Return the name of a training's settings: one a stage, and one of a branch with its own network."""
-        if model == UPPER_BOUND and self.class_mixing(UPPER_BOUND) == self.class_mixing(FINAL):
-            return "final"
         return "co_training_b" if self.has_own_network(model) and model.branch else model.stage
 
     @property
@@ -412,7 +412,9 @@ class RunPlan:
     def training_settings(self, name: str) -> TrainingSettings:
         """Return the settings of the trainings whose `settings_name` is `name`."""
         configuration = self.configuration
-        model = next(model for model in self.models if self.settings_name(model) == name)
+        # The upper bound can be asked for by its target, too.
+        models = (*self.models, UPPER_BOUND)
+        model = next(model for model in models if self.settings_name(model) == name)
         common = TrainingSettings(
             network=self.network(model),
             precision=configuration.precision,
@@ -427,7 +429,15 @@ class RunPlan:
         stage = self.stage_of(model) if model in self.steps else configuration.final
         keys = ("iterations", "hard_pixel_share", "batch_ratio")
         own = {key: getattr(stage, key) for key in keys} | {"class_mixing": self.class_mixing(model)}
+        if model == UPPER_BOUND:
+            own["iterations"] = self.iterations_after_baseline
         return msgspec.structs.replace(common, **own)
+
+    @property
+    def iterations_after_baseline(self) -> int:
+        """The iterations of all rounds, of all cycles of one branch, and of the final training."""
+        stages = (self.configuration.self_training, self.configuration.co_training)
+        return sum(stage.steps * stage.iterations for stage in stages) + self.configuration.final.iterations
 
     def prediction_settings(self) -> InferenceSettings:
         """Return how the target is labelled; the number of shards changes no prediction."""

@@ -1086,8 +1086,9 @@ class Configuration(Section, frozen=True, kw_only=True):
     ] = "stop"
     upper_bound: Annotated[
         bool,
-        "Also train a model like the final one, but with the target's own labels. It shows how much of the "
-        "gap between the baseline and this model the run has closed. `target` needs labels for it, and the "
+        "Also train a model with the target's own labels. It starts from the baseline and has as many "
+        "iterations as the rounds, the cycles and the final training together. So it shows how much of what "
+        "labels would have gained the run has gained without them. `target` needs labels for it, and the "
         "comparison needs `test`.",
     ] = False
     datasets: Annotated[

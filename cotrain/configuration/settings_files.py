@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from cotrain.configuration.names import UPPER_BOUND
 from cotrain.configuration.run_plan import HealthSettings, RunPlan, Storage, Work
 from cotrain.configuration.sections import (
     Configuration,
@@ -54,13 +55,14 @@ NOT_OF_LABELLING = (
 
 def settings_names(configuration: Configuration) -> list[str]:
     """Return the names of all settings files of a run's steps."""
-    trainings = [f"training/{name}" for name in RunPlan(configuration).settings_names]
+    plan = RunPlan(configuration)
+    trainings = dict.fromkeys([*plan.settings_names, plan.settings_name(UPPER_BOUND)])
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]
     labellings = [f"labelling/{stage}" for stage in LABELLING_STAGES]
     others = ("translation", "source", "prediction", "evaluation", "crops", "health", "storage", "work")
-    return [*trainings, *labellings, *others, *datasets]
+    return [*(f"training/{name}" for name in trainings), *labellings, *others, *datasets]
 
 
 def settings_named(configuration: Configuration, name: str) -> Section:

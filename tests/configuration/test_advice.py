@@ -137,6 +137,20 @@ def test_a_model_that_is_taken_as_it_is_needs_no_advice(tmp_path):
     assert re.search(r"^baseline +1 +0 +0 +–$", text, re.MULTILINE)
 
 
+def test_advice_names_only_keys_that_there_are():
+    more = {name: {**STREETS, "seed": place} for place, name in enumerate(("more", "scored"), start=2)}
+    found = lines(
+        {**IMAGES, "more": 240, "scored": 20},
+        datasets=more,
+        test="scored",
+        upper_bound=True,
+        baseline={"iterations": 10},
+        co_training={"source_b": ["more"], "batch_ratio": [2, 2]},
+    )
+    assert any("baseline.iterations is 10" in line for line in found)
+    assert not any(name in line for line in found for name in ("baseline_b", "upper_bound"))
+
+
 def test_scaled_sizes_by_hand():
     assert scaled_size((1080, 1920), None, 216, 4096) == (216, 384)
     assert scaled_size((1080, 1920), (540, 540), 270, 4096) == (270, 270)

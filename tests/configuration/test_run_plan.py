@@ -344,13 +344,27 @@ def test_the_upper_bound_is_trained_like_the_final_model_but_has_no_thresholds(m
     bounded = {"upper_bound": True, "target": "camera_test", "test": "second_test", "datasets": datasets}
     plan = make_plan(**bounded, final={"class_mixing": "on_demand", "iterations": 12})
     assert [plan.needs_thresholds(model) for model in (BASELINE, FINAL, UPPER_BOUND)] == [False, True, False]
-    assert [plan.settings_name(model) for model in (FINAL, UPPER_BOUND)] == ["final", "upper_bound"]
     final, bound = (plan.training_settings(name) for name in ("final", "upper_bound"))
     assert (final.class_mixing, bound.class_mixing) == ("on_demand", "plain")
-    assert structs.replace(bound, class_mixing="on_demand") == final
+    assert structs.replace(bound, class_mixing="on_demand", iterations=12) == final
     for mixing in ("plain", "none"):
-        plan = make_plan(**bounded, final={"class_mixing": mixing})
-        assert plan.settings_name(UPPER_BOUND) == "final"
+        bound = make_plan(**bounded, final={"class_mixing": mixing}).training_settings("upper_bound")
+        assert bound.class_mixing == mixing
+
+
+def test_the_upper_bound_goes_from_the_baseline_as_far_as_the_chain_does(make_plan):
+    plan = make_plan(
+        upper_bound=True,
+        target="camera_test",
+        test="second_test",
+        datasets={"second_test": plan_entry(make_plan)},
+        self_training={"rounds": 3, "iterations": 30},
+        co_training={"cycles": 2, "iterations": 7},
+        final={"iterations": 12, "initial_weights": "co_training/01/b"},
+    )
+    assert plan.parent(UPPER_BOUND) == BASELINE
+    # 3 · 30 + 2 · 7 + 12
+    assert plan.training_settings("upper_bound").iterations == 116
 
 
 def test_settings_of_each_stage(make_plan):

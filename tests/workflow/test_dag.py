@@ -184,8 +184,11 @@ def test_photos_show_the_last_model_of_each_stage_that_a_target_makes(run):
 
 def test_upper_bound_is_trained_only_when_asked(run):
     assert planned_jobs(run)["train"] == 6
-    configuration = run.configuration() | {"upper_bound": True}
-    run.configure(configuration)
+    # By its target: only the baseline and itself, whatever the configuration says.
+    assert re.findall(r"\.train --name (\w+) .*--settings (\S+)", dry_run(run, "upper_bound")) == [
+        (name, f"results/tiny/settings/training/{name}.json") for name in ("baseline", "upper_bound")
+    ]
+    run.configure(run.configuration() | {"upper_bound": True})
     assert planned_jobs(run)["train"] == 7
 
 
