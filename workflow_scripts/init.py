@@ -41,6 +41,7 @@ from cotrain.configuration.first_run import (
     every_photo,
     fitting_sizes,
     fitting_stages,
+    preset_of,
     seconds_of_run,
     yaml_text,
 )
@@ -266,7 +267,7 @@ def write_configuration(
     speed, reading, device = measured(choice, target.items)
     if speed is not None:
         choice = choice._replace(
-            stages=fitting_stages(preset, len(target.items), speed, budget),
+            stages=fitting_stages(preset_of(choice), len(target.items), speed, budget),
             decoded_cache=reading > speed.iteration and decoded_bytes(target.items) < MOST_DECODED_BYTES,
         )
     if speed is None:
@@ -652,7 +653,7 @@ def facts(
     choice: FirstRun, left_out: int, speed: Speed | None, device: str, budget: float | None
 ) -> list[str]:
     """Return the lines at the head of the configuration; `left_out` is the number of files left out."""
-    preset, photos = PRESETS[choice.preset_name], choice.target
+    preset, photos = preset_of(choice), choice.target
     number = f"{photos.number} photos" if photos.number > 1 else "one photo"
     height, width = photos.middle
     sizes = f"of {width}×{height} pixels"

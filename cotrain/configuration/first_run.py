@@ -29,8 +29,9 @@ class Preset(NamedTuple):
 
     `short_side` is the largest that images are scaled to, `hours` the time it may take (None: as long as it
     takes), `streets` the number of rendered images of each look, `drawn` the target images that a step
-    labels, and `kept_share` the share of them that is kept. `largest_crop` is the largest (height, width) of
-    a crop. Of more than `most_photos`, only every k-th is taken.
+    labels, and `kept_share` the share of them that is kept. With `unlike_branches`, branch b does not learn
+    from the streets in the look of a game, and has a baseline of its own. `largest_crop` is the largest
+    (height, width) of a crop. Of more than `most_photos`, only every k-th is taken.
     """
 
     words: str
@@ -41,6 +42,7 @@ class Preset(NamedTuple):
     stages: Stages
     rounds: int
     cycles: int
+    unlike_branches: bool
     drawn: int
     kept_share: float
     learning_rate: float
@@ -52,15 +54,15 @@ class Preset(NamedTuple):
 
 PRESETS: dict[str, Preset] = {
     "try": Preset(
-        *("minutes on a CPU", 0.2, 216, "cityscapes7", 160, Stages(350, 120, 100, 350), 2, 1),
+        *("minutes on a CPU", 0.2, 216, "cityscapes7", 160, Stages(350, 120, 100, 350), 2, 1, False),
         *(120, 2 / 3, 0.04, 0.5, (160, 224), 300, 50),
     ),
     "laptop": Preset(
-        *("an evening on a CPU", 3.0, 360, "cityscapes19", 480, Stages(1500, 300, 250, 600), 3, 2),
+        *("an evening on a CPU", 3.0, 360, "cityscapes19", 480, Stages(1500, 300, 250, 600), 3, 2, True),
         *(240, 1 / 2, 0.04, 0.5, (240, 320), 1000, 100),
     ),
     "gpu": Preset(
-        *("hours on one GPU", 6.0, 512, "cityscapes19", 600, Stages(4000, 1500, 1500, 5000), 4, 3),
+        *("hours on one GPU", 6.0, 512, "cityscapes19", 600, Stages(4000, 1500, 1500, 5000), 4, 3, True),
         *(500, 2 / 5, 0.01, 0.4, (384, 512), None, 500),
     ),
     "paper": Preset(
@@ -73,6 +75,7 @@ PRESETS: dict[str, Preset] = {
             Stages(60000, 8000, 8000, 60000),
             10,
             5,
+            False,
         ),
         *(500, 1 / 5, 0.002, 0.2, (512, 1024), None, 500),
     ),
@@ -187,8 +190,9 @@ class Speed(NamedTuple):
 
 def seconds_of_run(preset: Preset, stages: Stages, target: int, speed: Speed) -> float:
     """Return about how long a run takes with one job after the other."""
-    models = 2 + preset.rounds + 2 * preset.cycles
-    iterations = stages.baseline + preset.rounds * stages.self_training
+    baselines = 1 + preset.unlike_branches
+    models = baselines + preset.rounds + 2 * preset.cycles + 1
+    iterations = baselines * stages.baseline + preset.rounds * stages.self_training
     iterations += 2 * preset.cycles * stages.co_training + stages.final
     drawn = min(preset.drawn, target)
     # Each step labels its subset and most label what they keep again; both branches label all at the end.
@@ -240,6 +244,45 @@ class FirstRun(NamedTuple):
     device: str
     decoded_cache: bool
     facts: Sequence[str]
+
+
+def source_of_b(choice: FirstRun) -> list[str]:
+    """Return what branch b learns from, if it is not the whole source: all but the game's streets."""
+    others = [name for name in choice.source if name != "streets"]
+    is_part = 0 < len(others) < len(choice.source)
+    return others if PRESETS[choice.preset_name].unlike_branches and is_part else []
+
+
+def preset_of(choice: FirstRun) -> Preset:
+    """Return the preset, without unlike branches where the source has no part for branch b."""
+    preset = PRESETS[choice.preset_name]
+    return preset if source_of_b(choice) else preset._replace(unlike_branches=False)
+
+
+def _unlike_branches(choice: FirstRun) -> list[str]:
+    source = source_of_b(choice)
+    if not source:
+        return []
+    return [
+        "  # Branch b has only a part of the source, and a baseline of its own. Branches that have learnt",
+        "  # from the same images make the same mistakes, and cannot correct each other.",
+        f"  source_b: [{', '.join(source)}]",
+        "  initial_weights: previous",
+    ]
+
+
+def _kept_photos(choice: FirstRun, photos: int, drawn: int, keep: int) -> list[str]:
+    """Return which photos a round keeps: as published, or those with the most classes."""
+    numbers = [f"  images_per_round: {drawn}", f"  keep: {keep}"]
+    labelled = f"  # Of {photos} photos, each round labels {drawn} and keeps the {keep}"
+    if choice.preset_name == "paper":
+        return [f"{labelled} of which the model is surest.", *numbers]
+    return [
+        f"{labelled} with the most classes. Those of which a model",
+        "  # is surest hardly show people, and then it forgets them.",
+        *numbers,
+        "  ranking: class_count",
+    ]
 
 
 def yaml_text(value: object) -> str:
@@ -354,10 +397,7 @@ def configuration_text(choice: FirstRun) -> str:
         f"  iterations: {stages.self_training}",
         f"  hard_pixel_share: {preset.hard_pixel_share}",
         *_start_of_rounds(choice.preset_name),
-        f"  # Of {number} photos, each round labels {drawn} and keeps the {keep} of which the model is "
-        f"surest.",
-        f"  images_per_round: {drawn}",
-        f"  keep: {keep}",
+        *_kept_photos(choice, number, drawn, keep),
         "  batch_ratio: [2, 2]",
         "  # Share of each class's pixels that becomes pseudo-labels, and the bounds of its confidence.",
         f"  portion: {{{_portion(choice.preset_name)}}}",
@@ -365,10 +405,11 @@ def configuration_text(choice: FirstRun) -> str:
         f"  relabel_rounds: {min(4, preset.rounds - 1)}",
         "",
         "co_training:",
+        *_unlike_branches(choice),
         f"  cycles: {preset.cycles}",
         f"  iterations: {stages.co_training}",
         f"  hard_pixel_share: {preset.hard_pixel_share}",
-        "  # Branches start from an early and from the last round, so that they differ.",
+        "  # Branches begin with an early and with the last round, so that they differ.",
         f"  round_a: {0 if choice.preset_name in ('try', 'paper') else 1}",
         "  round_b: -1",
         f"  images_per_cycle: {drawn}",

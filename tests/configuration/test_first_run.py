@@ -23,6 +23,7 @@ from cotrain.configuration.first_run import (
     fitting_sizes,
     fitting_stages,
     kept,
+    preset_of,
     seconds_of_run,
 )
 from cotrain.configuration.reading import resolve
@@ -83,6 +84,36 @@ def test_the_time_of_a_run_by_hand():
     # 6 models' jobs of 14 s, others 30 s, 9 s of rendering.
     expected = 1140 * 0.5 + (4 * 40 * (1 + 2 / 3) + 2 * 40) * 0.1 + 6 * 14 + 30 + 9
     assert seconds_of_run(TRY, TRY.stages, 40, Speed(0.5, 0.1, 9)) == pytest.approx(expected)
+
+
+def test_a_second_baseline_takes_time_too():
+    unlike = TRY._replace(unlike_branches=True)
+    # 350 more iterations of 0.5 s and the jobs of one more model.
+    more = seconds_of_run(unlike, TRY.stages, 40, Speed(0.5, 0.1)) - seconds_of_run(
+        TRY, TRY.stages, 40, Speed(0.5, 0.1)
+    )
+    assert more == pytest.approx(350 * 0.5 + 14)
+
+
+@pytest.mark.parametrize(
+    ("preset", "source", "of_b"),
+    [
+        ("laptop", ["streets", "streets_camera"], ["streets_camera"]),
+        ("gpu", ["streets", "streets_camera", "source"], ["streets_camera", "source"]),
+        ("laptop", ["source"], []),
+        ("try", ["streets", "streets_camera"], []),
+        ("paper", ["streets", "streets_camera"], []),
+    ],
+)
+def test_branch_b_does_not_learn_from_the_streets_of_a_game(tmp_path, preset, source, of_b):
+    entry = "{layout: streets, images: 2, width: 640, height: 360, seed: %d}"
+    datasets = [Dataset(name, entry % place, "For a test.") for place, name in enumerate(source)]
+    choice = first_run(tmp_path, preset, 40)
+    choice = choice._replace(datasets=[*datasets, choice.datasets[-1]], source=source)
+    assert preset_of(choice).unlike_branches == bool(of_b)
+    branch_b = yaml.safe_load(configuration_text(choice))["co_training"]
+    assert branch_b.get("source_b", []) == of_b
+    assert branch_b.get("initial_weights") == ("previous" if of_b else None)
 
 
 def test_more_time_makes_longer_trainings_and_less_never_shorter_ones():
