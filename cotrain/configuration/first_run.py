@@ -271,6 +271,17 @@ def _unlike_branches(choice: FirstRun) -> list[str]:
     ]
 
 
+def _start_of_final(choice: FirstRun) -> list[str]:
+    preset = PRESETS[choice.preset_name]
+    if choice.preset_name == "paper":
+        return []
+    branch, why = ("a", "has the whole source") if source_of_b(choice) else ("b", "learnt longest")
+    return [
+        f"  # The last model of the branch that {why}.",
+        f"  initial_weights: co_training/{preset.cycles - 1:02d}/{branch}",
+    ]
+
+
 def _kept_photos(choice: FirstRun, photos: int, drawn: int, keep: int) -> list[str]:
     """Return which photos a round keeps: as published, or those with the most classes."""
     numbers = [f"  images_per_round: {drawn}", f"  keep: {keep}"]
@@ -314,7 +325,6 @@ def configuration_text(choice: FirstRun) -> str:
     learning_rate = float(f"{preset.learning_rate / longer:.2g}")
     short_sides = ", ".join(map(str, sizes.short_sides))
     height, width = choice.target.middle
-    last_branch = f"co_training/{preset.cycles - 1:02d}/b"
     lines = [
         "# yaml-language-server: $schema=schema.json",
         *(f"# {fact}" for fact in choice.facts),
@@ -424,11 +434,7 @@ def configuration_text(choice: FirstRun) -> str:
         "final:",
         f"  iterations: {stages.final}",
         f"  hard_pixel_share: {preset.hard_pixel_share}",
-        *(
-            ["  # The last model of the branch that learnt longest.", f"  initial_weights: {last_branch}"]
-            if choice.preset_name != "paper"
-            else []
-        ),
+        *_start_of_final(choice),
         "  batch_ratio: [2, 2]",
         *(
             [

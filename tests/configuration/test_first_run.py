@@ -96,22 +96,24 @@ def test_a_second_baseline_takes_time_too():
 
 
 @pytest.mark.parametrize(
-    ("preset", "source", "of_b"),
+    ("preset", "source", "of_b", "start"),
     [
-        ("laptop", ["streets", "streets_camera"], ["streets_camera"]),
-        ("gpu", ["streets", "streets_camera", "source"], ["streets_camera", "source"]),
-        ("laptop", ["source"], []),
-        ("try", ["streets", "streets_camera"], []),
-        ("paper", ["streets", "streets_camera"], []),
+        ("laptop", ["streets", "streets_camera"], ["streets_camera"], "co_training/01/a"),
+        ("gpu", ["streets", "streets_camera", "source"], ["streets_camera", "source"], "co_training/02/a"),
+        ("laptop", ["source"], [], "co_training/01/b"),
+        ("try", ["streets", "streets_camera"], [], "co_training/00/b"),
+        ("paper", ["streets", "streets_camera"], [], None),
     ],
 )
-def test_branch_b_does_not_learn_from_the_streets_of_a_game(tmp_path, preset, source, of_b):
+def test_branch_b_does_not_learn_from_the_streets_of_a_game(tmp_path, preset, source, of_b, start):
     entry = "{layout: streets, images: 2, width: 640, height: 360, seed: %d}"
     datasets = [Dataset(name, entry % place, "For a test.") for place, name in enumerate(source)]
     choice = first_run(tmp_path, preset, 40)
     choice = choice._replace(datasets=[*datasets, choice.datasets[-1]], source=source)
     assert preset_of(choice).unlike_branches == bool(of_b)
-    branch_b = yaml.safe_load(configuration_text(choice))["co_training"]
+    settings = yaml.safe_load(configuration_text(choice))
+    assert settings["final"].get("initial_weights") == start
+    branch_b = settings["co_training"]
     assert branch_b.get("source_b", []) == of_b
     assert branch_b.get("initial_weights") == ("previous" if of_b else None)
 
