@@ -290,7 +290,7 @@ def _kept_photos(choice: FirstRun, photos: int, drawn: int, keep: int) -> list[s
         return [f"{labelled} of which the model is surest.", *numbers]
     return [
         f"{labelled} with the most classes. Those of which a model",
-        "  # is surest hardly show people, and then it forgets them.",
+        "  # is surest hardly show people, so it would forget them.",
         *numbers,
         "  ranking: class_count",
     ]
