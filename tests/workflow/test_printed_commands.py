@@ -131,9 +131,11 @@ def folder(finished_run, tmp_path_factory):
         (folder / name).write_text(text)
     make("cityscapes", folder / "cityscapes")
     make("cityscapes", folder / "cityscapes", "val")
-    experiment = "config/experiments/gtav_cityscapes.yaml"
-    (folder / experiment).parent.mkdir()
-    (folder / experiment).write_text((PROJECT / experiment).read_text().replace("/data/", f"{folder}/"))
+    make("synscapes", folder / "synscapes")
+    (folder / "config" / "experiments").mkdir()
+    for name in ("gtav_cityscapes", "gtav_cityscapes_today", "gtav_synscapes_cityscapes_today"):
+        experiment = f"config/experiments/{name}.yaml"
+        (folder / experiment).write_text((PROJECT / experiment).read_text().replace("/data/", f"{folder}/"))
     return folder
 
 
