@@ -6,7 +6,6 @@ from cotrain.configuration.names import (
     BASELINE,
     BASELINES,
     FINAL,
-    UPPER_BOUND,
     ImageSet,
     Labelling,
     ModelName,
@@ -87,7 +86,7 @@ STEPS, DATASETS = any_of(plan.steps), any_of(configuration.datasets)
 wildcard_constraints:
     dataset=DATASETS,
     labels="images|labelled",
-    model=any_of({*plan.models, UPPER_BOUND}),
+    model=any_of(plan.known_models),
     step=STEPS,
     cycle=r"\d\d",
     round=r"\d\d",

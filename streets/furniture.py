@@ -21,6 +21,8 @@ from streets.meshes import (
 )
 from streets.textures import SIGN_FACES, sign_outline, sign_shape
 
+# The height of the stones on top of a wall.
+COPING = 0.08
 WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION = 3, 4, 5, 6, 7, 8
 
 Part = tuple[Mesh, int, Texture]
@@ -160,7 +162,7 @@ def railings(rng: Random, look: Look, length: float) -> list[Part]:
     colour = varied(rng, pick(rng, look.railings), 0.04)
     foot, height = float(rng.uniform(0.2, 0.9)), float(rng.uniform(0.8, 1.6))
     spacing = float(rng.uniform(0.11, 0.18))
-    iron = _palisade(length, foot + 0.08, height, colour, spacing, (0.025, 0.025), (0.08, 0.9))
+    iron = _palisade(length, foot + COPING, height, colour, spacing, (0.025, 0.025), (0.08, 0.9))
     return _wall(rng, length, foot) + iron
 
 
@@ -174,7 +176,9 @@ def _wall(rng: Random, length: float, height: float) -> list[Part]:
         (0.25, length, height), (0, length / 2, height / 2), texture_scale=(length / 2.5, height / 2.5)
     )
     tone = float(rng.uniform(0.4, 0.75))
-    coping = box((0.34, length, 0.08), (0, length / 2, height + 0.04), (tone, tone * 0.98, tone * 0.94))
+    coping = box(
+        (0.34, length, COPING), (0, length / 2, height + COPING / 2), (tone, tone * 0.98, tone * 0.94)
+    )
     return [(body, WALL, ("stone", int(rng.integers(8)))), (coping, WALL, PLAIN)]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotrain.adaptation.thresholds import HIGHEST_LEVEL, LEVELS
-from cotrain.configuration.names import BASELINE, ModelName
+from cotrain.configuration.names import BASELINE, SECTIONS_OF_OTHERS, ModelName
 
 # A model has collapsed into its first class, or its first two, if these take more than such a share of its
 # pixels. A motorway can be 60 % road, and a night half road and half sky, but there is something else in it.
@@ -82,6 +82,4 @@ def iterations_key(model: str) -> str:
         stage = ModelName.parse(model).stage
     except ValueError:
         stage = BASELINE.stage
-    # The iterations of these follow from those of others.
-    following = {"baseline_b": "baseline", "upper_bound": "final"}
-    return f"{following.get(stage, stage)}.iterations"
+    return f"{SECTIONS_OF_OTHERS.get(stage, stage)}.iterations"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cotrain.configuration.names import BASELINE_B, UPPER_BOUND, ModelName
+from cotrain.configuration.names import SECTIONS_OF_OTHERS, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration, CoTraining, SelfTraining
 from cotrain.data.label_spaces import label_space
@@ -17,8 +17,6 @@ FEWEST_CROPS = 0.5
 LARGEST_SHARE_OF_WARM_UP = 0.5
 # Of an image in a prediction and in training.
 LARGEST_RATIO_OF_SIZES = 1.5
-# Trainings whose iterations are no key, but follow from those of other stages.
-FOLLOWING = (BASELINE_B.stage, UPPER_BOUND.stage)
 
 
 class StageWork(NamedTuple):
@@ -150,7 +148,7 @@ def _advised(configuration: Configuration, images: Mapping[str, int]) -> list[St
     A model that is taken as it is needs no advice. The second baseline and the upper bound have no keys.
     """
     works = stage_works(configuration, images)
-    return [work for work in works if work.iterations and work.stage not in FOLLOWING]
+    return [work for work in works if work.iterations and work.stage not in SECTIONS_OF_OTHERS]
 
 
 def _of_schedule(configuration: Configuration, works: Sequence[StageWork]) -> list[str]:

@@ -246,21 +246,21 @@ class FirstRun(NamedTuple):
     facts: Sequence[str]
 
 
-def source_of_b(choice: FirstRun) -> list[str]:
+def _source_of_b(choice: FirstRun) -> list[str]:
     """Return what branch b learns from, if it is not the whole source: all but the game's streets."""
-    others = [name for name in choice.source if name != "streets"]
-    is_part = 0 < len(others) < len(choice.source)
-    return others if PRESETS[choice.preset_name].unlike_branches and is_part else []
+    if not PRESETS[choice.preset_name].unlike_branches or "streets" not in choice.source:
+        return []
+    return [name for name in choice.source if name != "streets"]
 
 
 def preset_of(choice: FirstRun) -> Preset:
     """Return the preset, without unlike branches where the source has no part for branch b."""
     preset = PRESETS[choice.preset_name]
-    return preset if source_of_b(choice) else preset._replace(unlike_branches=False)
+    return preset if _source_of_b(choice) else preset._replace(unlike_branches=False)
 
 
 def _unlike_branches(choice: FirstRun) -> list[str]:
-    source = source_of_b(choice)
+    source = _source_of_b(choice)
     if not source:
         return []
     return [
@@ -275,7 +275,7 @@ def _start_of_final(choice: FirstRun) -> list[str]:
     preset = PRESETS[choice.preset_name]
     if choice.preset_name == "paper":
         return []
-    branch, why = ("a", "has the whole source") if source_of_b(choice) else ("b", "learnt longest")
+    branch, why = ("a", "has the whole source") if _source_of_b(choice) else ("b", "learnt longest")
     return [
         f"  # The last model of the branch that {why}.",
         f"  initial_weights: co_training/{preset.cycles - 1:02d}/{branch}",

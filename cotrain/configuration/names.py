@@ -69,6 +69,8 @@ BASELINE, BASELINE_B = ModelName("baseline"), ModelName("baseline_b")
 # What is trained on the source only.
 BASELINES = (BASELINE, BASELINE_B)
 FINAL, UPPER_BOUND = ModelName("final"), ModelName("upper_bound")
+# The stages without a section in the configuration, and the section whose keys decide their trainings.
+SECTIONS_OF_OTHERS = {BASELINE_B.stage: BASELINE.stage, UPPER_BOUND.stage: FINAL.stage}
 
 
 def self_training_round(number: int) -> ModelName:

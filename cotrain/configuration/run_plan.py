@@ -170,6 +170,11 @@ class RunPlan:
         return [*self.baselines, *self.steps, FINAL, *upper_bound]
 
     @property
+    def known_models(self) -> list[ModelName]:
+        """All models that can be asked for: those of the run, and the upper bound by its target."""
+        return list(dict.fromkeys([*self.models, UPPER_BOUND]))
+
+    @property
     def baselines(self) -> list[ModelName]:
         """The models that learn from the source only: a second one where branch b begins with its own."""
         has_second = self.has_own_beginning(BASELINE_B) and self.configuration.baseline.iterations
@@ -412,9 +417,7 @@ class RunPlan:
     def training_settings(self, name: str) -> TrainingSettings:
         """Return the settings of the trainings whose `settings_name` is `name`."""
         configuration = self.configuration
-        # The upper bound can be asked for by its target, too.
-        models = (*self.models, UPPER_BOUND)
-        model = next(model for model in models if self.settings_name(model) == name)
+        model = next(model for model in self.known_models if self.settings_name(model) == name)
         common = TrainingSettings(
             network=self.network(model),
             precision=configuration.precision,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from cotrain.configuration.names import UPPER_BOUND
 from cotrain.configuration.run_plan import HealthSettings, RunPlan, Storage, Work
 from cotrain.configuration.sections import (
     Configuration,
@@ -56,7 +55,7 @@ NOT_OF_LABELLING = (
 def settings_names(configuration: Configuration) -> list[str]:
     """Return the names of all settings files of a run's steps."""
     plan = RunPlan(configuration)
-    trainings = dict.fromkeys([*plan.settings_names, plan.settings_name(UPPER_BOUND)])
+    trainings = dict.fromkeys(map(plan.settings_name, plan.known_models))
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]

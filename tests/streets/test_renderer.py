@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from streets.assembly import FILLING, GROUND, MARKING, Assembly, Light
-from streets.furniture import FENCE, WALL, fence, railings
+from streets.furniture import FENCE, WALL, Part, fence, railings
 from streets.looks import GAME
 from streets.meshes import box, ground, placed, quad, repeated
 from streets.renderer import SKY, Drawing, Renderer, View
@@ -98,12 +99,17 @@ def test_a_fence_is_labelled_as_a_whole_and_hides_what_is_behind_it(renderer):
     assert np.array_equal(filled.label[:, :60], bare.label[:, :60])
 
 
+def label_from_the_front(renderer: Renderer, parts: list[Part]) -> NDArray[np.uint8]:
+    """Return the label of 10 m of a boundary that stands across the view, 6 m ahead."""
+    scene = Assembly()
+    for mesh, train_id, texture in parts:
+        scene.add(mesh, train_id, texture, (-5.0, 6.0, 0.0), -90.0)
+    return drawn(renderer, scene).label
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_fences_of_a_street_have_no_holes(renderer, seed):
-    scene = Assembly()
-    for mesh, train_id, texture in fence(np.random.default_rng(seed), GAME, 10.0):
-        scene.add(mesh, train_id, texture, (-5.0, 6.0, 0.0), -90.0)
-    label = drawn(renderer, scene).label
+    label = label_from_the_front(renderer, fence(np.random.default_rng(seed), GAME, 10.0))
     # Seen from the front, a fence is a rectangle.
     rows, columns = np.nonzero(label == 4)
     assert columns.max() - columns.min() > 100
@@ -113,10 +119,7 @@ def test_the_fences_of_a_street_have_no_holes(renderer, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_railings_are_a_fence_without_holes_on_a_wall(renderer, seed):
-    scene = Assembly()
-    for mesh, train_id, texture in railings(np.random.default_rng(seed), GAME, 10.0):
-        scene.add(mesh, train_id, texture, (-5.0, 6.0, 0.0), -90.0)
-    label = drawn(renderer, scene).label
+    label = label_from_the_front(renderer, railings(np.random.default_rng(seed), GAME, 10.0))
     assert {WALL, FENCE} == set(label[label != SKY])
     # Seen from the front, each column is sky, then fence, then wall, in the same rows.
     inside = label[:, 40:120]

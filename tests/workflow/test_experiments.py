@@ -224,9 +224,9 @@ OF_EXPERIMENT = {
 }
 
 
-def on_miniatures(experiment: Path | dict, folder: Path, overrides: dict) -> dict:
+def on_miniatures(experiment: dict, folder: Path, overrides: dict) -> dict:
     """Return the experiment's configuration with its roots filled in: trees of a few small images."""
-    config = merged(experiment if isinstance(experiment, dict) else read_mapping(experiment), overrides)
+    config = merged(experiment, overrides)
     for number, (name, entry) in enumerate(config["datasets"].items()):
         made = make(
             entry["layout"],
@@ -247,13 +247,13 @@ def experiment(request):
 def test_only_the_roots_are_to_be_filled_in(experiment, tmp_path):
     given = read_mapping(experiment)
     assert all(entry["root"].startswith("/data/") for entry in given["datasets"].values())
-    filled = resolve(on_miniatures(experiment, tmp_path, {}))
+    filled = resolve(on_miniatures(read_mapping(experiment), tmp_path, {}))
     assert filled["run"] == experiment.stem
 
 
 def test_settings_are_the_published_ones_of_the_source(experiment, tmp_path):
     expected = reduce(merged, OF_EXPERIMENT[experiment.stem], PUBLISHED)
-    filled = resolve(on_miniatures(experiment, tmp_path, {}))
+    filled = resolve(on_miniatures(read_mapping(experiment), tmp_path, {}))
     assert those_of(expected, filled) == expected
     splits = {name: entry["split"] for name, entry in filled["datasets"].items() if entry["split"]}
     assert splits == {expected["target"]: "train", f"{expected['target']}_val": "val"}
@@ -269,7 +269,7 @@ def those_of(asked: dict, settings: dict) -> dict:
 
 
 def test_data_is_checked_and_the_plan_can_be_made(experiment, tmp_path):
-    config = on_miniatures(experiment, tmp_path, {"device": "cpu"})
+    config = on_miniatures(read_mapping(experiment), tmp_path, {"device": "cpu"})
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     check = [sys.executable, "-m", "workflow_scripts.check_data", "--config", str(tmp_path / "run.yaml")]
     done = subprocess.run(check, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -286,7 +286,7 @@ def test_data_is_checked_and_the_plan_can_be_made(experiment, tmp_path):
 @pytest.mark.parametrize("name", ["synthia_cityscapes", "gtav_synscapes_bdd100k"])
 def test_the_whole_chain_runs_on_miniatures(name, tmp_path):
     experiment = PROJECT / "config" / "experiments" / f"{name}.yaml"
-    config = on_miniatures(experiment, tmp_path, TINY)
+    config = on_miniatures(read_mapping(experiment), tmp_path, TINY)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     done = workflow(tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]
@@ -296,7 +296,7 @@ def test_the_whole_chain_runs_on_miniatures(name, tmp_path):
 
 def write_run_of_today(name: str, folder: Path) -> None:
     """Write run.yaml: networks of their true size without weights from the net, on crops of a few patches."""
-    files = [PROJECT / "config" / "experiments" / f"{each}.yaml" for each in dict.fromkeys((TODAY[0], name))]
+    files = [PROJECT / "config" / "experiments" / f"{each}.yaml" for each in (TODAY[0], name)]
     small = {
         "device": "cpu",
         "threads_per_training": 2,

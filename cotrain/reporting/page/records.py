@@ -223,7 +223,7 @@ def read_run(folder: Path) -> RunRecords:
         )
     configuration = read_settings(settings, Configuration)
     space = label_space(configuration.label_space)
-    models = [str(model) for model in dict.fromkeys([*RunPlan(configuration).models, UPPER_BOUND])]
+    models = [str(model) for model in RunPlan(configuration).known_models]
     trainings = {
         model: read_record(path, TrainingFacts, "the record of a training", "what train wrote")
         for model in models
