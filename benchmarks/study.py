@@ -36,6 +36,7 @@ from workflow_scripts.command_line import run as run_step
 PROJECT = Path(__file__).resolve().parents[1]
 UNCHANGED = "unchanged"
 RESULTS, RECORDS = "results", ".snakemake/metadata"
+SETTINGS = "settings/configuration.json"
 # What Snakemake and a run make in a working folder.
 OWN_FOLDERS = (RESULTS, "state", ".snakemake")
 LARGE = (".png", ".jpg", ".h5", ".npy", ".safetensors", ".pt")
@@ -95,6 +96,9 @@ def make_working_folder(work: Path, beginning: Path | None) -> None:
             copy_folder(beginning / part, work / part)
     partial = work / "results.partial"
     copy_folder(beginning / RESULTS, partial)
+    # Its settings are those of the other run, and not every target makes them again.
+    for settings in partial.glob(f"*/{SETTINGS}"):
+        settings.unlink()
     partial.rename(work / RESULTS)
 
 
@@ -118,6 +122,12 @@ def share_scenes(scenes: Path, other: Path) -> None:
         copy_folder(other, scenes)
         # The list is written again, when all scenes are there.
         (scenes / "scenes.tsv").unlink()
+
+
+def make(command: list[str], study: str, title: str) -> None:
+    """Run Snakemake. Raises SystemExit if it fails."""
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(f"study {study}: {title} has failed; the same command goes on there")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -153,8 +163,11 @@ def main(arguments: list[str] | None = None) -> None:
         for dataset in settings.get("datasets") or {}:
             scenes = results / "data" / dataset / "scenes"
             share_scenes(work / scenes, study / f"{UNCHANGED}-{options.seeds[0]}" / scenes)
-        if subprocess.run(command_of_run(work, seed, files, more), check=False).returncode:
-            sys.exit(f"study {options.name}: {title} has failed; the same command goes on there")
+        make(command_of_run(work, seed, files, more), options.name, title)
+        if not (work / results / SETTINGS).is_file():
+            # Only named targets make them, and no runs can be compared without.
+            target = ["--cores", "1", str(results / SETTINGS)]
+            make(command_of_run(work, seed, files, target), options.name, title)
         runs[title] = work / results
     names = {name: read_mapping(file) if file else {} for name, file in variants.items()}
     (study / "variants.yaml").write_text(yaml.safe_dump(names, sort_keys=False, allow_unicode=True))
