@@ -43,7 +43,8 @@ def cost_left(job):
     # Iterations of two networks take differently long.
     kind = "train b" if plan.has_own_network(model) else "train"
     iterations = plan.training_settings(plan.settings_name(model)).iterations
-    return cost_of_training(kind, iterations, Path(on_this_machine(STATE), str(model)))
+    has_ended = Path(on_this_machine(weights(model))).is_file()
+    return cost_of_training(kind, iterations, Path(on_this_machine(STATE), str(model)), has_ended=has_ended)
 
 
 def estimate_of_run():

@@ -172,7 +172,8 @@ class Terminal(logging.Handler):
         # Without a log it only collects files of others.
         if not job.log or job.rule.name in WITHOUT_LINE:
             return
-        self.speeds.add(cost, seconds)
+        # What was noted when it started may be of another training, with other settings.
+        self.speeds.add(cost._replace(seconds=self.cost_of(job).seconds), seconds)
         left = self.left()
         count = f"{self.total - len(self.jobs)}/{self.total}" + (f", {left} left" if left else "")
         self.write(f"[{count}] {last_message(job.log) or job.rule.name} ({duration(seconds)})")

@@ -229,3 +229,16 @@ def test_a_run_begins_with_its_time_and_what_is_hardly_meant(tmp_path):
     # What jobs took is known better than what was measured before.
     speeds.add(Cost("train", 1), 2.0)
     assert begun("2 h 10 min") == ["1 job to do, about 1 min 00 s", "note: keep is 3"]
+
+
+def test_the_speed_of_a_training_is_what_it_has_noted_at_its_end(tmp_path):
+    """When it started, there was the note of another training, of which 10 iterations seemed to be left."""
+    log = tmp_path / "train.log"
+    log.write_text("10:00:00  baseline: weights in models/baseline\n")
+    job = SimpleNamespace(jobid=1, rule=SimpleNamespace(name="train"), log=[str(log)])
+    noted = iter([Cost("train", 10, seconds=0.1), Cost("train", 250, seconds=0.5)])
+    speeds = Speeds(tmp_path / "speeds.json")
+    terminal = Terminal([job], lambda job: next(noted), speeds, io.StringIO())
+    shown(terminal, "rule train", event=LogEvent.JOB_INFO, jobid=1)
+    shown(terminal, "Finished job 1", event=LogEvent.JOB_FINISHED, job_id=1)
+    assert speeds.seconds == {"train": 0.5}

@@ -70,13 +70,18 @@ def seconds_left(costs: Iterable[Cost], speeds: Mapping[str, float]) -> float | 
     return total
 
 
-def cost_of_training(kind: str, iterations: int, state_folder: Path) -> Cost:
-    """Return what is left to do of a training, as its state says that lies in the folder."""
+def cost_of_training(kind: str, iterations: int, state_folder: Path, *, has_ended: bool = False) -> Cost:
+    """Return what is left to do of a training, as its state says that lies in the folder.
+
+    `has_ended` is for a training whose model is there: if it is to be made again, from other settings or
+    data, that state only says how fast it was.
+    """
     try:
         note = record_of(read_json(state_folder / PROGRESS_NOTE), ProgressRecord)
     except (OSError, NotValidError):
         return Cost(kind, iterations)
-    return Cost(kind, max(0, iterations - note.iteration), note.seconds_an_iteration)
+    done = 0 if has_ended else note.iteration
+    return Cost(kind, max(0, iterations - done), note.seconds_an_iteration)
 
 
 class Speeds:
@@ -90,9 +95,9 @@ class Speeds:
             self.seconds = record_of(read_json(path), dict[str, Seconds])
 
     def add(self, cost: Cost, seconds: float) -> None:
-        """Take over what a job took: the mean of it and what was known before."""
+        """Take over what a job took, or says of itself: the mean of it and what was known before."""
         if cost.amount > 0:
-            new = seconds / cost.amount
+            new = cost.seconds or seconds / cost.amount
             old = self.seconds.get(cost.kind, new)
             self.seconds[cost.kind] = (old + new) / 2
             write_json(self.path, self.seconds)

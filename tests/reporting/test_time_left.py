@@ -31,6 +31,8 @@ def test_a_training_is_as_far_as_its_state_says(tmp_path):
     note = {"iteration": 30, "seconds_an_iteration": 0.25}
     (tmp_path / "progress.json").write_text(json.dumps(note))
     assert cost_of_training("train", 100, tmp_path) == Cost("train", 70, 0.25)
+    # Its model is there, and yet it is to be made: other settings or data have come.
+    assert cost_of_training("train", 100, tmp_path, has_ended=True) == Cost("train", 100, 0.25)
     for text in (
         '{"iter',
         "[" * 100_000,
@@ -47,6 +49,9 @@ def test_speeds_outlive_the_run(tmp_path):
     assert speeds.seconds == {"train": 2.0}
     Speeds(tmp_path / "speeds.json").add(Cost("train", 5), 20.0)
     assert Speeds(tmp_path / "speeds.json").seconds == {"train": 3.0}
+    # It knows best, and its 20 seconds hold more than these two iterations.
+    speeds.add(Cost("train", 2, seconds=1.0), 20.0)
+    assert speeds.seconds == {"train": 1.5}
     speeds.add(Cost("predict", 0), 20.0)
     assert "predict" not in speeds.seconds
 
