@@ -211,10 +211,13 @@ def _check_rounds(problems: Problems) -> None:
         if start is not None and start >= rounds:
             text = f"{start} is not a round that self_training makes (rounds: {rounds}, so 0 to {rounds - 1})"
             problems.add(("co_training", f"round_{branch}"), text)
-    if starts["a"] is not None and starts["a"] == starts["b"]:
-        more = ", and self_training.rounds must be at least 2" if rounds == 1 else ""
-        text = f"{starts['b']} is also round_a: the branches need two different rounds{more}"
-        problems.add(("co_training", "round_b"), text)
+    differ = any(value_at(problems.filled, ("co_training", key)) for key in ("network_b", "source_b"))
+    if starts["a"] is not None and starts["a"] == starts["b"] and not differ:
+        more = " (self_training.rounds must be at least 2)" if rounds == 1 else ""
+        text = (
+            f"{starts['b']} is also round_a: expected two different rounds{more}, or a branch b with its own"
+        )
+        problems.add(("co_training", "round_b"), f"{text} source_b or network_b")
     if cycles is not None:
         models = [str(model) for model in (BASELINE, *steps_of(rounds, cycles))]
         initial = problems.value("final", "initial_weights")

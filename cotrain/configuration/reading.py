@@ -78,8 +78,9 @@ def merged(base: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
 def resolve(config: Mapping[str, Any]) -> Configuration:
     """Return a configuration with every default filled in.
 
-    `round_b: -1` becomes the last round. `portion_a` completes `portion_b`, and `prediction` completes the
-    protocol of `evaluation`. Paths stay as written, except for the home folder in those of datasets.
+    `round_a: -1` and `round_b: -1` become the last round. `portion_a` completes `portion_b`, and `prediction`
+    completes the protocol of `evaluation`. Paths stay as written, except for the home folder in those of
+    datasets.
 
     Raises InputError that lists all problems, one a line, in the order of the keys: unknown and missing keys,
     wrong types and values, contradictions between keys, files that do not exist.
@@ -143,9 +144,10 @@ def _complete(problems: "Problems") -> None:
     """Replace the values that stand for others by what they stand for."""
     from cotrain.configuration.schema import completions
 
-    rounds, round_b = problems.value("self_training", "rounds"), problems.value("co_training", "round_b")
-    if round_b == -1 and rounds is not None:
-        problems.filled["co_training"]["round_b"] = rounds - 1
+    rounds = problems.value("self_training", "rounds")
+    for key in ("round_a", "round_b"):
+        if problems.value("co_training", key) == -1 and rounds is not None:
+            problems.filled["co_training"][key] = rounds - 1
     for section, key, path, names in completions():
         complete, partial = problems.value(*path), problems.filled.get(section)
         if complete is not None and isinstance(partial, dict) and (section, key) not in problems.bad_values:

@@ -788,8 +788,8 @@ class SelfTraining(Section, frozen=True, kw_only=True):
     rounds: Annotated[
         int,
         Meta(ge=1, le=100),
-        "Number of rounds of labelling and training. Co-training starts from the models of two different "
-        "rounds.",
+        "Number of rounds of labelling and training. Branches that have the same source and network start "
+        "from the models of two different rounds.",
     ] = 10
     iterations: Annotated[Iterations, "Number of training iterations of a round."] = 8000
     hard_pixel_share: HardPixelShare = 0.2
@@ -847,11 +847,17 @@ class CoTraining(Section, frozen=True, kw_only=True):
     cycles: Annotated[int, Meta(ge=1, le=100), "Number of cycles of labelling, exchange and training."] = 5
     iterations: Annotated[Iterations, "Number of training iterations of each branch in a cycle."] = 8000
     round_a: Annotated[
-        NotNegative,
-        "Self-training round that branch a starts from. An early round makes the two branches different.",
+        int,
+        Meta(ge=-1),
+        "Self-training round that branch a starts from. -1 is the last one. Where branch b has neither "
+        "`network_b` nor `source_b`, an early round makes the two branches different; else the last one is "
+        "best.",
     ] = 0
     round_b: Annotated[
-        int, Meta(ge=-1), "Self-training round that branch b starts from. -1 is the last one."
+        int,
+        Meta(ge=-1),
+        "Self-training round that branch b starts from. -1 is the last one. It may only be that of branch a "
+        "where branch b has `network_b` or `source_b`.",
     ] = -1
     network_b: Annotated[
         NetworkSettings | None,

@@ -545,12 +545,13 @@ def test_a_configuration_without_datasets_says_that_there_are_none(config: dict[
         ),
         (
             {"co_training.round_a": 9},
-            "co_training.round_b: 9 is also round_a: the branches need two different rounds",
+            "co_training.round_b: 9 is also round_a: expected two different rounds, or a branch b with its "
+            "own source_b or network_b",
         ),
         (
             {"self_training.rounds": 1},
-            "co_training.round_b: 0 is also round_a: the branches need two different rounds, "
-            "and self_training.rounds must be at least 2",
+            "co_training.round_b: 0 is also round_a: expected two different rounds "
+            "(self_training.rounds must be at least 2), or a branch b with its own source_b or network_b",
         ),
         (
             {"final.batch_ratio": [2, 3]},

@@ -152,6 +152,19 @@ def test_a_source_of_branch_b(make_plan, tmp_path):
     assert parents(plan)["co_training/00/b"] == "self_training/09"
 
 
+@pytest.mark.parametrize("own", [{"source_b": ["more"]}, {"network_b": OWN_NETWORK}])
+def test_unlike_branches_may_begin_with_the_same_round(own, make_plan):
+    """Both with the last one: it labels for both, and the weights of only branch a come from it."""
+    plan = make_plan(
+        datasets={"more": {"layout": "streets", "look": "camera", "images": 5}},
+        self_training={"rounds": 3},
+        co_training={"round_a": -1, "round_b": -1} | own,
+    )
+    branches = [ModelName("co_training", 0, branch) for branch in "ab"]
+    assert [str(plan.teacher(branch)) for branch in branches] == ["self_training/02"] * 2
+    assert [str(plan.parent(branch)) for branch in branches] == ["self_training/02", "baseline_b"]
+
+
 def test_the_baseline_may_start_from_a_file(make_plan, tmp_path):
     file = tmp_path / "w.safetensors"
     # No tensor at all.
