@@ -259,15 +259,36 @@ def preset_of(choice: FirstRun) -> Preset:
     return preset if _source_of_b(choice) else preset._replace(unlike_branches=False)
 
 
-def _unlike_branches(choice: FirstRun) -> list[str]:
+def _start_of_branches(choice: FirstRun) -> list[str]:
+    """Return what makes the branches differ: a source of its own for branch b, or an early round for a."""
     source = _source_of_b(choice)
     if not source:
-        return []
+        return [
+            "  # Branches begin with an early and with the last round, so that they differ.",
+            f"  round_a: {0 if choice.preset_name in ('try', 'paper') else 1}",
+            "  round_b: -1",
+        ]
     return [
         "  # Branch b has only a part of the source, and a baseline of its own. Branches that have learnt",
         "  # from the same images make the same mistakes, and cannot correct each other.",
         f"  source_b: [{', '.join(source)}]",
+        "  # Both go on from the last round: branch a with its weights, branch b with its labels.",
+        "  round_a: -1",
+        "  round_b: -1",
         "  initial_weights: previous",
+    ]
+
+
+def _sent_photos(choice: FirstRun, drawn: int, keep: int) -> list[str]:
+    """Return which photos a branch sends: as published, or, where branches are unlike, as in rounds."""
+    numbers = [f"  images_per_cycle: {drawn}", f"  keep: {keep}"]
+    if _source_of_b(choice):
+        return [*numbers, "  ranking: class_count"]
+    height, width = choice.target.middle
+    return [
+        *numbers,
+        f"  # In the exchange, a photo of {width}×{height} shows a class if it has more pixels of it.",
+        f"  min_pixels: {choice.sizes.min_pixels}",
     ]
 
 
@@ -415,17 +436,11 @@ def configuration_text(choice: FirstRun) -> str:
         f"  relabel_rounds: {min(4, preset.rounds - 1)}",
         "",
         "co_training:",
-        *_unlike_branches(choice),
+        *_start_of_branches(choice),
         f"  cycles: {preset.cycles}",
         f"  iterations: {stages.co_training}",
         f"  hard_pixel_share: {preset.hard_pixel_share}",
-        "  # Branches begin with an early and with the last round, so that they differ.",
-        f"  round_a: {0 if choice.preset_name in ('try', 'paper') else 1}",
-        "  round_b: -1",
-        f"  images_per_cycle: {drawn}",
-        f"  keep: {keep}",
-        f"  # In the exchange, a photo of {width}×{height} shows a class if it has more pixels of it.",
-        f"  min_pixels: {sizes.min_pixels}",
+        *_sent_photos(choice, drawn, keep),
         "  batch_ratio: [2, 2]",
         f"  portion_a: {{{_portion(choice.preset_name, later=True)}}}",
         f"  confidence: {{lower: {_lower(choice.preset_name)}, upper: 0.95}}",

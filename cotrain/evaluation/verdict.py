@@ -275,8 +275,8 @@ def _alike(models: Sequence[ModelHealth]) -> list[Finding]:
         return []
     text = (
         f"The branches agree on {100 * agreement:.1f} % of the pixels, so they can teach each other little; "
-        "both have learnt the same: give branch b another network (co_training.network_b), or start it from "
-        "a later round than branch a (co_training.round_b)"
+        "both have learnt the same: give branch b a source or a network of its own (co_training.source_b, "
+        "co_training.network_b), or start it from a later round than branch a (co_training.round_b)"
     )
     return [Finding("alike", f"{text}.")]
 

@@ -113,9 +113,14 @@ def test_branch_b_does_not_learn_from_the_streets_of_a_game(tmp_path, preset, so
     assert preset_of(choice).unlike_branches == bool(of_b)
     settings = yaml.safe_load(configuration_text(choice))
     assert settings["final"].get("initial_weights") == start
-    branch_b = settings["co_training"]
-    assert branch_b.get("source_b", []) == of_b
-    assert branch_b.get("initial_weights") == ("previous" if of_b else None)
+    branches = settings["co_training"]
+    assert branches.get("source_b", []) == of_b
+    assert branches.get("initial_weights") == ("previous" if of_b else None)
+    assert branches["round_a"] == (-1 if of_b else 1 if preset == "laptop" else 0)
+    # The published exchange counts pixels.
+    assert (branches.get("ranking"), "min_pixels" in branches) == (
+        ("class_count", False) if of_b else (None, True)
+    )
 
 
 def test_more_time_makes_longer_trainings_and_less_never_shorter_ones():
