@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cotrain.configuration.names import SECTIONS_OF_OTHERS, ModelName
 from cotrain.configuration.run_plan import RunPlan
-from cotrain.configuration.sections import Configuration, CoTraining, SelfTraining
+from cotrain.configuration.sections import Configuration, CoTraining, NetworkSettings, SelfTraining
 from cotrain.data.label_spaces import label_space
 from cotrain.words import counted
 
@@ -74,24 +74,27 @@ def drawn_images(section: SelfTraining | CoTraining, target: int) -> int:
 def summary(configuration: Configuration, images: Mapping[str, int]) -> str:
     """Return what the run comes to, as a text for a terminal."""
     space = label_space(configuration.label_space)
-    network, training = configuration.network, configuration.training
-    backbone = getattr(network, "backbone", None)
-    sources = ", ".join(f"{name} ({counted(images[name], 'image')})" for name in configuration.source)
-    test = (
-        f"{configuration.test} ({counted(images[configuration.test], 'image')})"
-        if configuration.test
-        else "none"
-    )
+    training, co_training = configuration.training, configuration.co_training
+
+    def datasets(*names: str) -> str:
+        return ", ".join(f"{name} ({counted(images[name], 'image')})" for name in names)
+
+    def network(settings: NetworkSettings) -> str:
+        backbone = getattr(settings, "backbone", None)
+        return f"{settings.name}{f', {backbone}' if backbone else ''}"
+
     works = stage_works(configuration, images)
     height, width = training.crop
     lines = [
         f"run      {configuration.run}, {space.number_of_classes} classes ({space.name}), seed "
         f"{configuration.seed}",
-        f"source   {sources}",
-        f"target   {configuration.target} ({counted(images[configuration.target], 'image')})",
-        f"test     {test}{'' if configuration.test else ': no model is scored'}",
-        f"network  {network.name}{f', {backbone}' if backbone else ''}; a batch has {training.batch_size} "
-        f"crops of {width}×{height} pixels",
+        f"source   {datasets(*configuration.source)}",
+        *([f"         branch b: {datasets(*co_training.source_b)}"] if co_training.source_b else []),
+        f"target   {datasets(configuration.target)}",
+        f"test     {datasets(configuration.test) if configuration.test else 'none: no model is scored'}",
+        f"network  {network(configuration.network)}; a batch has {training.batch_size} crops of "
+        f"{width}×{height} pixels",
+        *([f"         branch b: {network(co_training.network_b)}"] if co_training.network_b else []),
         "",
     ]
     head = ("stage", "trainings", "iterations", "crops of a source image", "of a target image")

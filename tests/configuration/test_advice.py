@@ -68,6 +68,16 @@ def test_the_summary_names_what_is_learnt_from_what():
     assert "game (1 image)" in summary(configuration(), {**IMAGES, "game": 1})
 
 
+def test_the_summary_says_what_only_branch_b_has():
+    assert "branch b" not in summary(configuration(), IMAGES)
+    more = {"more": {**STREETS, "seed": 2}}
+    own = {"source_b": ["more"], "network_b": {"backbone": "tf_efficientnet_lite1"}}
+    text = summary(configuration(datasets=more, co_training=own), {**IMAGES, "more": 1})
+    lines = text.splitlines()
+    assert lines[lines.index("source   game (240 images)") + 1] == "         branch b: more (1 image)"
+    assert "         branch b: deeplabv3plus, tf_efficientnet_lite1" in lines
+
+
 def test_nothing_is_said_of_what_fits():
     assert lines() == [
         "co_training.iterations is 100: only 42 % of the source images are seen in a training, and each "
