@@ -34,9 +34,12 @@ from cotrain.configuration.choices import MOST_PIXELS_VARIABLE
 from cotrain.configuration.reading import read_mapping, resolve
 from cotrain.data.files import hold_until_exit
 from cotrain.errors import InputError
+from rules.ancient import look_behind_ancient_inputs
 from rules.command_line import check_room
 from rules.included import be_default_target
 from rules.terminal import leave_out_preamble, name_targets, show_on_terminal, stop, terminals
+
+look_behind_ancient_inputs()
 
 # Without a configuration of the user: the embedded default (`--config KEY=VALUE` still overrides it).
 if "datasets" not in config:

@@ -436,6 +436,27 @@ def test_what_only_commands_or_inputs_hold_is_made_again_with_the_checks(
     assert jobs.get("train", 0) == trained
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("models/self_training/02/weights.safetensors", {"label_round": 1, "accumulate": 1, "train": 1}),
+        ("pseudo_labels/self_training/02/accumulated.tsv", {"label_round": 1, "accumulate": 1}),
+        ("evaluation/self_training/02/camera_test/scores.json", {"train": 1, "evaluate": 1}),
+    ],
+)
+def test_one_file_of_a_further_round_is_made_behind_the_checks(finished_run, name, expected):
+    """More models need more room, so the checks run again. Nothing else before the file has changed."""
+    configuration = finished_run.configuration()
+    try:
+        finished_run.configure(
+            configuration | {"self_training": configuration["self_training"] | {"rounds": 3}}
+        )
+        jobs = planned_jobs(finished_run, f"results/tiny/{name}")
+    finally:
+        finished_run.configure(configuration)
+    assert jobs.items() >= {"collect_checks": 1, **expected}.items()
+
+
 @pytest.mark.parametrize("name", ["camera.images.txt", "synthetic.labels.txt"])
 def test_a_list_with_another_content_and_an_older_time_is_noticed(finished_run, name):
     """As `cp -p` or `rsync -a` leave it: Snakemake's look at the times would see nothing."""
