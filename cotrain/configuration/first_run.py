@@ -58,11 +58,11 @@ PRESETS: dict[str, Preset] = {
         *(120, 2 / 3, 0.04, 0.5, (160, 224), 300, 50),
     ),
     "laptop": Preset(
-        *("an evening on a CPU", 3.0, 360, "cityscapes19", 480, Stages(1500, 300, 250, 600), 3, 2, True),
+        *("an evening on a CPU", 3.0, 360, "cityscapes19", 480, Stages(1500, 300, 250, 600), 6, 2, True),
         *(240, 1 / 2, 0.04, 0.5, (240, 320), 1000, 100),
     ),
     "gpu": Preset(
-        *("hours on one GPU", 6.0, 512, "cityscapes19", 600, Stages(4000, 1500, 1500, 5000), 4, 3, True),
+        *("hours on one GPU", 6.0, 512, "cityscapes19", 600, Stages(4000, 1500, 1500, 5000), 6, 3, True),
         *(500, 2 / 5, 0.01, 0.4, (384, 512), None, 500),
     ),
     "paper": Preset(
@@ -92,6 +92,8 @@ NARROWEST_STREET, WIDEST_STREET = 0.75, 2.2
 # Of the pixels of an image: with fewer, an image does not show a class in the exchange. Published are 5000
 # pixels of 2048×1024.
 SHARE_OF_A_CLASS = 0.0024
+# Of the rounds: after the first four of ten, as published, images are labelled again.
+RELABELLED_SHARE = 0.4
 # Iterations over which weights are averaged.
 SHORTEST_AVERAGE, LONGEST_AVERAGE = 100, 1000
 # Kept decoded if that takes no more than this.
@@ -433,7 +435,7 @@ def configuration_text(choice: FirstRun) -> str:
         "  # Share of each class's pixels that becomes pseudo-labels, and the bounds of its confidence.",
         f"  portion: {{{_portion(choice.preset_name)}}}",
         f"  confidence: {{lower: {_lower(choice.preset_name)}, upper: 0.9}}",
-        f"  relabel_rounds: {min(4, preset.rounds - 1)}",
+        f"  relabel_rounds: {max(1, round(RELABELLED_SHARE * preset.rounds))}",
         "",
         "co_training:",
         *_start_of_branches(choice),
