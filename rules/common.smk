@@ -40,16 +40,14 @@ IS_ENSEMBLE = configuration.final.labels == "ensemble"
 TARGET_IMAGES = f"{RUN}/data/{configuration.target}/images.tsv"
 # How many pixels of each class the source has.
 SOURCE_CHECKS = [f"{RUN}/data/{dataset}/labelled.check.json" for dataset in plan.source_datasets]
+# What the checks have found, for those that show it.
+CHECKS = f"{RUN}/data/checked.json"
 # Nothing is translated or trained before all checks are passed. One file, and an ancient one: another
 # report (of the upper bound's labels, say) must not make again what is finished.
-CHECKED = ancient(f"{RUN}/data/checked.json")
-# Not an ancient one, for what nothing depends on: where the checks run again, Snakemake looks at no other change of the
-# jobs behind them, such as that a test set was taken away.
-CHECKED_ANEW = f"{RUN}/data/checked.json"
+CHECKED = ancient(CHECKS)
 
 
-# What Snakemake has read, for the step `write_settings`. No job makes this file: all others would depend on it, and
-# where a job runs, Snakemake overlooks the changes of those that depend on it by an `ancient` input.
+# What Snakemake has read, for the step `write_settings`. No job makes this file: all others would wait for it.
 TEMPORARY = tempfile.TemporaryDirectory(prefix="cotrain-")
 CONFIGURATION = f"{TEMPORARY.name}/configuration.json"
 write_settings(Path(CONFIGURATION), configuration)
@@ -110,11 +108,6 @@ def folder_of_output(wildcards, output):
 def settings(name):
     """The file with the settings of a step."""
     return f"{RUN}/settings/{name}.json"
-
-
-def labelling_settings(stage):
-    """A file for rules of which the command holds all that is in it: it tells when that has changed (`changes.smk`)."""
-    return settings(f"labelling/{stage}")
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -202,7 +195,7 @@ def state_folder(wildcards, output):
 
 def folders_of_run(wildcards, output):
     """Flags: where the run has its results and its states, wherever a workflow that imports this one puts them."""
-    prefix = output[0].removesuffix(f"{RUN}/data/checked.json")
+    prefix = output[0].removesuffix(CHECKS)
     return flags(results=f"{prefix}{RUN}", states=f"{prefix}{STATE}")
 
 
@@ -476,12 +469,6 @@ def paired_images(wildcards):
 
 def step_of(wildcards):
     return ModelName.parse(wildcards.step)
-
-
-def stages_of_thresholds(wildcards):
-    """The stages that say how thresholds are found. Those of the final labels are found as in co-training."""
-    step = Labelling.parse(wildcards.labelling).step
-    return [step.stage] if step else ["co_training", "final"]
 
 
 def accumulated_before(wildcards):

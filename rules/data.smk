@@ -116,7 +116,7 @@ rule collect_checks:
         # For `report.photos`: a name that no image has is told before anything is trained.
         sample=sample_manifests(),
     output:
-        f"{RUN}/data/checked.json",
+        CHECKS,
     log:
         f"{RUN}/logs/collect_checks.log",
     benchmark:
@@ -168,8 +168,6 @@ rule translate:
         source=f"{RUN}/data/{{dataset}}/train_ids.tsv",
         target=TARGET_IMAGES,
         checked=CHECKED,
-        # What is in it stands in the command, but a change of that alone would be overlooked (see `changes.smk`).
-        settings=settings("translation"),
     output:
         f"{RUN}/translated/{{dataset}}/manifest.tsv",
     log:
@@ -197,7 +195,6 @@ rule hold_out:
     """Keep some source images out of all trainings, so that models can be calibrated on them."""
     input:
         labelled=lambda wildcards: whole_source(wildcards.dataset),
-        changes=settings("source"),
     output:
         multiext(f"{RUN}/data/{{dataset}}/", "training.tsv", "held_out.tsv"),
     log:
@@ -283,7 +280,6 @@ rule decode_images:
     input:
         images=lambda wildcards: training_images(wildcards.dataset),
         checked=CHECKED,
-        changes=settings("source"),
     output:
         f"{RUN}/decoded/{{dataset}}/index.tsv",
     log:
@@ -335,7 +331,6 @@ rule class_statistics:
     """Count the pixels of each class in every source image, for rare-class sampling."""
     input:
         manifest=lambda wildcards: source_manifest(wildcards.dataset),
-        changes=settings("source"),
     output:
         f"{RUN}/data/{{dataset}}/class_statistics.json",
     log:

@@ -19,7 +19,7 @@ rule write_settings:
     params:
         # Not on the command line: a change of these is what makes this rule run again.
         content=lambda wildcards: settings_text(settings_named(configuration, wildcards.settings)),
-        besides=decides_besides,
+        contents=contents_besides,
     shell:
         "python -m workflow_scripts.write_settings --config {resources.configuration:q} --part {wildcards.settings}"
         " --output {output:q} --log-file {log:q}"

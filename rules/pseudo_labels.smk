@@ -31,7 +31,6 @@ rule thresholds:
         histograms=lambda wildcards: shards(wildcards.labelling, ".histogram.npz"),
         # Ancient, since no threshold depends on them.
         source_checks=ancient(SOURCE_CHECKS),
-        changes=lambda wildcards: [labelling_settings(stage) for stage in stages_of_thresholds(wildcards)],
     output:
         f"{RUN}/pseudo_labels/{{labelling}}/thresholds.json",
     log:
@@ -66,7 +65,6 @@ rule label_round:
         thresholds=f"{RUN}/pseudo_labels/self_training/{{round}}/thresholds.json",
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         class_priors=class_priors(),
-        changes=labelling_settings("self_training"),
     output:
         manifest=f"{RUN}/pseudo_labels/self_training/{{round}}/selected.tsv",
         scores=f"{RUN}/pseudo_labels/self_training/{{round}}/scores.tsv",
@@ -102,7 +100,6 @@ rule exchange:
         thresholds_a=f"{RUN}/pseudo_labels/co_training/{{cycle}}/a/thresholds.json",
         thresholds_b=f"{RUN}/pseudo_labels/co_training/{{cycle}}/b/thresholds.json",
         ego_vehicle_mask=EGO_VEHICLE_MASK,
-        changes=labelling_settings("co_training"),
     output:
         manifests=expand(
             f"{RUN}/pseudo_labels/co_training/{{{{cycle}}}}/{{branch}}/selected.tsv",
@@ -144,7 +141,6 @@ rule accumulate:
     input:
         previous=accumulated_before,
         selected=f"{RUN}/pseudo_labels/{{step}}/selected.tsv",
-        changes=lambda wildcards: labelling_settings(step_of(wildcards).stage),
     output:
         f"{RUN}/pseudo_labels/{{step}}/accumulated.tsv",
     log:
@@ -171,7 +167,6 @@ rule relabel:
         predictions=lambda wildcards: shards(f"{wildcards.step}/relabelled", ".h5"),
         thresholds=f"{RUN}/pseudo_labels/{{step}}/relabelled/thresholds.json",
         ego_vehicle_mask=EGO_VEHICLE_MASK,
-        changes=lambda wildcards: labelling_settings(step_of(wildcards).stage),
     output:
         manifest=f"{RUN}/pseudo_labels/{{step}}/relabelled/manifest.tsv",
         labels=directory(not_stored(f"{RUN}/pseudo_labels/{{step}}/relabelled/labels")),
@@ -238,7 +233,6 @@ rule join_ensemble:
         labels=ensemble_shards("labels"),
         accumulated=accumulated_for_final(),
         thresholds=final_thresholds(),
-        changes=labelling_settings("final"),
     output:
         manifest=f"{RUN}/pseudo_labels/ensemble/manifest.tsv",
         labels=directory(not_stored(f"{RUN}/pseudo_labels/ensemble/labels")),

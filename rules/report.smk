@@ -14,7 +14,6 @@ rule health:
         source_checks=SOURCE_CHECKS,
         ego_vehicle_mask=EGO_VEHICLE_MASK,
         settings=settings("health"),
-        checked=CHECKED_ANEW,
     output:
         [
             verdict("health.txt", "health of all models"),
@@ -47,7 +46,7 @@ rule report:
         records=[] if configuration.test else records(*plan.models),
         health=f"{RUN}/report/health.txt",
         # Its notes stand in the report.
-        checked=CHECKED_ANEW,
+        checked=CHECKS,
         # Before the report, because the table is the last that a run shows. An ancient one: it is also made
         # by `snakemake page`, at any time.
         photos=photo_sheet("final"),
@@ -93,7 +92,6 @@ rule photo_sheet:
         label_space=users_file(
             configuration.label_space if is_definition(configuration.label_space) else None
         ),
-        checked=CHECKED_ANEW,
     output:
         report(
             f"{RUN}/report/{{sheet}}.jpg",
@@ -130,8 +128,7 @@ rule model_card:
         scores=lambda wildcards: scores(wildcards.model),
         temperature=temperature,
         health=health_on_card,
-        # Not an ancient one, as in the report.
-        checked=f"{RUN}/data/checked.json",
+        checked=CHECKS,
     output:
         f"{RUN}/models/{{model}}/README.md",
     log:
@@ -156,7 +153,7 @@ rule page_at_end:
     """The page of the finished run: whether it worked, pictures, how the models learnt, what it cost."""
     input:
         f"{RUN}/report/health.json",
-        CHECKED_ANEW,
+        CHECKS,
         settings(WHOLE),
         records(*plan.models),
         scores(*plan.models),

@@ -19,7 +19,6 @@ from cotrain.configuration.sections import (
     Section,
     StreetsSettings,
     TrainingSettings,
-    Translation,
     shared_values,
 )
 from cotrain.data.files import write_text
@@ -33,7 +32,6 @@ WHOLE = "configuration"
 FILES_OF_KINDS: dict[type, str] = {
     TrainingSettings: "training/STAGE",
     InferenceSettings: "prediction",
-    Translation: "translation",
     Crops: "crops",
     HealthSettings: "health",
     Storage: "storage",
@@ -43,13 +41,6 @@ FILES_OF_KINDS: dict[type, str] = {
 }
 # Keys of a dataset that only matter where its labels are read.
 OF_LABELS = ("labels", "classes", "version")
-# Stages in which models label the target, and their keys that decide no label: how many models there are,
-# which images they draw, what their trainings start from and how they learn.
-LABELLING_STAGES = ("self_training", "co_training", "final")
-NOT_OF_LABELLING = (
-    *("rounds", "cycles", "images_per_round", "images_per_cycle", "every", "initial_weights"),
-    *("iterations", "hard_pixel_share", "batch_ratio", "class_mixing"),
-)
 
 
 def settings_names(configuration: Configuration) -> list[str]:
@@ -59,17 +50,16 @@ def settings_names(configuration: Configuration) -> list[str]:
     datasets = [
         f"datasets/{name}/{part}" for name in configuration.datasets for part in ("images", "labelled")
     ]
-    labellings = [f"labelling/{stage}" for stage in LABELLING_STAGES]
-    others = ("translation", "source", "prediction", "evaluation", "crops", "health", "storage", "work")
-    return [*(f"training/{name}" for name in trainings), *labellings, *others, *datasets]
+    others = ("prediction", "evaluation", "crops", "health", "storage", "work")
+    return [*(f"training/{name}" for name in trainings), *others, *datasets]
 
 
 def settings_named(configuration: Configuration, name: str) -> Section:
     """Return the settings in the file `results/RUN/settings/NAME.json`.
 
-    Names: `training/STAGE`, `labelling/STAGE`, `translation` and `source` (both the section `translation`),
-    `prediction`, `evaluation`, `crops`, `health`, `storage`, `work`, `datasets/NAME/images` (without what
-    concerns labels), `datasets/NAME/labelled`, and `configuration` for the whole. InputError for others.
+    Names: `training/STAGE`, `prediction`, `evaluation`, `crops`, `health`, `storage`, `work`,
+    `datasets/NAME/images` (without what concerns labels), `datasets/NAME/labelled`, and `configuration` for
+    the whole. InputError for others.
     """
     if name == WHOLE:
         return configuration
@@ -80,13 +70,9 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     kind, _, rest = name.partition("/")
     if kind == "training":
         return plan.training_settings(rest)
-    if kind == "labelling":
-        return labelling_settings(configuration, rest)
     if kind == "datasets":
         dataset, _, part = rest.partition("/")
         return dataset_settings(configuration, dataset, with_labels=part == "labelled")
-    if name in ("translation", "source"):
-        return configuration.translation
     if name == "prediction":
         return plan.prediction_settings()
     if name == "evaluation":
@@ -96,14 +82,6 @@ def settings_named(configuration: Configuration, name: str) -> Section:
     if name == "health":
         return plan.health()
     return plan.storage() if name == "storage" else plan.work()
-
-
-def labelling_settings(configuration: Configuration, stage: str) -> Section:
-    """Return a stage's section with only what decides its labels; all other keys have their defaults."""
-    section: Section = getattr(configuration, stage)
-    defaults = type(section)()
-    keys = [key for key in NOT_OF_LABELLING if hasattr(section, key)]
-    return msgspec.structs.replace(section, **{key: getattr(defaults, key) for key in keys})
 
 
 def dataset_settings(configuration: Configuration, dataset: str, with_labels: bool) -> Section:

@@ -410,7 +410,10 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
     ("section", "changed", "first", "trained"),
     [
         ("self_training", {"keep": 3}, "label_round", 5),
-        ("self_training", {"initial_weights": "previous"}, "train", 5),
+        # The first round starts from the baseline in any case.
+        ("self_training", {"initial_weights": "previous"}, "train", 4),
+        # The first round keeps its portion.
+        ("self_training", {"portion": {"increment": 0.07}}, "label_round", 4),
         ("co_training", {"portion_a": {"initial": 0.31}}, "exchange", 3),
         ("co_training", {"round_a": 1, "round_b": 0}, "exchange", 3),
         ("translation", {"method": "none"}, "train", 6),
@@ -423,7 +426,7 @@ def test_what_changes_with_the_checks_is_made_again(finished_run, key, value, ma
 def test_what_only_commands_or_inputs_hold_is_made_again_with_the_checks(
     finished_run, section, changed, first, trained
 ):
-    """The checks run again for another reason, and Snakemake then looks at no command behind their report."""
+    """The checks run again for another reason: what stands behind their report is looked at by itself."""
     configuration = finished_run.configuration()
     try:
         together = {section: configuration.get(section, {}) | changed, "report": {"sample_images": 5}}
