@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cotrain.configuration.names import SECTIONS_OF_OTHERS, ModelName
+from cotrain.configuration.names import BASELINE, SECTIONS_OF_OTHERS, ModelName
 from cotrain.configuration.run_plan import RunPlan
 from cotrain.configuration.sections import Configuration, CoTraining, NetworkSettings, SelfTraining
 from cotrain.data.label_spaces import label_space
@@ -206,8 +206,9 @@ def _of_images(
                 "all are kept, also those of which the model is least sure"
             )
     for work in works:
-        crops = {"source": work.crops_of_source, "target": work.crops_of_target}
-        for part, number in crops.items():
+        # Later trainings go on from a model that has seen the source.
+        of_source = work.crops_of_source if work.stage == BASELINE.stage else None
+        for part, number in (("source", of_source), ("target", work.crops_of_target)):
             if number is not None and number < FEWEST_CROPS:
                 lines.append(
                     f"{work.stage}.iterations is {work.iterations}: only {100 * min(number, 1):.0f} % of "
