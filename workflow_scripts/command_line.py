@@ -447,7 +447,7 @@ def _log_file(path: Path) -> logging.Handler:
                 with open(path, "a", encoding="utf-8") as file:
                     file.write(f"{ANOTHER_ATTEMPT}\n")
         handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
-        # Not on every disk; the log then begins anew with each attempt.
+        # Not on every disk; the log then begins again with each attempt.
         with suppress(OSError):
             os.link(path, unfinished)
     except OSError as error:

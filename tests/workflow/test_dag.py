@@ -45,7 +45,7 @@ def commands(run):
 
 
 def test_paper_sized_graph(run):
-    """10 rounds, 5 cycles, 8 shards; images are labelled anew after the first 4 rounds and 4 cycles."""
+    """10 rounds, 5 cycles, 8 shards; images are labelled again after the first 4 rounds and 4 cycles."""
     configuration = run.configuration()
     configuration["prediction"]["shards"] = 8
     configuration["self_training"] |= {"rounds": 10, "relabel_rounds": 4}
