@@ -24,7 +24,7 @@ SOURCE_SIZE, TARGET_SIZE = (1914, 1052), (2048, 1024)
 
 
 def published(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Translate as the published code does: everything in float64, the target's statistics each time again."""
+    """Translate as the published code does: everything in float64, the target's statistics each time."""
     lab, target_lab = skimage.color.rgb2lab(source), skimage.color.rgb2lab(target)
     mean, std = lab.mean((0, 1)), lab.std((0, 1))
     moved = (lab - mean) / std * target_lab.std((0, 1)) + target_lab.mean((0, 1))
