@@ -435,7 +435,7 @@ def configuration_text(choice: FirstRun) -> str:
         "  # Share of each class's pixels that becomes pseudo-labels, and the bounds of its confidence.",
         f"  portion: {{{_portion(choice.preset_name)}}}",
         f"  confidence: {{lower: {_lower(choice.preset_name)}, upper: 0.9}}",
-        f"  relabel_rounds: {max(1, round(RELABELLED_SHARE * preset.rounds))}",
+        f"  relabel_rounds: {round(RELABELLED_SHARE * preset.rounds)}",
         "",
         "co_training:",
         *_start_of_branches(choice),

@@ -197,12 +197,13 @@ def test_choices_reach_the_text(tmp_path):
     assert configuration.final.initial_weights == "co_training/01/b"
     assert configuration.co_training.round_a == 1
     assert (configuration.self_training.images_per_round, configuration.self_training.keep) == (240, 120)
+    assert (configuration.self_training.rounds, configuration.self_training.relabel_rounds) == (6, 2)
     assert "# For a test.\n" in text
     plain = resolve(yaml.safe_load(configuration_text(first_run(tmp_path, "paper", 3000, (1080, 1920)))))
     assert plain.device == "auto"
     assert not plain.training.decoded_cache
     assert plain.network.backbone == "resnet101s"
-    assert plain.self_training.rounds == 10
+    assert (plain.self_training.rounds, plain.self_training.relabel_rounds) == (10, 4)
     assert plain.final.initial_weights == "baseline"
     # The published crop.
     assert plain.training.crop == (512, 1024)
