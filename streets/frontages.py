@@ -15,8 +15,8 @@ from streets.shadows import ShadowMap
 # Beyond this distance, everything is only a few pixels tall.
 DETAIL_END = 95.0
 # What stands between a sidewalk and a garden or park, by weight; and how much of it has plants behind it.
-BOUNDARIES = {"wall": 0.25, "fence": 0.25, "railings": 0.3, "hedge": 0.2}
-PLANTED = {"wall": 0.25, "fence": 0.5, "railings": 0.75, "hedge": 0.0}
+BOUNDARIES = {"wall": 0.15, "fence": 0.25, "railings": 0.45, "hedge": 0.15}
+PLANTED = {"wall": 0.25, "fence": 0.5, "railings": 0.85, "hedge": 0.0}
 
 
 def line_street(rng: Random, look: Look, plan: Plan, scene: Assembly, shadow: ShadowMap) -> None:

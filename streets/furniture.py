@@ -147,20 +147,20 @@ def _palisade(
     steps = np.arange(0, length, spacing)
     one = box((*picket, height), (0, 0, height / 2 + foot), colour)
     parts = [repeated(one, np.column_stack([steps * 0, steps, steps * 0]))]
-    # Short pieces can follow a bending street.
-    pieces = np.arange(0, length, 5.0)
-    places = np.column_stack([pieces * 0, pieces, pieces * 0])
+    # Equal pieces of at most 5 m can follow a bending street.
+    starts, piece = np.linspace(0, length, int(np.ceil(length / 5.0)), endpoint=False, retstep=True)
+    places = np.column_stack([starts * 0, starts, starts * 0])
     for share in rails:
-        rail = box((0.045, 5.0, 0.055), (0, 2.5, height * share + foot), colour)
+        rail = box((0.045, piece, 0.055), (0, piece / 2, height * share + foot), colour)
         parts.append(repeated(rail, places))
-    filling = repeated(box((picket[0], 5.0, height), (0, 2.5, height / 2 + foot)), places)
+    filling = repeated(box((picket[0], piece, height), (0, piece / 2, height / 2 + foot)), places)
     return [(joined(parts), FENCE, PLAIN), (filling, FENCE, FILLING)]
 
 
 def railings(rng: Random, look: Look, length: float) -> list[Part]:
-    """Return `length` metres of iron railings on a low wall along +y."""
+    """Return `length` metres of iron railings on a wall along +y: 1.1 to 3.3 m tall, as in front of parks."""
     colour = varied(rng, pick(rng, look.railings), 0.04)
-    foot, height = float(rng.uniform(0.2, 0.9)), float(rng.uniform(0.8, 1.6))
+    foot, height = float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.8, 2.2))
     spacing = float(rng.uniform(0.11, 0.18))
     iron = _palisade(length, foot + COPING, height, colour, spacing, (0.025, 0.025), (0.08, 0.9))
     return _wall(rng, length, foot) + iron
@@ -184,7 +184,7 @@ def _wall(rng: Random, length: float, height: float) -> list[Part]:
 
 def hedge(rng: Random, length: float) -> list[Part]:
     """Return `length` metres of clipped hedge along +y."""
-    height, width = float(rng.uniform(0.9, 2.2)), float(rng.uniform(0.6, 1.2))
+    height, width = float(rng.uniform(0.9, 3.0)), float(rng.uniform(0.6, 1.2))
     steps = np.arange(0, length, 1.1)
     texture = ("leaves", 1 + 2 * int(rng.integers(3)))
     clump = ellipsoid((0, 0, height * 0.5), (width / 2, 0.95, height * 0.56), rows=5, columns=9)

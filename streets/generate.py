@@ -23,7 +23,7 @@ from cotrain.words import counted
 from streets.looks import look_named
 
 # Raise this number with every change of the pictures: pictures of an older recipe are then rendered again.
-RECIPE = 4
+RECIPE = 5
 OVERSAMPLING = 2
 
 
