@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from shutil import get_terminal_size
 from types import TracebackType
@@ -18,6 +19,8 @@ logger = logging.getLogger("cotrain")
 # Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
+# The speed is that of the last five minutes: before, the computer may have slept, or had other work to do.
+SECONDS_BETWEEN_MARKS, MARKS = 15.0, 20
 # In the folder of a training's state: how far it is, and how fast.
 PROGRESS_NOTE = "progress.json"
 # To the beginning of the line, and nothing left in it.
@@ -46,7 +49,9 @@ class Progress:
         self.total, self.unit, self.title = total, unit, title
         self.first = self.done = done
         self.on_terminal = sys.stderr.isatty()
-        self.started = self.began = self.last_shown = time.monotonic()
+        self.started = self.last_shown = time.monotonic()
+        # When how much was done.
+        self.marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
 
     def __enter__(self) -> "Progress":
         return self
@@ -55,8 +60,8 @@ class Progress:
         """Count one more piece as done; `note` is shown after the count, as far as it fits."""
         self.done += 1
         now = time.monotonic()
-        if self.done == self.first + 1:
-            self.began = now
+        if not self.marks or now - self.marks[-1][0] >= SECONDS_BETWEEN_MARKS:
+            self.marks.append((now, self.done))
         pause = SECONDS_BETWEEN_REDRAWS if self.on_terminal else SECONDS_BETWEEN_LINES
         if now - self.last_shown >= pause:
             self.last_shown = now
@@ -82,12 +87,15 @@ class Progress:
             logger.info(f"{self.title}: {', '.join(parts)}", extra={"is_progress": True})
 
     def seconds_a_piece(self) -> float:
-        """Return how long a piece of work took on average, 0 before the first."""
+        """Return how long a piece of work took on average in the last minutes, 0 before the second."""
         return 1 / self._speed() if self._speed() > 0 else 0.0
 
     def _speed(self) -> float:
+        if not self.marks:
+            return 0.0
         # The first piece is not counted: what happens before it (starting up, loading) takes long only once.
-        pieces, elapsed = self.done - self.first - 1, time.monotonic() - self.began
+        began, done = self.marks[0]
+        pieces, elapsed = self.done - done, time.monotonic() - began
         return pieces / elapsed if pieces > 0 and elapsed > 0 else 0.0
 
     def __exit__(

@@ -78,6 +78,19 @@ def test_starting_up_does_not_count_for_the_time_left(clock, caplog, monkeypatch
     assert caplog.messages[:2] == ["predict: 1/10 images", "predict: 2/10 images, 2 min 40 s left, 0.05/s"]
 
 
+def test_time_asleep_is_forgotten_after_five_minutes(clock, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with caplog.at_level(logging.INFO, "cotrain"), Progress(2000, "iterations", "train") as bar:
+        for iteration in range(1, 901):
+            clock["time"] += 1 if iteration != 300 else 3601
+            bar.advance()
+    lines = {int(line.split()[1].split("/")[0]): line for line in caplog.messages[:-1]}
+    assert lines[285] == "train: 285/2000 iterations, 28 min 35 s left, 1/s"
+    # The hour in which nothing happened still counts: from iteration 31 to 315, 284 in 3 884 s.
+    assert lines[315] == "train: 315/2000 iterations, 6 h 24 min left, 0.0731/s"
+    assert lines[600] == "train: 600/2000 iterations, 23 min 20 s left, 1/s"
+
+
 def test_seconds_of_a_piece_that_takes_long_and_of_one_that_does_not(clock, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     for seconds in (2.5, 0.25):
