@@ -19,7 +19,8 @@ logger = logging.getLogger("cotrain")
 # Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
-# The speed is that of the last five minutes: before, the computer may have slept, or had other work to do.
+# The speed is that of the last five minutes, or of the last 20 pieces if they take longer: before, the job may
+# have been stopped, or the computer busy with other work.
 SECONDS_BETWEEN_MARKS, MARKS = 15.0, 20
 # In the folder of a training's state: how far it is, and how fast.
 PROGRESS_NOTE = "progress.json"
@@ -87,13 +88,14 @@ class Progress:
             logger.info(f"{self.title}: {', '.join(parts)}", extra={"is_progress": True})
 
     def seconds_a_piece(self) -> float:
-        """Return how long a piece of work took on average in the last minutes, 0 before the second."""
+        """Return how long a piece of work took in the last minutes on average, 0 before the second."""
         return 1 / self._speed() if self._speed() > 0 else 0.0
 
     def _speed(self) -> float:
         if not self.marks:
             return 0.0
-        # The first piece is not counted: what happens before it (starting up, loading) takes long only once.
+        # The first mark is set after the first piece: what happens before it (starting up, loading) takes long
+        # only once.
         began, done = self.marks[0]
         pieces, elapsed = self.done - done, time.monotonic() - began
         return pieces / elapsed if pieces > 0 and elapsed > 0 else 0.0

@@ -78,7 +78,7 @@ def test_starting_up_does_not_count_for_the_time_left(clock, caplog, monkeypatch
     assert caplog.messages[:2] == ["predict: 1/10 images", "predict: 2/10 images, 2 min 40 s left, 0.05/s"]
 
 
-def test_time_asleep_is_forgotten_after_five_minutes(clock, caplog, monkeypatch):
+def test_a_pause_is_forgotten_after_five_minutes(clock, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with caplog.at_level(logging.INFO, "cotrain"), Progress(2000, "iterations", "train") as bar:
         for iteration in range(1, 901):
@@ -89,6 +89,17 @@ def test_time_asleep_is_forgotten_after_five_minutes(clock, caplog, monkeypatch)
     # The hour in which nothing happened still counts: from iteration 31 to 315, 284 in 3 884 s.
     assert lines[315] == "train: 315/2000 iterations, 6 h 24 min left, 0.0731/s"
     assert lines[600] == "train: 600/2000 iterations, 23 min 20 s left, 1/s"
+
+
+def test_long_pieces_are_remembered_longer(clock, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with Progress(100, "images", "predict") as bar:
+        # Twenty of a minute each, after ten of two minutes.
+        for piece in range(31):
+            clock["time"] += 120 if piece < 11 else 60
+            bar.advance()
+        # From piece 12 to 31, 19 minutes.
+        assert bar.seconds_a_piece() == pytest.approx(60)
 
 
 def test_seconds_of_a_piece_that_takes_long_and_of_one_that_does_not(clock, monkeypatch):

@@ -18,7 +18,7 @@ def extent(parts: list[Part], axis: int) -> tuple[float, float]:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_fence_is_as_long_as_asked_for(make, length, seed):
     start, end = extent(make(np.random.default_rng(seed), GAME, length), axis=1)
-    # A picket stands on each end, so half of its width may stand out.
+    # A picket stands at the start, and may stand close to the end: half of its width may stand out.
     assert -0.05 <= start <= 0.0
     assert length <= end + 1e-6 <= length + 0.05
 
