@@ -19,8 +19,8 @@ logger = logging.getLogger("cotrain")
 # Often enough to show that a job is alive, rare enough to keep the log of ten hours readable.
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_REDRAWS = 0.1
-# The speed is that of the last five minutes, or of the last 20 pieces if they take longer: before, the job may
-# have been stopped, or the computer busy with other work.
+# The speed is that of the last five minutes, or of the last 20 pieces if they take longer: before, the job
+# may have been stopped, or the computer busy with other work.
 SECONDS_BETWEEN_MARKS, MARKS = 15.0, 20
 # In the folder of a training's state: how far it is, and how fast.
 PROGRESS_NOTE = "progress.json"
@@ -94,8 +94,8 @@ class Progress:
     def _speed(self) -> float:
         if not self.marks:
             return 0.0
-        # The first mark is set after the first piece: what happens before it (starting up, loading) takes long
-        # only once.
+        # The first mark is set after the first piece: what happens before it (starting up, loading) takes
+        # long only once.
         began, done = self.marks[0]
         pieces, elapsed = self.done - done, time.monotonic() - began
         return pieces / elapsed if pieces > 0 and elapsed > 0 else 0.0
